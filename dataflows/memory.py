@@ -1,0 +1,64 @@
+"""What a dataflow may know of the machine's memory, and the traffic it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+class RowFormat(StrEnum):
+    """How a row is stored: every element, indexed nonzeros, or a bit for each element before the nonzeros."""
+
+    RAW = "raw"
+    OFFSET = "offset"
+    BITMASK = "bitmask"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryShare:
+    """The buffer that a layer step may tile for, the operand store of a group, and how numbers are stored.
+
+    capacity_bytes, operand_store_bytes: None is unlimited. sparse_format: None picks the smallest for each tensor.
+    """
+
+    capacity_bytes: int | None = 395264
+    operand_store_bytes: int | None = 2048
+    data_bits: int = 16
+    acc_bits: int = 32
+    sparse_format: RowFormat | None = None
+
+    @property
+    def half_store_bytes(self) -> int | None:
+        """Bytes of one of the two halves of an operand store."""
+        return None if self.operand_store_bytes is None else self.operand_store_bytes // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What a step's tasks move, in the order of their dispatch; all arrays int64.
+
+    A reduction that is cut makes several entries of one task, one for each part. tile_first ``(tiles + 1,)``: entries
+    of each tile. tile_load_bytes, tile_write_back_bytes ``(tiles,)``: its DRAM transfers. burst_first ``(entries + 1,)``
+    of burst_bytes ``(bursts,)`` and burst_cycles ``(bursts, PEs)``. pes ``(entries,)``: PEs that own an output.
+    ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``. store_writes: words written into operand stores, once
+    for each receiving PE. footprint_bytes: largest use of the buffer. tiling: the run lengths chosen, in words.
+    """
+
+    tile_first: IntArray
+    tile_load_bytes: IntArray
+    tile_write_back_bytes: IntArray
+    burst_first: IntArray
+    burst_bytes: IntArray
+    burst_cycles: IntArray
+    pes: IntArray
+    ppu_read_bytes: IntArray
+    ppu_elements: IntArray
+    ppu_write_bytes: IntArray
+    store_writes: int
+    footprint_bytes: int
+    tiling: str

@@ -1,0 +1,78 @@
+"""Tiles as run lengths, and the dispatch entries that they make of tasks."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.errors import UnmappableLayerError
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Dispatch entries: every task of every tile, in order, once for each part of a cut reduction.
+
+    places: int64 ``(entries, task indices)``. low, high: int64 ``(entries, reduction indices)``, the part's range.
+    is_first, is_last: bool ``(entries,)``. tile_first: int64 ``(tiles + 1,)``. tiles: the index ranges of each tile,
+    task indices before reduction indices.
+    """
+
+    places: IntArray
+    low: IntArray
+    high: IntArray
+    is_first: NDArray[np.bool_]
+    is_last: NDArray[np.bool_]
+    tile_first: IntArray
+    tiles: tuple[tuple[range, ...], ...]
+
+    def task_numbers(self, limits: tuple[int, ...]) -> IntArray:
+        """Give the number of each entry's task, the last index fastest."""
+        numbers: IntArray = np.ravel_multi_index(tuple(self.places.T), limits).astype(np.int64)
+        return numbers
+
+
+def cut_runs(limit: int, size: int) -> list[range]:
+    """Cut the values of an index into runs, the last one short."""
+    return [range(start, min(limit, start + size)) for start in range(0, limit, size)]
+
+
+def list_entries(task_limits: tuple[int, ...], cut_limits: tuple[int, ...], sizes: tuple[int, ...]) -> Entries:
+    """List the dispatch entries of a tiling: tiles in the order of the task indices, parts of a reduction within."""
+    runs = [cut_runs(limit, size) for limit, size in zip((*task_limits, *cut_limits), sizes, strict=True)]
+    indices = len(task_limits)
+    parts = list(itertools.product(*runs[indices:]))
+    tiles = [(*tile, *part) for tile in itertools.product(*runs[:indices]) for part in parts]
+    places, low, high, first, last, tile_first = [], [], [], [], [], [0]
+    for number, tile in enumerate(tiles):
+        starts = np.array([run.start for run in tile[:indices]])
+        shape = tuple(len(run) for run in tile[:indices])
+        within = np.stack(np.unravel_index(np.arange(int(np.prod(shape))), shape), axis=1) + starts
+        places.append(within)
+        low.append(np.tile([run.start for run in tile[indices:]], (len(within), 1)))
+        high.append(np.tile([run.stop for run in tile[indices:]], (len(within), 1)))
+        first.append(np.full(len(within), number % len(parts) == 0))
+        last.append(np.full(len(within), number % len(parts) == len(parts) - 1))
+        tile_first.append(tile_first[-1] + len(within))
+    return Entries(
+        np.concatenate(places).astype(np.int64), np.concatenate(low).astype(np.int64),
+        np.concatenate(high).astype(np.int64), np.concatenate(first), np.concatenate(last),
+        np.array(tile_first, dtype=np.int64), tuple(tiles),
+    )  # fmt: skip
+
+
+def require_tiling(layer: str, step: str, sizes: IntArray, needed_bytes: int, capacity_bytes: int) -> None:
+    """Refuse a layer for which no tiling fits the buffer.
+
+    Raises:
+        UnmappableLayerError: names the layer, the bytes of its smallest tiling and the bytes there.
+    """
+    if not sizes.all():
+        raise UnmappableLayerError(
+            f"layer '{layer}', step {step}: no tiling fits the global buffer; the smallest needs {needed_bytes} bytes, "
+            f"buffer.capacity_bytes = {capacity_bytes}"
+        )

@@ -1,0 +1,229 @@
+"""The search for a tiling: every run length of every index is tried, and the best that fits is taken.
+
+The best has the least DRAM bytes, then the fewest tiles, then the longest runs, compared index by index, task indices
+before reduction indices. A tiling whose average tile is too large is passed over unmeasured. All searches return the
+run lengths found (0 where none fits) and the buffer bytes which that tiling needs.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def divide_up(amount: int, share: int) -> int:
+    """Divide, rounding up."""
+    return -(-amount // share)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def measure_rows_tile(
+    sizes: IntArray, drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray,
+    block_group: IntArray, block_outputs: IntArray, weight_row_bytes: int, mask_row_bytes: int,
+) -> int:  # fmt: skip
+    """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, row, block, reduction).
+
+    drivers: sums of stored bytes ``(groups, N + 1, rows + 1, O + 1)``; kernel_rows: ``(X + 1, R)``, running counts
+    of the rows x that meet kernel row r; block_outputs: ``(blocks + 1,)`` running; block_group: ``(blocks,)``.
+    """
+    N, X, blocks, O = drivers.shape[1] - 1, len(span_low), len(block_group), drivers.shape[3] - 1
+    R = kernel_rows.shape[1]
+    single_group = block_group[blocks - 1] == 0
+    largest = 0
+    for x in range(0, X, sizes[1]):
+        x_end = min(X, x + sizes[1])
+        low, high = span_low[x], max(span_low[x], span_high[x_end - 1])
+        used = 0
+        for r in range(R):
+            used += kernel_rows[x_end, r] > kernel_rows[x, r]
+        for b in range(0, blocks, sizes[2]):
+            b_end = min(blocks, b + sizes[2])
+            outputs = block_outputs[b_end] - block_outputs[b]
+            for o in range(0, O, sizes[3]):
+                o_end = min(O, o + sizes[3])
+                weights = outputs * (o_end - o) * used * weight_row_bytes
+                for n in range(0, N, sizes[0]):
+                    n_end = min(N, n + sizes[0])
+                    load = weights + (n_end - n) * (x_end - x) * outputs * mask_row_bytes
+                    for group in range(block_group[b], block_group[b_end - 1] + 1):
+                        table = drivers[group]
+                        load += (
+                            table[n_end, high, o_end] - table[n, high, o_end]
+                            - table[n_end, low, o_end] + table[n, low, o_end]
+                            - table[n_end, high, o] + table[n, high, o]
+                            + table[n_end, low, o] - table[n, low, o]
+                        )  # fmt: skip
+                    largest = max(largest, load)
+            if single_group:
+                break
+    return largest
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def search_rows(
+    drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray, block_group: IntArray,
+    block_outputs: IntArray, weight_row_bytes: int, mask_row_bytes: int, result_row_bytes: int,
+    partial_row_bytes: int, capacity: int,
+) -> tuple[IntArray, np.int64]:  # fmt: skip
+    """Search run lengths of (image, row, block, reduction) for Forward or GTA."""
+    groups, N, O = drivers.shape[0], drivers.shape[1] - 1, drivers.shape[3] - 1
+    X, blocks, R = len(span_low), len(block_group), kernel_rows.shape[1]
+    all_outputs = block_outputs[blocks]
+    touches = np.zeros((blocks + 1, groups), dtype=np.int64)
+    widest = np.zeros(blocks + 1, dtype=np.int64)
+    for size in range(1, blocks + 1):
+        for b in range(0, blocks, size):
+            b_end = min(blocks, b + size)
+            widest[size] = max(widest[size], block_outputs[b_end] - block_outputs[b])
+            for group in range(block_group[b], block_group[b_end - 1] + 1):
+                touches[size, group] += 1
+    best = np.zeros(4, dtype=np.int64)
+    best_bytes = best_tiles = best_needed = np.int64(2**62)
+    for x_size in range(X, 0, -1):
+        streamed = np.zeros(groups, dtype=np.int64)
+        weights = 0
+        for x in range(0, X, x_size):
+            x_end = min(X, x + x_size)
+            low, high = span_low[x], max(span_low[x], span_high[x_end - 1])
+            for r in range(R):
+                if kernel_rows[x_end, r] > kernel_rows[x, r]:
+                    weights += all_outputs * O * weight_row_bytes
+            for group in range(groups):
+                streamed[group] += drivers[group, N, high, O] - drivers[group, N, low, O]
+        for n_size in range(N, 0, -1):
+            for b_size in range(blocks, 0, -1):
+                inputs = np.int64(0)
+                for group in range(groups):
+                    inputs += touches[b_size, group] * streamed[group]
+                fixed = inputs + divide_up(N, n_size) * weights
+                if fixed > best_bytes:
+                    continue
+                for o_size in range(O, 0, -1):
+                    parts = divide_up(O, o_size)
+                    loads = fixed + parts * N * X * all_outputs * mask_row_bytes
+                    tiles = divide_up(N, n_size) * divide_up(X, x_size) * divide_up(blocks, b_size) * parts
+                    row_bytes = result_row_bytes if parts == 1 else partial_row_bytes
+                    output = n_size * x_size * widest[b_size] * row_bytes * (2 if parts == 1 else 1)
+                    floor = output + 2 * divide_up(loads, tiles)
+                    sizes = np.array([n_size, x_size, b_size, o_size])
+                    if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
+                        continue
+                    if floor > capacity:
+                        continue
+                    needed = output + 2 * measure_rows_tile(
+                        sizes, drivers, span_low, span_high, kernel_rows, block_group, block_outputs,
+                        weight_row_bytes, mask_row_bytes,
+                    )  # fmt: skip
+                    if needed <= capacity:
+                        best_bytes, best_tiles, best_needed = loads, tiles, needed
+                        best[:] = sizes
+    return best, best_needed
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def is_better(
+    loads: int, tiles: int, sizes: IntArray, best_loads: int, best_tiles: int, best_sizes: IntArray
+) -> bool:
+    """Compare tilings: DRAM bytes, then tiles, then longer runs."""
+    if loads != best_loads:
+        return bool(loads < best_loads)
+    if tiles != best_tiles:
+        return bool(tiles < best_tiles)
+    for index in range(len(sizes)):
+        if sizes[index] != best_sizes[index]:
+            return bool(sizes[index] > best_sizes[index])
+    return False
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def measure_kernels_tile(
+    sizes: IntArray, drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray,
+    filters_per_group: int, block_channels: IntArray,
+) -> int:  # fmt: skip
+    """Give the bytes of the largest operand tile of GTW for run lengths of (filter, block, image, row).
+
+    drivers: sums of stored bytes ``(M + 1, N + 1, P + 1)``; inputs: ``(groups, N + 1, H + 1, C / G + 1)``.
+    """
+    M, N, H = drivers.shape[0] - 1, drivers.shape[1] - 1, len(span_low)
+    blocks = len(block_channels) - 1
+    largest = 0
+    for m in range(0, M, sizes[0]):
+        m_end = min(M, m + sizes[0])
+        for n in range(0, N, sizes[2]):
+            n_end = min(N, n + sizes[2])
+            for h in range(0, H, sizes[3]):
+                h_end = min(H, h + sizes[3])
+                low, high = span_low[h], max(span_low[h], span_high[h_end - 1])
+                load = (
+                    drivers[m_end, n_end, high] - drivers[m, n_end, high]
+                    - drivers[m_end, n, high] + drivers[m, n, high]
+                    - drivers[m_end, n_end, low] + drivers[m, n_end, low]
+                    + drivers[m_end, n, low] - drivers[m, n, low]
+                )  # fmt: skip
+                for b in range(0, blocks, sizes[1]):
+                    c, c_end = block_channels[b], block_channels[min(blocks, b + sizes[1])]
+                    rows = 0
+                    for group in range(m // filters_per_group, (m_end - 1) // filters_per_group + 1):
+                        table = inputs[group]
+                        rows += (
+                            table[n_end, h_end, c_end] - table[n, h_end, c_end]
+                            - table[n_end, h, c_end] + table[n, h, c_end]
+                            - table[n_end, h_end, c] + table[n, h_end, c]
+                            + table[n_end, h, c] - table[n, h, c]
+                        )  # fmt: skip
+                    largest = max(largest, load + rows)
+    return largest
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def search_kernels(
+    drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray, filters_per_group: int,
+    block_channels: IntArray, kernel_bytes: int, capacity: int,
+) -> tuple[IntArray, np.int64]:  # fmt: skip
+    """Search run lengths of (filter, block, image, row) for GTW."""
+    M, N, H = drivers.shape[0] - 1, drivers.shape[1] - 1, len(span_low)
+    groups, blocks = inputs.shape[0], len(block_channels) - 1
+    widest = np.zeros(blocks + 1, dtype=np.int64)
+    for size in range(1, blocks + 1):
+        for b in range(0, blocks, size):
+            widest[size] = max(widest[size], block_channels[min(blocks, b + size)] - block_channels[b])
+    input_bytes = np.zeros(M + 1, dtype=np.int64)
+    for size in range(1, M + 1):
+        for m in range(0, M, size):
+            m_end = min(M, m + size)
+            for group in range(m // filters_per_group, (m_end - 1) // filters_per_group + 1):
+                input_bytes[size] += inputs[group, N, H, inputs.shape[3] - 1]
+    best = np.zeros(4, dtype=np.int64)
+    best_bytes = best_tiles = best_needed = np.int64(2**62)
+    for h_size in range(H, 0, -1):
+        streamed = np.int64(0)
+        for h in range(0, H, h_size):
+            low, high = span_low[h], max(span_low[h], span_high[min(H, h + h_size) - 1])
+            streamed += drivers[M, N, high] - drivers[M, N, low]
+        for m_size in range(M, 0, -1):
+            for b_size in range(blocks, 0, -1):
+                loads = divide_up(blocks, b_size) * streamed + input_bytes[m_size]
+                if loads > best_bytes:
+                    continue
+                for n_size in range(N, 0, -1):
+                    parts = divide_up(N, n_size) * divide_up(H, h_size)
+                    tiles = divide_up(M, m_size) * divide_up(blocks, b_size) * parts
+                    output = m_size * widest[b_size] * kernel_bytes * (2 if parts == 1 else 1)
+                    floor = output + 2 * divide_up(loads, tiles)
+                    sizes = np.array([m_size, b_size, n_size, h_size])
+                    if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
+                        continue
+                    if floor > capacity:
+                        continue
+                    needed = output + 2 * measure_kernels_tile(
+                        sizes, drivers, inputs, span_low, span_high, filters_per_group, block_channels
+                    )
+                    if needed <= capacity:
+                        best_bytes, best_tiles, best_needed = loads, tiles, needed
+                        best[:] = sizes
+    return best, best_needed
+

@@ -1,0 +1,247 @@
+"""The architecture of the machine: strict YAML, presets, overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, model_validator
+
+from dataflows.array import PEArray
+from dataflows.memory import MemoryShare, RowFormat
+from workloads.document import FieldPath, YamlDocument
+from workloads.errors import InputError
+from workloads.layers import LayerName, StrictModel
+from workloads.validation import did_you_mean, validate_document
+from workloads.yaml_file import load_yaml, parse_yaml
+
+SHOWN_CHARACTERS = 80
+Count = Annotated[int, Field(ge=1, le=2**20)]
+Cycles = Annotated[int, Field(ge=0, le=2**20)]
+Bytes = Annotated[int, Field(ge=1, le=2**40)]
+PlainText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class ArraySection(StrictModel):
+    """PE groups and what a PE does in a cycle; the defaults are assumed (56 groups of 3 PEs, as many as Eyeriss)."""
+
+    groups: Count = 56
+    pes_per_group: Count = 3
+    multipliers_per_pe: Count = 1
+    accumulators: Count = 256
+    min_tasks_per_group: Count = 8
+    row_overhead_cycles: Cycles = 1
+    empty_issue_cycles: Cycles = 1
+    skip_zeros: bool = True
+    skip_weights: bool = False
+
+    def describe(self) -> PEArray:
+        """Give the record that dataflows see."""
+        return PEArray(**self.model_dump())
+
+
+class SramCellType(StrEnum):
+    """SRAM cells: high performance, or low standby power (slower)."""
+
+    HP = "hp"
+    LSTP = "lstp"
+
+
+class NumberFormat(StrEnum):
+    """The arithmetic that energy is counted for."""
+
+    FP16 = "fp16"
+    INT16 = "int16"
+
+
+class SparseFormat(StrEnum):
+    """How sparse tensors are stored; `auto` takes the smallest for each tensor."""
+
+    AUTO = "auto"
+    RAW = "raw"
+    OFFSET = "offset"
+    BITMASK = "bitmask"
+
+
+class BufferSection(StrictModel):
+    """The global buffer, its ports and the operand stores of the groups; null is unlimited."""
+
+    capacity_bytes: Bytes | None = 395264
+    ports: Count | None = 32
+    bytes_per_port_cycle: Count | None = 16
+    operand_store_bytes: Annotated[int, Field(ge=2, le=2**40)] | None = 2048
+    prefetch_next_task: bool = True
+    cell: SramCellType = SramCellType.HP
+
+
+class DramSection(StrictModel):
+    """The DRAM channel; null is unlimited."""
+
+    bytes_per_cycle: Count | None = 32
+    latency_cycles: Cycles = 100
+    kind: LayerName = "lpddr4"
+
+
+class PpuSection(StrictModel):
+    """The post-processing unit of a group; null processes any number of elements in no time."""
+
+    elements_per_cycle: Count | None = 1
+
+
+class StorageSection(StrictModel):
+    """How numbers and rows are stored."""
+
+    data_bits: Annotated[int, Field(ge=1, le=64)] = 16
+    acc_bits: Annotated[int, Field(ge=1, le=128)] = 32
+    sparse_format: SparseFormat = SparseFormat.AUTO
+    number_format: NumberFormat = NumberFormat.FP16
+
+
+SURROUNDINGS = ("buffer", "dram", "ppu", "storage")
+
+
+class Architecture(StrictModel):
+    """A machine: its clock, its dataflow by name, its PE array, and what surrounds the array.
+
+    Without buffer, dram, ppu and storage it is ideal: memory, post-processing and elementwise passes take no time.
+    """
+
+    name: LayerName
+    clock_mhz: Annotated[int, Field(ge=1, le=100_000)] = 800
+    dataflow: LayerName = "sparsetrain"
+    array: ArraySection = ArraySection()
+    buffer: BufferSection | None = None
+    dram: DramSection | None = None
+    ppu: PpuSection | None = None
+    storage: StorageSection | None = None
+    technology: PlainText | None = None
+
+    @model_validator(mode="after")
+    def _require_surroundings(self) -> Architecture:
+        given = [name for name in SURROUNDINGS if getattr(self, name) is not None]
+        if given and len(given) < len(SURROUNDINGS):
+            missing = [name for name in SURROUNDINGS if name not in given]
+            raise ValueError(
+                f"{' and '.join(given)} given without {' and '.join(missing)}; a machine has all of "
+                f"{', '.join(SURROUNDINGS)}, or none and is then ideal"
+            )
+        if self.technology is not None and not given:
+            raise ValueError("technology is given, but an ideal machine (no buffer, dram, ppu, storage) has no energy")
+        return self
+
+    @property
+    def is_ideal(self) -> bool:
+        """Whether memory, post-processing and elementwise passes take no time."""
+        return self.buffer is None
+
+    def without_skipping(self) -> Architecture:
+        """Give the same machine with skipping off: its dense baseline."""
+        name = self.name if not self.array.skip_zeros else f"{self.name}-dense"
+        return self.model_copy(update={"name": name, "array": self.array.model_copy(update={"skip_zeros": False})})
+
+    def describe_memory(self) -> MemoryShare | None:
+        """Give the record of the memory that dataflows see; None on an ideal machine."""
+        if self.buffer is None or self.storage is None:
+            return None
+        form = self.storage.sparse_format
+        return MemoryShare(
+            capacity_bytes=self.buffer.capacity_bytes,
+            operand_store_bytes=self.buffer.operand_store_bytes,
+            data_bits=self.storage.data_bits,
+            acc_bits=self.storage.acc_bits,
+            sparse_format=None if form is SparseFormat.AUTO else RowFormat(form.value),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Preset:
+    """A named architecture that ships with the package."""
+
+    name: str
+    description: str
+
+
+def list_architectures() -> tuple[Preset, ...]:
+    """List the architecture presets; a preset's description is the first comment line of its file."""
+    folder = files("sim") / "presets" / "architectures"
+    presets = []
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name.removesuffix(".yaml")):
+        if entry.name.endswith(".yaml"):
+            first_line = entry.read_text(encoding="utf-8").partition("\n")[0]
+            presets.append(Preset(entry.name.removesuffix(".yaml"), first_line.lstrip("# ")))
+    return tuple(presets)
+
+
+def load_architecture(name_or_path: str | Path, overrides: tuple[str, ...] = ()) -> Architecture:
+    """Load a preset by name or a YAML file, then apply overrides such as ``array.groups=28``.
+
+    Raises:
+        InputError: no such preset or file, a field that is unknown or has a value that is not allowed,
+            an override that is not KEY=VALUE.
+    """
+    document = read_architecture(str(name_or_path))
+    architecture = validate_document(document, Architecture)
+    for override in overrides:
+        document = override_field(document, override)
+        architecture = validate_document(document, Architecture)
+    return architecture
+
+
+def read_architecture(name_or_path: str) -> YamlDocument:
+    """Read the document of a preset or a file; a name with a slash or a suffix is a file."""
+    names = [preset.name for preset in list_architectures()]
+    if name_or_path in names:
+        entry = files("sim") / "presets" / "architectures" / f"{name_or_path}.yaml"
+        return parse_yaml(entry.read_text(encoding="utf-8"), f"preset {name_or_path}")
+    path = Path(name_or_path)
+    if name_or_path and (path.exists() or path.suffix in (".yaml", ".yml") or len(path.parts) > 1):
+        return load_yaml(path)
+    raise InputError(
+        f"unknown architecture '{name_or_path}'{did_you_mean(name_or_path, names)} "
+        f"(the presets are {', '.join(names)}; or give a YAML file)"
+    )
+
+
+def override_field(document: YamlDocument, override: str) -> YamlDocument:
+    """Set one field of a document by its dotted path; errors of validating the result name the override.
+
+    Raises:
+        InputError: the override is not KEY=VALUE, or its value is not YAML.
+    """
+    label = f"--set {shorten_line(override)}"
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise InputError(f"{label}: must be KEY=VALUE with a dotted KEY, such as array.groups=28")
+    path: FieldPath = tuple(key.split("."))
+    return YamlDocument(label, merge_field(document.data, path, parse_value(text, label)))
+
+
+def shorten_line(text: str) -> str:
+    """Cut a text that an error message repeats to 80 printable characters of one line."""
+    line = text if text.isprintable() else repr(text)
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def parse_value(text: str, label: str) -> Any:
+    """Read one YAML value by the rules of the files.
+
+    Raises:
+        InputError: it is not strict YAML; the message begins with `label`.
+    """
+    try:
+        data = parse_yaml(f"value: {text}", "value").data
+    except InputError as error:
+        raise InputError(f"{label}: {str(error).partition(': ')[2]}") from None
+    if list(data) != ["value"]:
+        raise InputError(f"{label}: must be one value, got several lines")
+    return data["value"]
+
+
+def merge_field(data: dict[str, Any], path: FieldPath, value: Any) -> dict[str, Any]:
+    """Copy nested data with the value at `path` replaced."""
+    head, rest = str(path[0]), path[1:]
+    inner = data.get(head)
+    return {**data, head: merge_field(inner if isinstance(inner, dict) else {}, rest, value) if rest else value}

@@ -1,0 +1,345 @@
+"""Energy, area and leakage of a machine: counts of actions times the prices of a technology table, plus leakage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sim.technology import Quantity, Technology
+from sim.technology_sram import SramFigures, warn_of_slow_sram
+
+COMPONENT_OF_ACTION = {
+    "multiplies": "multiplier",
+    "accumulates": "accumulator",
+    "operand_store_reads": "operand_store",
+    "operand_store_writes": "operand_store",
+    "taps_examined": "index_logic",
+    "ppu_elements": "ppu",
+    "pruned_elements": "pruning",
+    "buffer_reads": "buffer",
+    "buffer_writes": "buffer",
+    "noc_bytes": "noc",
+    "dram_read_bits": "dram",
+    "dram_write_bits": "dram",
+}
+DYNAMIC_COMPONENTS = tuple(dict.fromkeys(COMPONENT_OF_ACTION.values()))
+COMPONENTS = (*DYNAMIC_COMPONENTS, "leakage")
+SPARSE_COMPONENTS = ("index_logic", "pruning")
+SQUARE_MM_PER_SQUARE_UM = 1e-6
+MW_PER_UW = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ActionCounts:
+    """How often each action was done.
+
+    operand_store_reads and operand_store_writes are of words of data_bits; buffer_reads and buffer_writes are accesses
+    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes.
+    """
+
+    multiplies: int = 0
+    accumulates: int = 0
+    operand_store_reads: int = 0
+    operand_store_writes: int = 0
+    taps_examined: int = 0
+    ppu_elements: int = 0
+    pruned_elements: int = 0
+    buffer_reads: int = 0
+    buffer_writes: int = 0
+    noc_bytes: int = 0
+    dram_read_bits: int = 0
+    dram_write_bits: int = 0
+
+    def __post_init__(self) -> None:
+        for action in COMPONENT_OF_ACTION:
+            if getattr(self, action) < 0:
+                raise ValueError(f"{action} must not be negative, got {getattr(self, action)}")
+
+    def __add__(self, other: ActionCounts) -> ActionCounts:
+        return ActionCounts(**{name: getattr(self, name) + getattr(other, name) for name in COMPONENT_OF_ACTION})
+
+
+@dataclass(frozen=True, slots=True)
+class MachineParts:
+    """What a machine is built of, as far as energy and area go.
+
+    The buffer has `ports` banks of buffer_bytes / ports bytes. An operand store is two arrays of half its bytes and of
+    one word's width, for one half is filled while the other is read. Buffer and stores have the same cell type.
+    """
+
+    groups: int
+    pes_per_group: int
+    multipliers_per_pe: int
+    accumulators: int
+    operand_store_bytes: int
+    buffer_bytes: int
+    ports: int
+    bytes_per_port_cycle: int
+    ppu_elements_per_cycle: int
+    data_bits: int
+    acc_bits: int
+    cell: str
+    dram_kind: str
+    number_format: str
+    skip_zeros: bool
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str | bool) and value < 1:
+                raise ValueError(f"{field.name} must be at least 1, got {value}")
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that a technology table's compositions may name."""
+        return {
+            "acc_bits": self.acc_bits,
+            "data_bits": self.data_bits,
+            "accumulators": self.accumulators,
+            "multipliers_per_pe": self.multipliers_per_pe,
+            "port_bits": 8 * self.bytes_per_port_cycle,
+        }
+
+    def units(self) -> dict[str, int]:
+        """Return how many units of each on-chip component the machine has, none of them zero."""
+        pes = self.groups * self.pes_per_group
+        units = {
+            "multiplier": pes * self.multipliers_per_pe,
+            "accumulator": pes,
+            "operand_store": 2 * self.groups,
+            "index_logic": pes * self.multipliers_per_pe,
+            "ppu": self.groups * self.ppu_elements_per_cycle,
+            "pruning": self.groups * self.ppu_elements_per_cycle,
+            "buffer": self.ports,
+            "noc": self.groups,
+        }
+        return {name: count for name, count in units.items() if self.skip_zeros or name not in SPARSE_COMPONENTS}
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPrice:
+    """What one action costs."""
+
+    component: str
+    action: str
+    pj_per_action: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """What the units of a component take up: `units` times the area and leakage of one."""
+
+    component: str
+    units: int
+    unit_area_mm2: float
+    unit_leakage_mw: float
+    area_source: str
+    leakage_source: str
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of all units."""
+        return self.units * self.unit_area_mm2
+
+    @property
+    def leakage_mw(self) -> float:
+        """Leakage power of all units."""
+        return self.units * self.unit_leakage_mw
+
+
+@dataclass(frozen=True)
+class MachinePrices:
+    """The prices of one machine at one technology, and the SRAM arrays they come from."""
+
+    technology: str
+    actions: tuple[ActionPrice, ...]
+    units: tuple[UnitPrice, ...]
+    buffer_bank: SramFigures
+    operand_store_half: SramFigures
+
+    def area_mm2(self) -> dict[str, float]:
+        """Return the area of each on-chip component."""
+        return {unit.component: unit.area_mm2 for unit in self.units}
+
+    def leakage_mw(self) -> dict[str, float]:
+        """Return the leakage power of each on-chip component."""
+        return {unit.component: unit.leakage_mw for unit in self.units}
+
+    def total_area_mm2(self) -> float:
+        """Return the sum of the components' areas."""
+        return math.fsum(self.area_mm2().values())
+
+    def total_leakage_mw(self) -> float:
+        """Return the sum of the components' leakage powers."""
+        return math.fsum(self.leakage_mw().values())
+
+    def unit_table(self) -> list[dict[str, Any]]:
+        """Return units, area and leakage of each component as plain data, with sources."""
+        return [
+            {
+                "component": unit.component,
+                "units": unit.units,
+                "unit_area_mm2": unit.unit_area_mm2,
+                "area_mm2": unit.area_mm2,
+                "area_source": unit.area_source,
+                "unit_leakage_mw": unit.unit_leakage_mw,
+                "leakage_mw": unit.leakage_mw,
+                "leakage_source": unit.leakage_source,
+            }
+            for unit in self.units
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyLine:
+    """An action's share: pj = count * pj_per_action. Leakage counts cycles."""
+
+    component: str
+    action: str
+    count: int
+    pj_per_action: float
+    source: str
+
+    @property
+    def pj(self) -> float:
+        """Energy of all these actions."""
+        return self.count * self.pj_per_action
+
+
+@dataclass(frozen=True)
+class EnergyResult:
+    """Energy of a stretch of work; every sum is math.fsum, thus independent of the order of its parts."""
+
+    lines: tuple[EnergyLine, ...]
+
+    def component_pj(self) -> dict[str, float]:
+        """Return the energy of each component in the order of COMPONENTS; one that the machine lacks has 0."""
+        return {
+            component: math.fsum(line.pj for line in self.lines if line.component == component)
+            for component in COMPONENTS
+        }
+
+    @property
+    def dynamic_pj(self) -> float:
+        """The sum of all components but leakage."""
+        parts = self.component_pj()
+        return math.fsum(parts[component] for component in DYNAMIC_COMPONENTS)
+
+    @property
+    def leakage_pj(self) -> float:
+        """Leakage power times time."""
+        return self.component_pj()["leakage"]
+
+    @property
+    def total_pj(self) -> float:
+        """The sum of all components, leakage included."""
+        return math.fsum(self.component_pj().values())
+
+    def energy_table(self) -> list[dict[str, Any]]:
+        """Return the lines as plain data, from which every total can be recomputed."""
+        return [
+            {
+                "component": line.component,
+                "action": line.action,
+                "count": line.count,
+                "pj_per_action": line.pj_per_action,
+                "pj": line.pj,
+                "source": line.source,
+            }
+            for line in self.lines
+        ]
+
+
+def price_machine(parts: MachineParts, technology: Technology) -> MachinePrices:
+    """Return what each action costs and each component takes up in a machine.
+
+    Raises:
+        InputError: the technology table lacks an entry that the machine needs, or its SRAM grid ends below a bank.
+    """
+    bank = technology.sram_figures(parts.buffer_bytes / parts.ports, 8 * parts.bytes_per_port_cycle, parts.cell)
+    half = technology.sram_figures(parts.operand_store_bytes / 2, parts.data_bits, parts.cell)
+    arrays = {"buffer": bank, "operand_store": half}
+    units = tuple(_price_unit(name, count, parts, technology, arrays) for name, count in parts.units().items())
+    actions = tuple(
+        _price_action(action, component, parts, technology, arrays)
+        for action, component in COMPONENT_OF_ACTION.items()
+        if parts.skip_zeros or component not in SPARSE_COMPONENTS
+    )
+    return MachinePrices(technology.name, actions, units, buffer_bank=bank, operand_store_half=half)
+
+
+def _price_action(
+    action: str, component: str, parts: MachineParts, technology: Technology, arrays: dict[str, SramFigures]
+) -> ActionPrice:
+    if component in arrays:
+        figures = arrays[component]
+        access_pj = figures.write_pj if action.endswith("_writes") else figures.read_pj
+        return ActionPrice(component, action, access_pj, _sram_source(figures))
+    if component == "dram":
+        cost = technology.dram_cost(parts.dram_kind)
+    else:
+        cost = technology.component_cost(component, "energy", parts.number_format, parts.sizes())
+    return ActionPrice(component, action, cost.value, cost.source)
+
+
+def _price_unit(
+    component: str, count: int, parts: MachineParts, technology: Technology, arrays: dict[str, SramFigures]
+) -> UnitPrice:
+    if component in arrays:
+        figures = arrays[component]
+        source = _sram_source(figures)
+        return UnitPrice(component, count, figures.area_mm2, figures.leakage_mw, source, source)
+    quantities: tuple[Quantity, Quantity] = ("area", "leakage")
+    area, leakage = (
+        technology.component_cost(component, quantity, parts.number_format, parts.sizes()) for quantity in quantities
+    )
+    return UnitPrice(
+        component=component,
+        units=count,
+        unit_area_mm2=area.value * SQUARE_MM_PER_SQUARE_UM,
+        unit_leakage_mw=leakage.value * MW_PER_UW,
+        area_source=f"{area.source}; in um2",
+        leakage_source=f"{leakage.source}; in uW",
+    )
+
+
+def _sram_source(figures: SramFigures) -> str:
+    return "; ".join((figures.source, *figures.notes))
+
+
+def compute_energy(counts: ActionCounts, cycles: int, clock_mhz: float, prices: MachinePrices) -> EnergyResult:
+    """Return the energy of counted actions and of the leakage of all units over some cycles.
+
+    Raises:
+        ValueError: an action was counted that the machine has no unit for, cycles are negative, or the clock is not
+            positive.
+    """
+    if cycles < 0 or not clock_mhz > 0:
+        raise ValueError(
+            f"cycles must not be negative and the clock must be positive, got {cycles} and {clock_mhz} MHz"
+        )
+    priced = {price.action for price in prices.actions}
+    for action in COMPONENT_OF_ACTION:
+        if action not in priced and getattr(counts, action):
+            raise ValueError(
+                f"{action} is {getattr(counts, action)}, but a machine with skip_zeros off has no such unit"
+            )
+    cycle_ns = 1000 / clock_mhz
+    lines = [
+        EnergyLine(price.component, price.action, getattr(counts, price.action), price.pj_per_action, price.source)
+        for price in prices.actions
+    ]
+    for unit in prices.units:
+        power = f"{unit.units} x {unit.unit_leakage_mw:.6g} mW x {cycle_ns:.6g} ns a cycle"
+        source = f"{power}; {unit.leakage_source}"
+        pj_per_cycle = unit.leakage_mw * cycle_ns
+        lines.append(EnergyLine("leakage", f"{unit.component}_cycles", cycles, pj_per_cycle, source))
+    return EnergyResult(lines=tuple(lines))
+
+
+def list_clock_warnings(prices: MachinePrices, clock_mhz: float) -> tuple[str, ...]:
+    """Return a sentence for each memory that a clock is too fast for."""
+    arrays = (("a bank of the buffer", prices.buffer_bank), ("half an operand store", prices.operand_store_half))
+    warnings = (warn_of_slow_sram(figures, clock_mhz, name) for name, figures in arrays)
+    return tuple(warning for warning in warnings if warning is not None)

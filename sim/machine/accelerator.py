@@ -1,0 +1,192 @@
+"""The discrete-event machine: executes the tasks of one layer step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event
+
+from dataflows.memory import Traffic
+from dataflows.tasks import TaskTable
+from sim.machine.clock import CountingEnvironment, run_to_end
+from sim.machine.controller import Controller
+from sim.machine.dram import Dram
+from sim.machine.ledger import Ledger, State
+from sim.machine.pe_group import PEGroup
+from sim.machine.ports import Ports
+from sim.machine.ppu import PostProcessor
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The speeds of what surrounds the PE groups; None is unlimited. The defaults are those of the ideal machine."""
+
+    ports: int | None = None
+    bytes_per_port_cycle: int | None = None
+    dram_bytes_per_cycle: int | None = None
+    dram_latency_cycles: int = 0
+    elements_per_cycle: int | None = None
+    prefetches_next_task: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class StepTiming:
+    """When a step ended and where the time of every unit went.
+
+    cycles: of the step, int. spent: int64 ``(groups, states)``, each row sums to cycles.
+    executed_by: int64 ``(tasks,)``, the group whose PPU wrote the last of a task's results, or -1. ports_busy, dram_busy, ppu_busy: cycles
+    summed over ports, the channel, the PPUs. DRAM bytes are those of executed transfers; events, those of the kernel.
+    """
+
+    cycles: int
+    spent: NDArray[np.int64]
+    executed_by: NDArray[np.int64]
+    ports_busy_cycles: int
+    dram_busy_cycles: int
+    ppu_busy_cycles: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    events: int
+
+    @property
+    def executed(self) -> NDArray[np.bool_]:
+        """Flags of the tasks whose results were all written back."""
+        return self.executed_by >= 0
+
+    def total(self, state: State) -> int:
+        """Cycles in one state, summed over groups."""
+        return int(self.spent[:, state].sum())
+
+
+INSTANT = Surroundings()
+
+
+def run_step(table: TaskTable, groups: int, surroundings: Surroundings = INSTANT) -> StepTiming:
+    """Execute the tasks of one step on so many PE groups.
+
+    Raises:
+        DeadlockError: the machine stopped with work left.
+    """
+    return Accelerator(table.traffic or make_instant_traffic(table), groups, surroundings).run(table)
+
+
+def make_instant_traffic(table: TaskTable) -> Traffic:
+    """Give every task one burst that is there at once and results that take no time: the ideal machine."""
+    tasks, zeros = len(table), np.zeros(len(table), dtype=np.int64)
+    none = np.zeros(1, dtype=np.int64)
+    return Traffic(
+        tile_first=np.array([0, tasks]),
+        tile_load_bytes=none,
+        tile_write_back_bytes=none,
+        burst_first=np.arange(tasks + 1),
+        burst_bytes=zeros,
+        burst_cycles=table.pe_cycles,
+        pes=np.full(tasks, table.pe_cycles.shape[1]),
+        ppu_read_bytes=zeros,
+        ppu_elements=zeros,
+        ppu_write_bytes=zeros,
+        store_writes=0,
+        footprint_bytes=0,
+        tiling="",
+    )
+
+
+class Accelerator:
+    """PE groups with their PPUs, the buffer's ports, the DRAM channel, and the control of tiles."""
+
+    def __init__(self, traffic: Traffic, groups: int, surroundings: Surroundings) -> None:
+        self._env = CountingEnvironment()
+        self._traffic = traffic
+        self._controller = Controller(self._env)
+        self._ledger = Ledger(groups)
+        self._ports = Ports(self._env, surroundings.ports, surroundings.bytes_per_port_cycle)
+        self._dram = Dram(self._env, surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles)
+        self._finished_by = np.full(len(traffic.pes), -1, dtype=np.int64)
+        self._working = self._left = 0
+        self._waiting_since = 0
+        self._tile_end = Event(self._env)
+        self._read_bytes = 0
+        self._groups = [
+            PEGroup(
+                self._env, index, traffic, self._ports, self._controller, self._ledger, surroundings.prefetches_next_task,
+                self._end_task,
+            )
+            for index in range(groups)
+        ]  # fmt: skip
+        for index, group in enumerate(self._groups):
+            group.ppu = PostProcessor(
+                self._env, index, self._ports, surroundings.elements_per_cycle, group.on_place, partial(self._finish, index)
+            )
+
+    def run(self, table: TaskTable) -> StepTiming:
+        """Execute every tile and give the step's times."""
+        for group in self._groups:
+            group.start()
+        cycles = run_to_end(self._env, [self._env.process(self._control_tiles())])
+        return StepTiming(
+            cycles=cycles,
+            spent=self._ledger.close(cycles),
+            executed_by=find_workers(table, self._finished_by),
+            ports_busy_cycles=self._ports.busy_cycles,
+            dram_busy_cycles=self._dram.busy_cycles,
+            ppu_busy_cycles=sum(group.ppu.busy_cycles for group in self._groups),
+            dram_read_bytes=self._read_bytes,
+            dram_write_bytes=self._dram.transferred_bytes - self._read_bytes,
+            events=self._env.events,
+        )
+
+    def _load(self, tile: int) -> Event:
+        self._read_bytes += int(self._traffic.tile_load_bytes[tile])
+        return self._dram.transfer(int(self._traffic.tile_load_bytes[tile]))
+
+    def _control_tiles(self) -> Generator[Any, Any, None]:
+        """Work tile after tile: loads run two ahead, a tile's write-back is queued before the load it makes room for."""
+        tiles = len(self._traffic.tile_load_bytes)
+        loads = [self._load(tile) for tile in range(min(2, tiles))]
+        write_backs = []
+        for tile in range(tiles):
+            yield loads[tile]
+            first, end = (int(place) for place in self._traffic.tile_first[tile : tile + 2])
+            self._attribute_wait()
+            self._working = self._left = end - first
+            if self._left:
+                self._tile_end = Event(self._env)
+                self._controller.open_tile(first, end)
+                yield self._tile_end
+            write_backs.append(self._dram.transfer(int(self._traffic.tile_write_back_bytes[tile])))
+            if tile + 2 < tiles:
+                loads.append(self._load(tile + 2))
+        for write_back in write_backs:
+            yield write_back
+
+    def _attribute_wait(self) -> None:
+        """Put the time since the last task of the tile before, in which no group had work, down to the DRAM."""
+        for group in range(len(self._groups)):
+            self._ledger.attribute(group, State.IDLE, max(self._ledger.until(group), self._waiting_since))
+            self._ledger.attribute(group, State.WAIT_DRAM, int(self._env.now))
+
+    def _end_task(self) -> None:
+        self._working -= 1
+        if self._working == 0:
+            self._waiting_since = int(self._env.now)
+
+    def _finish(self, group: int, entry: int) -> None:
+        self._finished_by[entry] = group
+        self._left -= 1
+        if self._left == 0:
+            self._tile_end.succeed()
+
+
+def find_workers(table: TaskTable, finished_by: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give the group that finished each task, int64 ``(tasks,)``; -1 where any part of it was not finished."""
+    if table.dispatch is None:
+        return finished_by
+    workers = np.full(len(table), -1, dtype=np.int64)
+    workers[table.dispatch] = finished_by
+    workers[table.dispatch[finished_by < 0]] = -1
+    return workers

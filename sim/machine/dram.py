@@ -1,0 +1,32 @@
+"""The DRAM channel: one transfer at a time, first come first served."""
+
+from __future__ import annotations
+
+import simpy
+from simpy.events import Event
+
+
+class Dram:
+    """A transfer starts at max(request + latency, end of the one before) and takes its bytes over the bandwidth.
+
+    bytes_per_cycle: None moves any transfer in no time. Transfers of no bytes are not made.
+    """
+
+    def __init__(self, env: simpy.Environment, bytes_per_cycle: int | None, latency_cycles: int) -> None:
+        self._env = env
+        self._bytes_per_cycle = bytes_per_cycle
+        self._latency_cycles = latency_cycles
+        self._free_at = 0
+        self.busy_cycles = 0
+        self.transferred_bytes = 0
+
+    def transfer(self, size_bytes: int) -> Event:
+        """Queue a transfer; the event fires when it has ended."""
+        now = int(self._env.now)
+        if size_bytes == 0:
+            return self._env.timeout(0)
+        cycles = 0 if self._bytes_per_cycle is None else -(-size_bytes // self._bytes_per_cycle)
+        self._free_at = max(now + self._latency_cycles, self._free_at) + cycles
+        self.busy_cycles += cycles
+        self.transferred_bytes += size_bytes
+        return self._env.timeout(self._free_at - now)

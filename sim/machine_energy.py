@@ -1,0 +1,88 @@
+"""A machine's prices from its technology table, and a step's actions from its counts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from dataflows.memory import Traffic
+from dataflows.tasks import TaskTable
+from sim.architecture import Architecture
+from sim.energy import ActionCounts, MachineParts, MachinePrices, price_machine
+from sim.machine.accelerator import StepTiming
+from sim.technology import load_technology
+
+
+@lru_cache(maxsize=256)
+def find_prices(machine: Architecture) -> MachinePrices | None:
+    """Price a machine's actions and units; None where no technology is named or a size is unlimited.
+
+    Raises:
+        InputError: the technology is unknown or lacks an entry that the machine needs.
+    """
+    parts = describe_parts(machine)
+    if parts is None or machine.technology is None:
+        return None
+    return price_machine(parts, load_technology(machine.technology, Path()))
+
+
+def describe_parts(machine: Architecture) -> MachineParts | None:
+    """List what a machine is built of; None where a size is unlimited."""
+    buffer, dram, ppu, storage, array = machine.buffer, machine.dram, machine.ppu, machine.storage, machine.array
+    if buffer is None or dram is None or ppu is None or storage is None:
+        return None
+    sizes = (buffer.capacity_bytes, buffer.ports, buffer.bytes_per_port_cycle, buffer.operand_store_bytes)
+    capacity, ports, width, store = sizes
+    if capacity is None or ports is None or width is None or store is None or ppu.elements_per_cycle is None:
+        return None
+    return MachineParts(
+        groups=array.groups,
+        pes_per_group=array.pes_per_group,
+        multipliers_per_pe=array.multipliers_per_pe,
+        accumulators=array.accumulators,
+        operand_store_bytes=store,
+        buffer_bytes=capacity,
+        ports=ports,
+        bytes_per_port_cycle=width,
+        ppu_elements_per_cycle=ppu.elements_per_cycle,
+        data_bits=storage.data_bits,
+        acc_bits=storage.acc_bits,
+        cell=buffer.cell.value,
+        dram_kind=dram.kind,
+        number_format=storage.number_format.value,
+        skip_zeros=array.skip_zeros,
+    )
+
+
+def count_actions(table: TaskTable, timing: StepTiming, bytes_per_access: int) -> ActionCounts:
+    """Count the actions of one step of a layer (section 9 of the machine's definition)."""
+    traffic, counts = table.traffic, table.counts
+    assert traffic is not None
+    bursts, reads, writes = traffic.burst_bytes, traffic.ppu_read_bytes, traffic.ppu_write_bytes
+    loads, write_backs = traffic.tile_load_bytes, traffic.tile_write_back_bytes
+
+    def accesses(*sizes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
+        return sum(int((-(-size // bytes_per_access)).sum()) for size in sizes)
+
+    return ActionCounts(
+        multiplies=counts.multiplications,
+        accumulates=counts.multiplications,
+        operand_store_reads=2 * counts.multiplications,
+        operand_store_writes=traffic.store_writes,
+        taps_examined=counts.taps_examined,
+        ppu_elements=int(traffic.ppu_elements.sum()),
+        buffer_reads=accesses(bursts, reads, write_backs),
+        buffer_writes=accesses(writes, loads),
+        noc_bytes=int(bursts.sum() + reads.sum() + writes.sum()),
+        dram_read_bits=8 * timing.dram_read_bytes,
+        dram_write_bits=8 * timing.dram_write_bytes,
+    )
+
+
+def count_port_bytes(traffic: Traffic | None) -> tuple[int, int]:
+    """Give the bytes that groups and PPUs read and write through the ports."""
+    if traffic is None:
+        return 0, 0
+    return int(traffic.burst_bytes.sum() + traffic.ppu_read_bytes.sum()), int(traffic.ppu_write_bytes.sum())

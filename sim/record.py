@@ -1,0 +1,63 @@
+"""What ``run.json`` holds: everything that a run depended on, its totals, and where each picojoule comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sim.architecture import Architecture
+from sim.energy import ActionCounts, compute_energy, list_clock_warnings
+from sim.machine_energy import find_prices
+from sim.results import StepResult, make_totals
+from sim.version import MODEL_VERSION, SCHEMA_VERSION
+from workloads.sources import OperandStream
+from workloads.workload import Workload
+
+
+def make_record(
+    workload: Workload,
+    machines: Sequence[Architecture],
+    stream: OperandStream,
+    selection: Mapping[str, Any],
+    results: Sequence[StepResult],
+    actions: Mapping[str, ActionCounts],
+    verdict: str,
+    failures: Sequence[str],
+) -> dict[str, Any]:
+    """Make the record of a run. actions: what each machine did in all its rows together."""
+    totals = make_totals(results)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "version": MODEL_VERSION,
+        "workload": workload.resolved(),
+        "architecture": machines[0].model_dump(mode="json"),
+        "baseline": machines[1].model_dump(mode="json") if len(machines) > 1 else None,
+        **selection,
+        "seed": stream.seed,
+        "operand_source": stream.headline,
+        "operand_facts": stream.facts,
+        "totals": totals,
+        "machines": {
+            machine.name: describe_machine(
+                machine, actions.get(machine.name), totals["machines"][machine.name]["network"]["cycles"]
+            )
+            for machine in machines
+        },
+        "verdict": verdict,
+        "failures": list(failures),
+    }
+
+
+def describe_machine(machine: Architecture, actions: ActionCounts | None, cycles: int) -> dict[str, Any] | None:
+    """Give area, leakage, and counts x energy per action over all rows; None on a machine without prices."""
+    prices = find_prices(machine)
+    if prices is None or actions is None:
+        return None
+    return {
+        "technology": prices.technology,
+        "area_mm2": prices.total_area_mm2(),
+        "leakage_mw": prices.total_leakage_mw(),
+        "units": prices.unit_table(),
+        "energy": compute_energy(actions, cycles, machine.clock_mhz, prices).energy_table(),
+        "warnings": list(list_clock_warnings(prices, machine.clock_mhz)),
+    }

@@ -1,0 +1,145 @@
+"""The results of a run: one record per layer, step and machine, and the totals over them.
+
+Every column of ``steps.csv`` is declared here once, with its unit and its meaning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+FLOAT_FORMAT = "%.9g"
+
+
+def column(unit: str, meaning: str) -> Any:
+    """Declare a column: its unit (empty for words and flags) and one sentence."""
+    return dataclasses.field(metadata={"unit": unit, "meaning": meaning})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepResult:
+    """One row of ``steps.csv``: one step of one layer on one machine."""
+
+    layer: str = column("", "Name of the layer.")
+    kind: str = column("", "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, batch_norm, ...).")
+    step: str = column("", "forward, gta (gradient to activations), gtw (to weights); backward of an elementwise pass.")
+    machine: str = column("", "Name of the machine that executed the step.")
+    cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")
+    bound_cycles: int = column("cycles", "Least cycles for this machine's multiplications: over PEs x multipliers, rounded up.")
+    busy_cycles: int = column("group-cycles", "Cycles in which a PE of a group runs a row operation, summed over groups.")
+    wait_operands_cycles: int = column("group-cycles", "Cycles in which a group with a task waits for operands from the ports.")
+    wait_dram_cycles: int = column("group-cycles", "Cycles in which groups wait for the next tile from DRAM.")
+    wait_ppu_cycles: int = column("group-cycles", "Cycles in which a group's results wait for a place in its PPU.")
+    idle_cycles: int = column("group-cycles", "All other cycles of the groups: no task left, or results on their way out.")
+    pe_imbalance_cycles: int = column("PE-cycles", "Cycles in which a PE does not run while another PE of its group does.")
+    overhead_cycles: int = column("PE-cycles", "Cycles of row headers and of issues without a multiplication, summed over PEs.")
+    ports_busy_cycles: int = column("port-cycles", "Cycles in which a buffer port moves data for groups, summed over ports.")
+    dram_busy_cycles: int = column("cycles", "Cycles in which the DRAM channel transfers; its latency is not counted.")
+    ppu_busy_cycles: int = column("PPU-cycles", "Cycles in which a PPU processes elements, summed over groups.")
+    pe_utilization: float = column("fraction", "Multiplications / (cycles x PEs x multipliers per PE).")
+    nominal_macs: int = column("MACs", "Multiplications of the step with those on padding counted.")
+    dense_macs: int = column("MACs", "Multiplications with both operands inside their tensors, zero or not.")
+    effectual_macs: int = column("MACs", "Multiplications left when zeros (and masked results) are skipped, on any machine.")
+    row_ops: int = column("row operations", "Row operations that the machine executed.")
+    tasks: int = column("tasks", "Tasks that the machine executed.")
+    tiles: int = column("tiles", "Tiles that the step was cut into.")
+    events: int = column("events", "Events that the discrete-event kernel scheduled.")
+    buffer_read_bytes: int = column("bytes", "Bytes that groups and PPUs read through the buffer's ports.")
+    buffer_write_bytes: int = column("bytes", "Bytes that PPUs wrote through the buffer's ports.")
+    dram_read_bytes: int = column("bytes", "Bytes of executed DRAM reads.")
+    dram_write_bytes: int = column("bytes", "Bytes of executed DRAM writes.")
+    energy_pj: float | None = column("pJ", "All energy, leakage included; empty on a machine without a technology.")
+    dynamic_pj: float | None = column("pJ", "Energy without leakage.")
+    multiplier_pj: float | None = column("pJ", "Multiplications.")
+    accumulator_pj: float | None = column("pJ", "Accumulations: an addition, a register read and write.")
+    operand_store_pj: float | None = column("pJ", "Reads and writes of the operand stores.")
+    index_logic_pj: float | None = column("pJ", "Index and mask logic, for each tap examined.")
+    ppu_pj: float | None = column("pJ", "Elements that the PPUs process.")
+    pruning_pj: float | None = column("pJ", "Comparisons and random numbers of gradient pruning.")
+    buffer_pj: float | None = column("pJ", "Accesses of the global buffer, DMA included.")
+    noc_pj: float | None = column("pJ", "Bytes over the network on chip.")
+    dram_pj: float | None = column("pJ", "Bits from and to DRAM.")
+    leakage_pj: float | None = column("pJ", "Leakage of every unit over the step's cycles.")
+    input_density: float | None = column("fraction", "Share of nonzeros in the layer's input; densities are empty for passes.")
+    weight_density: float | None = column("fraction", "Share of nonzeros in the layer's weight.")
+    grad_output_density: float | None = column("fraction", "Share of nonzeros in the gradient to the layer's output.")
+    mask_density: float | None = column("fraction", "Share of the input where the gradient is wanted; 1 where there is no mask.")
+    verified: bool = column("", "Whether the machine's values were compared with the reference and found equal.")
+    verdict: str = column("", "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared).")
+    max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
+    tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
+
+
+def describe_columns() -> list[tuple[str, str, str]]:
+    """Give name, unit and meaning of every column, in order."""
+    return [(item.name, item.metadata["unit"], item.metadata["meaning"]) for item in dataclasses.fields(StepResult)]
+
+
+def make_columns_table() -> str:
+    """Write the columns as a Markdown table."""
+    rows = [f"| `{name}` | {unit or '-'} | {meaning} |" for name, unit, meaning in describe_columns()]
+    return "\n".join(["| column | unit | meaning |", "|---|---|---|", *rows])
+
+
+def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
+    """Tabulate step results, one row each, with the columns of ``steps.csv``."""
+    names = [name for name, _, _ in describe_columns()]
+    return pd.DataFrame([dataclasses.astuple(step) for step in steps], columns=names)
+
+
+ENERGY_COLUMNS = tuple(item.name for item in dataclasses.fields(StepResult) if item.name.endswith("_pj"))
+SUMMED_COLUMNS = (
+    "cycles", "bound_cycles", "busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles", "idle_cycles",
+    "pe_imbalance_cycles", "overhead_cycles", "nominal_macs", "dense_macs", "effectual_macs", "row_ops", "tasks", "tiles",
+    "events", "buffer_read_bytes", "buffer_write_bytes", "dram_read_bytes", "dram_write_bytes",
+)  # fmt: skip
+SCOPES = ("convolutions", "network")
+
+
+def sum_machine(steps: Iterable[StepResult]) -> dict[str, Any]:
+    """Total the steps of one machine, for convolutions alone and for the whole network, passes included."""
+    steps = tuple(steps)
+    convolutions = tuple(step for step in steps if step.kind == "conv2d")
+    return {"convolutions": sum_steps(convolutions), "network": sum_steps(steps)}
+
+
+def sum_steps(steps: Sequence[StepResult]) -> dict[str, Any]:
+    """Total the counts of steps, the cycles of each step's name, and energy with and without leakage."""
+    totals: dict[str, Any] = {name: sum(getattr(step, name) for step in steps) for name in SUMMED_COLUMNS}
+    by_step: dict[str, int] = {}
+    for step in steps:
+        by_step[step.step] = by_step.get(step.step, 0) + step.cycles
+    totals["cycles_by_step"] = by_step
+    for name in ENERGY_COLUMNS:
+        values = [getattr(step, name) for step in steps]
+        totals[name] = None if None in values else math.fsum(values)
+    return totals
+
+
+def make_totals(steps: Sequence[StepResult]) -> dict[str, Any]:
+    """Total every machine; ratios tell how many times the first machine's cycles and energy each other one needs."""
+    machines = list(dict.fromkeys(step.machine for step in steps))
+    totals = {machine: sum_machine(step for step in steps if step.machine == machine) for machine in machines}
+    ratios = {
+        other: {
+            scope: {
+                "speedup": divide(totals[other][scope]["cycles"], totals[machines[0]][scope]["cycles"]),
+                "energy_ratio": divide(totals[other][scope]["energy_pj"], totals[machines[0]][scope]["energy_pj"]),
+                "dynamic_energy_ratio": divide(
+                    totals[other][scope]["dynamic_pj"], totals[machines[0]][scope]["dynamic_pj"]
+                ),
+            }
+            for scope in SCOPES
+        }
+        for other in machines[1:]
+    }
+    return {"machines": totals, "ratios": ratios}
+
+
+def divide(numerator: float | None, denominator: float | None) -> float | None:
+    """Give a ratio, or None where there is nothing to divide."""
+    return numerator / denominator if numerator is not None and denominator else None

@@ -1,0 +1,67 @@
+"""Stored bytes of the tensors that elementwise passes move, as the steps beside them found them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.array import PEArray
+from dataflows.memory import MemoryShare, RowFormat
+from dataflows.storage import choose_format, size_rows
+from workloads.layers import Conv2d, Linear
+from workloads.network import INPUT, Network
+from workloads.passes import find_writer
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """What the tensors of one layer take on one machine; None where the step that tells was not run."""
+
+    input: int | None = None
+    grad_output: int | None = None
+    output: int | None = None
+    grad_input: int | None = None
+
+    def merge(self, other: StoredBytes) -> StoredBytes:
+        """Add what another step of the layer tells."""
+        names = (field.name for field in fields(self))
+        return StoredBytes(*(mine if (mine := getattr(self, name)) is not None else getattr(other, name) for name in names))
+
+
+def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare) -> int:
+    """Give the stored bytes of a sparse operand."""
+    nonzeros = np.count_nonzero(tensor, axis=-1).astype(np.int64)
+    form = choose_format(nonzeros, tensor.shape[-1], memory) if array.skip_zeros else RowFormat.RAW
+    return int(size_rows(nonzeros, tensor.shape[-1], form, memory.data_bits).sum())
+
+
+def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
+    """Give the stored bytes of a node's output: what a layer reads of it, else what a layer wrote, else raw."""
+    for reader in network.consumers(name):
+        if isinstance(reader.layer, Conv2d | Linear) and (known := stored[reader.name].input) is not None:
+            return known
+    writer = find_writer(network, name)
+    if writer in stored and (known := stored[writer].output) is not None:
+        return known
+    return size_raw_tensor(network, name, data_bits)
+
+
+def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
+    """Give the stored bytes of the gradient to a node's output, by the same rule."""
+    writer = find_writer(network, name)
+    if writer in stored and (known := stored[writer].grad_output) is not None:
+        return known
+    for reader in network.consumers(name):
+        if isinstance(reader.layer, Conv2d | Linear) and (known := stored[reader.name].grad_input) is not None:
+            return known
+    return size_raw_tensor(network, name, data_bits)
+
+
+def size_raw_tensor(network: Network, name: str, data_bits: int) -> int:
+    """Give the bytes of a tensor whose rows are all raw."""
+    shape = network.input_shape if name == INPUT else network.node(name).output_shape
+    return prod(shape[:-1]) * -(-shape[-1] * data_bits // 8)

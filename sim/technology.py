@@ -1,0 +1,326 @@
+"""Technology tables: energy, area and leakage of parts, memories and what is composed of them, each with its source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.technology_scaling import (
+    UNSCALED,
+    Positive,
+    ScalingCoefficients,
+    ScalingRule,
+    Text,
+    describe_rule,
+    rule_factor,
+)
+from sim.technology_sram import SramFigures, SramGrid, load_sram_grid
+from workloads.errors import InputError
+from workloads.layers import StrictModel
+from workloads.yaml_file import load_yaml, validate_document
+
+PRESET_DIRECTORY = Path(__file__).parent / "presets" / "technologies"
+Quantity = Literal["energy", "area", "leakage"]
+
+
+class Figure(StrictModel):
+    """One published number at its own node; `scale` names the rule that brings it to the table's node.
+
+    derived: how the number follows from published ones, where it is not published itself.
+    assumed: the number is this project's choice.
+    """
+
+    value: Positive
+    node: Text
+    source: Text
+    scale: Text
+    derived: Text | None = None
+    assumed: bool = False
+
+
+class EnergyFigure(Figure):
+    """Energy of one operation."""
+
+    unit: Literal["pJ"]
+
+
+class AreaFigure(Figure):
+    """Area of one part."""
+
+    unit: Literal["um2"]
+
+
+class LeakageFigure(Figure):
+    """Leakage power of one part."""
+
+    unit: Literal["uW"]
+
+
+class DramFigure(Figure):
+    """Energy of one bit read or written."""
+
+    unit: Literal["pJ/bit"]
+
+
+class Part(StrictModel):
+    """A building block of logic."""
+
+    energy: EnergyFigure | None = None
+    area: AreaFigure | None = None
+    leakage: LeakageFigure | None = None
+
+
+class NumberFormat(StrictModel):
+    """The parts that stand for `multiplier` and `adder` in a number format."""
+
+    multiplier: Text
+    adder: Text
+
+
+class Term(StrictModel):
+    """A part, and how many: the product of numbers and of sizes of the machine, such as ``[2, acc_bits]``."""
+
+    part: Text
+    times: Annotated[list[float | str], Field(min_length=1)]
+    why: Text | None = None
+
+
+class Component(StrictModel):
+    """A unit of the machine as sums of parts: what one action costs, and what one unit holds."""
+
+    action: Text
+    unit: Text
+    derived: Text
+    assumed: bool = False
+    per_action: Annotated[list[Term], Field(min_length=1)]
+    per_unit: Annotated[list[Term], Field(min_length=1)]
+
+
+class SramCell(StrictModel):
+    """The grid rows of one cell type and the rules that bring them to the table's node."""
+
+    node_nm: int
+    source: Text
+    energy: Text
+    area: Text
+    leakage: Text
+    timing: Text
+
+
+class SramTable(StrictModel):
+    """The grid's file, beside the table or among the presets, and its cell types."""
+
+    grid: Text
+    cells: dict[str, SramCell]
+
+
+class TechnologyTable(StrictModel):
+    """A technology file."""
+
+    name: Text
+    description: Text
+    coefficients: ScalingCoefficients | None = None
+    rules: dict[str, ScalingRule]
+    parts: dict[str, Part]
+    number_formats: dict[str, NumberFormat]
+    components: dict[str, Component]
+    sram: SramTable
+    dram: dict[str, DramFigure]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A quantity at the table's node (pJ, um2 or uW), and in words how it comes about."""
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Technology:
+    """A technology table with its SRAM grid; what it lacks is an error that names table and entry."""
+
+    table: TechnologyTable
+    path: Path
+    grid: SramGrid
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.table.name
+
+    def factor(self, scale: str) -> float:
+        """Return what a figure is multiplied by under a rule of this table.
+
+        Raises:
+            InputError: there is no such rule, or it needs coefficients that the table lacks or that do not hold there.
+        """
+        if scale == UNSCALED:
+            return 1.0
+        coefficients, rule = self._rule(scale)
+        try:
+            return rule_factor(coefficients, rule)
+        except InputError as error:
+            raise InputError(f"{self.path}: rules.{scale}: {error}") from None
+
+    def describe_scale(self, scale: str) -> str:
+        """Return a rule of this table in words."""
+        return UNSCALED if scale == UNSCALED else describe_rule(*self._rule(scale))
+
+    def part_cost(self, part: str, quantity: Quantity, needed_by: str) -> Cost:
+        """Return a part's energy in pJ, area in um2 or leakage in uW, at the table's node.
+
+        Raises:
+            InputError: the table lacks the entry.
+        """
+        entry = self.table.parts.get(part)
+        figure = None if entry is None else getattr(entry, quantity)
+        if figure is None:
+            raise self._missing(f"parts.{part}.{quantity}", needed_by)
+        return self.figure_cost(figure)
+
+    def figure_cost(self, figure: EnergyFigure | AreaFigure | LeakageFigure | DramFigure) -> Cost:
+        """Return a figure at the table's node."""
+        words = f"{figure.value:g} {figure.unit} at {figure.node}, {figure.source}; {self.describe_scale(figure.scale)}"
+        derived = f"; derived: {figure.derived}" if figure.derived else ""
+        return Cost(figure.value * self.factor(figure.scale), words + derived + ("; assumed" * figure.assumed))
+
+    def component_cost(self, component: str, quantity: Quantity, number_format: str, sizes: Mapping[str, int]) -> Cost:
+        """Return what one action of a component takes (energy), or what one unit of it has (area, leakage).
+
+        sizes: the machine's sizes that the terms may name.
+
+        Raises:
+            InputError: the table lacks the component, a part or the number format, or a term names an unknown size.
+        """
+        entry = self.table.components.get(component)
+        if entry is None:
+            raise self._missing(f"components.{component}", "the energy of a machine")
+        needed_by = f"components.{component}"
+        terms = entry.per_action if quantity == "energy" else entry.per_unit
+        values, words = [], []
+        for term in terms:
+            part = self._resolve(term.part, number_format, needed_by)
+            count = self._multiply(term, sizes, needed_by)
+            cost = self.part_cost(part, quantity, needed_by)
+            values.append(count * cost.value)
+            words.append(f"{count:g} x {part} {cost.value:.6g}")
+        kind = "assumed composition" if entry.assumed else "composition"
+        return Cost(math.fsum(values), f"{self.name}: {' + '.join(words)}; {kind}: {entry.derived}")
+
+    def dram_cost(self, kind: str) -> Cost:
+        """Return the energy of one DRAM bit in pJ.
+
+        Raises:
+            InputError: the table lacks the kind of DRAM.
+        """
+        if kind not in self.table.dram:
+            raise self._missing(f"dram.{kind}", "the architecture", list(self.table.dram))
+        cost = self.figure_cost(self.table.dram[kind])
+        return Cost(cost.value, f"{self.name}: {cost.source}")
+
+    def sram_figures(self, capacity_bytes: float, width_bits: int, cell: str) -> SramFigures:
+        """Return the figures of one SRAM bank at the table's node.
+
+        Raises:
+            InputError: the table lacks the cell type, or the bank is above the grid.
+        """
+        if cell not in self.table.sram.cells:
+            raise self._missing(f"sram.cells.{cell}", "the architecture", list(self.table.sram.cells))
+        entry = self.table.sram.cells[cell]
+        point, notes = self.grid.interpolate(entry.node_nm, cell, capacity_bytes, width_bits)
+        energy, timing = self.factor(entry.energy), self.factor(entry.timing)
+        scaling = ", ".join(f"{name} {self.describe_scale(getattr(entry, name))}" for name in SRAM_SCALES)
+        place = f"{entry.node_nm} nm {cell}, {capacity_bytes / 1024:.6g} KiB, {width_bits} bits"
+        return SramFigures(
+            read_pj=point.read_pj * energy,
+            write_pj=point.write_pj * energy,
+            leakage_mw=point.leakage_mw * self.factor(entry.leakage),
+            area_mm2=point.area_mm2 * self.factor(entry.area),
+            access_ns=point.access_ns * timing,
+            cycle_ns=point.cycle_ns * timing,
+            capacity_bytes=capacity_bytes,
+            width_bits=width_bits,
+            cell=cell,
+            source=f"{self.name}: {place}, interpolated, {entry.source}; {scaling}",
+            notes=notes,
+        )
+
+    def _rule(self, scale: str) -> tuple[ScalingCoefficients, ScalingRule]:
+        if scale not in self.table.rules:
+            raise self._missing(f"rules.{scale}", "a figure's scale", [UNSCALED, *self.table.rules])
+        if self.table.coefficients is None:
+            raise self._missing("coefficients", f"rules.{scale}")
+        return self.table.coefficients, self.table.rules[scale]
+
+    def _resolve(self, part: str, number_format: str, needed_by: str) -> str:
+        if part not in ("multiplier", "adder"):
+            return part
+        if number_format not in self.table.number_formats:
+            raise self._missing(f"number_formats.{number_format}", needed_by, list(self.table.number_formats))
+        return str(getattr(self.table.number_formats[number_format], part))
+
+    def _multiply(self, term: Term, sizes: Mapping[str, int], needed_by: str) -> float:
+        for factor in term.times:
+            if isinstance(factor, str) and factor not in sizes:
+                raise InputError(
+                    f"{self.path}: {needed_by} multiplies '{term.part}' by the unknown size '{factor}'; "
+                    f"the sizes are {', '.join(sizes)}"
+                )
+        return math.prod(sizes[factor] if isinstance(factor, str) else factor for factor in term.times)
+
+    def _missing(self, entry: str, needed_by: str, known: list[str] | None = None) -> InputError:
+        there = f"; there are {', '.join(known)}" if known else ""
+        return InputError(
+            f"{self.path}: the technology table '{self.name}' has no entry '{entry}', needed by {needed_by}{there}"
+        )
+
+
+SRAM_SCALES = ("energy", "area", "leakage", "timing")
+
+
+def list_technologies() -> tuple[str, ...]:
+    """Return the names of the tables that come with the project."""
+    return tuple(sorted(path.stem for path in PRESET_DIRECTORY.glob("*.yaml")))
+
+
+def load_technology(name_or_path: str | Path, base_directory: Path | None = None) -> Technology:
+    """Return a technology table by its preset's name, or from a .yaml file (relative to `base_directory`).
+
+    Raises:
+        InputError: there is no such preset or file, the file is not a valid table, or a rule is not there.
+    """
+    path = _find_table(name_or_path, base_directory)
+    table = validate_document(load_yaml(path), TechnologyTable)
+    beside = path.parent / table.sram.grid
+    grid = load_sram_grid(beside if beside.exists() else PRESET_DIRECTORY / table.sram.grid)
+    technology = Technology(table=table, path=path, grid=grid)
+    for scale in list_scales(table):
+        technology.factor(scale)
+    return technology
+
+
+def list_scales(table: TechnologyTable) -> tuple[str, ...]:
+    """Return every rule that the table's figures name, and every rule it holds, each once."""
+    figures: list[Figure | None] = [*table.dram.values()]
+    for part in table.parts.values():
+        figures += [part.energy, part.area, part.leakage]
+    scales = [figure.scale for figure in figures if figure is not None]
+    scales += [str(getattr(cell, name)) for cell in table.sram.cells.values() for name in SRAM_SCALES]
+    return tuple(dict.fromkeys([*scales, *table.rules]))
+
+
+def _find_table(name_or_path: str | Path, base_directory: Path | None) -> Path:
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        return (base_directory or Path()) / name_or_path
+    if str(name_or_path) not in list_technologies():
+        raise InputError(
+            f"there is no technology '{name_or_path}'; there are {', '.join(list_technologies())}, "
+            "or give the path of a .yaml file"
+        )
+    return PRESET_DIRECTORY / f"{name_or_path}.yaml"

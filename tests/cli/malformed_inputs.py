@@ -1,0 +1,300 @@
+"""Malformed workloads and recordings, each with the one sentence that it must be answered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from workloads.presets import preset_names
+
+WORKLOAD = """\
+name: small
+batch: 2
+input: {channels: 2, height: 6, width: 5}
+layers:
+  - {name: conv1, type: conv2d, out_channels: 3, kernel: 3, padding: 1}
+  - {name: relu1, type: relu}
+  - {name: conv2, type: conv2d, out_channels: 4, kernel: [3, 2], stride: 2}
+  - {name: flat, type: flatten}
+  - {name: fc, type: linear, out_features: 3, bias: false}
+operands: {source: synthetic, seed: 1}
+"""
+OPERANDS = "operands: {source: synthetic, seed: 1}\n"
+
+
+@dataclass(frozen=True)
+class MalformedInput:
+    """An input that must be refused.
+
+    write: writes files into an empty folder and returns what the user names as the workload.
+    message: the whole sentence; {path} stands for what `write` returned, {folder} for the folder, {presets} for the
+        names of all presets.
+    """
+
+    name: str
+    write: Callable[[Path], Path | str]
+    message: str
+
+    def expected(self, folder: Path, path: Path | str) -> str:
+        """Return the message with its placeholders filled in."""
+        filled = self.message.replace("{presets}", ", ".join(preset_names()))
+        return filled.replace("{path}", str(path)).replace("{folder}", str(folder))
+
+
+def from_text(name: str, text: str | bytes, message: str) -> MalformedInput:
+    """Make a case whose workload file holds this text."""
+
+    def write(folder: Path) -> Path:
+        path = folder / "net.yaml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return MalformedInput(name, write, message)
+
+
+def from_edit(name: str, old: str, new: str, message: str) -> MalformedInput:
+    """Make a case from the sound workload with one passage replaced; the message goes behind the file's path."""
+    assert WORKLOAD.count(old) >= 1, old
+    return from_text(name, WORKLOAD.replace(old, new, 1), "{path}" + message)
+
+
+COUNT = "a whole number from 1 to 16777216"
+SIZE = f"{COUNT} or a list of 2 entries, each {COUNT}"
+PADDING = "a whole number from 0 to 65536 or a list of 2 entries, each a whole number from 0 to 65536"
+LAYER_NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
+WORKLOAD_NAME = r"text of the form [A-Za-z0-9_][A-Za-z0-9_.\-]* of at most 128 characters"
+KINDS = (
+    "one of 'conv2d', 'linear', 'relu', 'max_pool', 'avg_pool', 'global_avg_pool', 'flatten', 'dropout', "
+    "'batch_norm', 'add', 'concat', 'softmax_cross_entropy'"
+)
+TOP_FIELDS = "(the fields are name, description, batch, input, layers, operands)"
+CONV_FIELDS = "(the fields are name, inputs, type, out_channels, kernel, stride, padding, groups, bias)"
+INPUTS = f"a list of at least 1 entry, each {LAYER_NAME}"
+
+FILE_CASES = (
+    MalformedInput("no such file", lambda folder: folder / "net.yaml", "{path}: there is no such file"),
+    MalformedInput("a folder", lambda folder: folder, "{path}: is a directory, not a YAML file"),
+    MalformedInput(
+        "an unknown preset",
+        lambda folder: "lenet6",  # noqa: ARG005
+        "'lenet6' is neither a file nor a preset; did you mean 'lenet5'? (the presets are {presets})",
+    ),
+    from_text("an empty file", "", "{path}: is empty; a mapping of fields is expected"),
+    from_text("comments alone", "# nothing\n\n# here\n", "{path}: is empty; a mapping of fields is expected"),
+    from_text("an empty document", "---\n...\n", "{path}: is empty; a mapping of fields is expected"),
+    from_text("a list", "- a\n- b\n", "{path}, line 1: a mapping of fields is expected, got a list"),
+    from_text("a single word", "\nlenet5\n", "{path}, line 2: a mapping of fields is expected, got a single value"),
+    from_text("latin-1 text", b"name: a\ndescription: caf\xe9\n", "{path}, line 2: is not UTF-8 text"),
+    from_text(
+        "a control character", "name: a\nbatch: \x01\n", "{path}, line 2: the character U+0001 is not allowed in YAML"
+    ),
+    from_text(
+        "too large a file",
+        b"#" * (4 * 2**20 + 1),
+        "{path}: is larger than 4194304 bytes, the most that a YAML file may have",
+    ),
+)
+
+SYNTAX_CASES = (
+    from_edit(
+        "an open bracket",
+        "batch: 2",
+        "batch: [2",
+        ", line 3: not valid YAML: expected ',' or ']', but got ':' while parsing a flow sequence that "
+        "begins on line 2",
+    ),
+    from_edit(
+        "a tab",
+        "batch: 2",
+        "batch: 2\n\tseed: 1",
+        ", line 3: not valid YAML: found character '\\t' that cannot start any token while scanning for the next token",
+    ),
+    from_edit("two colons", "batch: 2", "batch: 2: 3", ", line 2: not valid YAML: mapping values are not allowed here"),
+    from_edit("a key twice", "batch: 2", "batch: 2\nbatch: 3",
+              ", line 3: the key 'batch' is given twice, first on line 2"),
+    from_edit(
+        "a layer's key twice", "type: relu", "type: relu, type: flatten",
+        ", line 6: the key 'type' is given twice, first on line 6",
+    ),
+    from_text(
+        "a YAML bomb",
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        "{path}, line 1: the anchor &a is not allowed; write the value out where it is used",
+    ),
+    from_edit("an alias", "batch: 2", "batch: *size", ", line 2: the alias *size is not allowed; write the value out"),
+    from_edit(
+        "a python tag", "batch: 2", "batch: !!python/object/apply:os.system [ls]",
+        ", line 2: the tag !!python/object/apply:os.system is not allowed; only plain values are",
+    ),
+    from_edit("a core tag", "batch: 2", "batch: !!int 2",
+              ", line 2: the tag !!int is not allowed; only plain values are"),
+    from_edit("a local tag", "batch: 2", "batch: !size 2",
+              ", line 2: the tag !size is not allowed; only plain values are"),
+    from_edit("a number as key", "batch: 2", "batch: 2\n3: 4",
+              ", line 3: the key 3 must be text; quote it if it is meant"),
+    from_edit("a list as key", "batch: 2", "batch: 2\n[a]: 4", ", line 3: a key must be text, got a list or a mapping"),
+    from_edit("deep nesting", "batch: 2", "batch: " + "[" * 40 + "]" * 40, ", line 2: nested deeper than 32 levels"),
+    from_text(
+        "two documents", WORKLOAD + "---\nname: other\n",
+        "{path}, line 11: a second YAML document starts here; a file holds one",
+    ),
+    from_edit("an endless number", "batch: 2", "batch: " + "9" * 5000,
+              ", line 2: a number of 5000 characters is too long; 64 at most"),
+    from_edit("half a surrogate pair", "name: small", 'name: "\\ud800"',
+              ", line 1: half of a surrogate pair is not text"),
+)  # fmt: skip
+
+FIELD_CASES = (
+    from_edit("no name", "name: small\n", "", f", line 1: name is missing; it must be {WORKLOAD_NAME}"),
+    from_edit("a name with a slash", "small", "a/b", f", line 1: name must be {WORKLOAD_NAME}, got 'a/b'"),
+    from_edit("a batch of zero", "batch: 2", "batch: 0", f", line 2: batch must be {COUNT}, got 0"),
+    from_edit("a negative batch", "batch: 2", "batch: -1", f", line 2: batch must be {COUNT}, got -1"),
+    from_edit("a batch in words", "batch: 2", "batch: two", f", line 2: batch must be {COUNT}, got 'two'"),
+    from_edit("a fractional batch", "batch: 2", "batch: 2.0", f", line 2: batch must be {COUNT}, got 2.0"),
+    from_edit("a true batch", "batch: 2", "batch: true", f", line 2: batch must be {COUNT}, got true"),
+    from_edit("a missing value", "batch: 2", "batch:", f", line 2: batch must be {COUNT}, got null"),
+    from_edit("a misspelt field", "batch: 2", "bach: 2",
+              f", line 2: unknown field 'bach'; did you mean 'batch'? {TOP_FIELDS}"),
+    from_edit("a foreign field", "batch: 2", "colour: red", f", line 2: unknown field 'colour' {TOP_FIELDS}"),
+    from_edit("a merge key", "batch: 2", "<<: {batch: 2}", f", line 2: unknown field '<<' {TOP_FIELDS}"),
+    from_edit("an input without width", ", width: 5", "", f", line 3: input.width is missing; it must be {COUNT}"),
+    from_edit("an input as list", "{channels: 2, height: 6, width: 5}", "[2, 6, 5]",
+              ", line 3: input must be a mapping of fields, got [2, 6, 5]"),
+    from_edit("a misspelt input field", "height: 6", "hight: 6",
+              ", line 3: input: unknown field 'hight'; did you mean 'height'? (the fields are channels, "
+              "height, width)"),
+    from_text("no layers", "name: a\ninput: {channels: 1, height: 1, width: 1}\nlayers: []\n",
+              "{path}, line 3: layers must be a list of at least 1 entry, each a mapping of fields, got []"),
+    from_edit("a layer as text", "{name: relu1, type: relu}", "relu",
+              ", line 6: layers[1] must be a mapping of fields, got 'relu'"),
+    from_edit("a layer without name", "name: relu1, ", "",
+              f", line 6: layers[1]: name is missing; it must be {LAYER_NAME}"),
+    from_edit("a layer name with a slash", "relu1", "re/lu",
+              f", line 6: layers[1] 're/lu': name must be {LAYER_NAME}, got 're/lu'"),
+    from_edit("a layer without type", ", type: relu", "",
+              f", line 6: layers[1] 'relu1': type is missing; it must be {KINDS}"),
+    from_edit("an unknown type", "type: relu", "type: rellu",
+              f", line 6: layers[1] 'relu1': type must be {KINDS}, got 'rellu'; did you mean 'relu'?"),
+    from_edit("a type that is a number", "type: relu", "type: 3",
+              f", line 6: layers[1] 'relu1': type must be {KINDS}, got 3"),
+    from_edit("a field of another type", "type: relu", "type: relu, stride: 2",
+              ", line 6: layers[1] 'relu1': unknown field 'stride' (the fields are name, inputs, type)"),
+    from_edit("a misspelt required field", "out_channels: 3", "out_chanels: 3",
+              f", line 5: layers[0] 'conv1': unknown field 'out_chanels'; did you mean 'out_channels'? {CONV_FIELDS}"),
+    from_edit("a kernel of zero", "kernel: 3,", "kernel: 0,",
+              f", line 5: layers[0] 'conv1': kernel must be {SIZE}, got 0"),
+    from_edit("no kernel", "kernel: 3, ", "", f", line 5: layers[0] 'conv1': kernel is missing; it must be {SIZE}"),
+    from_edit("a kernel of three sizes", "[3, 2]", "[3, 2, 1]",
+              f", line 7: layers[2] 'conv2': kernel must be {SIZE}, got [3, 2, 1]"),
+    from_edit("a negative kernel width", "[3, 2]", "[3, -2]",
+              f", line 7: layers[2] 'conv2': kernel must be {SIZE}, got [3, -2]"),
+    from_edit("two strides", "stride: 2", "stride: [2, 2]",
+              f", line 7: layers[2] 'conv2': stride must be {COUNT}, got [2, 2]"),
+    from_edit("a negative padding", "padding: 1", "padding: -1",
+              f", line 5: layers[0] 'conv1': padding must be {PADDING}, got -1"),
+    from_edit("a bias of the old YAML", "bias: false", "bias: no",
+              ", line 9: layers[4] 'fc': bias must be true or false, got 'no'"),
+    from_edit("a fractional size", "out_features: 3", "out_features: 3.5",
+              f", line 9: layers[4] 'fc': out_features must be {COUNT}, got 3.5"),
+    from_edit("inputs as text", "type: relu", "type: relu, inputs: conv1",
+              f", line 6: layers[1] 'relu1': inputs must be {INPUTS}, got 'conv1'"),
+    from_edit("no inputs", "type: relu", "type: relu, inputs: []",
+              f", line 6: layers[1] 'relu1': inputs must be {INPUTS}, got []"),
+    from_edit("a dropout of everything", "type: relu", "type: dropout, rate: 1",
+              ", line 6: layers[1] 'relu1': rate must be a number of at least 0.0 and below 1.0, got 1"),
+)  # fmt: skip
+
+GRAPH_CASES = (
+    from_edit("a layer name twice", "name: relu1", "name: conv1",
+              ", line 6: layers[1] 'conv1': the name is taken by layers[0]; names must be unique"),
+    from_edit("a layer named input", "name: relu1", "name: input",
+              ", line 6: layers[1] 'input': the name 'input' stands for the network's input; choose another"),
+    from_edit("an unknown layer", "type: relu", "type: relu, inputs: [conv9]",
+              ", line 6: layers[1] 'relu1': inputs names 'conv9', which is no layer and not 'input'; did "
+              "you mean 'conv2'?"),
+    from_edit("a layer that reads itself", "type: relu", "type: relu, inputs: [relu1]",
+              ", line 6: layers[1] 'relu1': reads its own output; inputs must name other layers"),
+    from_edit("a cycle", "type: relu", "type: add, inputs: [conv1, flat]",
+              ", line 6: layers[1] 'relu1': the layers form a cycle: 'relu1' reads 'flat' reads 'conv2' reads 'relu1'"),
+    from_edit("an input twice", "type: relu", "type: add, inputs: [conv1, conv1]",
+              ", line 6: layers[1] 'relu1': inputs names 'conv1' twice; each input may stand once"),
+    from_edit("two inputs of one", "type: relu", "type: relu, inputs: [conv1, input]",
+              ", line 6: layers[1] 'relu1': relu reads one layer, got 2 ('conv1', 'input'); join them by "
+              "add or concat"),
+    from_edit("an add of one", "type: relu", "type: add",
+              ", line 6: layers[1] 'relu1': add reads two or more layers, got 1 ('conv1'); name them in inputs"),
+    from_edit("an add of two shapes", "type: relu", "type: add, inputs: [conv1, input]",
+              ", line 6: layers[1] 'relu1': an add's inputs must have one shape, "
+              "but 'conv1' has (2, 3, 6, 5) and 'input' (2, 2, 6, 5)"),
+    from_edit("a concat of two sizes", "type: flatten", "type: concat, inputs: [relu1, conv2]",
+              ", line 8: layers[3] 'flat': a concat's inputs may differ in channels only, "
+              "but 'relu1' has (2, 3, 6, 5) and 'conv2' (2, 4, 2, 2)"),
+    from_edit("a linear layer on images", "  - {name: flat, type: flatten}\n", "",
+              ", line 8: layers[3] 'fc': linear reads (batch, features), but its input has the shape (2, 4, 2, 2); "
+              "put a flatten layer before it"),
+    from_edit("a convolution on features", "type: linear, out_features: 3", "type: conv2d, out_channels: 3, kernel: 1",
+              ", line 9: layers[4] 'fc': conv2d reads (batch, channels, height, width), but its input "
+              "has the shape (2, 16)"),
+    from_edit("groups that do not divide", "padding: 1", "padding: 1, groups: 2",
+              ", line 5: layers[0] 'conv1': groups = 2 must divide the 2 input channels and the 3 filters; "
+              "the input's shape is (2, 2, 6, 5)"),
+    from_edit("a kernel larger than its input", "[3, 2]", "[9, 2]",
+              ", line 7: layers[2] 'conv2': the kernel of 9 x 2 is larger than the padded input of 6 x 5; "
+              "the input's shape is (2, 3, 6, 5)"),
+    from_edit("a pool larger than its input", "type: relu", "type: max_pool, kernel: 7",
+              ", line 6: layers[1] 'relu1': the kernel of 7 x 7 is larger than the padded input of 6 x 5; "
+              "the input's shape is (2, 3, 6, 5)"),
+    from_edit("a pool padded by its kernel", "type: relu", "type: max_pool, kernel: 2, padding: 2",
+              ", line 6: layers[1] 'relu1': the padding of 2 x 2 is more than half of the pooling kernel of 2 x 2"),
+    from_edit("an unread layer", "type: flatten", "type: flatten, inputs: [conv1]",
+              ", line 7: layers[2] 'conv2': no layer reads its output; only 'fc', the last, may be unread"),
+    from_edit("a layer after the loss", OPERANDS,
+              "  - {name: loss, type: softmax_cross_entropy}\n  - {name: end, type: relu}\n",
+              ", line 11: layers[6] 'end': reads the loss 'loss'; a loss must be the last layer"),
+    from_edit("two losses", OPERANDS, "  - {name: loss, type: softmax_cross_entropy}\n"
+              "  - {name: loss2, type: softmax_cross_entropy, inputs: [fc]}\n",
+              ", line 11: layers[6] 'loss2': a second loss; layers[5] is one, and a network has one at most"),
+    from_edit("a gigantic output", "padding: 1", "padding: 65536",
+              ", line 5: layers[0] 'conv1': its output of shape (2, 3, 131076, 131075) "
+              "would have more than 2147483648 elements"),
+    from_text("nothing to accelerate",
+              "name: a\ninput: {channels: 1, height: 1, width: 1}\nlayers:\n  - {name: r, type: relu}\n" + OPERANDS,
+              "{path}, line 3: layers: no conv2d or linear layer, so there is nothing to accelerate"),
+)  # fmt: skip
+
+OPERAND_CASES = (
+    from_edit("no operands", OPERANDS, "",
+              ": no operands are given; add one of operands: {source: recorded, path: FILE.npz}, "
+              "{source: synthetic, seed: 1} or {source: host, dataset: fashion_mnist, seed: 1}"),
+    from_edit("an unknown source", "synthetic", "random",
+              ", line 10: operands.source must be one of 'recorded', 'synthetic', 'host', got 'random'"),
+    from_edit("no source", "source: synthetic, ", "",
+              ", line 10: operands.source is missing; it must be one of 'recorded', 'synthetic', 'host'"),
+    from_edit("operands as list", "{source: synthetic, seed: 1}", "[1]",
+              ", line 10: operands must be a mapping of fields, got [1]"),
+    from_edit("no seed", ", seed: 1", "",
+              ", line 10: operands.seed is missing; it must be a whole number from 0 to 9223372036854775807"),
+    from_edit("a negative seed", "seed: 1", "seed: -1",
+              ", line 10: operands.seed must be a whole number from 0 to 9223372036854775807, got -1"),
+    from_edit("a density above one", "seed: 1", "seed: 1, density: {input: 1.5}",
+              ", line 10: operands.density.input must be a number from 0.0 to 1.0, got 1.5"),
+    from_edit("a density that is no number", "seed: 1", "seed: 1, density: {weight: .nan}",
+              ", line 10: operands.density.weight must be a number from 0.0 to 1.0, got nan"),
+    from_edit("a misspelt density", "seed: 1", "seed: 1, density: {inputs: 0.5}",
+              ", line 10: operands.density: unknown field 'inputs'; did you mean 'input'? "
+              "(the fields are input, grad_output, weight)"),
+    from_edit("two channels of images", "synthetic, seed: 1",
+              "host, dataset: fashion_mnist, seed: 1, images: {channels: 2}",
+              ", line 10: operands.images.channels must be 1 or 3, got 2"),
+    from_edit("a std of zero", "synthetic, seed: 1", "host, dataset: fashion_mnist, seed: 1, images: {std: 0}",
+              ", line 10: operands.images.std must be a number above 0.0 or "
+              "a list of at least 1 entry, each a number above 0.0, got 0"),
+    from_edit("an unknown dtype", "synthetic, seed: 1", "host, dataset: fashion_mnist, seed: 1, dtype: float46",
+              ", line 10: operands.dtype must be 'float32' or 'float64', got 'float46'; did you mean 'float64'?"),
+    from_edit("training without a loss", "synthetic, seed: 1", "host, dataset: fashion_mnist, seed: 1",
+              ", line 10: operands: source host trains the network, which needs a loss; "
+              "add a softmax_cross_entropy layer after 'fc'"),
+)  # fmt: skip
+
+MALFORMED_WORKLOADS = (*FILE_CASES, *SYNTAX_CASES, *FIELD_CASES, *GRAPH_CASES, *OPERAND_CASES)

@@ -1,0 +1,260 @@
+"""`sparsetrain simulate`: every option, what it prints, and the run directory it writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli.command import run_command, write_small
+
+from sim import run_directory, simulate
+from sim.results import describe_columns
+from sim.run import Progress
+from workloads.shapes import Step
+
+RUN_FILES = ("architecture.yaml", "run.json", "steps.csv", "workload.yaml")
+
+
+def read_steps(directory: Path) -> list[dict[str, str]]:
+    """Read the rows of a run's steps.csv."""
+    with (directory / "steps.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_record(directory: Path) -> Any:
+    """Read a run's run.json."""
+    return json.loads((directory / "run.json").read_text())
+
+
+def test_a_run_writes_its_directory_and_prints_table_clock_source_and_verdict(tmp_path: Path) -> None:
+    outcome = run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert outcome.files == (*(f"out/small-ideal/{name}" for name in RUN_FILES), "small.yaml")
+    cycles = read_record(tmp_path / "out" / "small-ideal")["totals"]["machines"]["ideal"]["network"]["cycles"]
+    lines = outcome.stdout.splitlines()
+    assert lines[0].rstrip() == "small on ideal"
+    assert lines[-1] == "Results: out/small-ideal/steps.csv, out/small-ideal/run.json"
+    assert {
+        "Operands: synthetic integers (unrepresentative: random zeros), seed 1.",
+        f"Clock: 800 MHz; the iteration's {cycles:,} cycles on ideal take {cycles / 800e3:,.3f} ms.",
+        "Verdict: verified; all 18 outputs are the reference's, 18 of them exactly, the others within the bound of "
+        "float32 rounding (largest difference 0).",
+    } <= set(lines)
+
+
+def test_the_columns_are_the_declared_ones_in_their_order(tmp_path: Path) -> None:
+    run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", "--out", "run")
+    header = (tmp_path / "run" / "steps.csv").read_text().splitlines()[0]
+    assert header.split(",") == [name for name, _, _ in describe_columns()]
+
+
+def test_the_record_names_versions_inputs_totals_and_verdict(tmp_path: Path) -> None:
+    run_command(
+        tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", "--out", "run", "--set", "array.groups=2"
+    )
+    record = read_record(tmp_path / "run")
+    assert record["schema_version"] >= 1
+    assert record["workload"]["name"] == "small"
+    assert record["architecture"]["array"]["groups"] == 2
+    assert record["baseline"]["array"]["groups"] == 2
+    assert (record["architecture"]["array"]["skip_zeros"], record["baseline"]["array"]["skip_zeros"]) == (True, False)
+    assert (record["seed"], record["verdict"], record["failures"]) == (1, "verified", [])
+    rows = read_steps(tmp_path / "run")
+    for machine, totals in record["totals"]["machines"].items():
+        mine = [row for row in rows if row["machine"] == machine]
+        assert totals["network"]["cycles"] == sum(int(row["cycles"]) for row in mine)
+        convolutions = [row for row in mine if row["kind"] == "conv2d"]
+        assert totals["convolutions"]["cycles"] == sum(int(row["cycles"]) for row in convolutions)
+    assert len(record["totals"]["machines"]) == 2
+
+
+def test_the_resolved_files_of_a_run_repeat_it(tmp_path: Path) -> None:
+    run_command(
+        tmp_path,
+        "simulate",
+        write_small(tmp_path),
+        "--arch",
+        "ideal",
+        "--out",
+        "first",
+        "--set",
+        "array.groups=3",
+        "--seed",
+        "5",
+    )
+    again = ["simulate", "first/workload.yaml", "--arch", "first/architecture.yaml", "--out", "second"]
+    assert run_command(tmp_path, *again).exit_code == 0
+    for name in ("steps.csv", "architecture.yaml"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
+    assert read_record(tmp_path / "first") == read_record(tmp_path / "second")
+
+
+@pytest.mark.parametrize(
+    ("options", "layers", "steps", "machines"),
+    [
+        ([], {"conv1", "conv2", "fc"}, {"forward", "gta", "gtw"}, {"ideal", "ideal-dense"}),
+        (["--layers", "conv*"], {"conv1", "conv2"}, {"forward", "gta", "gtw"}, {"ideal", "ideal-dense"}),
+        (["--layers", "fc"], {"fc"}, {"forward", "gta", "gtw"}, {"ideal", "ideal-dense"}),
+        (["--steps", "gtw, forward"], {"conv1", "conv2", "fc"}, {"forward", "gtw"}, {"ideal", "ideal-dense"}),
+        (["--baseline", "none"], {"conv1", "conv2", "fc"}, {"forward", "gta", "gtw"}, {"ideal"}),
+        (["--baseline", "ideal-dense"], {"conv1", "conv2", "fc"}, {"forward", "gta", "gtw"}, {"ideal", "ideal-dense"}),
+        (["--arch", "ideal-dense"], {"conv1", "conv2", "fc"}, {"forward", "gta", "gtw"}, {"ideal-dense"}),
+    ],
+)
+def test_options_choose_layers_steps_and_machines(
+    options: list[str], layers: set[str], steps: set[str], machines: set[str], tmp_path: Path
+) -> None:
+    assert (
+        run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", "--out", "run", *options).exit_code
+        == 0
+    )
+    rows = read_steps(tmp_path / "run")
+    assert {row["layer"] for row in rows} == layers
+    assert {row["step"] for row in rows} == steps
+    assert {row["machine"] for row in rows} == machines
+    assert len(rows) == len(layers) * len(steps) * len(machines)
+
+
+def test_batch_and_seed_replace_those_of_the_file(tmp_path: Path) -> None:
+    options = ["--batch", "3", "--seed", "9", "--no-verify", "--out", "run"]
+    assert run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", *options).exit_code == 0
+    record = read_record(tmp_path / "run")
+    assert (record["workload"]["batch"], record["workload"]["operands"]["seed"], record["seed"]) == (3, 9, 9)
+
+
+def test_without_verification_nothing_is_called_verified(tmp_path: Path) -> None:
+    outcome = run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", "--no-verify", "--out", "run")
+    assert "Verdict: not verified; no values were computed.\n" in outcome.stdout
+    rows = read_steps(tmp_path / "run")
+    assert {(row["verified"], row["verdict"], row["max_abs_error"]) for row in rows} == {("False", "none", "")}
+    assert read_record(tmp_path / "run")["verdict"] == "not verified"
+
+
+def test_outputs_are_saved_without_verification_too_and_inside_the_run(tmp_path: Path) -> None:
+    options = ["--no-verify", "--out", "run", "--save-outputs", "run/values.npz"]
+    for _ in range(2):
+        assert run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", *options).exit_code == 0
+        with np.load(tmp_path / "run" / "values.npz") as outputs:
+            assert sorted(outputs) == sorted(f"{name}/{step}" for name in ("conv1", "conv2", "fc") for step in Step)
+            assert outputs["conv1/forward"].shape == (2, 4, 6, 5)
+            assert not any(np.isnan(outputs[name]).any() for name in outputs)
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(tmp_path: Path) -> None:
+    workload = write_small(tmp_path)
+    for name, jobs in (("first", "1"), ("second", "1"), ("third", "2")):
+        options = ["--jobs", jobs, "--out", name, "--save-outputs", f"{name}.npz"]
+        assert run_command(tmp_path, "simulate", workload, "--arch", "ideal", *options).exit_code == 0
+    for name in RUN_FILES:
+        contents = [(tmp_path / run / name).read_bytes() for run in ("first", "second", "third")]
+        assert contents[0] == contents[1] == contents[2], name
+    with np.load(tmp_path / "first.npz") as first, np.load(tmp_path / "third.npz") as third:
+        assert list(first) == list(third)
+        assert all(np.array_equal(first[name], third[name]) for name in first)
+
+
+def test_another_seed_gives_other_operands(tmp_path: Path) -> None:
+    workload = write_small(tmp_path)
+    for seed in ("1", "2"):
+        run_command(tmp_path, "simulate", workload, "--arch", "ideal", "--seed", seed, "--no-verify", "--out", seed)
+    assert (tmp_path / "1" / "steps.csv").read_bytes() != (tmp_path / "2" / "steps.csv").read_bytes()
+
+
+def test_a_host_iteration_is_the_same_in_one_and_two_processes(tmp_path: Path) -> None:
+    for jobs in ("1", "2"):
+        options = ["--layers", "fc*", "--batch", "2", "--baseline", "none", "--jobs", jobs, "--out", jobs]
+        assert run_command(tmp_path, "simulate", "lenet5", "--arch", "ideal", *options).exit_code == 0
+    for name in RUN_FILES:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+
+
+def test_an_earlier_run_is_replaced_whole(tmp_path: Path) -> None:
+    workload = write_small(tmp_path)
+    run_command(tmp_path, "simulate", workload, "--arch", "ideal", "--out", "run")
+    (tmp_path / "run" / "note.txt").touch()
+    outcome = run_command(tmp_path, "simulate", workload, "--arch", "ideal", "--out", "run", "--layers", "fc")
+    assert outcome.files == (*(f"run/{name}" for name in RUN_FILES), "small.yaml")
+    assert {row["layer"] for row in read_steps(tmp_path / "run")} == {"fc"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "small.yaml"]
+
+
+class PlugPulledError(Exception):
+    """Something that no one foresaw."""
+
+
+def pull_plug(*_: object, **__: object) -> str:
+    """Fail."""
+    raise PlugPulledError
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_failure_while_results_are_written_leaves_what_was_there(
+    is_repeated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = tmp_path / write_small(tmp_path)
+    if is_repeated:
+        simulate(workload, "ideal", out=tmp_path / "run")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(run_directory, "dump_yaml", pull_plug)
+    with pytest.raises(PlugPulledError):
+        simulate(workload, "ideal", out=tmp_path / "run", layers="fc")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_earlier_run_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = tmp_path / write_small(tmp_path)
+    simulate(workload, "ideal", out=tmp_path / "run")
+    before = (tmp_path / "run" / "steps.csv").read_bytes()
+    replace = Path.replace
+
+    def refuse_fresh(self: Path, target: Path) -> Path:
+        if self.name.startswith(".run-") and "-old-" not in self.name:
+            raise PlugPulledError
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_fresh)
+    with pytest.raises(PlugPulledError):
+        simulate(workload, "ideal", out=tmp_path / "run", layers="fc")
+    assert (tmp_path / "run" / "steps.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "small.yaml"]
+
+
+def test_progress_counts_up_to_the_whole(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    result = simulate(tmp_path / write_small(tmp_path), "ideal", verify=False, on_progress=seen.append)
+    assert [(step.layer, step.step) for step in seen] == [
+        (step.layer, step.step) for step in result.steps if step.machine == "ideal"
+    ]
+    assert [step.done_macs for step in seen] == sorted(step.done_macs for step in seen)
+    assert seen[-1].done_macs == seen[-1].total_macs
+
+
+def test_the_python_interface_gives_rows_totals_and_no_directory(tmp_path: Path) -> None:
+    result = simulate(tmp_path / write_small(tmp_path), "ideal", overrides=["array.groups=4"], steps=["forward"])
+    assert result.is_correct
+    assert result.directory is None
+    assert list(result.frame["step"].unique()) == ["forward"]
+    assert result.totals["machines"]["ideal"]["network"]["cycles"] == sum(
+        step.cycles for step in result.steps if step.machine == "ideal"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["small.yaml"]
+
+
+def test_a_pipe_gets_no_progress_bar_and_no_escape_codes(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", "from reports.cli import main; main()", "simulate", "small.yaml", "--arch", "ideal"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert "Verdict: verified" in done.stdout

@@ -1,0 +1,122 @@
+"""A guest dataflow with its own shape of task: one image, worked by the first PE of a group as one matrix product.
+
+The product's rows are weight rows (forward, gta) or grad_output rows (gtw), unrolled as im2col does. A PE multiplies
+the pairs whose moving operand is not zero, at `multipliers_per_pe` a cycle, after one header for each task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.array import PEArray
+from dataflows.memory import MemoryShare
+from dataflows.tasks import StepCounts, StepValues, TaskTable
+from workloads.operands import Operands
+from workloads.shapes import ConvShape, LinearShape, Step
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Products:
+    """The multiplications of one task: places of two operands and of the result they add into, and which are live."""
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    result: NDArray[np.int64]
+    live: NDArray[np.bool_]
+
+
+def as_conv(shape: ConvShape | LinearShape) -> ConvShape:
+    """Give a fully connected layer as the convolution of 1 x 1 maps that it is."""
+    if isinstance(shape, ConvShape):
+        return shape
+    return ConvShape(shape.batch, shape.in_features, 1, 1, shape.out_features, 1, 1)
+
+
+def list_products(shape: ConvShape, image: int) -> tuple[NDArray[np.int64], ...]:
+    """List the in-range multiplications of an image as flat places in input, weight and output."""
+    ranges = (
+        range(shape.out_channels), range(shape.out_height), range(shape.out_width),
+        range(shape.group_in_channels), range(shape.kernel_height), range(shape.kernel_width),
+    )  # fmt: skip
+    m, p, q, c, r, s = (axis.ravel() for axis in np.meshgrid(*ranges, indexing="ij"))
+    h = p * shape.stride + r - shape.pad_height
+    w = q * shape.stride + s - shape.pad_width
+    inside = (h >= 0) & (h < shape.in_height) & (w >= 0) & (w < shape.in_width)
+    m, p, q, c, r, s, h, w = (axis[inside] for axis in (m, p, q, c, r, s, h, w))
+    channel = m // shape.group_out_channels * shape.group_in_channels + c
+    n = np.full(len(m), image)
+    return (
+        np.ravel_multi_index((n, channel, h, w), shape.input_shape),
+        np.ravel_multi_index((m, c, r, s), shape.weight_shape),
+        np.ravel_multi_index((n, m, p, q), shape.output_shape),
+    )
+
+
+def select_products(operands: Operands, step: Step, image: int, skips_zeros: bool) -> Products:
+    """Choose the multiplications that a step needs for an image."""
+    inputs, weights, outputs = list_products(as_conv(operands.shape), image)
+    present = operands.input.ravel() != 0
+    flows = operands.grad_output.ravel() != 0
+    if step is Step.FORWARD:
+        products = Products(inputs, weights, outputs, present[inputs])
+    elif step is Step.GTA:
+        wanted = np.ones(operands.input.size, np.bool_) if operands.mask is None else operands.mask.ravel()
+        products = Products(outputs, weights, inputs, flows[outputs] & wanted[inputs])
+    else:
+        products = Products(outputs, inputs, weights, flows[outputs] & present[inputs])
+    if skips_zeros:
+        return products
+    return Products(products.left, products.right, products.result, np.ones(len(inputs), np.bool_))
+
+
+class WholeImage:
+    """One task for each image; gtw is one task for the whole batch, since its sums run over the images."""
+
+    def lower(self, operands: Operands, step: Step, array: PEArray, memory: MemoryShare | None) -> TaskTable:  # noqa: ARG002
+        """Cut a step into tasks; `memory` plays no part, for everything is held by the PE."""
+        batch = operands.shape.batch
+        done = [int(select_products(operands, step, n, array.skip_zeros).live.sum()) for n in range(batch)]
+        effectual = sum(int(select_products(operands, step, n, True).live.sum()) for n in range(batch))
+        dense = sum(len(list_products(as_conv(operands.shape), n)[0]) for n in range(batch))
+        tasks = [sum(done)] if step is Step.GTW else done
+        pe_cycles = np.zeros((len(tasks), array.pes_per_group), dtype=np.int64)
+        pe_cycles[:, 0] = [array.row_overhead_cycles - (-count // array.multipliers_per_pe) for count in tasks]
+        counts = StepCounts(
+            row_ops=len(tasks),
+            multiplications=sum(done),
+            effectual_macs=effectual,
+            dense_macs=dense,
+            nominal_macs=operands.shape.nominal_macs,
+            header_cycles=len(tasks) * array.row_overhead_cycles,
+            empty_issue_cycles=0,
+            taps_examined=0,
+        )
+        return TaskTable(pe_cycles, ("image",), np.arange(len(tasks), dtype=np.int64)[:, None], counts)
+
+    def execute(self, operands: Operands, step: Step, array: PEArray, executed: NDArray[np.bool_]) -> StepValues:
+        """Multiply and add, product by product, what the executed tasks hold."""
+        left, right, size = {
+            Step.FORWARD: (operands.input, operands.weight, operands.shape.output_shape),
+            Step.GTA: (operands.grad_output, operands.weight, operands.shape.input_shape),
+            Step.GTW: (operands.grad_output, operands.input, operands.shape.weight_shape),
+        }[step]
+        output = np.full(size, np.nan, dtype=np.float32)
+        multiplications = 0
+        if step is Step.GTW and executed.all():
+            output[:] = 0
+        for image in range(operands.shape.batch):
+            if not executed[0 if step is Step.GTW else image]:
+                continue
+            if step is not Step.GTW:
+                output[image] = 0
+            products = select_products(operands, step, image, array.skip_zeros)
+            live = products.live
+            terms = left.ravel()[products.left[live]] * right.ravel()[products.right[live]]
+            np.add.at(output.reshape(-1), products.result[live], terms)
+            multiplications += len(terms)
+        return StepValues(output, int(executed.sum()), multiplications)

@@ -1,0 +1,287 @@
+"""Plain loops that define every layer kind, forward and backward; nothing is shared with the reference.
+
+Tensors are ``(N, C, H, W)``; gradients have the shape of what they belong to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def indices(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """All indices of an array of this shape, last axis fastest."""
+    return itertools.product(*(range(size) for size in shape))
+
+
+@dataclass(frozen=True)
+class ConvLoops:
+    """A convolution by its multiplications, one by one."""
+
+    input_shape: tuple[int, int, int, int]
+    weight_shape: tuple[int, int, int, int]
+    stride: int
+    pad_height: int
+    pad_width: int
+    groups: int
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        N, _, H, W = self.input_shape
+        M, _, R, S = self.weight_shape
+        rows = len(range(0, H + 2 * self.pad_height - R + 1, self.stride))
+        columns = len(range(0, W + 2 * self.pad_width - S + 1, self.stride))
+        return (N, M, rows, columns)
+
+    def products(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
+        """Indices into output, input and weight of every multiplication that is not on padding."""
+        _, _, H, W = self.input_shape
+        M, group_channels, R, S = self.weight_shape
+        for n, m, p, q in indices(self.output_shape):
+            first_channel = m // (M // self.groups) * group_channels
+            for c, r, s in indices((group_channels, R, S)):
+                h, w = p * self.stride + r - self.pad_height, q * self.stride + s - self.pad_width
+                if 0 <= h < H and 0 <= w < W:
+                    yield (n, m, p, q), (n, first_channel + c, h, w), (m, c, r, s)
+
+    def forward(self, input: Array, weight: Array) -> Array:
+        output = np.zeros(self.output_shape)
+        for out_index, in_index, weight_index in self.products():
+            output[out_index] += input[in_index] * weight[weight_index]
+        return output
+
+    def gta(self, grad_output: Array, weight: Array, mask: Array | None = None) -> Array:
+        grad_input = np.zeros(self.input_shape)
+        for out_index, in_index, weight_index in self.products():
+            if mask is None or mask[in_index]:
+                grad_input[in_index] += grad_output[out_index] * weight[weight_index]
+        return grad_input
+
+    def gtw(self, input: Array, grad_output: Array) -> Array:
+        grad_weight = np.zeros(self.weight_shape)
+        for out_index, in_index, weight_index in self.products():
+            grad_weight[weight_index] += grad_output[out_index] * input[in_index]
+        return grad_weight
+
+
+def linear_forward(input: Array, weight: Array) -> Array:
+    output = np.zeros((len(input), len(weight)))
+    for n, m, c in indices((*output.shape, input.shape[1])):
+        output[n, m] += input[n, c] * weight[m, c]
+    return output
+
+
+def linear_gta(grad_output: Array, weight: Array, mask: Array | None = None) -> Array:
+    grad_input = np.zeros((len(grad_output), weight.shape[1]))
+    for n, c, m in indices((*grad_input.shape, len(weight))):
+        if mask is None or mask[n, c]:
+            grad_input[n, c] += grad_output[n, m] * weight[m, c]
+    return grad_input
+
+
+def linear_gtw(input: Array, grad_output: Array) -> Array:
+    grad_weight = np.zeros((grad_output.shape[1], input.shape[1]))
+    for m, c, n in indices((*grad_weight.shape, len(input))):
+        grad_weight[m, c] += grad_output[n, m] * input[n, c]
+    return grad_weight
+
+
+def relu_forward(input: Array) -> Array:
+    output = np.zeros(input.shape)
+    for index in indices(input.shape):
+        if input[index] > 0:
+            output[index] = input[index]
+    return output
+
+
+def relu_backward(grad_output: Array, input: Array) -> Array:
+    grad_input = np.zeros(input.shape)
+    for index in indices(input.shape):
+        if input[index] > 0:
+            grad_input[index] = grad_output[index]
+    return grad_input
+
+
+def window_starts(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> list[int]:
+    """First input position of every pooling window along one axis, negative in the padding.
+
+    A window lies within the padded input; with ceil_mode, one more may stand over its end, if the
+    ones before have not covered it and it starts before the padding behind the input.
+    """
+    starts = list(range(-padding, size + padding - kernel + 1, stride))
+    following = starts[-1] + stride
+    covered = starts[-1] + kernel
+    if ceil_mode and covered < size + padding and following < size:
+        starts.append(following)
+    return starts
+
+
+@dataclass(frozen=True)
+class PoolLoops:
+    """Pooling window by window."""
+
+    input_shape: tuple[int, int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    ceil_mode: bool = False
+
+    def windows(self) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
+        """Index of every output, and those of the inputs in its window, in row order."""
+        N, C, H, W = self.input_shape
+        tops = window_starts(H, self.kernel[0], self.stride[0], self.padding[0], self.ceil_mode)
+        lefts = window_starts(W, self.kernel[1], self.stride[1], self.padding[1], self.ceil_mode)
+        for n, c, p, q in indices((N, C, len(tops), len(lefts))):
+            rows = [h for h in range(tops[p], tops[p] + self.kernel[0]) if 0 <= h < H]
+            columns = [w for w in range(lefts[q], lefts[q] + self.kernel[1]) if 0 <= w < W]
+            yield (n, c, p, q), [(n, c, h, w) for h in rows for w in columns]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        last = max(index for index, _ in self.windows())
+        return tuple(position + 1 for position in last)
+
+    def max_forward(self, input: Array) -> Array:
+        output = np.zeros(self.output_shape)
+        for index, members in self.windows():
+            output[index] = max(input[member] for member in members)
+        return output
+
+    def max_backward(self, grad_output: Array, input: Array) -> Array:
+        grad_input = np.zeros(self.input_shape)
+        for index, members in self.windows():
+            largest = max(input[member] for member in members)
+            first = next(member for member in members if input[member] == largest)
+            grad_input[first] += grad_output[index]
+        return grad_input
+
+    def avg_forward(self, input: Array) -> Array:
+        output = np.zeros(self.output_shape)
+        for index, members in self.windows():
+            output[index] = sum(input[member] for member in members) / (self.kernel[0] * self.kernel[1])
+        return output
+
+    def avg_backward(self, grad_output: Array) -> Array:
+        grad_input = np.zeros(self.input_shape)
+        for index, members in self.windows():
+            for member in members:
+                grad_input[member] += grad_output[index] / (self.kernel[0] * self.kernel[1])
+        return grad_input
+
+
+def global_avg_forward(input: Array) -> Array:
+    N, C, H, W = input.shape
+    output = np.zeros((N, C, 1, 1))
+    for n, c, h, w in indices(input.shape):
+        output[n, c, 0, 0] += input[n, c, h, w] / (H * W)
+    return output
+
+
+def global_avg_backward(grad_output: Array, input_shape: tuple[int, ...]) -> Array:
+    grad_input = np.zeros(input_shape)
+    for n, c, h, w in indices(input_shape):
+        grad_input[n, c, h, w] = grad_output[n, c, 0, 0] / (input_shape[2] * input_shape[3])
+    return grad_input
+
+
+def flatten_forward(input: Array) -> Array:
+    N, C, H, W = input.shape
+    output = np.zeros((N, C * H * W))
+    for n, c, h, w in indices(input.shape):
+        output[n, (c * H + h) * W + w] = input[n, c, h, w]
+    return output
+
+
+def dropout_forward(input: Array, kept: Array, rate: float) -> Array:
+    output = np.zeros(input.shape)
+    for index in indices(input.shape):
+        if kept[index]:
+            output[index] = input[index] / (1 - rate)
+    return output
+
+
+def add_forward(inputs: Sequence[Array]) -> Array:
+    output = np.zeros(inputs[0].shape)
+    for index in indices(output.shape):
+        output[index] = sum(input[index] for input in inputs)
+    return output
+
+
+def concat_forward(inputs: Sequence[Array]) -> Array:
+    N, _, H, W = inputs[0].shape
+    output = np.zeros((N, sum(input.shape[1] for input in inputs), H, W))
+    first = 0
+    for input in inputs:
+        for n, c, h, w in indices(input.shape):
+            output[n, first + c, h, w] = input[n, c, h, w]
+        first += input.shape[1]
+    return output
+
+
+def concat_backward(grad_output: Array, channels: Sequence[int]) -> list[Array]:
+    N, _, H, W = grad_output.shape
+    grad_inputs, first = [], 0
+    for count in channels:
+        grad_input = np.zeros((N, count, H, W))
+        for n, c, h, w in indices(grad_input.shape):
+            grad_input[n, c, h, w] = grad_output[n, first + c, h, w]
+        grad_inputs.append(grad_input)
+        first += count
+    return grad_inputs
+
+
+def normalise(values: Sequence[float], epsilon: float) -> tuple[list[float], float]:
+    """Normalised values of one channel, and 1 / sqrt(variance + epsilon)."""
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    inverse = 1 / math.sqrt(variance + epsilon)
+    return [(value - mean) * inverse for value in values], inverse
+
+
+def batch_norm_forward(input: Array, scale: Array, shift: Array, epsilon: float) -> Array:
+    output = np.zeros(input.shape)
+    for c in range(input.shape[1]):
+        members = [index for index in indices(input.shape) if index[1] == c]
+        normalised, _ = normalise([input[index] for index in members], epsilon)
+        for index, value in zip(members, normalised, strict=True):
+            output[index] = scale[c] * value + shift[c]
+    return output
+
+
+def batch_norm_backward(grad_output: Array, input: Array, scale: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    """By the whole Jacobian of a channel: d y_j / d x_i = scale inverse ([i = j] - (1 + x_i x_j) / count)."""
+    grad_input, grad_scale, grad_shift = np.zeros(input.shape), np.zeros(len(scale)), np.zeros(len(scale))
+    for c in range(input.shape[1]):
+        members = [index for index in indices(input.shape) if index[1] == c]
+        normalised, inverse = normalise([input[index] for index in members], epsilon)
+        count = len(members)
+        for j, out_index in enumerate(members):
+            grad_scale[c] += grad_output[out_index] * normalised[j]
+            grad_shift[c] += grad_output[out_index]
+            for i, in_index in enumerate(members):
+                slope = (1 if i == j else 0) - (1 + normalised[i] * normalised[j]) / count
+                grad_input[in_index] += grad_output[out_index] * scale[c] * inverse * slope
+    return grad_input, grad_scale, grad_shift
+
+
+def cross_entropy(scores: Array, labels: Array) -> tuple[float, Array]:
+    """Mean loss and its gradient to the scores."""
+    N, classes = scores.shape
+    loss, grad_scores = 0.0, np.zeros(scores.shape)
+    for n in range(N):
+        total = sum(math.exp(score) for score in scores[n])
+        for m in range(classes):
+            probability = math.exp(scores[n, m]) / total
+            is_label = labels[n] == m
+            grad_scores[n, m] = (probability - (1 if is_label else 0)) / N
+            if is_label:
+                loss -= math.log(probability) / N
+    return loss, grad_scores

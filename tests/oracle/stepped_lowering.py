@@ -1,0 +1,239 @@
+"""Lower one (layer, step) to tasks, items and bursts, one row operation at a time.
+
+Choices where the definition of the machine leaves room:
+
+L1. A cut reduction is a range of c within the convolution's group (Forward), of m within it (GTA), of n and of h (GTW).
+L2. An item exists if at least one PE has a row operation in it; out-of-range rows make none. A PE with an output but
+    without a row operation in an item (GTW, short run) has 0 cycles in it and nothing is fetched for it.
+L3. The tuple of PE cycles names the PEs with an output: min(B, outputs), for GTW the PEs with at least one kernel.
+L4. Segments: J = ceil(b / half) segments of ceil(b / J) bytes, the last one the rest. half = operand_store_bytes // 2.
+L5. Mask rows are ceil(W / 8) bytes each, without a pointer; they do not count when a burst is filled. A task without
+    bursts fetches no mask. A task of a cut reduction fetches its mask for every part.
+L6. Fully connected, Forward and GTA: a task is a single item, the driver row and the weight row of each PE that works.
+    Where the mask is not set, the PE has 0 cycles and its weights are not fetched; if no PE works there is no item. The
+    mask of a task is ceil(outputs / 8) bytes.
+L7. Fully connected, GTW: one item an image, and none where dO[n,m] = 0 (so nothing is fetched either). It fetches
+    dO[n,m] as a row of width 1 and for each PE the piece I[n, its block] as a row of that width, not the whole rows.
+L8. GTA's weight rows are kernel rows as in Forward; fully connected GTA reads rows of width M, the transpose.
+L9. The PPU reads partial rows at acc_bits in all parts but the first, and the dense machine's mask and gradients to be
+    summed in the last part only. It takes ceil(X / elements_per_cycle) in every part.
+L10. A forward output is written in the sparse format if a ReLU follows directly, else raw; grad_input is always
+    written in the sparse format (which may be raw). Biases are not fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from oracle.stepped_records import Machine, TimedTask, divide_up
+from oracle.stepped_storage import choose_format, size_row
+
+Row = tuple[str | int, ...]
+Tensor = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Item:
+    """Hold one item: the distinct rows it reads with their bytes, and the cycles of each PE."""
+
+    rows: dict[Row, int]
+    pe_cycles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Hold what a task hands to the PPU: X and the bytes of its partial and final rows and of what it reads besides."""
+
+    elements: int
+    partial_bytes: int
+    final_bytes: int
+    read_bytes: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Hold the ranges of a tile: of the task indices in the table's order, and of the reduction."""
+
+    indices: tuple[range, ...]
+    reduction: tuple[range, ...]
+    is_first_part: bool
+    is_last_part: bool
+
+    @property
+    def tasks(self) -> Iterator[tuple[int, ...]]:
+        """Run through the task indices, the last fastest."""
+        return (tuple(index) for index in np.ndindex(*map(len, self.indices)))
+
+    def place(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the task index at a position within the tile."""
+        return tuple(span[position] for span, position in zip(self.indices, index, strict=True))
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Hold a step's tensors; those that the step does not read may be None."""
+
+    input: Tensor | None = None
+    weight: Tensor | None = None
+    grad_output: Tensor | None = None
+    mask: Tensor | None = None
+    written: Tensor | None = None
+    summed: Tensor | None = None
+    is_weight_pruned: bool = False
+    is_written_compressed: bool = False
+
+    def take(self, name: str) -> Tensor:
+        """Return a tensor that the step reads and refuse its absence."""
+        tensor: Tensor | None = getattr(self, name)
+        if tensor is None:
+            raise ValueError(f"The step reads the tensor {name}, which was not given.")
+        return tensor
+
+    def find_formats(self, machine: Machine) -> dict[str, str]:
+        """Return the row format of each tensor that is there."""
+        sparse = {"input": True, "grad_output": True, "summed": True}
+        sparse |= {"weight": self.is_weight_pruned, "written": self.is_written_compressed}
+        present = {name: tensor for name in sparse if (tensor := getattr(self, name)) is not None}
+        return {name: choose_format(tensor, machine) if sparse[name] else "raw" for name, tensor in present.items()}
+
+
+def split_blocks(outputs: int, groups: int, block: int) -> list[range]:
+    """Split the outputs into blocks of consecutive ones that do not cross the groups of a convolution."""
+    share = outputs // groups
+    return [
+        range(start, min(start + block, (group + 1) * share))
+        for group in range(groups)
+        for start in range(group * share, (group + 1) * share, block)
+    ]
+
+
+def count_kernels_per_pe(machine: Machine, kernel_elements: int, kernels: int) -> int:
+    """Return how many kernels a PE works in a GTW task; kernels is M C / G."""
+    fitting = machine.accumulators // kernel_elements
+    sharing = kernels // (machine.pes_per_group * machine.groups * machine.min_tasks_per_group)
+    return max(1, min(fitting, sharing))
+
+
+def plan_bursts(
+    items: Sequence[Item], machine: Machine, mask_bytes: int = 0
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Gather items into bursts of (bytes, cycles of each PE)."""
+    half = None if machine.operand_store_bytes is None else machine.operand_store_bytes // 2
+    bursts: list[tuple[int, tuple[int, ...]]] = []
+    gathered: list[Item] = []
+
+    def close() -> None:
+        if gathered:
+            cycles = zip(*(item.pe_cycles for item in gathered), strict=True)
+            bursts.append((size_distinct_rows(gathered), tuple(sum(pe) for pe in cycles)))
+            gathered.clear()
+
+    for item in items:
+        if half is not None and size_distinct_rows([item]) > half:
+            close()
+            bursts.extend(split_segments(item, half))
+            continue
+        if half is not None and size_distinct_rows([*gathered, item]) > half:
+            close()
+        gathered.append(item)
+    close()
+    if bursts:
+        bursts[0] = (bursts[0][0] + mask_bytes, bursts[0][1])
+    return tuple(bursts)
+
+
+def size_distinct_rows(items: Sequence[Item]) -> int:
+    """Return the bytes of the rows that the items read, each row once."""
+    rows: dict[Row, int] = {}
+    for item in items:
+        rows |= item.rows
+    return sum(rows.values())
+
+
+def split_segments(item: Item, half: int) -> list[tuple[int, tuple[int, ...]]]:
+    """Split an item larger than a half into equal segments, the last of them short."""
+    size_bytes = size_distinct_rows([item])
+    segments = divide_up(size_bytes, half)
+    segment_bytes = divide_up(size_bytes, segments)
+    return [
+        (
+            min(segment_bytes, size_bytes - number * segment_bytes),
+            tuple(pe * (number + 1) // segments - pe * number // segments for pe in item.pe_cycles),
+        )
+        for number in range(segments)
+    ]
+
+
+class Work:
+    """Give a (layer, step) in the terms that tiling and timing need; Conv and Linear work derive from it."""
+
+    def __init__(self, step: str, machine: Machine, operands: Operands) -> None:
+        """Keep the step's operands and find their formats."""
+        if step not in ("forward", "gta", "gtw"):
+            raise ValueError(f"step is {step!r}; allowed are forward, gta and gtw.")
+        self.step = step
+        self.machine = machine
+        self.operands = operands
+        self.formats = operands.find_formats(machine)
+
+    name: str
+    task_limits: tuple[int, ...]
+    reduction_limits: tuple[int, ...]
+
+    def list_items(self, index: tuple[int, ...], reduction: tuple[range, ...]) -> list[Item]:
+        """Return a task's items in order."""
+        raise NotImplementedError
+
+    def size_mask(self, index: tuple[int, ...]) -> int:
+        """Return the bytes of the mask rows of a task."""
+        raise NotImplementedError
+
+    def size_results(self, index: tuple[int, ...]) -> Results:
+        """Return what a task hands to its PPU."""
+        raise NotImplementedError
+
+    def size_load(self, tile: Tile) -> int:
+        """Return the stored bytes of the operands that a tile needs."""
+        raise NotImplementedError
+
+    def size_write_back(self, tile: Tile) -> int:
+        """Return the stored bytes of a finished output tile."""
+        raise NotImplementedError
+
+    @property
+    def has_mask(self) -> bool:
+        """Say whether a mask holds for this step."""
+        return self.step == "gta" and self.operands.mask is not None
+
+    def size_stored(self, tensor: str, row: Tensor) -> int:
+        """Return the bytes of a row, or a piece of one, in its tensor's format."""
+        return size_row(row, self.formats[tensor], self.machine.data_bits)
+
+    def size_output_tile(self, tile: Tile, is_cut: bool) -> int:
+        """Return the raw bytes of a tile's outputs."""
+        partial_bytes = sum(self.size_results(tile.place(at)).partial_bytes for at in tile.tasks)
+        if is_cut or self.step == "gtw":
+            return partial_bytes
+        return sum(self.size_raw_results(tile.place(at)) for at in tile.tasks)
+
+    def size_raw_results(self, index: tuple[int, ...]) -> int:
+        """Return the bytes of a task's results, raw at data_bits."""
+        raise NotImplementedError
+
+    def time_task(self, index: tuple[int, ...], tile: Tile) -> TimedTask:
+        """Return a task of a tile as the timing takes it."""
+        results = self.size_results(index)
+        mask_bytes = self.size_mask(index) if self.machine.skip_zeros else 0
+        read_bytes = 0 if tile.is_first_part else results.partial_bytes
+        if tile.is_last_part:
+            read_bytes += results.read_bytes
+        return TimedTask(
+            plan_bursts(self.list_items(index, tile.reduction), self.machine, mask_bytes),
+            ppu_read_bytes=read_bytes,
+            elements=results.elements,
+            write_bytes=results.final_bytes if tile.is_last_part else results.partial_bytes,
+        )

@@ -1,0 +1,72 @@
+"""The examples in README.md and CONTRIBUTING.md, as a reader would use them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.architecture import Architecture, load_architecture
+from sim.results import make_columns_table
+from workloads.validation import validate_document
+from workloads.workload import make_workload
+from workloads.yaml_file import parse_yaml
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+COLUMNS_START, COLUMNS_END = "<!-- columns: the output of `sparsetrain columns` -->\n", "\n<!-- end of columns -->"
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def run_example(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(text, "example", "exec"), names)
+    return names
+
+
+def test_the_readme_holds_exactly_the_columns_that_the_command_prints() -> None:
+    table = README.partition(COLUMNS_START)[2].partition(COLUMNS_END)[0]
+    assert table == make_columns_table(), "`make columns` renews the table in README.md"
+
+
+@pytest.mark.parametrize("text", [block for block in code_blocks(README, "yaml") if "layers:" in block])
+def test_every_workload_in_the_readme_is_valid(text: str) -> None:
+    made = make_workload(parse_yaml(text, "README.md"), ROOT)
+    assert made.operand_source() is not None
+
+
+def test_the_architecture_in_the_readme_is_a_preset_with_every_field_written_out() -> None:
+    (text,) = (block for block in code_blocks(README, "yaml") if "layers:" not in block)
+    document = parse_yaml(text, "README.md")
+    preset = load_architecture(document.data["name"])
+    assert validate_document(document, Architecture) == preset
+    assert document.data == preset.model_dump(mode="json", exclude_none=True)
+
+
+def test_the_python_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (text,) = code_blocks(README, "python")
+    names = run_example(text)
+    assert names["result"].record["verdict"] == "verified"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_dataflow_of_the_contributing_guide_runs_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, test = code_blocks(CONTRIBUTING, "python")
+    (registration,) = code_blocks(CONTRIBUTING, "toml")
+    ((group, points),) = tomllib.loads(registration)["project"]["entry-points"].items()
+    metadata = tmp_path / "longest_first-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: longest-first\nVersion: 1.0\n")
+    lines = [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "longest_first.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    run_example(test)["test_longest_first_computes_what_the_reference_computes"]()

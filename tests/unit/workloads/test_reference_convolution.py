@@ -1,0 +1,183 @@
+"""The steps of convolutions and fully connected layers: equal to plain loops, adjoint to each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from oracle.layer_loops import ConvLoops
+from oracle.layer_loops import linear_forward as loop_linear_forward
+from oracle.layer_loops import linear_gta as loop_linear_gta
+from oracle.layer_loops import linear_gtw as loop_linear_gtw
+
+from workloads.operands import Operands
+from workloads.reference import (
+    conv_forward,
+    conv_gta,
+    conv_gtw,
+    convolution,
+    linear_forward,
+    linear_gta,
+    linear_gtw,
+    run_forward,
+    run_gta,
+    run_gtw,
+)
+from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
+
+SEEDS = st.integers(0, 2**32 - 1)
+DTYPES = [np.float32, np.float64]
+
+
+@st.composite
+def conv_shapes(draw: st.DrawFn) -> ConvShape:
+    """Small convolutions of every geometry: strides, paddings beyond the kernel, non-square kernels, groups."""
+    groups = draw(st.integers(1, 3))
+    kernel = (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    padding = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+    return ConvShape(
+        batch=draw(st.integers(1, 3)),
+        in_channels=groups * draw(st.integers(1, 2)),
+        in_height=draw(st.integers(max(1, kernel[0] - 2 * padding[0]), 7)),
+        in_width=draw(st.integers(max(1, kernel[1] - 2 * padding[1]), 7)),
+        out_channels=groups * draw(st.integers(1, 2)),
+        kernel_height=kernel[0],
+        kernel_width=kernel[1],
+        stride=draw(st.integers(1, 4)),
+        pad_height=padding[0],
+        pad_width=padding[1],
+        groups=groups,
+    )
+
+
+def draw_operands(shape: LayerShape, seed: int, dtype: type[np.floating[Any]]) -> tuple[NDArray[Any], ...]:
+    """Small-integer input, weight, grad_output, and a mask: all sums stay far below 2^24, so float32 is exact."""
+    random = np.random.default_rng(seed)
+    shapes = (shape.input_shape, shape.weight_shape, shape.output_shape)
+    input, weight, grad_output = (random.integers(-4, 5, size).astype(dtype) for size in shapes)
+    return input, weight, grad_output, random.random(shape.input_shape) < 0.6
+
+
+def make_loops(shape: ConvShape) -> ConvLoops:
+    return ConvLoops(
+        shape.input_shape, shape.weight_shape, shape.stride, shape.pad_height, shape.pad_width, shape.groups
+    )
+
+
+def assert_steps_equal_loops(shape: ConvShape, seed: int, dtype: type[np.floating[Any]]) -> None:
+    input, weight, grad_output, mask = draw_operands(shape, seed, dtype)
+    loops = make_loops(shape)
+    results = {
+        "forward": (conv_forward(input, weight, shape), loops.forward(input, weight)),
+        "gta": (conv_gta(grad_output, weight, shape), loops.gta(grad_output, weight)),
+        "masked gta": (conv_gta(grad_output, weight, shape, mask), loops.gta(grad_output, weight, mask)),
+        "gtw": (conv_gtw(input, grad_output, shape), loops.gtw(input, grad_output)),
+    }
+    for step, (computed, expected) in results.items():
+        assert computed.dtype == dtype, step
+        assert computed.flags.c_contiguous, step
+        np.testing.assert_array_equal(computed, expected, err_msg=step)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(shape=conv_shapes(), seed=SEEDS)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_convolution_steps_equal_plain_loops(dtype: type[np.floating[Any]], shape: ConvShape, seed: int) -> None:
+    assert_steps_equal_loops(shape, seed, dtype)
+
+
+@given(shape=conv_shapes(), seed=SEEDS)
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_the_three_steps_of_a_convolution_are_adjoint(shape: ConvShape, seed: int) -> None:
+    input, weight, grad_output, _ = draw_operands(shape, seed, np.float64)
+    product = np.vdot(conv_forward(input, weight, shape), grad_output)
+    assert product == np.vdot(input, conv_gta(grad_output, weight, shape))
+    assert product == np.vdot(weight, conv_gtw(input, grad_output, shape))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("window_elements", [1, 100, 200, 1000, 2**22])
+def test_a_batch_cut_into_runs_of_images_and_rows_gives_the_same_values(
+    monkeypatch: pytest.MonkeyPatch, window_elements: int, stride: int
+) -> None:
+    monkeypatch.setattr(convolution, "WINDOW_ELEMENTS", window_elements)
+    assert_steps_equal_loops(ConvShape(5, 4, 7, 4, 6, 3, 2, stride, 1, 0, 2), 1, np.float32)
+
+
+@pytest.mark.parametrize("size", [3, 8])
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 0), (1, 1)])
+def test_a_kernel_of_one_by_one_equals_plain_loops(size: int, stride: int, padding: int) -> None:
+    # 8 x 8 positions reach POINTWISE_POSITIONS, 3 x 3 do not.
+    assert_steps_equal_loops(ConvShape(3, 4, size, size, 6, 1, 1, stride, padding, padding, 2), 1, np.float32)
+
+
+def test_a_large_kernel_on_a_large_stride_equals_plain_loops() -> None:
+    assert_steps_equal_loops(ConvShape(2, 2, 19, 15, 3, 11, 7, 4, 2, 3), 1, np.float32)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(
+    shape=st.builds(
+        LinearShape, batch=st.integers(1, 4), in_features=st.integers(1, 9), out_features=st.integers(1, 9)
+    ),
+    seed=SEEDS,
+)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_fully_connected_steps_equal_plain_loops(dtype: type[np.floating[Any]], shape: LinearShape, seed: int) -> None:
+    input, weight, grad_output, mask = draw_operands(shape, seed, dtype)
+    results = [
+        (linear_forward(input, weight, shape), loop_linear_forward(input, weight)),
+        (linear_gta(grad_output, weight, shape), loop_linear_gta(grad_output, weight)),
+        (linear_gta(grad_output, weight, shape, mask), loop_linear_gta(grad_output, weight, mask)),
+        (linear_gtw(input, grad_output, shape), loop_linear_gtw(input, grad_output)),
+    ]
+    for computed, expected in results:
+        assert computed.dtype == dtype
+        np.testing.assert_array_equal(computed, expected)
+
+
+def make_operands(shape: LayerShape, seed: int, *, has_bias: bool, has_mask: bool) -> Operands:
+    input, weight, grad_output, mask = draw_operands(shape, seed, np.float32)
+    bias = np.arange(1, shape.weight_shape[0] + 1, dtype=np.float32) if has_bias else None
+    return Operands("layer", shape, input, weight, bias, grad_output, mask if has_mask else None, tuple(Step))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("has_mask", [True, False])
+def test_steps_run_from_the_operands_of_a_convolution(has_bias: bool, has_mask: bool) -> None:
+    shape = ConvShape(2, 3, 6, 5, 4, 3, 3, 1, 1, 1)
+    operands, loops = make_operands(shape, 1, has_bias=has_bias, has_mask=has_mask), make_loops(shape)
+    bias = np.array([1, 2, 3, 4]) if has_bias else np.zeros(4)
+    expected = loops.forward(operands.input, operands.weight) + bias[:, None, None]
+    np.testing.assert_array_equal(run_forward(operands), expected)
+    expected = loops.gta(operands.grad_output, operands.weight, operands.mask)
+    np.testing.assert_array_equal(run_gta(operands), expected)
+    np.testing.assert_array_equal(run_gtw(operands), loops.gtw(operands.input, operands.grad_output))
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("has_mask", [True, False])
+def test_steps_run_from_the_operands_of_a_fully_connected_layer(has_bias: bool, has_mask: bool) -> None:
+    operands = make_operands(LinearShape(3, 5, 4), 1, has_bias=has_bias, has_mask=has_mask)
+    bias = np.array([1, 2, 3, 4]) if has_bias else np.zeros(4)
+    np.testing.assert_array_equal(run_forward(operands), loop_linear_forward(operands.input, operands.weight) + bias)
+    expected = loop_linear_gta(operands.grad_output, operands.weight, operands.mask)
+    np.testing.assert_array_equal(run_gta(operands), expected)
+    np.testing.assert_array_equal(run_gtw(operands), loop_linear_gtw(operands.input, operands.grad_output))
+
+
+def test_operands_of_another_shape_are_refused() -> None:
+    shape = ConvShape(1, 2, 4, 4, 3, 3, 3)
+    input, weight, grad_output, mask = draw_operands(shape, 1, np.float32)
+    with pytest.raises(ValueError, match=r"^input must have shape \(1, 2, 4, 4\), got \(1, 2, 4, 3\)$"):
+        conv_forward(input[..., 1:], weight, shape)
+    with pytest.raises(ValueError, match=r"^weight must have shape \(3, 2, 3, 3\), got \(2, 2, 3, 3\)$"):
+        conv_gta(grad_output, weight[1:], shape)
+    with pytest.raises(ValueError, match=r"^grad_output must have shape \(1, 3, 2, 2\), got \(1, 2, 2, 2\)$"):
+        conv_gtw(input, grad_output[:, 1:], shape)
+    with pytest.raises(ValueError, match=r"^mask must have shape \(1, 2, 4, 4\), got \(1, 1, 4, 4\)$"):
+        conv_gta(grad_output, weight, shape, mask[:, 1:])

@@ -1,0 +1,116 @@
+"""Gradients of whole small networks in float64: equal to finite differences, for every layer kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from workloads.host import initial_parameters, run_iteration
+from workloads.layers import Layer
+from workloads.network import Network, build_network
+
+LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
+INPUT_SHAPE = (3, 2, 6, 5)
+STEP = 1e-6
+
+CONV: dict[str, Any] = {"name": "conv", "type": "conv2d", "out_channels": 4, "kernel": 3, "padding": 1}
+ENDING: list[dict[str, Any]] = [
+    {"name": "flat", "type": "flatten"},
+    {"name": "fc", "type": "linear", "out_features": 3},
+    {"name": "loss", "type": "softmax_cross_entropy"},
+]
+
+KINDS: dict[str, list[dict[str, Any]]] = {
+    "conv2d": [{"type": "conv2d", "out_channels": 6, "kernel": [2, 3], "stride": 2, "padding": [0, 1], "groups": 2}],
+    "conv2d without bias": [{"type": "conv2d", "out_channels": 2, "kernel": 1, "bias": False}],
+    "linear": [{"type": "flatten"}, {"type": "linear", "out_features": 5, "bias": False}],
+    "relu": [{"type": "relu"}],
+    "conv2d behind relu": [{"type": "relu"}, {"type": "conv2d", "out_channels": 3, "kernel": 3}],
+    "conv2d behind relu and pooling": [
+        {"type": "relu"},
+        {"type": "max_pool", "kernel": 2},
+        {"type": "conv2d", "out_channels": 3, "kernel": 2},
+    ],
+    "max_pool": [{"type": "max_pool", "kernel": [3, 2], "stride": 2, "padding": 1, "ceil_mode": True}],
+    "avg_pool": [{"type": "avg_pool", "kernel": 3, "stride": 2, "padding": 1}],
+    "global_avg_pool": [{"type": "global_avg_pool"}],
+    "dropout": [{"type": "dropout", "rate": 0.3}],
+    "batch_norm": [{"type": "batch_norm"}],
+    "add": [{"type": "batch_norm", "name": "norm"}, {"type": "add", "name": "sum", "inputs": ["norm", "conv"]}],
+    "concat": [{"type": "relu", "name": "half"}, {"type": "concat", "name": "both", "inputs": ["conv", "half"]}],
+}
+
+EVERYTHING: list[dict[str, Any]] = [
+    {"name": "conv1", "type": "conv2d", "out_channels": 4, "kernel": 3, "padding": 1, "bias": False},
+    {"name": "norm1", "type": "batch_norm"},
+    {"name": "relu1", "type": "relu"},
+    {"name": "conv2", "type": "conv2d", "out_channels": 4, "kernel": 3, "padding": 1, "groups": 2},
+    {"name": "norm2", "type": "batch_norm"},
+    {"name": "sum", "type": "add", "inputs": ["norm2", "relu1"]},
+    {"name": "relu2", "type": "relu"},
+    {"name": "pool", "type": "max_pool", "kernel": 2, "ceil_mode": True},
+    {"name": "left", "type": "conv2d", "out_channels": 2, "kernel": [1, 3], "padding": [0, 1]},
+    {"name": "right", "type": "avg_pool", "inputs": ["pool"], "kernel": 3, "stride": 1, "padding": 1},
+    {"name": "joined", "type": "concat", "inputs": ["left", "right"]},
+    {"name": "drop", "type": "dropout", "rate": 0.25},
+    {"name": "mean", "type": "global_avg_pool"},
+    *ENDING,
+]
+
+
+def make_network(layers: Sequence[dict[str, Any]]) -> Network:
+    named = [{"name": f"layer{index}", **layer} for index, layer in enumerate(layers)]
+    return build_network("net", INPUT_SHAPE, LAYERS.validate_python(named))
+
+
+def draw_parameters(network: Network) -> dict[str, NDArray[np.float64]]:
+    """Values away from their start, where bias is 0 and scale 1."""
+    parameters: dict[str, NDArray[np.float64]] = {}
+    for index, (name, values) in enumerate(initial_parameters(network, 1).items()):
+        noise = np.random.default_rng(index).standard_normal(values.shape)
+        parameters[name] = values + 0.3 * noise
+    return parameters
+
+
+def assert_gradients_equal_differences(network: Network) -> None:
+    """Compare each parameter's gradient with central differences of the loss.
+
+    Their error is STEP^2 times a third derivative, and 1e-16 / STEP of rounding: some 1e-10 together.
+    No ReLU and no pooling maximum of these fixed draws changes within STEP.
+    """
+    images, labels = np.random.default_rng(7).standard_normal(INPUT_SHAPE), np.array([2, 0, 1])
+    parameters = draw_parameters(network)
+
+    def loss_of(parameters: dict[str, NDArray[np.float64]]) -> float:
+        return run_iteration(network, parameters, images, labels, seed=5, dtype=np.float64).loss
+
+    grads = run_iteration(network, parameters, images, labels, seed=5, dtype=np.float64).grads
+    assert list(grads) == list(parameters)
+    for name, values in parameters.items():
+        # At most some thirty elements of each parameter, spread over it.
+        for element in range(0, values.size, 1 + values.size // 30):
+            losses = []
+            for sign in (1, -1):
+                moved = values.copy()
+                moved.flat[element] += sign * STEP
+                losses.append(loss_of({**parameters, name: moved}))
+            difference = (losses[0] - losses[1]) / (2 * STEP)
+            assert grads[name].flat[element] == pytest.approx(difference, rel=1e-6, abs=1e-8), (name, element)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradients_through_a_layer_kind_equal_finite_differences(kind: str) -> None:
+    ending = ENDING if KINDS[kind][0]["type"] != "flatten" else ENDING[1:]
+    assert_gradients_equal_differences(make_network([CONV, *KINDS[kind], *ending]))
+
+
+def test_the_gradients_of_a_network_of_all_layer_kinds_equal_finite_differences() -> None:
+    network = make_network(EVERYTHING)
+    kinds = {node.layer.type for node in network.nodes}
+    assert kinds == set(LAYERS.json_schema()["items"]["discriminator"]["mapping"])
+    assert_gradients_equal_differences(network)

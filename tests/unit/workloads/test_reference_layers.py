@@ -1,0 +1,227 @@
+"""Layers without multipliers: forward and backward equal to plain loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from oracle import layer_loops
+
+from workloads.layers import AvgPool, MaxPool
+from workloads.reference.elementwise import (
+    add_forward,
+    concat_backward,
+    concat_forward,
+    draw_dropout_mask,
+    dropout_forward,
+    relu_backward,
+    relu_forward,
+)
+from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
+from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
+from workloads.reference.pooling import (
+    PoolWindow,
+    avg_pool_backward,
+    avg_pool_forward,
+    global_avg_pool_backward,
+    global_avg_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+)
+
+SEEDS = st.integers(0, 2**32 - 1)
+DTYPES = [np.float32, np.float64]
+EPSILON = 1e-5
+
+
+def draw_integers(shape: tuple[int, ...], seed: int, dtype: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+
+
+@st.composite
+def pool_loops(draw: st.DrawFn, kernels: tuple[int, ...]) -> layer_loops.PoolLoops:
+    """Pooling of every geometry: kernels and strides of two sizes, padding up to half of the kernel, ceil_mode."""
+    kernel = (draw(st.sampled_from(kernels)), draw(st.sampled_from(kernels)))
+    padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
+    size = [draw(st.integers(max(1, kernel[axis] - 2 * padding[axis]), 9)) for axis in range(2)]
+    return layer_loops.PoolLoops(
+        (draw(st.integers(1, 2)), draw(st.integers(1, 2)), size[0], size[1]),
+        kernel,
+        (draw(st.integers(1, 4)), draw(st.integers(1, 4))),
+        padding,
+        draw(st.booleans()),
+    )
+
+
+def window_of(loops: layer_loops.PoolLoops) -> PoolWindow:
+    kernel, stride, padding = loops.kernel, loops.stride, loops.padding
+    return PoolWindow(kernel[0], kernel[1], stride[0], stride[1], padding[0], padding[1], loops.ceil_mode)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(loops=pool_loops((1, 2, 3, 4, 5)), seed=SEEDS)
+@settings(max_examples=80, deadline=None, derandomize=True)
+def test_max_pooling_equals_plain_loops(dtype: type[np.floating[Any]], loops: layer_loops.PoolLoops, seed: int) -> None:
+    window = window_of(loops)
+    assert window.output_size(*loops.input_shape[2:]) == loops.output_shape[2:]
+    input, grad_output = draw_integers(loops.input_shape, seed, dtype), draw_integers(loops.output_shape, seed, dtype)
+    output, argmax = max_pool_forward(input, window)
+    grad_input = max_pool_backward(grad_output, argmax, window, input.shape)
+    assert output.dtype == grad_input.dtype == dtype
+    np.testing.assert_array_equal(output, loops.max_forward(input))
+    np.testing.assert_array_equal(grad_input, loops.max_backward(grad_output, input))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(loops=pool_loops((1, 2, 4)), seed=SEEDS)
+@settings(max_examples=80, deadline=None, derandomize=True)
+def test_average_pooling_equals_plain_loops(
+    dtype: type[np.floating[Any]], loops: layer_loops.PoolLoops, seed: int
+) -> None:
+    # Kernels whose sizes are powers of two: the quotients are exact.
+    window = window_of(loops)
+    input, grad_output = draw_integers(loops.input_shape, seed, dtype), draw_integers(loops.output_shape, seed, dtype)
+    output, grad_input = avg_pool_forward(input, window), avg_pool_backward(grad_output, window, input.shape)
+    assert output.dtype == grad_input.dtype == dtype
+    np.testing.assert_array_equal(output, loops.avg_forward(input))
+    np.testing.assert_array_equal(grad_input, loops.avg_backward(grad_output))
+
+
+def test_the_first_maximum_of_a_window_gets_the_gradient() -> None:
+    window = PoolWindow(2, 2, 2, 2)
+    input = np.array([[0, 3], [3, 3]], dtype=np.float32).reshape(1, 1, 2, 2)
+    output, argmax = max_pool_forward(input, window)
+    assert output.item() == 3
+    assert argmax.item() == 1
+    grad_input = max_pool_backward(np.full((1, 1, 1, 1), 5, dtype=np.float32), argmax, window, input.shape)
+    np.testing.assert_array_equal(grad_input, [[[[0, 5], [0, 0]]]])
+
+
+def test_a_pooling_window_is_read_off_its_layer() -> None:
+    plain = MaxPool(name="pool", type="max_pool", kernel=3)
+    assert PoolWindow.of(plain) == PoolWindow(3, 3, 3, 3)
+    full = MaxPool(name="pool", type="max_pool", kernel=[3, 4], stride=2, padding=[1, 2], ceil_mode=True)
+    assert PoolWindow.of(full) == PoolWindow(3, 4, 2, 2, 1, 2, ceil_mode=True)
+    assert PoolWindow.of(AvgPool(name="pool", type="avg_pool", kernel=[2, 3])) == PoolWindow(2, 3, 2, 3)
+
+
+def test_pooling_windows_that_could_lie_in_padding_alone_are_refused() -> None:
+    message = r"^the padding of 2 x 0 is more than half of the pooling kernel of 3 x 3$"
+    with pytest.raises(ValueError, match=message):
+        PoolWindow(3, 3, 1, 1, 2, 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_global_average_pooling_equals_plain_loops(dtype: type[np.floating[Any]]) -> None:
+    input, grad_output = draw_integers((2, 3, 4, 2), 1, dtype), draw_integers((2, 3, 1, 1), 2, dtype)
+    output, grad_input = global_avg_pool_forward(input), global_avg_pool_backward(grad_output, input.shape)
+    assert output.dtype == grad_input.dtype == dtype
+    np.testing.assert_array_equal(output, layer_loops.global_avg_forward(input))
+    np.testing.assert_array_equal(grad_input, layer_loops.global_avg_backward(grad_output, input.shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_relu_equals_plain_loops(dtype: type[np.floating[Any]]) -> None:
+    input, grad_output = draw_integers((2, 3, 4, 5), 1, dtype), draw_integers((2, 3, 4, 5), 2, dtype)
+    output, expected = relu_forward(input), layer_loops.relu_backward(grad_output, input)
+    assert output.dtype == dtype
+    np.testing.assert_array_equal(output, layer_loops.relu_forward(input))
+    np.testing.assert_array_equal(relu_backward(grad_output, output), expected)
+    np.testing.assert_array_equal(relu_backward(grad_output, output > 0), expected)
+    assert relu_backward(grad_output, output > 0).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout_equals_plain_loops(dtype: type[np.floating[Any]]) -> None:
+    input = draw_integers((2, 3, 4, 5), 1, dtype)
+    # 1 / (1 - 0.75) is exact.
+    kept = draw_dropout_mask(input.shape, 0.75, seed=1, layer="drop")
+    output = dropout_forward(input, kept, 0.75)
+    assert output.dtype == dtype
+    np.testing.assert_array_equal(output, layer_loops.dropout_forward(input, kept, 0.75))
+
+
+def test_a_dropout_mask_keeps_the_rest_of_the_rate() -> None:
+    # 40,000 draws: the share's standard deviation is 0.0023, the tolerance four of them.
+    assert draw_dropout_mask((4, 10000), 0.3, seed=1, layer="drop").mean() == pytest.approx(0.7, abs=0.0092)
+    assert draw_dropout_mask((4, 100), 0.0, seed=1, layer="drop").all()
+
+
+def test_a_dropout_mask_depends_on_its_place_alone() -> None:
+    first = draw_dropout_mask((4, 200), 0.5, seed=1, layer="drop", iteration=3)
+    np.testing.assert_array_equal(first[:2], draw_dropout_mask((2, 200), 0.5, seed=1, layer="drop", iteration=3))
+    others = [
+        draw_dropout_mask((4, 200), 0.5, seed=2, layer="drop", iteration=3),
+        draw_dropout_mask((4, 200), 0.5, seed=1, layer="drop2", iteration=3),
+        draw_dropout_mask((4, 200), 0.5, seed=1, layer="drop", iteration=4),
+        np.roll(first, 1, axis=0),
+    ]
+    for other in others:
+        # Independent masks agree in half of the 200 elements of an image; 150 are seven standard deviations away.
+        assert ((first == other).sum(axis=1) < 150).all()
+
+
+def test_add_and_concat_equal_plain_loops() -> None:
+    inputs = [draw_integers((2, 3, 4, 2), seed) for seed in range(3)]
+    np.testing.assert_array_equal(add_forward(inputs), layer_loops.add_forward(inputs))
+    inputs = [draw_integers((2, channels, 3, 2), channels) for channels in (1, 3, 2)]
+    joined = concat_forward(inputs)
+    np.testing.assert_array_equal(joined, layer_loops.concat_forward(inputs))
+    for part, expected in zip(
+        concat_backward(joined, [1, 3, 2]), layer_loops.concat_backward(joined, [1, 3, 2]), strict=True
+    ):
+        np.testing.assert_array_equal(part, expected)
+
+
+# Roots and quotients round: some units in the last place of the dtype, grown by sums of some dozens of terms.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-5), (np.float64, 1e-12)])
+@pytest.mark.parametrize("offset", [0, 100])
+def test_batch_norm_equals_plain_loops(dtype: type[np.floating[Any]], tolerance: float, offset: int) -> None:
+    input, grad_output = draw_integers((3, 2, 4, 3), 1, dtype) + dtype(offset), draw_integers((3, 2, 4, 3), 2, dtype)
+    scale, shift = np.array([2, -3], dtype=dtype), np.array([1, 5], dtype=dtype)
+    output, statistics = batch_norm_forward(input, scale, shift, EPSILON)
+    gradients = batch_norm_backward(grad_output, input, scale, statistics)
+    expected = layer_loops.batch_norm_backward(grad_output, input.astype(np.float64), scale, EPSILON)
+    loop_output = layer_loops.batch_norm_forward(input.astype(np.float64), scale, shift, EPSILON)
+    np.testing.assert_allclose(output, loop_output, rtol=tolerance, atol=tolerance)
+    for computed, gradient in zip(gradients, expected, strict=True):
+        assert computed.dtype == dtype
+        np.testing.assert_allclose(computed, gradient, rtol=tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_batch_norm_leaves_mean_shift_and_deviation_scale(dtype: type[np.floating[Any]]) -> None:
+    input = np.random.default_rng(1).standard_normal((4, 2, 8, 8)).astype(dtype) * 3 + 10
+    output, _ = batch_norm_forward(input, np.array([2, 3], dtype=dtype), np.array([-1, 5], dtype=dtype), EPSILON)
+    # epsilon takes 1e-5 / (2 variance) off the deviation; float32 rounds at 6e-8 of values up to 12.
+    np.testing.assert_allclose(output.mean(axis=(0, 2, 3)), [-1, 5], atol=1e-5)
+    np.testing.assert_allclose(output.std(axis=(0, 2, 3)), [2, 3], rtol=1e-5)
+
+
+def test_batch_norm_of_a_constant_channel_is_its_shift() -> None:
+    input = np.full((2, 1, 3, 3), 1 / 3, dtype=np.float32)
+    output, _ = batch_norm_forward(input, np.ones(1, np.float32), np.full(1, 7, np.float32), EPSILON)
+    # The mean of equal values can miss them by a rounding of 3e-8, which 1 / sqrt(epsilon) multiplies by 316.
+    np.testing.assert_allclose(output, np.full((2, 1, 3, 3), 7), atol=2e-5)
+
+
+# exp and log round: some units in the last place.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-14)])
+def test_cross_entropy_equals_plain_loops(dtype: type[np.floating[Any]], tolerance: float) -> None:
+    scores, labels = draw_integers((5, 4), 1, dtype), np.array([0, 3, 1, 1, 2])
+    loss, probabilities = cross_entropy_forward(scores, labels)
+    expected_loss, expected_gradient = layer_loops.cross_entropy(scores, labels)
+    grad_scores = cross_entropy_backward(probabilities, labels)
+    assert loss == pytest.approx(expected_loss, rel=tolerance)
+    assert probabilities.dtype == grad_scores.dtype == dtype
+    np.testing.assert_allclose(grad_scores, expected_gradient, rtol=tolerance, atol=tolerance)
+
+
+def test_cross_entropy_of_large_scores_does_not_overflow() -> None:
+    loss, probabilities = cross_entropy_forward(np.array([[1000, 0]], dtype=np.float32), np.array([1]))
+    assert loss == 1000
+    np.testing.assert_array_equal(probabilities, [[1, 0]])

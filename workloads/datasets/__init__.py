@@ -1,0 +1,5 @@
+"""Labelled images: the subset of Fashion-MNIST that ships with the package, and files that users have."""
+
+from workloads.datasets.loader import Dataset, load_dataset
+
+__all__ = ["Dataset", "load_dataset"]

@@ -1,0 +1,252 @@
+"""The host's training iteration: forward, loss and backward in numpy, once, on a fixed number of BLAS threads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from workloads.draws import keyed_generator
+from workloads.errors import InputError
+from workloads.layers import BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
+from workloads.network import INPUT, Network, Node
+from workloads.operands import Operands
+from workloads.reference.arrays import Array, BoolArray
+from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
+from workloads.reference.node import Backward, Place, run_node
+from workloads.reference.threads import fixed_blas_threads
+from workloads.shapes import Step
+
+Labels = NDArray[np.integer[Any]]
+Parameters = Mapping[str, Array]
+GradientHook = Callable[[str, Array, BoolArray | None], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTensors:
+    """What one convolution or fully connected layer met in an iteration, in the iteration's dtype."""
+
+    input: Array
+    grad_output: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """One training iteration.
+
+    loss: mean over the batch; accuracy: share of images whose highest score is their label's;
+    grads: gradients of all parameters, keyed as they are; tensors: of each layer that the accelerator executes.
+    """
+
+    network: Network
+    parameters: Parameters
+    loss: float
+    accuracy: float
+    grads: Parameters
+    tensors: Mapping[str, LayerTensors]
+
+    def operands(self) -> Iterator[Operands]:
+        """Operands of each layer that the accelerator executes, in the network's order."""
+        trained = _nodes_behind_parameters(self.network)
+        for node in self.network.compute_nodes():
+            tensors, bias = self.tensors[node.name], self.parameters.get(f"{node.name}/bias")
+            input = _to_operand(tensors.input)
+            yield Operands(
+                layer=node.name,
+                shape=self.network.layer_shape(node.name),
+                input=input,
+                weight=_to_operand(self.parameters[f"{node.name}/weight"]),
+                bias=None if bias is None else _to_operand(bias),
+                grad_output=_to_operand(tensors.grad_output),
+                mask=input != 0 if self.network.is_behind_relu(node.name) else None,
+                steps=tuple(Step) if node.inputs[0] in trained else (Step.FORWARD, Step.GTW),
+                relu_follows=self.network.relu_follows(node.name),
+            )
+
+
+def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter: `<layer>/weight` and `bias`; of batch norm `<layer>/scale` and `shift`."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for node in network.nodes:
+        if isinstance(node.layer, Conv2d | Linear):
+            shape = network.layer_shape(node.name)
+            shapes[f"{node.name}/weight"] = shape.weight_shape
+            if node.layer.bias:
+                shapes[f"{node.name}/bias"] = shape.weight_shape[:1]
+        elif isinstance(node.layer, BatchNorm):
+            shapes[f"{node.name}/scale"] = shapes[f"{node.name}/shift"] = node.output_shape[1:2]
+    return shapes
+
+
+def initial_parameters(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Draw weights by Kaiming's rule, N(0, 2 / fan_in), each layer's from (seed, layer); scale 1, bias and shift 0."""
+    parameters = {}
+    for name, shape in parameter_shapes(network).items():
+        layer, kind = name.rsplit("/", 1)
+        if kind == "weight":
+            deviation = np.sqrt(2 / np.prod(shape[1:]))
+            values = keyed_generator(seed, layer, kind).standard_normal(shape, dtype=np.float32)
+            parameters[name] = values * np.float32(deviation)
+        else:
+            parameters[name] = np.full(shape, 1 if kind == "scale" else 0, dtype=np.float32)
+    return parameters
+
+
+def run_iteration(
+    network: Network,
+    parameters: Parameters,
+    images: NDArray[Any],
+    labels: Labels,
+    *,
+    seed: int,
+    iteration: int = 0,
+    dtype: DTypeLike = np.float32,
+    hook: GradientHook | None = None,
+) -> Iteration:
+    """Run forward, loss and backward once on images ``(N, C, H, W)`` and their class numbers ``(N,)``.
+
+    Seed and iteration are the key of dropout's draws. `hook(node, gradient, mask)` is called with the gradient to each
+    node's output once its consumers' shares are summed, and what it returns takes the gradient's place; the mask is
+    given, and the gradient zero outside it, where the node feeds a convolution or fully connected layer from behind
+    a ReLU.
+
+    Raises:
+        InputError: the network has no loss; images, labels or parameters do not fit it; or the numbers overflow.
+    """
+    loss_node = _require_loss(network)
+    _check_batch(network, loss_node, images, labels)
+    _check_parameters(network, parameters)
+    cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
+    # What overflows is found afterwards, in the loss and the gradients.
+    with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
+        scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration)
+        loss, probabilities = cross_entropy_forward(scores, labels)
+        grads, grad_outputs = _run_backward(network, tape, inputs, cross_entropy_backward(probabilities, labels), hook)
+    _check_finite(network, loss, grads)
+    accuracy = float((probabilities.argmax(axis=1) == labels).mean())
+    tensors = {name: LayerTensors(input, grad_outputs[name]) for name, input in inputs.items()}
+    return Iteration(network, cast, loss, accuracy, grads, tensors)
+
+
+def _run_forward(
+    network: Network, parameters: Parameters, images: Array, seed: int, iteration: int
+) -> tuple[Array, dict[str, Array], dict[str, Backward]]:
+    """Scores; input of each compute layer; backward function of each node. Other values go with their last reader."""
+    trained = _nodes_behind_parameters(network)
+    compute = {node.name for node in network.compute_nodes()}
+    readers = Counter(name for node in network.nodes for name in node.inputs)
+    values, inputs, tape = {INPUT: images}, {}, {}
+    scores = images
+    for node in network.nodes:
+        read = [values[name] for name in node.inputs]
+        for name in node.inputs:
+            readers[name] -= 1
+            if not readers[name]:
+                values.pop(name, None)
+        if isinstance(node.layer, SoftmaxCrossEntropy):
+            scores = read[0]
+            continue
+        place = Place(
+            shape=network.layer_shape(node.name) if node.name in compute else None,
+            needs_grad_input=node.inputs[0] in trained,
+            output_is_kept=any(reader.name in compute for reader in network.consumers(node.name)),
+            seed=seed,
+            iteration=iteration,
+        )
+        values[node.name], tape[node.name] = run_node(node, read, parameters, place)
+        if node.name in compute:
+            inputs[node.name] = read[0]
+    return scores, inputs, tape
+
+
+def _run_backward(
+    network: Network,
+    tape: dict[str, Backward],
+    inputs: Mapping[str, Array],
+    grad_scores: Array,
+    hook: GradientHook | None,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Gradients of the parameters, and grad_output of each compute layer; the tape is used up."""
+    trained = _nodes_behind_parameters(network)
+    pending = {_require_loss(network).inputs[0]: grad_scores}
+    grads: dict[str, Array] = {}
+    grad_outputs: dict[str, Array] = {}
+    for node in reversed(network.nodes):
+        backward = tape.pop(node.name, None)
+        if backward is None or node.name not in trained or node.name not in pending:
+            continue
+        grad = pending.pop(node.name)
+        if hook is not None:
+            grad = _apply_hook(network, node, grad, inputs, hook)
+        if node.name in inputs:
+            grad_outputs[node.name] = grad
+        handed_back = backward(grad)
+        grads.update(handed_back.parameters)
+        for name, share in zip(node.inputs, handed_back.inputs, strict=True):
+            if share is not None and name in trained:
+                pending[name] = pending[name] + share if name in pending else share
+    return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs
+
+
+def _apply_hook(network: Network, node: Node, grad: Array, inputs: Mapping[str, Array], hook: GradientHook) -> Array:
+    """Call the hook, with the mask where a layer that reads this node computes its gradient behind one."""
+    for reader in network.consumers(node.name):
+        if reader.name in inputs and network.is_behind_relu(reader.name):
+            mask = inputs[reader.name] != 0
+            return hook(node.name, grad * mask, mask)
+    return hook(node.name, grad, None)
+
+
+def _nodes_behind_parameters(network: Network) -> set[str]:
+    """Nodes whose output depends on a parameter: the gradient to any other output is of no use."""
+    owners = {name.rsplit("/", 1)[0] for name in parameter_shapes(network)}
+    trained: set[str] = set()
+    for node in network.nodes:
+        if node.name in owners or trained.intersection(node.inputs):
+            trained.add(node.name)
+    return trained
+
+
+def _to_operand(array: Array) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _require_loss(network: Network) -> Node:
+    loss_node = network.loss_node()
+    if loss_node is None:
+        raise InputError(f"network '{network.name}' has no loss layer; a training iteration on the host needs one")
+    return loss_node
+
+
+def _check_batch(network: Network, loss_node: Node, images: NDArray[Any], labels: Labels) -> None:
+    if images.shape != network.input_shape:
+        raise InputError(f"network '{network.name}' takes images of shape {network.input_shape}, got {images.shape}")
+    if labels.shape != images.shape[:1]:
+        raise InputError(f"labels must have shape {images.shape[:1]}, one for each image, got {labels.shape}")
+    classes = loss_node.input_shapes[0][1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(
+            f"labels must be in 0..{classes - 1}, the {classes} scores that reach the loss '{loss_node.name}' "
+            f"of network '{network.name}', got {labels.min()}..{labels.max()}"
+        )
+
+
+def _check_parameters(network: Network, parameters: Parameters) -> None:
+    for name, shape in parameter_shapes(network).items():
+        if name not in parameters:
+            raise InputError(f"parameter '{name}' of network '{network.name}' is missing")
+        if parameters[name].shape != shape:
+            raise InputError(f"parameter '{name}' must have shape {shape}, got {parameters[name].shape}")
+
+
+def _check_finite(network: Network, loss: float, grads: Parameters) -> None:
+    if not np.isfinite(loss):
+        raise InputError(f"the loss of network '{network.name}' is {loss}; its weights or images are too large")
+    for name, grad in grads.items():
+        # The extremes tell, without an array of flags: NaN goes through both.
+        if not np.isfinite([grad.min(), grad.max()]).all():
+            raise InputError(f"the gradient to '{name}' is not finite; weights or images are too large")

@@ -1,0 +1,225 @@
+"""A network as a graph of layers with inferred shapes, and the checks that make it one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from workloads.errors import InputError
+from workloads.inference import Shape, infer_output, layer_shape_of
+from workloads.layers import (
+    AvgPool,
+    Concat,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool,
+    Relu,
+    SoftmaxCrossEntropy,
+)
+from workloads.shapes import LayerShape
+from workloads.validation import did_you_mean
+
+INPUT = "input"
+_HANDS_ZEROS_ON = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout, Concat)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place: what it reads (names of nodes, or ``input``), and its shapes, batch first.
+
+    The loss's output is one number: its shape is ``()``.
+    """
+
+    layer: Layer
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.layer.name
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in topological order (as declared, wherever the order allows); ``input_shape`` is ``(N, C, H, W)``.
+
+    Exactly one node's output is read by nobody; it is the last, and if there is a loss it is the loss.
+    """
+
+    name: str
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+
+    def node(self, name: str) -> Node:
+        """Return the node of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._by_name[name]
+
+    def compute_nodes(self) -> tuple[Node, ...]:
+        """Return the layers that the accelerator executes: convolutions and fully connected ones."""
+        return tuple(node for node in self.nodes if isinstance(node.layer, Conv2d | Linear))
+
+    def layer_shape(self, name: str) -> LayerShape:
+        """Return the geometry of a convolution or a fully connected layer."""
+        node = self.node(name)
+        if not isinstance(node.layer, Conv2d | Linear):
+            raise ValueError(f"'{name}' is a {node.layer.type} layer; only conv2d and linear have a geometry")
+        return layer_shape_of(node.layer, node.input_shapes[0])
+
+    def is_behind_relu(self, name: str) -> bool:
+        """Tell whether all that the node reads comes out of a ReLU, possibly through layers that hand its zeros on.
+
+        Those are pooling, flatten and dropout, and a concatenation of such inputs alone.
+        """
+        return all(source in self._rectified for source in self.node(name).inputs)
+
+    def relu_follows(self, name: str) -> bool:
+        """Tell whether the node's output is read by ReLU layers alone, so that it is stored only behind them."""
+        readers = self.consumers(name)
+        return bool(readers) and all(isinstance(reader.layer, Relu) for reader in readers)
+
+    def loss_node(self) -> Node | None:
+        """Return the loss, or None where the network has none."""
+        return self.nodes[-1] if isinstance(self.nodes[-1].layer, SoftmaxCrossEntropy) else None
+
+    def consumers(self, name: str) -> tuple[Node, ...]:
+        """Return the nodes that read this node's output, or, for ``input``, the network's input."""
+        return self._readers.get(name, ())
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _readers(self) -> dict[str, tuple[Node, ...]]:
+        readers: dict[str, tuple[Node, ...]] = {}
+        for node in self.nodes:
+            for source in node.inputs:
+                readers[source] = (*readers.get(source, ()), node)
+        return readers
+
+    @cached_property
+    def _rectified(self) -> frozenset[str]:
+        rectified: set[str] = set()
+        for node in self.nodes:
+            hands_on = isinstance(node.layer, _HANDS_ZEROS_ON) and rectified.issuperset(node.inputs)
+            if isinstance(node.layer, Relu) or hands_on:
+                rectified.add(node.name)
+        return frozenset(rectified)
+
+
+def build_network(
+    name: str, input_shape: Shape, layers: Sequence[Layer], locate: Callable[[int], str] | None = None
+) -> Network:
+    """Connect the layers, order them and infer their shapes.
+
+    locate: gives the words that name the place of ``layers[index]`` in an error; default ``layers[2] 'conv2'``.
+
+    Raises:
+        InputError: the layers do not make one graph that ends in one layer, or a layer cannot read its input's shape.
+    """
+    where = locate or (lambda index: f"layers[{index}] '{layers[index].name}'")
+    _check_names(layers, where)
+    inputs = [_inputs_of(layers, index, where) for index in range(len(layers))]
+    order = _order(layers, inputs, where)
+    _check_ends(layers, inputs, order, where)
+    shapes: dict[str, Shape] = {INPUT: input_shape}
+    nodes = []
+    for index in order:
+        layer = layers[index]
+        input_shapes = tuple(shapes[source] for source in inputs[index])
+        try:
+            shapes[layer.name] = infer_output(layer, inputs[index], input_shapes)
+        except ValueError as error:
+            raise InputError(f"{where(index)}: {error}") from None
+        nodes.append(Node(layer, inputs[index], input_shapes, shapes[layer.name]))
+    return Network(name, input_shape, tuple(nodes))
+
+
+def _check_names(layers: Sequence[Layer], where: Callable[[int], str]) -> None:
+    first: dict[str, int] = {}
+    for index, layer in enumerate(layers):
+        if layer.name == INPUT:
+            raise InputError(f"{where(index)}: the name 'input' stands for the network's input; choose another")
+        if layer.name in first:
+            raise InputError(f"{where(index)}: the name is taken by layers[{first[layer.name]}]; names must be unique")
+        first[layer.name] = index
+
+
+def _inputs_of(layers: Sequence[Layer], index: int, where: Callable[[int], str]) -> tuple[str, ...]:
+    layer = layers[index]
+    if layer.inputs is None:
+        return (layers[index - 1].name if index else INPUT,)
+    names = [INPUT, *(other.name for other in layers)]
+    for position, source in enumerate(layer.inputs):
+        if source == layer.name:
+            raise InputError(f"{where(index)}: reads its own output; inputs must name other layers")
+        if source not in names:
+            near = did_you_mean(source, names)
+            raise InputError(f"{where(index)}: inputs names '{source}', which is no layer and not 'input'{near}")
+        if source in layer.inputs[:position]:
+            raise InputError(f"{where(index)}: inputs names '{source}' twice; each input may stand once")
+    return tuple(layer.inputs)
+
+
+def _order(layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], where: Callable[[int], str]) -> list[int]:
+    """Return the layers' indices, inputs first; of those that are ready the one declared first comes next."""
+    done, order, waiting = {INPUT}, [], list(range(len(layers)))
+    while waiting:
+        ready = next((index for index in waiting if done.issuperset(inputs[index])), None)
+        if ready is None:
+            raise InputError(_cycle_message(layers, inputs, done, waiting[0], where))
+        waiting.remove(ready)
+        done.add(layers[ready].name)
+        order.append(ready)
+    return order
+
+
+def _cycle_message(
+    layers: Sequence[Layer],
+    inputs: Sequence[tuple[str, ...]],
+    done: set[str],
+    start: int,
+    where: Callable[[int], str],
+) -> str:
+    index_of = {layer.name: index for index, layer in enumerate(layers)}
+    walk = [start]
+    while walk.count(walk[-1]) < 2:
+        walk.append(index_of[next(source for source in inputs[walk[-1]] if source not in done)])
+    cycle = walk[walk.index(walk[-1]) :]
+    first = min(cycle)
+    ring = cycle[cycle.index(first) : -1] + cycle[: cycle.index(first)]
+    reads = " reads ".join(f"'{layers[index].name}'" for index in [*ring, first])
+    return f"{where(first)}: the layers form a cycle: {reads}"
+
+
+def _check_ends(
+    layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], order: Sequence[int], where: Callable[[int], str]
+) -> None:
+    losses = [index for index, layer in enumerate(layers) if isinstance(layer, SoftmaxCrossEntropy)]
+    if len(losses) > 1:
+        raise InputError(
+            f"{where(losses[1])}: a second loss; layers[{losses[0]}] is one, and a network has one at most"
+        )
+    for index in range(len(layers)):
+        if losses and layers[losses[0]].name in inputs[index]:
+            raise InputError(
+                f"{where(index)}: reads the loss '{layers[losses[0]].name}'; a loss must be the last layer"
+            )
+    read = {source for sources in inputs for source in sources}
+    end = losses[0] if losses else order[-1]
+    for index in order:
+        if index != end and layers[index].name not in read:
+            raise InputError(
+                f"{where(index)}: no layer reads its output; only '{layers[end].name}', the last, may be unread"
+            )

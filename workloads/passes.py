@@ -1,0 +1,132 @@
+"""The elementwise passes of a training iteration: what no convolution or fully connected step does on its way.
+
+ReLU, dropout and flatten have none: they happen in the unit that writes the tensor they act on. A concatenation is
+written in its place by each branch. The gradient of a sum is its output's gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+from workloads.layers import (
+    Add,
+    AvgPool,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool,
+    Relu,
+    SoftmaxCrossEntropy,
+)
+from workloads.network import INPUT, Network, Node
+
+RIDES_ALONG = (Relu, Dropout, Flatten)
+POOLS = (MaxPool, AvgPool, GlobalAvgPool)
+
+
+class PassStep(StrEnum):
+    """When a pass runs."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True)
+class ElementwisePass:
+    """One pass: elements processed, tensors read and written, by the name of the node that stores them.
+
+    Gradients are those to the named node's output. index_bits: argmax indices moved besides, written forward and read
+    backward.
+    """
+
+    node: str
+    kind: str
+    step: PassStep
+    elements: int
+    reads: tuple[str, ...] = ()
+    reads_gradients: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    writes_gradients: tuple[str, ...] = ()
+    index_bits: int = 0
+
+
+def find_stored(network: Network, name: str) -> str:
+    """Name the node whose output is stored when `name` is written: ReLU, dropout and flatten ride along."""
+    while True:
+        readers = network.consumers(name)
+        if len(readers) != 1 or not isinstance(readers[0].layer, RIDES_ALONG):
+            return name
+        name = readers[0].name
+
+
+def find_writer(network: Network, name: str) -> str:
+    """Name the node that writes the tensor which `name` stands for; the network's input is its own."""
+    while name != INPUT and isinstance(network.node(name).layer, RIDES_ALONG):
+        (name,) = network.node(name).inputs
+    return name
+
+
+def list_trained(network: Network) -> frozenset[str]:
+    """Name the nodes with a parameter in or before them: the gradients to their outputs are wanted."""
+    trained: set[str] = set()
+    for node in network.nodes:
+        if isinstance(node.layer, Conv2d | Linear | BatchNorm) or trained.intersection(node.inputs):
+            trained.add(node.name)
+    return frozenset(trained)
+
+
+def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
+    """List the passes of one iteration: forward in the network's order, then loss, then backward in reverse."""
+    trained = list_trained(network)
+    forward = [made for node in network.nodes if (made := make_forward_pass(network, node))]
+    backward = [made for node in reversed(network.nodes) if (made := make_backward_pass(network, node, trained))]
+    return (*forward, *backward)
+
+
+def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
+    """Give a node's forward pass, or None if it has none; the loss's stands for forward and backward together."""
+    layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
+    if isinstance(layer, SoftmaxCrossEntropy):
+        source = node.inputs[0]
+        return ElementwisePass(
+            node.name, layer.type, PassStep.LOSS, elements, reads=(source,), writes_gradients=(source,)
+        )
+    if not isinstance(layer, (*POOLS, BatchNorm, Add)):
+        return None
+    return ElementwisePass(
+        node.name, layer.type, PassStep.FORWARD, elements, reads=node.inputs, writes=(find_stored(network, node.name),),
+        index_bits=count_index_bits(node),
+    )  # fmt: skip
+
+
+def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
+    """Give a node's backward pass, or None if it has none; batch norm sweeps gradient and input twice."""
+    layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
+    output = find_stored(network, node.name)
+    if isinstance(layer, BatchNorm):
+        writes = node.inputs if node.inputs[0] in trained else ()
+        return ElementwisePass(
+            node.name, layer.type, PassStep.BACKWARD, 2 * elements, reads=node.inputs * 2,
+            reads_gradients=(output,) * 2, writes_gradients=writes,
+        )  # fmt: skip
+    if isinstance(layer, POOLS) and node.inputs[0] in trained:
+        return ElementwisePass(
+            node.name, layer.type, PassStep.BACKWARD, elements, reads_gradients=(output,),
+            writes_gradients=node.inputs, index_bits=count_index_bits(node),
+        )  # fmt: skip
+    return None
+
+
+def count_index_bits(node: Node) -> int:
+    """Count the bits of the argmax indices of a maximum pooling: enough to tell a window's elements apart."""
+    if not isinstance(node.layer, MaxPool):
+        return 0
+    kernel = node.layer.kernel
+    window = kernel * kernel if isinstance(kernel, int) else kernel[0] * kernel[1]
+    return prod(node.output_shape) * (window - 1).bit_length()

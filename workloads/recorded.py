@@ -1,0 +1,275 @@
+"""Recorded operands: an .npz file with the tensors of every layer that the accelerator executes."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from workloads.errors import InputError
+from workloads.layers import Conv2d, Linear
+from workloads.network import Network, Node
+from workloads.operands import FloatArray, Operands
+from workloads.shapes import Step
+from workloads.validation import did_you_mean
+
+ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
+REQUIRED_TENSORS = ("input", "weight", "grad_output")
+
+_NPY_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+# The date 1980-01-01 of every entry keeps a file's bytes a function of its tensors alone.
+_ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An .npz file whose array names, shapes and types fit the network; the numbers are read layer by layer."""
+
+    path: Path
+    network: Network
+    arrays: frozenset[str]
+
+    def layer(self, name: str) -> Operands:
+        """Read the operands of one layer.
+
+        Raises:
+            InputError: an array is damaged, or holds NaN, infinity or a number that float32 cannot represent.
+        """
+        shape = self.network.layer_shape(name)
+        with _open_archive(self.path) as archive:
+            input, weight, grad_output = (self._floats(archive, f"{name}/{tensor}") for tensor in REQUIRED_TENSORS)
+            bias = self._floats(archive, f"{name}/bias") if f"{name}/bias" in self.arrays else None
+            if f"{name}/mask" in self.arrays:
+                mask: NDArray[np.bool_] | None = self._read(archive, f"{name}/mask")
+            else:
+                mask = input != 0 if self.network.is_behind_relu(name) else None
+        relu_follows = self.network.relu_follows(name)
+        return Operands(name, shape, input, weight, bias, grad_output, mask, ALL_STEPS, relu_follows)
+
+    def __iter__(self) -> Iterator[Operands]:
+        """Read the operands of all layers, one layer at a time."""
+        return (self.layer(node.name) for node in self.network.compute_nodes())
+
+    def _read(self, archive: zipfile.ZipFile, array: str) -> NDArray[Any]:
+        try:
+            with archive.open(f"{array}.npy") as file:
+                values: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+                surplus = file.read(1)
+        except _DAMAGE as error:
+            raise InputError(f"{self.path}: array '{array}' is damaged: {_reason(error)}") from None
+        if surplus:
+            raise InputError(f"{self.path}: array '{array}' is damaged: it holds more bytes than its shape needs")
+        return np.ascontiguousarray(values)
+
+    def _floats(self, archive: zipfile.ZipFile, array: str) -> FloatArray:
+        values = self._read(archive, array)
+        is_finite = np.isfinite(values)
+        if not is_finite.all():
+            raise InputError(f"{self._first(array, values, ~is_finite)}; all numbers must be finite")
+        converted = _nearest_float32(values)
+        is_exact = _equals(converted, values)
+        if not is_exact.all():
+            raise InputError(
+                f"{self._first(array, values, ~is_exact)}, which float32 cannot represent exactly; "
+                f"convert the array from {values.dtype} to float32 first"
+            )
+        return converted
+
+    def _first(self, array: str, values: NDArray[Any], is_bad: NDArray[np.bool_]) -> str:
+        where = tuple(int(axis) for axis in np.unravel_index(int(np.argmax(is_bad)), is_bad.shape))
+        index = ", ".join(str(axis) for axis in where)
+        return f"{self.path}: array '{array}' holds {values[where]} at index [{index}]"
+
+
+def open_recording(path: Path | str, network: Network) -> Recording:
+    """Check that an .npz file holds the arrays that the network needs, by their headers alone.
+
+    Each conv2d and linear layer has `<layer>/input`, `<layer>/weight`, `<layer>/grad_output`; optionally `<layer>/mask`
+    (bool, shape of the input; where absent, ``input != 0`` behind a ReLU and no mask elsewhere) and `<layer>/bias`.
+    Integers and floats of any width are accepted where float32 represents them exactly. Nothing is unpickled.
+
+    Raises:
+        InputError: the file cannot be read, is no .npz, or an array is missing, unknown, or of a wrong shape or type.
+    """
+    path = Path(path)
+    with _open_archive(path) as archive:
+        names = _array_names(archive, path)
+        _check_names(names, network, path)
+        for node in network.compute_nodes():
+            for tensor, expected in _allowed_shapes(network, node).items():
+                if (array := f"{node.name}/{tensor}") in names:
+                    _check_header(archive, array, expected, path)
+    return Recording(path, network, frozenset(names))
+
+
+def load_recorded(path: Path | str, network: Network) -> Iterator[Operands]:
+    """Check an .npz file as `open_recording` does, then read its layers one at a time, in the network's order."""
+    return iter(open_recording(path, network))
+
+
+def save_recorded(path: Path | str, operands: Iterable[Operands]) -> None:
+    """Write operands as an .npz file that `load_recorded` reads; the file appears whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED) as archive:
+            for layer in operands:
+                _write_layer(archive, layer)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:
+    tensors = {
+        "input": layer.input,
+        "weight": layer.weight,
+        "bias": layer.bias,
+        "grad_output": layer.grad_output,
+        "mask": layer.mask,
+    }
+    for tensor, values in tensors.items():
+        if values is None:
+            continue
+        entry = zipfile.ZipInfo(f"{layer.layer}/{tensor}.npy", _ENTRY_DATE)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        with archive.open(entry, "w", force_zip64=True) as file:
+            npy.write_array(file, values, allow_pickle=False)
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(8)
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a directory, not an .npz file") from None
+    except zipfile.BadZipFile:
+        if beginning.startswith(npy.MAGIC_PREFIX):
+            raise InputError(f"{path}: is a single .npy array, not an .npz file of named arrays") from None
+        kind = "is cut off or damaged" if beginning.startswith(b"PK") else "is not an .npz file"
+        raise InputError(
+            f"{path}: {kind}; a zip archive of .npy arrays, as numpy.savez writes it, is expected"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {_reason(error)}") from None
+
+
+def _array_names(archive: zipfile.ZipFile, path: Path) -> list[str]:
+    names: list[str] = []
+    for entry in archive.namelist():
+        name = entry.removesuffix(".npy")
+        if name == entry:
+            raise InputError(f"{path}: holds '{entry}', which is no .npy array")
+        if name in names:
+            raise InputError(f"{path}: holds the array '{name}' twice")
+        names.append(name)
+    return names
+
+
+def _check_names(names: list[str], network: Network, path: Path) -> None:
+    allowed = {
+        f"{node.name}/{tensor}": node for node in network.compute_nodes() for tensor in _allowed_shapes(network, node)
+    }
+    for name in names:
+        if name not in allowed:
+            raise InputError(f"{path}: unknown array '{name}'{_unknown_reason(name, network, allowed)}")
+    for name in allowed:
+        if name.rpartition("/")[2] in REQUIRED_TENSORS and name not in names:
+            raise InputError(f"{path}: the array '{name}' is missing; each layer needs {', '.join(REQUIRED_TENSORS)}")
+
+
+def _unknown_reason(name: str, network: Network, allowed: Iterable[str]) -> str:
+    layer, _, tensor = name.rpartition("/")
+    nodes = {node.name: node for node in network.compute_nodes()}
+    if layer in nodes and tensor == "bias":
+        return f" (the layer '{layer}' has bias: false)"
+    near = did_you_mean(name, allowed)
+    if layer in nodes:
+        return f"{near} (the tensors of '{layer}' are {', '.join(_allowed_shapes(network, nodes[layer]))})"
+    return f"{near} (the layers are {', '.join(nodes)})"
+
+
+def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor that a layer may have, the required ones first."""
+    shape = network.layer_shape(node.name)
+    shapes: dict[str, tuple[int, ...]] = {
+        "input": shape.input_shape,
+        "weight": shape.weight_shape,
+        "grad_output": shape.output_shape,
+        "mask": shape.input_shape,
+    }
+    if isinstance(node.layer, Conv2d | Linear) and node.layer.bias:
+        shapes["bias"] = (shape.output_shape[1],)
+    return shapes
+
+
+def _check_header(archive: zipfile.ZipFile, array: str, expected: tuple[int, ...], path: Path) -> None:
+    try:
+        with archive.open(f"{array}.npy") as file:
+            shape, dtype = _read_header(file)
+    except _DAMAGE as error:
+        raise InputError(f"{path}: array '{array}' is damaged: {_reason(error)}") from None
+    is_mask = array.endswith("/mask")
+    if dtype.hasobject:
+        raise InputError(f"{path}: array '{array}' holds pickled Python objects, which are never loaded")
+    if (dtype.kind != "b") if is_mask else (dtype.kind not in "iuf"):
+        allowed = "bool" if is_mask else "integers or floats"
+        raise InputError(f"{path}: array '{array}' must hold {allowed}, got {dtype}")
+    if shape != expected:
+        raise InputError(f"{path}: array '{array}' has the shape {shape}, the network needs {expected}")
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy.read_magic(file)
+    if version not in _NPY_READERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not supported")
+    shape, _, dtype = _NPY_READERS[version](file)
+    return shape, dtype
+
+
+def _nearest_float32(values: NDArray[Any]) -> FloatArray:
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _equals(converted: FloatArray, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell for each element whether float32 holds it exactly; integers are compared as integers."""
+    if values.dtype.kind == "f":
+        return np.asarray(converted == values)
+    # float32 rounds the largest integers up to a power of two that their own type no longer holds.
+    is_in_range = converted < np.float32(2.0 ** (np.iinfo(values.dtype).bits - (values.dtype.kind == "i")))
+    back = np.where(is_in_range, converted, np.float32(0)).astype(values.dtype)
+    return np.asarray(is_in_range & (back == values))
+
+
+def _reason(error: Exception) -> str:
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return text.splitlines()[0]

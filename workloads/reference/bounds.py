@@ -1,0 +1,128 @@
+"""How large a step's sums can be: what a tolerance for their rounding is derived from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.operands import Operands
+from workloads.reference.arrays import Array
+from workloads.shapes import ConvShape, LayerShape, Step
+
+Float64Array = NDArray[np.float64]
+
+# Covers the rounding of the bound's own float64 sums up to some millions of terms.
+ROUNDING_MARGIN = 1 + 1e-9
+
+
+def sum_length(shape: LayerShape, step: Step) -> int:
+    """Number of products in the longest sum of a step's output elements; the bias is not counted."""
+    if not isinstance(shape, ConvShape):
+        return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.batch}[step]
+    rows = _longest_axis_sum(shape.in_height, shape.kernel_height, shape.stride, shape.pad_height, step)
+    columns = _longest_axis_sum(shape.in_width, shape.kernel_width, shape.stride, shape.pad_width, step)
+    repeats = {Step.FORWARD: shape.group_in_channels, Step.GTA: shape.group_out_channels, Step.GTW: shape.batch}
+    return repeats[step] * rows * columns
+
+
+def bound_forward(operands: Operands) -> Float64Array:
+    """Upper bound of |bias| + sum |input| |weight| of each output element, ``(N, M, P, Q)`` or ``(N, M)``.
+
+    By Cauchy-Schwarz: the norm of the element's window times the norm of its filter.
+    """
+    shape = operands.shape
+    filters = _energy(operands.weight, tuple(range(1, operands.weight.ndim)))
+    if isinstance(shape, ConvShape):
+        windows = _window_sums(_group_energy(operands.input, shape.groups), shape)
+        bound = _outer_norm(windows[:, :, None], filters.reshape(shape.groups, -1, 1, 1)).reshape(shape.output_shape)
+    else:
+        bound = _outer_norm(_energy(operands.input, (1,))[:, None], filters)
+    if operands.bias is not None:
+        bound += np.abs(operands.bias).reshape(-1, *(1,) * (bound.ndim - 2))
+    return bound
+
+
+def bound_gta(operands: Operands) -> Float64Array:
+    """Upper bound of sum |grad_output| |weight| of each input element, 0 where masked; the input's shape."""
+    shape = operands.shape
+    if isinstance(shape, ConvShape):
+        G, Mg, Cg = shape.groups, shape.group_out_channels, shape.group_in_channels
+        kernels = _energy(operands.weight.reshape(G, Mg, Cg, -1), (1, 3))
+        reached = _spread_sums(_group_energy(operands.grad_output, G), shape)
+        bound = _outer_norm(reached[:, :, None], kernels[:, :, None, None]).reshape(shape.input_shape)
+    else:
+        bound = _outer_norm(_energy(operands.grad_output, (1,))[:, None], _energy(operands.weight, (0,)))
+    if operands.mask is not None:
+        np.copyto(bound, 0.0, where=~operands.mask)
+    return bound
+
+
+def bound_gtw(operands: Operands) -> Float64Array:
+    """Upper bound of sum |grad_output| |input| of each weight, ``(M, C / G, 1, 1)`` or ``(M, C)``."""
+    shape = operands.shape
+    every_axis_but_channels = (0, *range(2, operands.input.ndim))
+    outputs = _energy(operands.grad_output, every_axis_but_channels)
+    inputs = _energy(operands.input, every_axis_but_channels)
+    if not isinstance(shape, ConvShape):
+        return _outer_norm(outputs[:, None], inputs)
+    bound = _outer_norm(outputs.reshape(shape.groups, -1, 1), inputs.reshape(shape.groups, 1, -1))
+    return bound.reshape(shape.out_channels, shape.group_in_channels, 1, 1)
+
+
+def _longest_axis_sum(size: int, kernel: int, stride: int, padding: int, step: Step) -> int:
+    """Products along one axis in the longest sum, where pairs of output position and tap meet inside the input."""
+    positions = (size + 2 * padding - kernel) // stride + 1
+    met = np.arange(positions)[:, None] * stride + np.arange(kernel) - padding
+    inside = (met >= 0) & (met < size)
+    if step is Step.GTA:
+        return int(np.bincount(met[inside], minlength=1).max())
+    return int(inside.sum(axis=1 if step is Step.FORWARD else 0).max())
+
+
+def _energy(array: NDArray[Any], axes: tuple[int, ...]) -> Float64Array:
+    """Sum of squares over the axes."""
+    squares: Float64Array = np.square(array, dtype=np.float64).sum(axis=axes)
+    return squares
+
+
+def _outer_norm(first_energy: Float64Array, second_energy: Float64Array) -> Float64Array:
+    return np.sqrt(first_energy) * np.sqrt(second_energy) * ROUNDING_MARGIN
+
+
+def _group_energy(images: Array, groups: int) -> Float64Array:
+    """Sum of squares over the channels of each group: ``(N, C, H, W)`` to ``(N, G, H, W)``."""
+    N, C, H, W = images.shape
+    energy = np.empty((N, groups, H, W))
+    for n in range(N):
+        energy[n] = _energy(images[n].reshape(groups, C // groups, H, W), (1,))
+    return energy
+
+
+def _window_sums(energy: Float64Array, shape: ConvShape) -> Float64Array:
+    """Sum over each window: ``(N, G, H, W)`` to ``(N, G, P, Q)``; rows first, then columns."""
+    U, P, Q = shape.stride, shape.out_height, shape.out_width
+    N, G, _, W = energy.shape
+    padded = np.pad(energy, ((0, 0), (0, 0), (shape.pad_height,) * 2, (shape.pad_width,) * 2))
+    rows = np.zeros((N, G, P, W + 2 * shape.pad_width))
+    for r in range(shape.kernel_height):
+        rows += padded[:, :, r : r + U * (P - 1) + 1 : U]
+    sums = np.zeros((N, G, P, Q))
+    for s in range(shape.kernel_width):
+        sums += rows[:, :, :, s : s + U * (Q - 1) + 1 : U]
+    return sums
+
+
+def _spread_sums(energy: Float64Array, shape: ConvShape) -> Float64Array:
+    """Sum over the outputs that reach each input position: ``(N, G, P, Q)`` to ``(N, G, H, W)``."""
+    N, G, P, Q = energy.shape
+    U, H, W = shape.stride, shape.in_height, shape.in_width
+    rows = np.zeros((N, G, H + 2 * shape.pad_height, Q))
+    for r in range(shape.kernel_height):
+        rows[:, :, r : r + U * (P - 1) + 1 : U] += energy
+    rows = rows[:, :, shape.pad_height : shape.pad_height + H]
+    spread = np.zeros((N, G, H, W + 2 * shape.pad_width))
+    for s in range(shape.kernel_width):
+        spread[:, :, :, s : s + U * (Q - 1) + 1 : U] += rows
+    return spread[:, :, :, shape.pad_width : shape.pad_width + W]

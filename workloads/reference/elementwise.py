@@ -1,0 +1,52 @@
+"""Layers that work element by element or join tensors: ReLU, dropout, add, concat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+
+from workloads.draws import keyed_generator
+from workloads.reference.arrays import Array, BoolArray
+
+
+def relu_forward(input: Array) -> Array:
+    """max(x, 0)."""
+    return np.maximum(input, 0)
+
+
+def relu_backward(grad_output: Array, output: Array | BoolArray) -> Array:
+    """Pass the gradient where the output is positive; `output` may be the flags of that alone."""
+    return grad_output * (output > 0)
+
+
+def draw_dropout_mask(shape: tuple[int, ...], rate: float, *, seed: int, layer: str, iteration: int = 0) -> BoolArray:
+    """Draw which elements of ``(N, ...)`` are kept; image n's draw follows from (seed, layer, iteration, n) alone."""
+    kept = np.empty(shape, dtype=np.bool_)
+    for n in range(shape[0]):
+        kept[n] = keyed_generator(seed, layer, "dropout", iteration, n).random(shape[1:]) >= rate
+    return kept
+
+
+def dropout_forward(input: Array, kept: BoolArray, rate: float) -> Array:
+    """Zero what is not kept and scale the rest by 1 / (1 - rate); its own backward, for gradients."""
+    scaled: Array = input * kept
+    scaled *= 1 / (1 - rate)
+    return scaled
+
+
+def add_forward(inputs: Sequence[Array]) -> Array:
+    """Sum of equally shaped tensors, in their order; its backward hands the gradient to each."""
+    return reduce(np.add, inputs)
+
+
+def concat_forward(inputs: Sequence[Array]) -> Array:
+    """Join tensors ``(N, C_i, ...)`` along the channels."""
+    return np.concatenate(inputs, axis=1)
+
+
+def concat_backward(grad_output: Array, channels: Sequence[int]) -> tuple[Array, ...]:
+    """Cut the gradient into parts of the given numbers of channels."""
+    borders = np.cumsum(channels)[:-1]
+    return tuple(np.split(grad_output, borders, axis=1))

@@ -1,0 +1,24 @@
+"""A fixed number of BLAS threads, so that a result does not depend on who computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+BLAS_THREADS = 2
+
+
+@contextmanager
+def fixed_blas_threads() -> Iterator[None]:
+    """Run the block with `BLAS_THREADS` threads: their number decides how BLAS splits a sum, and so its rounding."""
+    with _blas_controller().limit(limits=BLAS_THREADS, user_api="blas"):
+        yield
+
+
+@cache
+def _blas_controller() -> ThreadpoolController:
+    # Listing the loaded libraries takes milliseconds; numpy's BLAS is loaded with numpy and stays.
+    return ThreadpoolController()

@@ -1,0 +1,74 @@
+"""Synthetic operands: random tensors of a given density, each drawn from a generator keyed by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+
+from workloads.draws import keyed_generator
+from workloads.layers import Conv2d, Linear
+from workloads.network import Network
+from workloads.operands import FloatArray, Operands
+from workloads.schema import SyntheticOperands
+from workloads.shapes import Step
+
+ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
+LARGEST_INTEGER = 4
+
+
+def make_synthetic(network: Network, source: SyntheticOperands) -> Iterator[Operands]:
+    """Make the operands of all layers that the accelerator executes, one layer at a time, in the network's order."""
+    return (make_synthetic_layer(network, source, node.name) for node in network.compute_nodes())
+
+
+def make_synthetic_layer(network: Network, source: SyntheticOperands, name: str) -> Operands:
+    """Make the operands of one layer; an image's tensors depend on seed, layer and its number, not on the batch.
+
+    Each element is nonzero with the tensor's density, independently of all others, and then normal (weights divided by
+    the root of their fan-in), or with `integers` one of -4..-1, 1..4. Behind a ReLU the input's elements are their
+    absolute values, and the mask is where they are nonzero. The bias is dense.
+    """
+    shape = network.layer_shape(name)
+    is_rectified = network.is_behind_relu(name)
+
+    def draw(tensor: str, one: tuple[int, ...], density: float, image: int = 0) -> FloatArray:
+        return draw_sparse(keyed_generator(source.seed, name, tensor, image), one, density, integers=source.integers)
+
+    def draw_batch(tensor: str, batch: tuple[int, ...], density: float) -> FloatArray:
+        tensors = np.empty(batch, np.float32)
+        for image in range(batch[0]):
+            tensors[image] = draw(tensor, batch[1:], density, image)
+        return tensors
+
+    input = draw_batch("input", shape.input_shape, source.density.input)
+    if is_rectified:
+        np.abs(input, out=input)
+    weight = draw("weight", shape.weight_shape, source.density.weight)
+    if not source.integers:
+        weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
+    layer = network.node(name).layer
+    has_bias = isinstance(layer, Conv2d | Linear) and layer.bias
+    bias = draw("bias", shape.output_shape[1:2], 1.0) if has_bias else None
+    grad_output = draw_batch("grad_output", shape.output_shape, source.density.grad_output)
+    mask = input != 0 if is_rectified else None
+    relu_follows = network.relu_follows(name)
+    return Operands(name, shape, input, weight, bias, grad_output, mask, ALL_STEPS, relu_follows)
+
+
+def draw_sparse(
+    generator: np.random.Generator, shape: tuple[int, ...], density: float, *, integers: bool
+) -> FloatArray:
+    """Draw a float32 tensor whose elements are nonzero with probability `density`."""
+    is_nonzero = generator.random(shape) < density
+    if integers:
+        magnitude = generator.integers(1, LARGEST_INTEGER, size=shape, endpoint=True, dtype=np.int8)
+        sign = generator.integers(0, 1, size=shape, endpoint=True, dtype=np.int8) * np.int8(2) - np.int8(1)
+        values = (magnitude * sign).astype(np.float32)
+    else:
+        values = generator.standard_normal(shape, dtype=np.float32)
+        # A normal draw of exactly zero is as rare as it would be wrong: the element was chosen to be nonzero.
+        values[values == 0] = 1.0
+    values[~is_nonzero] = 0.0
+    return values

@@ -1,0 +1,146 @@
+"""A workload: a network, and where its operands come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workloads.datasets.loader import SHIPPED
+from workloads.document import YamlDocument
+from workloads.errors import InputError
+from workloads.network import Network, build_network
+from workloads.presets import find_preset, preset_names
+from workloads.schema import HostOperands, OperandSource, RecordedOperands, WorkloadForm
+from workloads.yaml_file import load_yaml, validate_document
+
+BATCH_LIMIT = 2**24
+SEED_LIMIT = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A validated workload.
+
+    form: the fields of its YAML file, overrides applied.
+    base_directory: what paths in the file are relative to.
+    document: the file as it was read, for places in error messages and for its text.
+    """
+
+    form: WorkloadForm
+    network: Network
+    base_directory: Path
+    document: YamlDocument
+
+    @property
+    def name(self) -> str:
+        """The workload's name."""
+        return self.form.name
+
+    @property
+    def label(self) -> str:
+        """The file or the preset, as error messages name it."""
+        return self.document.label
+
+    @property
+    def source_text(self) -> str:
+        """The YAML text as it was read; empty where the workload is not from a file."""
+        return self.document.text
+
+    def operand_source(self) -> OperandSource:
+        """Return where the operands come from.
+
+        Raises:
+            InputError: the file does not say.
+        """
+        if self.form.operands is None:
+            raise InputError(
+                f"{self.label}: no operands are given; add one of operands: {{source: recorded, path: FILE.npz}}, "
+                "{source: synthetic, seed: 1} or {source: host, dataset: fashion_mnist, seed: 1}"
+            )
+        return self.form.operands
+
+    def recorded_path(self) -> Path:
+        """Return the file of recorded operands, relative paths taken from the YAML file's directory."""
+        source = self.operand_source()
+        if not isinstance(source, RecordedOperands):
+            raise ValueError(f"the operands of {self.label} are {source.source}, not recorded")
+        return self.base_directory / source.path
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the workload as plain data with every default filled in; as YAML it loads as an equal workload.
+
+        The path of recorded operands or of the user's own dataset becomes absolute, since the data may be written
+        elsewhere.
+        """
+        data = self.form.model_dump(mode="json", exclude_none=True)
+        for layer in data["layers"]:
+            layer["inputs"] = list(self.network.node(layer["name"]).inputs)
+        source = self.form.operands
+        if isinstance(source, RecordedOperands):
+            data["operands"]["path"] = str(self.recorded_path().resolve())
+        if isinstance(source, HostOperands) and source.dataset not in SHIPPED:
+            data["operands"]["dataset"] = str((self.base_directory / source.dataset).resolve())
+        return data
+
+
+def load_workload(name_or_path: str | Path, *, batch: int | None = None, seed: int | None = None) -> Workload:
+    """Load a workload from a YAML file or from the preset of this name; `batch` and `seed` override the file's.
+
+    Raises:
+        InputError: there is no such file or preset, its content is not a workload, or an override does not fit.
+    """
+    path = _find(name_or_path)
+    return make_workload(load_yaml(path), path.parent, batch=batch, seed=seed)
+
+
+def make_workload(
+    document: YamlDocument, base_directory: Path, *, batch: int | None = None, seed: int | None = None
+) -> Workload:
+    """Validate a document, which need not be from a file, as a workload; the rest as `load_workload`."""
+    form = _override(validate_document(document, WorkloadForm), document, batch, seed)
+    size = form.input
+    network = build_network(
+        form.name,
+        (form.batch, size.channels, size.height, size.width),
+        form.layers,
+        locate=lambda index: document.place(("layers", index)),
+    )
+    _check_purpose(form, network, document)
+    return Workload(form, network, base_directory, document)
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name not in preset_names():
+        is_path = isinstance(name_or_path, Path) or path.suffix in (".yaml", ".yml") or path.name != name
+        return path if is_path or path.is_file() else find_preset(name)
+    return find_preset(name)
+
+
+def _override(form: WorkloadForm, document: YamlDocument, batch: int | None, seed: int | None) -> WorkloadForm:
+    if batch is not None:
+        if not 1 <= batch <= BATCH_LIMIT:
+            raise InputError(f"batch must be a whole number from 1 to {BATCH_LIMIT}, got {batch}")
+        form = form.model_copy(update={"batch": batch})
+    if seed is not None:
+        if not 0 <= seed <= SEED_LIMIT:
+            raise InputError(f"seed must be a whole number from 0 to {SEED_LIMIT}, got {seed}")
+        if form.operands is None or isinstance(form.operands, RecordedOperands):
+            have = "recorded" if form.operands else "not given"
+            raise InputError(
+                f"{document.label}: the seed {seed} cannot be used: the operands are {have}, without a seed"
+            )
+        form = form.model_copy(update={"operands": form.operands.model_copy(update={"seed": seed})})
+    return form
+
+
+def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument) -> None:
+    if not network.compute_nodes():
+        raise InputError(f"{document.place(('layers',))}: no conv2d or linear layer, so there is nothing to accelerate")
+    if isinstance(form.operands, HostOperands) and network.loss_node() is None:
+        raise InputError(
+            f"{document.place(('operands',))}: source host trains the network, which needs a loss; "
+            f"add a softmax_cross_entropy layer after '{network.nodes[-1].name}'"
+        )
