@@ -55,7 +55,8 @@ def pack_rows(
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
-    driver_bytes: ``(groups, O, R)``; second_bytes, cycles: ``(outputs, O, R)``. Returns words written into stores.
+    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``.
+    Returns words written into stores.
     """
     words = 0
     R = driver_bytes.shape[2]

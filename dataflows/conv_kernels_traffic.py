@@ -105,7 +105,7 @@ def pack_kernels_traffic(
     sizes: IntArray,
 ) -> Traffic:  # fmt: skip
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
-    m, b = entries.places.T
+    b = entries.places[:, 1]
     first = plan.block_channels[b]
     channels = plan.block_channels[b + 1] - first
     burst_first, burst_bytes, burst_cycles, words = pack_all_kernels(plan, entries, first, channels)
@@ -157,9 +157,7 @@ def pack_all_kernels(
     per_group = plan.shape.group_out_channels
     by_filter = [np.flatnonzero(entries.places[:, 0] == m) for m in range(plan.shape.out_channels)]
 
-    def pack(
-        m: int, cycles: NDArray[np.int32], fills: bool, starts: IntArray, sizes: IntArray, costs: IntArray
-    ) -> int:
+    def pack(m: int, cycles: NDArray[np.int32], fills: bool, starts: IntArray, sizes: IntArray, costs: IntArray) -> int:
         return int(
             pack_kernels(
                 by_filter[m], first, channels, bounds[0], bounds[2], bounds[1], bounds[3], plan.blocks.run, plan.pairs,

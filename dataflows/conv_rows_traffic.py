@@ -30,7 +30,7 @@ class RowsPlan:
     """What Forward and GTA have in common: driver rows, blocks of outputs, a reduction over driver channels.
 
     x stands for the result row (p, or h), y for the driver row (h, or p), o for the driver channel in its group.
-    driver_bytes: ``(N, groups, O, Y)``; pairs: driver row of (x, kernel row r) or -1, ``(X, R)``.
+    driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (x, kernel row r) or -1, ``(X, R)``.
     """
 
     operands: Operands
@@ -68,13 +68,23 @@ def plan_rows(operands: Operands, step: Step, array: PEArray, memory: MemoryShar
     shape = operands.shape
     rows_of_driver = pair_rows(shape)
     if step is Step.FORWARD:
-        driver, group_channels, outputs, width = operands.input, shape.group_in_channels, shape.group_out_channels, shape.out_width
+        driver, group_channels, outputs, width = (
+            operands.input,
+            shape.group_in_channels,
+            shape.group_out_channels,
+            shape.out_width,
+        )
         pairs = np.full((shape.out_height, shape.kernel_height), -1, dtype=np.int64)
         for h, r in zip(*np.nonzero(rows_of_driver >= 0), strict=True):
             pairs[rows_of_driver[h, r], r] = h
         is_sparse = operands.relu_follows
     else:
-        driver, group_channels, outputs, width = operands.grad_output, shape.group_out_channels, shape.group_in_channels, shape.in_width
+        driver, group_channels, outputs, width = (
+            operands.grad_output,
+            shape.group_out_channels,
+            shape.group_in_channels,
+            shape.in_width,
+        )
         pairs = rows_of_driver
         is_sparse = True
     nonzeros = np.count_nonzero(driver, axis=-1).astype(np.int64)
@@ -154,13 +164,17 @@ def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: Me
     if memory.capacity_bytes is not None:
         result_row = size_raw(plan.result_width, memory.data_bits)
         partial_row = size_raw(plan.result_width, memory.acc_bits)
-        sizes, _ = search_rows(
-            *tables.parts(), weight_row, sparse_mask, result_row, partial_row, memory.capacity_bytes
-        )
+        sizes, _ = search_rows(*tables.parts(), weight_row, sparse_mask, result_row, partial_row, memory.capacity_bytes)
         if not sizes.all():
-            ones = np.ones(4, dtype=np.int64)
-            output = int(tables.block_outputs[1]) * (partial_row if plan.reductions > 1 else 2 * result_row)
-            least = output + 2 * measure_rows_tile(ones, *tables.parts(), weight_row, sparse_mask)
+            # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
+            outputs = int(tables.block_outputs[1])
+            choices = [(np.array([1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * result_row)]
+            if plan.reductions > 1:
+                choices.append((np.ones(4, dtype=np.int64), outputs * partial_row))
+            least = min(
+                output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, sparse_mask))
+                for runs, output in choices
+            )
             require_tiling(operands.layer, step.value, sizes, least, memory.capacity_bytes)
     entries = list_entries(limits, cuts, tuple(int(size) for size in sizes))
     return pack_rows_traffic(plan, tables, entries, weight_row, sizes), entries.task_numbers(limits)
@@ -176,7 +190,9 @@ def pack_rows_traffic(
     outputs = np.minimum(outputs, plan.blocks.pes)
     mask_bytes = outputs * plan.mask_row_bytes
     fetched_mask = mask_bytes if plan.array.skip_zeros else np.zeros_like(mask_bytes)
-    burst_first, burst_bytes, burst_cycles, words = pack_all_rows(plan, entries, first, outputs, fetched_mask, weight_row)
+    burst_first, burst_bytes, burst_cycles, words = pack_all_rows(
+        plan, entries, first, outputs, fetched_mask, weight_row
+    )
 
     partial = outputs * size_raw(plan.result_width, memory.acc_bits)
     running = np.pad(plan.written_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
@@ -223,9 +239,7 @@ def size_tiles(
     return np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64)
 
 
-def measure_footprint(
-    plan: RowsPlan, entries: Entries, loads: IntArray, sizes: IntArray, tables: RowsTables
-) -> int:
+def measure_footprint(plan: RowsPlan, entries: Entries, loads: IntArray, sizes: IntArray, tables: RowsTables) -> int:
     """Give the largest use of the buffer: output tiles and two operand tiles."""
     is_cut = int(sizes[3]) < plan.reductions
     row = size_raw(plan.result_width, plan.memory.acc_bits if is_cut else plan.memory.data_bits)
@@ -249,9 +263,9 @@ def pack_all_rows(
     low, high = np.ascontiguousarray(entries.low[:, 0]), np.ascontiguousarray(entries.high[:, 0])
     counts = np.zeros(len(first), dtype=np.int64)
     nothing, no_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
-    R, O, total = plan.pairs.shape[1], plan.reductions, plan.shape.groups * plan.blocks.outputs
-    second = np.broadcast_to(np.array(weight_row, dtype=np.int64), (total, O, R))
-    zero_cycles = np.broadcast_to(np.array(0, dtype=np.int64), (total, O, R))
+    R, depth, total = plan.pairs.shape[1], plan.reductions, plan.shape.groups * plan.blocks.outputs
+    second = np.broadcast_to(np.array(weight_row, dtype=np.int64), (total, depth, R))
+    zero_cycles = np.broadcast_to(np.array(0, dtype=np.int64), (total, depth, R))
 
     def pack(run: IntArray, cycles: IntArray, fills: bool, starts: IntArray, sizes: IntArray, costs: IntArray) -> int:
         n, x = (int(place) for place in entries.places[run[0], :2])
@@ -278,7 +292,7 @@ def pack_all_rows(
 
 
 class RowCycles:
-    """Cycles of every row operation of one (image, result row) after the other: ``(outputs, O, R)``."""
+    """Cycles of every row operation of one (image, result row) after the other: ``(outputs, depth, R)``."""
 
     def __init__(self, plan: RowsPlan) -> None:
         """Prepare what all rows share."""
@@ -312,18 +326,18 @@ class RowCycles:
 
     def _forward(self, n: int, x: int) -> IntArray:
         plan, shape = self._plan, self._plan.shape
-        G, O, R = shape.groups, plan.reductions, shape.kernel_height
+        G, depth, R = shape.groups, plan.reductions, shape.kernel_height
         rows = np.maximum(plan.pairs[x], 0)
         overhead = plan.array.row_overhead_cycles
         if self._weighted:
-            elements = self._elements[n].reshape(G, 1, O, shape.in_height, -1)[:, :, :, rows]
-            costs = self._costs.reshape(G, -1, O, R, self._costs.shape[-1])
-            weighted: IntArray = (elements * costs).sum(axis=-1).reshape(-1, O, R) + overhead
+            elements = self._elements[n].reshape(G, 1, depth, shape.in_height, -1)[:, :, :, rows]
+            costs = self._costs.reshape(G, -1, depth, R, self._costs.shape[-1])
+            weighted: IntArray = (elements * costs).sum(axis=-1).reshape(-1, depth, R) + overhead
             return weighted
-        issued = self._issued[n].reshape(G, 1, O, shape.in_height)[:, :, :, rows] + overhead
+        issued = self._issued[n].reshape(G, 1, depth, shape.in_height)[:, :, :, rows] + overhead
         if G == 1:
-            return np.broadcast_to(issued[0], (shape.out_channels, O, R))
-        return np.repeat(issued, shape.group_out_channels, axis=1).reshape(-1, O, R)
+            return np.broadcast_to(issued[0], (shape.out_channels, depth, R))
+        return np.repeat(issued, shape.group_out_channels, axis=1).reshape(-1, depth, R)
 
     def _prepare_gta(self, operands: Operands, shape: ConvShape, array: PEArray) -> None:
         G = shape.groups
@@ -334,7 +348,9 @@ class RowCycles:
             if operands.mask is not None:
                 allowed = operands.mask
         costs = cost_taps(count_partners(allowed, shape), array).cycles
-        self._drivers = present.reshape(shape.batch, G, shape.group_out_channels, shape.out_height, -1).astype(np.float32)
+        self._drivers = present.reshape(shape.batch, G, shape.group_out_channels, shape.out_height, -1).astype(
+            np.float32
+        )
         self._partners = costs.reshape(shape.batch, G, shape.group_in_channels, shape.in_height, -1).astype(np.float32)
 
     def _gta(self, n: int, x: int) -> IntArray:

@@ -42,16 +42,16 @@ def measure_products_tile(
 ) -> int:
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, block, reduction).
 
-    running: running counts of nonzeros of the driver rows, ``(N, O + 1)``.
+    running: running counts of nonzeros of the driver rows, ``(N, depth + 1)``.
     """
-    N, O = running.shape[0], running.shape[1] - 1
+    N, depth = running.shape[0], running.shape[1] - 1
     widest = min(outputs, sizes[1] * block)
     mask_bytes = divide_up(widest, 8) if has_mask else 0
     largest = 0
     for n in range(0, N, sizes[0]):
         n_end = min(N, n + sizes[0])
-        for o in range(0, O, sizes[2]):
-            o_end = min(O, o + sizes[2])
+        for o in range(0, depth, sizes[2]):
+            o_end = min(depth, o + sizes[2])
             load = widest * divide_up((o_end - o) * data_bits, 8) + (n_end - n) * mask_bytes
             for image in range(n, n_end):
                 load += size_piece(running[image, o_end] - running[image, o], o_end - o, form, data_bits)
@@ -75,7 +75,7 @@ def search_products(
 
     written: running counts of nonzeros of the result's rows, ``(N, outputs + 1)``: each tile writes pieces of its own.
     """
-    N, O, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1
+    N, depth, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1
     blocks = divide_up(outputs, block)
     backs = np.zeros(blocks + 1, dtype=np.int64)
     for b_size in range(1, blocks + 1):
@@ -85,10 +85,10 @@ def search_products(
                 backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_form, data_bits)
     best = np.zeros(3, dtype=np.int64)
     best_bytes = best_tiles = best_needed = np.int64(2**62)
-    for o_size in range(O, 0, -1):
-        drivers, weights, parts = 0, 0, divide_up(O, o_size)
-        for o in range(0, O, o_size):
-            o_end = min(O, o + o_size)
+    for o_size in range(depth, 0, -1):
+        drivers, weights, parts = 0, 0, divide_up(depth, o_size)
+        for o in range(0, depth, o_size):
+            o_end = min(depth, o + o_size)
             weights += outputs * divide_up((o_end - o) * data_bits, 8)
             for n in range(N):
                 drivers += size_piece(running[n, o_end] - running[n, o], o_end - o, form, data_bits)
@@ -131,7 +131,13 @@ def size_products_tile(sizes: IntArray, images: int, outputs: int, block: int, b
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def measure_outer_tile(
-    sizes: IntArray, gradients: IntArray, gradient_form: int, inputs: IntArray, input_form: int, data_bits: int, block: int
+    sizes: IntArray,
+    gradients: IntArray,
+    gradient_form: int,
+    inputs: IntArray,
+    input_form: int,
+    data_bits: int,
+    block: int,
 ) -> int:
     """Give the bytes of the largest operand tile of GTW for run lengths of (filter, block, image)."""
     N, M, C = inputs.shape[0], gradients.shape[1] - 1, inputs.shape[1] - 1
@@ -153,9 +159,15 @@ def measure_outer_tile(
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def search_outer(
-    gradients: IntArray, gradient_form: int, inputs: IntArray, input_form: int, data_bits: int, acc_bits: int, block: int,
+    gradients: IntArray,
+    gradient_form: int,
+    inputs: IntArray,
+    input_form: int,
+    data_bits: int,
+    acc_bits: int,
+    block: int,
     capacity: int,
-) -> tuple[IntArray, np.int64]:  # fmt: skip
+) -> tuple[IntArray, np.int64]:
     """Search run lengths of (filter, block, image) for a fully connected GTW."""
     N, M, C = inputs.shape[0], gradients.shape[1] - 1, inputs.shape[1] - 1
     blocks = divide_up(C, block)
@@ -164,7 +176,9 @@ def search_outer(
         for m in range(0, M, size):
             m_end = min(M, m + size)
             for n in range(N):
-                by_filters[size] += size_piece(gradients[n, m_end] - gradients[n, m], m_end - m, gradient_form, data_bits)
+                by_filters[size] += size_piece(
+                    gradients[n, m_end] - gradients[n, m], m_end - m, gradient_form, data_bits
+                )
     best = np.zeros(3, dtype=np.int64)
     best_bytes = best_tiles = best_needed = np.int64(2**62)
     for b_size in range(blocks, 0, -1):

@@ -23,7 +23,7 @@ from dataflows.linear_tiling import (
 )
 from dataflows.memory import MemoryShare, RowFormat, Traffic
 from dataflows.storage import choose_format, size_rows
-from dataflows.tiles import Entries, list_entries, require_tiling
+from dataflows.tiles import list_entries, require_tiling
 from dataflows.written_rows import find_written
 from workloads.operands import Operands
 from workloads.shapes import LinearShape, Step
@@ -100,16 +100,27 @@ def make_products_traffic(
     form = FORM_NUMBERS[vectors.form]
     if memory.capacity_bytes is not None:
         sizes, _ = search_products(
-            vectors.running, form, stored.running, FORM_NUMBERS[stored.form], bits, memory.acc_bits, B, has_mask,
+            vectors.running,
+            form,
+            stored.running,
+            FORM_NUMBERS[stored.form],
+            bits,
+            memory.acc_bits,
+            B,
+            has_mask,
             memory.capacity_bytes,
         )
         if not sizes.all():
-            ones = np.ones(3, dtype=np.int64)
-            is_cut = cuts[0] > 1
-            least = size_products_tile(ones, shape.batch, outputs, B, memory.acc_bits if is_cut else bits)
-            least *= 1 if is_cut else 2
-            least += 2 * measure_products_tile(ones, vectors.running, form, bits, outputs, B, has_mask)
-            require_tiling(operands.layer, step.value, sizes, int(least), memory.capacity_bytes)
+            # Either all runs are 1, with partial results at acc_bits, or the reduction is whole, with two output tiles.
+            choices = [(np.array([1, 1, cuts[0]], dtype=np.int64), bits, 2)]
+            if cuts[0] > 1:
+                choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
+            least = min(
+                tiles * int(size_products_tile(runs, shape.batch, outputs, B, width))
+                + 2 * int(measure_products_tile(runs, vectors.running, form, bits, outputs, B, has_mask))
+                for runs, width, tiles in choices
+            )
+            require_tiling(operands.layer, step.value, sizes, least, memory.capacity_bytes)
     entries = list_entries(limits, cuts, tuple(int(size) for size in sizes))
     n, b = entries.places.T
     first = b * B
@@ -205,7 +216,7 @@ def pack_items(
 
 
 def make_outer_traffic(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> tuple[Traffic, IntArray]:
-    """GTW: an item an image, the gradient of one output and each PE's block of inputs; none where that gradient is 0."""
+    """GTW: an item an image, one output's gradient and each PE's block of inputs; none where that gradient is 0."""
     assert isinstance(operands.shape, LinearShape)
     shape, B = operands.shape, array.pes_per_group
     run = count_kernels_per_pe(shape, array)

@@ -43,8 +43,9 @@ class Traffic:
     """What a step's tasks move, in the order of their dispatch; all arrays int64.
 
     A reduction that is cut makes several entries of one task, one for each part. tile_first ``(tiles + 1,)``: entries
-    of each tile. tile_load_bytes, tile_write_back_bytes ``(tiles,)``: its DRAM transfers. burst_first ``(entries + 1,)``
-    of burst_bytes ``(bursts,)`` and burst_cycles ``(bursts, PEs)``. pes ``(entries,)``: PEs that own an output.
+    of each tile. tile_load_bytes, tile_write_back_bytes ``(tiles,)``: its DRAM transfers. burst_first
+    ``(entries + 1,)`` of burst_bytes ``(bursts,)`` and burst_cycles ``(bursts, PEs)``.
+    pes ``(entries,)``: PEs that own an output.
     ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``. store_writes: words written into operand stores, once
     for each receiving PE. footprint_bytes: largest use of the buffer. tiling: the run lengths chosen, in words.
     """

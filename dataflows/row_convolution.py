@@ -47,7 +47,7 @@ class RowConvolution:
 
 
 def attach_traffic(table: TaskTable, traffic: Traffic, dispatch: IntArray) -> TaskTable:
-    """Add traffic to a table; pieces of a fully connected row that was cut have headers (and last cycles) of their own."""
+    """Add traffic to a table; the pieces of a fully connected row that was cut have headers of their own."""
     entries = np.repeat(np.arange(len(dispatch)), np.diff(traffic.burst_first))
     pe_cycles = np.zeros_like(table.pe_cycles)
     np.add.at(pe_cycles, dispatch[entries], traffic.burst_cycles)

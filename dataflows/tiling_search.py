@@ -27,10 +27,10 @@ def measure_rows_tile(
 ) -> int:  # fmt: skip
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, row, block, reduction).
 
-    drivers: sums of stored bytes ``(groups, N + 1, rows + 1, O + 1)``; kernel_rows: ``(X + 1, R)``, running counts
+    drivers: sums of stored bytes ``(groups, N + 1, rows + 1, depth + 1)``; kernel_rows: ``(X + 1, R)``, running counts
     of the rows x that meet kernel row r; block_outputs: ``(blocks + 1,)`` running; block_group: ``(blocks,)``.
     """
-    N, X, blocks, O = drivers.shape[1] - 1, len(span_low), len(block_group), drivers.shape[3] - 1
+    N, X, blocks, depth = drivers.shape[1] - 1, len(span_low), len(block_group), drivers.shape[3] - 1
     R = kernel_rows.shape[1]
     single_group = block_group[blocks - 1] == 0
     largest = 0
@@ -43,8 +43,8 @@ def measure_rows_tile(
         for b in range(0, blocks, sizes[2]):
             b_end = min(blocks, b + sizes[2])
             outputs = block_outputs[b_end] - block_outputs[b]
-            for o in range(0, O, sizes[3]):
-                o_end = min(O, o + sizes[3])
+            for o in range(0, depth, sizes[3]):
+                o_end = min(depth, o + sizes[3])
                 weights = outputs * (o_end - o) * used * weight_row_bytes
                 for n in range(0, N, sizes[0]):
                     n_end = min(N, n + sizes[0])
@@ -70,7 +70,7 @@ def search_rows(
     partial_row_bytes: int, capacity: int,
 ) -> tuple[IntArray, np.int64]:  # fmt: skip
     """Search run lengths of (image, row, block, reduction) for Forward or GTA."""
-    groups, N, O = drivers.shape[0], drivers.shape[1] - 1, drivers.shape[3] - 1
+    groups, N, depth = drivers.shape[0], drivers.shape[1] - 1, drivers.shape[3] - 1
     X, blocks, R = len(span_low), len(block_group), kernel_rows.shape[1]
     all_outputs = block_outputs[blocks]
     touches = np.zeros((blocks + 1, groups), dtype=np.int64)
@@ -91,9 +91,9 @@ def search_rows(
             low, high = span_low[x], max(span_low[x], span_high[x_end - 1])
             for r in range(R):
                 if kernel_rows[x_end, r] > kernel_rows[x, r]:
-                    weights += all_outputs * O * weight_row_bytes
+                    weights += all_outputs * depth * weight_row_bytes
             for group in range(groups):
-                streamed[group] += drivers[group, N, high, O] - drivers[group, N, low, O]
+                streamed[group] += drivers[group, N, high, depth] - drivers[group, N, low, depth]
         for n_size in range(N, 0, -1):
             for b_size in range(blocks, 0, -1):
                 inputs = np.int64(0)
@@ -102,8 +102,8 @@ def search_rows(
                 fixed = inputs + divide_up(N, n_size) * weights
                 if fixed > best_bytes:
                     continue
-                for o_size in range(O, 0, -1):
-                    parts = divide_up(O, o_size)
+                for o_size in range(depth, 0, -1):
+                    parts = divide_up(depth, o_size)
                     loads = fixed + parts * N * X * all_outputs * mask_row_bytes
                     tiles = divide_up(N, n_size) * divide_up(X, x_size) * divide_up(blocks, b_size) * parts
                     row_bytes = result_row_bytes if parts == 1 else partial_row_bytes
@@ -125,9 +125,7 @@ def search_rows(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def is_better(
-    loads: int, tiles: int, sizes: IntArray, best_loads: int, best_tiles: int, best_sizes: IntArray
-) -> bool:
+def is_better(loads: int, tiles: int, sizes: IntArray, best_loads: int, best_tiles: int, best_sizes: IntArray) -> bool:
     """Compare tilings: DRAM bytes, then tiles, then longer runs."""
     if loads != best_loads:
         return bool(loads < best_loads)
@@ -186,7 +184,7 @@ def search_kernels(
 ) -> tuple[IntArray, np.int64]:  # fmt: skip
     """Search run lengths of (filter, block, image, row) for GTW."""
     M, N, H = drivers.shape[0] - 1, drivers.shape[1] - 1, len(span_low)
-    groups, blocks = inputs.shape[0], len(block_channels) - 1
+    blocks = len(block_channels) - 1
     widest = np.zeros(blocks + 1, dtype=np.int64)
     for size in range(1, blocks + 1):
         for b in range(0, blocks, size):
@@ -226,4 +224,3 @@ def search_kernels(
                         best_bytes, best_tiles, best_needed = loads, tiles, needed
                         best[:] = sizes
     return best, best_needed
-

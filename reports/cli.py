@@ -83,8 +83,8 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 
 @main.command()
 @click.argument("workload", shell_complete=complete_workloads)
-@click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE", shell_complete=complete_architectures,
-              help="Architecture preset or YAML file.")  # fmt: skip
+@click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
+              shell_complete=complete_architectures, help="Architecture preset or YAML file.")  # fmt: skip
 @click.option("--baseline", default=runs.SKIPPING_OFF, metavar="NAME|FILE|none", shell_complete=complete_architectures,
               help="Second machine; the default is the same machine with skipping off.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
@@ -94,6 +94,8 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.option("--batch", type=int, help="Images in the batch, instead of the workload's.")
 @click.option("--seed", type=int, help="Seed of the operands, instead of the workload's.")
 @click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
+@click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
+              help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
 @click.option("--jobs", type=int, default=1, show_default=True, help="Worker processes.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Directory for run.json and steps.csv  [default: out/WORKLOAD-ARCH]")  # fmt: skip
@@ -111,6 +113,7 @@ def simulate(
     batch: int | None,
     seed: int | None,
     no_verify: bool,
+    engine: str,
     jobs: int,
     out: Path | None,
     save_outputs: Path | None,
@@ -127,6 +130,7 @@ def simulate(
             steps=tuple(part.strip() for part in steps.split(",") if part.strip()),
             layers=layers,
             verify=not no_verify,
+            engine=engine,
             jobs=jobs,
             out=directory,
             save_outputs=save_outputs,

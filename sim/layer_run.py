@@ -11,7 +11,7 @@ from dataflows.registry import load_dataflow
 from dataflows.tasks import Dataflow, StepValues, TaskTable
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, EnergyResult, compute_energy
-from sim.machine.accelerator import INSTANT, StepTiming, Surroundings, run_step
+from sim.machine.accelerator import INSTANT, Engine, StepTiming, Surroundings, run_step
 from sim.machine.ledger import State
 from sim.machine_energy import count_actions, count_port_bytes, find_prices
 from sim.results import ENERGY_COLUMNS, StepResult
@@ -38,8 +38,17 @@ class StepRun:
     counts: ActionCounts | None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepOptions:
+    """What to do with each step: compare its values with the reference, keep them, and on which engine to time it."""
+
+    verifies: bool = True
+    keeps_output: bool = False
+    engine: Engine = Engine.COMPILED
+
+
 def run_layer_step(
-    operands: Operands, step: Step, machines: tuple[Architecture, ...], *, verifies: bool, keeps_output: bool
+    operands: Operands, step: Step, machines: tuple[Architecture, ...], options: StepOptions
 ) -> list[StepRun]:
     """Execute one step on each machine in turn, and compare values with the reference where asked to.
 
@@ -51,17 +60,17 @@ def run_layer_step(
         array = machine.array.describe()
         dataflow = load_dataflow(machine.dataflow)
         table = lower_step(dataflow, operands, step, machine)
-        timing = run_step(table, array.groups, describe_surroundings(machine))
+        timing = run_step(table, array.groups, describe_surroundings(machine), options.engine)
         verification, output = NOT_VERIFIED, None
-        if verifies or keeps_output:
+        if options.verifies or options.keeps_output:
             values = dataflow.execute(operands, step, array, timing.executed)
             output = finish_values(operands, step, values)
-            if verifies:
+            if options.verifies:
                 verification = verify_values(operands, step, table, values, output)
         counts = count_step_actions(machine, table, timing)
         result = make_result(operands, step, machine, table, timing, verification, counts)
         stored = find_stored_bytes(operands, step, machine, table)
-        runs.append(StepRun(result, verification.message, output if keeps_output else None, stored, counts))
+        runs.append(StepRun(result, verification.message, output if options.keeps_output else None, stored, counts))
     return runs
 
 

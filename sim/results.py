@@ -29,21 +29,37 @@ class StepResult:
     step: str = column("", "forward, gta (gradient to activations), gtw (to weights); backward of an elementwise pass.")
     machine: str = column("", "Name of the machine that executed the step.")
     cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")
-    bound_cycles: int = column("cycles", "Least cycles for this machine's multiplications: over PEs x multipliers, rounded up.")
-    busy_cycles: int = column("group-cycles", "Cycles in which a PE of a group runs a row operation, summed over groups.")
-    wait_operands_cycles: int = column("group-cycles", "Cycles in which a group with a task waits for operands from the ports.")
+    bound_cycles: int = column(
+        "cycles", "Least cycles for this machine's multiplications: over PEs x multipliers, rounded up."
+    )
+    busy_cycles: int = column(
+        "group-cycles", "Cycles in which a PE of a group runs a row operation, summed over groups."
+    )
+    wait_operands_cycles: int = column(
+        "group-cycles", "Cycles in which a group with a task waits for operands from the ports."
+    )
     wait_dram_cycles: int = column("group-cycles", "Cycles in which groups wait for the next tile from DRAM.")
     wait_ppu_cycles: int = column("group-cycles", "Cycles in which a group's results wait for a place in its PPU.")
-    idle_cycles: int = column("group-cycles", "All other cycles of the groups: no task left, or results on their way out.")
-    pe_imbalance_cycles: int = column("PE-cycles", "Cycles in which a PE does not run while another PE of its group does.")
-    overhead_cycles: int = column("PE-cycles", "Cycles of row headers and of issues without a multiplication, summed over PEs.")
-    ports_busy_cycles: int = column("port-cycles", "Cycles in which a buffer port moves data for groups, summed over ports.")
+    idle_cycles: int = column(
+        "group-cycles", "All other cycles of the groups: no task left, or results on their way out."
+    )
+    pe_imbalance_cycles: int = column(
+        "PE-cycles", "Cycles in which a PE does not run while another PE of its group does."
+    )
+    overhead_cycles: int = column(
+        "PE-cycles", "Cycles of row headers and of issues without a multiplication, summed over PEs."
+    )
+    ports_busy_cycles: int = column(
+        "port-cycles", "Cycles in which a buffer port moves data for groups, summed over ports."
+    )
     dram_busy_cycles: int = column("cycles", "Cycles in which the DRAM channel transfers; its latency is not counted.")
     ppu_busy_cycles: int = column("PPU-cycles", "Cycles in which a PPU processes elements, summed over groups.")
     pe_utilization: float = column("fraction", "Multiplications / (cycles x PEs x multipliers per PE).")
     nominal_macs: int = column("MACs", "Multiplications of the step with those on padding counted.")
     dense_macs: int = column("MACs", "Multiplications with both operands inside their tensors, zero or not.")
-    effectual_macs: int = column("MACs", "Multiplications left when zeros (and masked results) are skipped, on any machine.")
+    effectual_macs: int = column(
+        "MACs", "Multiplications left when zeros (and masked results) are skipped, on any machine."
+    )
     row_ops: int = column("row operations", "Row operations that the machine executed.")
     tasks: int = column("tasks", "Tasks that the machine executed.")
     tiles: int = column("tiles", "Tiles that the step was cut into.")
@@ -64,12 +80,18 @@ class StepResult:
     noc_pj: float | None = column("pJ", "Bytes over the network on chip.")
     dram_pj: float | None = column("pJ", "Bits from and to DRAM.")
     leakage_pj: float | None = column("pJ", "Leakage of every unit over the step's cycles.")
-    input_density: float | None = column("fraction", "Share of nonzeros in the layer's input; densities are empty for passes.")
+    input_density: float | None = column(
+        "fraction", "Share of nonzeros in the layer's input; densities are empty for passes."
+    )
     weight_density: float | None = column("fraction", "Share of nonzeros in the layer's weight.")
     grad_output_density: float | None = column("fraction", "Share of nonzeros in the gradient to the layer's output.")
-    mask_density: float | None = column("fraction", "Share of the input where the gradient is wanted; 1 where there is no mask.")
+    mask_density: float | None = column(
+        "fraction", "Share of the input where the gradient is wanted; 1 where there is no mask."
+    )
     verified: bool = column("", "Whether the machine's values were compared with the reference and found equal.")
-    verdict: str = column("", "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared).")
+    verdict: str = column(
+        "", "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared)."
+    )
     max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
     tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
 
@@ -93,10 +115,27 @@ def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
 
 ENERGY_COLUMNS = tuple(item.name for item in dataclasses.fields(StepResult) if item.name.endswith("_pj"))
 SUMMED_COLUMNS = (
-    "cycles", "bound_cycles", "busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles", "idle_cycles",
-    "pe_imbalance_cycles", "overhead_cycles", "nominal_macs", "dense_macs", "effectual_macs", "row_ops", "tasks", "tiles",
-    "events", "buffer_read_bytes", "buffer_write_bytes", "dram_read_bytes", "dram_write_bytes",
-)  # fmt: skip
+    "cycles",
+    "bound_cycles",
+    "busy_cycles",
+    "wait_operands_cycles",
+    "wait_dram_cycles",
+    "wait_ppu_cycles",
+    "idle_cycles",
+    "pe_imbalance_cycles",
+    "overhead_cycles",
+    "nominal_macs",
+    "dense_macs",
+    "effectual_macs",
+    "row_ops",
+    "tasks",
+    "tiles",
+    "events",
+    "buffer_read_bytes",
+    "buffer_write_bytes",
+    "dram_read_bytes",
+    "dram_write_bytes",
+)
 SCOPES = ("convolutions", "network")
 
 

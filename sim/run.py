@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from sim.architecture import Architecture, load_architecture
 from sim.energy import ActionCounts
-from sim.layer_run import StepRun, run_layer_step
+from sim.layer_run import StepOptions, StepRun, run_layer_step
+from sim.machine.accelerator import Engine
 from sim.pass_run import run_passes
 from sim.record import make_record
 from sim.results import StepResult, make_frame
@@ -94,6 +95,7 @@ def simulate(
     jobs: int = 1,
     out: str | Path | None = None,
     save_outputs: str | Path | None = None,
+    engine: str | Engine = Engine.COMPILED,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> RunResult:
     """Simulate one training iteration of a workload and compare every output with the reference.
@@ -101,6 +103,7 @@ def simulate(
     baseline: a second machine; by default the same one with skipping off, None leaves it out. overrides:
     ``KEY=VALUE`` for fields of the architecture. layers: a pattern such as ``conv*``. out: a directory for
     ``run.json`` and ``steps.csv``, written whole or not at all. save_outputs: an .npz file for the machine's values.
+    engine: ``simpy``, the definition of the machine, or ``compiled``, the same machine as one loop.
 
     Raises:
         InputError: something that was given cannot be used; the message names it.
@@ -119,9 +122,10 @@ def simulate(
     work = ((operands, step) for operands in stream.layers if operands.layer in chosen for step in operands.steps)
     work = ((operands, step) for operands, step in work if step in wanted)
     total = sum(loaded.network.layer_shape(name).nominal_macs for name in chosen) * len(wanted)
+    options = StepOptions(verifies=verify, keeps_output=keeps, engine=parse_engine(engine))
     found = Findings(machines)
     done = 0
-    for runs in execute_work(work, machines, verifies=verify, keeps_output=keeps, jobs=jobs):
+    for runs in execute_work(work, machines, options, jobs):
         found.add(runs)
         done += runs[0].result.nominal_macs
         if on_progress:
@@ -132,9 +136,7 @@ def simulate(
         found.add_passes(loaded.network, wanted)
     results, failures, outputs = found.results, found.failures, found.outputs
     selection = {"steps": [step.value for step in wanted], "layers": layers}
-    record = make_record(
-        loaded, machines, stream, selection, results, found.actions, judge(verify, failures), failures
-    )
+    record = make_record(loaded, machines, stream, selection, results, found.actions, judge(verify, failures), failures)
     if target is not None:
         write_run(target, record, make_frame(results))
     if values_file is not None:
@@ -221,6 +223,17 @@ def parse_steps(steps: Sequence[str | Step]) -> tuple[Step, ...]:
     return tuple(step for step in Step if step in steps)
 
 
+def parse_engine(engine: str | Engine) -> Engine:
+    """Give the engine of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if engine not in tuple(Engine):
+        raise InputError(f"unknown engine '{engine}'; the engines are {', '.join(Engine)}")
+    return Engine(engine)
+
+
 def choose_layers(workload: Workload, pattern: str) -> frozenset[str]:
     """Name the convolution and fully connected layers that match a pattern.
 
@@ -237,21 +250,19 @@ def choose_layers(workload: Workload, pattern: str) -> frozenset[str]:
 def execute_work(
     work: Iterator[tuple[Operands, Step]],
     machines: tuple[Architecture, ...],
-    *,
-    verifies: bool,
-    keeps_output: bool,
+    options: StepOptions,
     jobs: int,
 ) -> Iterator[list[StepRun]]:
     """Run every (layer, step), in order, in this process or in `jobs` worker processes."""
     if jobs == 1:
         for operands, step in work:
-            yield run_layer_step(operands, step, machines, verifies=verifies, keeps_output=keeps_output)
+            yield run_layer_step(operands, step, machines, options)
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=2 * jobs)
     failures: list[InputError] = []
     found = parallel(
-        joblib.delayed(run_on_threads)(threads, operands, step, machines, verifies, keeps_output)
+        joblib.delayed(run_on_threads)(threads, operands, step, machines, options)
         for operands, step in itertools.takewhile(lambda _: not failures, work)
     )
     for runs in found:
@@ -264,7 +275,7 @@ def execute_work(
 
 
 def run_on_threads(
-    threads: int, operands: Operands, step: Step, machines: tuple[Architecture, ...], verifies: bool, keeps_output: bool
+    threads: int, operands: Operands, step: Step, machines: tuple[Architecture, ...], options: StepOptions
 ) -> list[StepRun] | InputError:
     """Run one (layer, step) in a worker process on its share of the cores.
 
@@ -272,6 +283,6 @@ def run_on_threads(
     """
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     try:
-        return run_layer_step(operands, step, machines, verifies=verifies, keeps_output=keeps_output)
+        return run_layer_step(operands, step, machines, options)
     except InputError as error:
         return error

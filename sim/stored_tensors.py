@@ -29,7 +29,9 @@ class StoredBytes:
     def merge(self, other: StoredBytes) -> StoredBytes:
         """Add what another step of the layer tells."""
         names = (field.name for field in fields(self))
-        return StoredBytes(*(mine if (mine := getattr(self, name)) is not None else getattr(other, name) for name in names))
+        return StoredBytes(
+            *(mine if (mine := getattr(self, name)) is not None else getattr(other, name) for name in names)
+        )
 
 
 def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare) -> int:

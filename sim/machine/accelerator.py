@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,9 @@ from simpy.events import Event
 
 from dataflows.memory import Traffic
 from dataflows.tasks import TaskTable
+from sim.machine import compiled_state as state
 from sim.machine.clock import CountingEnvironment, run_to_end
+from sim.machine.compiled import run_machine
 from sim.machine.controller import Controller
 from sim.machine.dram import Dram
 from sim.machine.ledger import Ledger, State
@@ -39,7 +42,8 @@ class StepTiming:
     """When a step ended and where the time of every unit went.
 
     cycles: of the step, int. spent: int64 ``(groups, states)``, each row sums to cycles.
-    executed_by: int64 ``(tasks,)``, the group whose PPU wrote the last of a task's results, or -1. ports_busy, dram_busy, ppu_busy: cycles
+    executed_by: int64 ``(tasks,)``, the group whose PPU wrote the last of a task's results, or -1.
+    ports_busy_cycles, dram_busy_cycles, ppu_busy_cycles: cycles
     summed over ports, the channel, the PPUs. DRAM bytes are those of executed transfers; events, those of the kernel.
     """
 
@@ -66,13 +70,48 @@ class StepTiming:
 INSTANT = Surroundings()
 
 
-def run_step(table: TaskTable, groups: int, surroundings: Surroundings = INSTANT) -> StepTiming:
+class Engine(StrEnum):
+    """What executes the events: SimPy, the definition, or the compiled loop that equals it."""
+
+    SIMPY = "simpy"
+    COMPILED = "compiled"
+
+
+def run_step(
+    table: TaskTable, groups: int, surroundings: Surroundings = INSTANT, engine: Engine = Engine.SIMPY
+) -> StepTiming:
     """Execute the tasks of one step on so many PE groups.
 
     Raises:
         DeadlockError: the machine stopped with work left.
     """
-    return Accelerator(table.traffic or make_instant_traffic(table), groups, surroundings).run(table)
+    traffic = table.traffic or make_instant_traffic(table)
+    if engine is Engine.COMPILED:
+        return run_compiled(table, traffic, groups, surroundings)
+    return Accelerator(traffic, groups, surroundings).run(table)
+
+
+def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: Surroundings) -> StepTiming:
+    """Execute the tasks in the compiled loop."""
+    speeds = (
+        surroundings.bytes_per_port_cycle,
+        surroundings.dram_bytes_per_cycle,
+        surroundings.dram_latency_cycles,
+        surroundings.elements_per_cycle,
+        surroundings.prefetches_next_task,
+    )
+    machine = run_machine(traffic, groups, surroundings.ports, speeds)
+    return StepTiming(
+        cycles=int(machine.counts[state.NOW]),
+        spent=machine.spent,
+        executed_by=find_workers(table, machine.entries[:-1, state.FINISHED_BY]),
+        ports_busy_cycles=int(machine.counts[state.PORTS_BUSY]),
+        dram_busy_cycles=int(machine.counts[state.DRAM_BUSY]),
+        ppu_busy_cycles=int(machine.counts[state.PPU_BUSY]),
+        dram_read_bytes=int(machine.counts[state.READ_BYTES]),
+        dram_write_bytes=int(machine.counts[state.WRITE_BYTES]),
+        events=int(machine.counts[state.EVENTS]),
+    )
 
 
 def make_instant_traffic(table: TaskTable) -> Traffic:
@@ -113,14 +152,25 @@ class Accelerator:
         self._read_bytes = 0
         self._groups = [
             PEGroup(
-                self._env, index, traffic, self._ports, self._controller, self._ledger, surroundings.prefetches_next_task,
+                self._env,
+                index,
+                traffic,
+                self._ports,
+                self._controller,
+                self._ledger,
+                surroundings.prefetches_next_task,
                 self._end_task,
             )
             for index in range(groups)
-        ]  # fmt: skip
+        ]
         for index, group in enumerate(self._groups):
             group.ppu = PostProcessor(
-                self._env, index, self._ports, surroundings.elements_per_cycle, group.on_place, partial(self._finish, index)
+                self._env,
+                index,
+                self._ports,
+                surroundings.elements_per_cycle,
+                group.on_place,
+                partial(self._finish, index),
             )
 
     def run(self, table: TaskTable) -> StepTiming:
@@ -145,7 +195,7 @@ class Accelerator:
         return self._dram.transfer(int(self._traffic.tile_load_bytes[tile]))
 
     def _control_tiles(self) -> Generator[Any, Any, None]:
-        """Work tile after tile: loads run two ahead, a tile's write-back is queued before the load it makes room for."""
+        """Work tile after tile: loads run two ahead, and a write-back is queued before the load it makes room for."""
         tiles = len(self._traffic.tile_load_bytes)
         loads = [self._load(tile) for tile in range(min(2, tiles))]
         write_backs = []
@@ -161,8 +211,7 @@ class Accelerator:
             write_backs.append(self._dram.transfer(int(self._traffic.tile_write_back_bytes[tile])))
             if tile + 2 < tiles:
                 loads.append(self._load(tile + 2))
-        for write_back in write_backs:
-            yield write_back
+        yield from write_backs
 
     def _attribute_wait(self) -> None:
         """Put the time since the last task of the tile before, in which no group had work, down to the DRAM."""

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 import simpy
-from simpy.events import NORMAL, Event
+from simpy.events import Event
 
 
 class Phase(IntEnum):
@@ -23,24 +23,20 @@ class Phase(IntEnum):
 
 
 class CountingEnvironment(simpy.Environment):
-    """SimPy's environment from cycle 0 on; counts the events that are scheduled."""
+    """SimPy's environment from cycle 0 on; counts the events of the machine."""
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
         self.events = 0
-
-    def schedule(self, event: Event, priority: Any = NORMAL, delay: Any = 0) -> None:
-        """Schedule an event, and count it."""
-        self.events += 1
-        super().schedule(event, priority, delay)
 
 
 class DeadlockError(RuntimeError):
     """The machine stopped with work left: units wait for one another."""
 
 
-def call_at(env: simpy.Environment, phase: Phase, call: Callable[[], None]) -> None:
+def call_at(env: CountingEnvironment, phase: Phase, call: Callable[[], None]) -> None:
     """Call at this border, once every earlier phase has nothing left to do."""
+    env.events += 1
     event = Event(env)
     event._ok = True
     event._value = None
@@ -48,8 +44,9 @@ def call_at(env: simpy.Environment, phase: Phase, call: Callable[[], None]) -> N
     env.schedule(event, priority=int(phase))  # type: ignore[arg-type]
 
 
-def call_after(env: simpy.Environment, cycles: int, call: Callable[[], None]) -> None:
+def call_after(env: CountingEnvironment, cycles: int, call: Callable[[], None]) -> None:
     """Call when so many cycles have passed, among the things that end."""
+    env.events += 1
     env.timeout(cycles).callbacks.append(lambda _: call())
 
 
@@ -65,5 +62,7 @@ def run_to_end(env: simpy.Environment, processes: list[Any]) -> int:
         if "until" not in str(error):
             raise
         waiting = sum(process.is_alive for process in processes)
-        raise DeadlockError(f"deadlock at cycle {env.now}: {waiting} of {len(processes)} units wait for ever") from error
+        raise DeadlockError(
+            f"deadlock at cycle {env.now}: {waiting} of {len(processes)} units wait for ever"
+        ) from error
     return int(env.now)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-import simpy
-
-from sim.machine.clock import Phase, call_at
+from sim.machine.clock import CountingEnvironment, Phase, call_at
 
 
 class Controller:
     """Deals the entries of one tile at a time; of groups that may take a task at one border, the lowest comes first."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: CountingEnvironment) -> None:
         self._env = env
         self._waiting: list[tuple[int, Callable[[int], None]]] = []
         self._next = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import simpy
 from simpy.events import Event
+
+from sim.machine.clock import CountingEnvironment
 
 
 class Dram:
@@ -12,7 +13,7 @@ class Dram:
     bytes_per_cycle: None moves any transfer in no time. Transfers of no bytes are not made.
     """
 
-    def __init__(self, env: simpy.Environment, bytes_per_cycle: int | None, latency_cycles: int) -> None:
+    def __init__(self, env: CountingEnvironment, bytes_per_cycle: int | None, latency_cycles: int) -> None:
         self._env = env
         self._bytes_per_cycle = bytes_per_cycle
         self._latency_cycles = latency_cycles
@@ -23,6 +24,7 @@ class Dram:
     def transfer(self, size_bytes: int) -> Event:
         """Queue a transfer; the event fires when it has ended."""
         now = int(self._env.now)
+        self._env.events += 1
         if size_bytes == 0:
             return self._env.timeout(0)
         cycles = 0 if self._bytes_per_cycle is None else -(-size_bytes // self._bytes_per_cycle)

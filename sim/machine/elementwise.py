@@ -24,7 +24,7 @@ class PassTiming:
 
 
 def run_pass(elements: int, read_bytes: int, write_bytes: int, groups: int, surroundings: Surroundings) -> PassTiming:
-    """Process elements on all PPUs while the DRAM channel reads and then writes; both requests are made at the start."""
+    """Process elements on all PPUs while the DRAM channel reads and then writes, both requested at the start."""
     env = CountingEnvironment()
     dram = Dram(env, surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles)
     rate = surroundings.elements_per_cycle

@@ -40,7 +40,9 @@ class Ledger:
             LedgerError: that time lies behind `end`.
         """
         if end < self._until[group]:
-            raise LedgerError(f"group {group}: time up to cycle {self._until[group]} is attributed, not only up to {end}")
+            raise LedgerError(
+                f"group {group}: time is attributed up to cycle {self._until[group]}, not only up to {end}"
+            )
         self._spent[group][state] += end - self._until[group]
         self._until[group] = end
 

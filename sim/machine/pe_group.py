@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import simpy
+from functools import partial
 
 from dataflows.memory import Traffic
-from sim.machine.clock import Phase, call_after, call_at
+from sim.machine.clock import CountingEnvironment, Phase, call_after, call_at
 from sim.machine.controller import Controller
 from sim.machine.ledger import Ledger, State
 from sim.machine.ports import OPERANDS, Ports
@@ -35,7 +34,7 @@ class PEGroup:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: CountingEnvironment,
         index: int,
         traffic: Traffic,
         ports: Ports,
@@ -102,7 +101,7 @@ class PEGroup:
             self._requested += 1
             size_bytes = int(self._traffic.burst_bytes[self._sequence[number][1]])
             if size_bytes:
-                self._ports.request(OPERANDS, self._index, number, size_bytes, lambda number=number: self._arrive(number))
+                self._ports.request(OPERANDS, self._index, number, size_bytes, partial(self._arrive, number))
             else:
                 self._arrive(number)
 

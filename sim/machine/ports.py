@@ -5,9 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-import simpy
-
-from sim.machine.clock import Phase, call_after, call_at
+from sim.machine.clock import CountingEnvironment, Phase, call_after, call_at
 
 PPU, OPERANDS = 0, 1
 
@@ -18,7 +16,7 @@ class Ports:
     ports, bytes_per_port_cycle: None is unlimited.
     """
 
-    def __init__(self, env: simpy.Environment, ports: int | None, bytes_per_port_cycle: int | None) -> None:
+    def __init__(self, env: CountingEnvironment, ports: int | None, bytes_per_port_cycle: int | None) -> None:
         self._env = env
         self._free = ports
         self._bytes_per_port_cycle = bytes_per_port_cycle

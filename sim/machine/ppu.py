@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import simpy
-
-from sim.machine.clock import call_after
+from sim.machine.clock import CountingEnvironment, call_after
 from sim.machine.ports import PPU, Ports
 
 
@@ -30,7 +28,7 @@ class PostProcessor:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: CountingEnvironment,
         group: int,
         ports: Ports,
         elements_per_cycle: int | None,

@@ -60,7 +60,7 @@ def test_list_names_every_preset_with_its_description(tmp_path: Path) -> None:
     outcome = run_command(tmp_path, "list")
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     titles = re.findall(r"^(\w+):$", outcome.stdout, flags=re.MULTILINE)
-    assert titles[:4] == ["Workloads", "Architectures", "Dataflows", "Datasets"]
+    assert {"Workloads", "Architectures", "Dataflows", "Datasets"} <= set(titles)
     for name in (*preset_names(), *(preset.name for preset in list_architectures())):
         assert re.search(rf"^  {re.escape(name)} +\S", outcome.stdout, flags=re.MULTILINE), name
     assert re.search(r"^  sparsetrain$", outcome.stdout, flags=re.MULTILINE)

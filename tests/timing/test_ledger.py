@@ -31,7 +31,7 @@ def test_an_interval_that_overlaps_an_earlier_one_is_a_fault() -> None:
     ledger.attribute(1, State.BUSY, 6)
     with pytest.raises(LedgerError) as caught:
         ledger.attribute(1, State.BUSY, 5)
-    assert str(caught.value) == "group 1: time up to cycle 6 is attributed, not only up to 5"
+    assert str(caught.value) == "group 1: time is attributed up to cycle 6, not only up to 5"
 
 
 def test_a_step_that_ends_before_its_groups_do_is_a_fault() -> None:
@@ -39,4 +39,4 @@ def test_a_step_that_ends_before_its_groups_do_is_a_fault() -> None:
     ledger.attribute(0, State.BUSY, 6)
     with pytest.raises(LedgerError) as caught:
         ledger.close(5)
-    assert str(caught.value) == "group 0: time up to cycle 6 is attributed, not only up to 5"
+    assert str(caught.value) == "group 0: time is attributed up to cycle 6, not only up to 5"

@@ -21,7 +21,7 @@ def test_rows_can_be_rebuilt_from_their_elements(density: float, keeps_zeros: bo
         rebuilt[row, rows.position[elements]] = rows.value[elements]
     np.testing.assert_array_equal(rebuilt.reshape(tensor.shape), tensor)
     assert len(rows.value) == (tensor.size if keeps_zeros else np.count_nonzero(tensor))
-    assert (rows.first.dtype, rows.position.dtype, rows.value.dtype) == (np.int64, np.int32, np.float32)
+    assert [str(array.dtype) for array in (rows.first, rows.position, rows.value)] == ["int64", "int32", "float32"]
 
 
 def test_a_negative_zero_is_a_zero_and_a_denormal_is_not() -> None:

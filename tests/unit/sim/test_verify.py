@@ -55,7 +55,7 @@ def test_a_value_that_is_no_number_fails(value: float) -> None:
 
 
 def test_fractions_may_differ_by_their_rounding_bound_and_no_more() -> None:
-    scaled = dataclasses.replace(OPERANDS, input=INPUT / 3, bias=None)
+    scaled = dataclasses.replace(OPERANDS, input=INPUT / np.float32(3), bias=None)
     exact = scaled.input.astype(np.float64) @ WEIGHT.T.astype(np.float64)
     found = verify_step(scaled, Step.FORWARD, exact.astype(np.float32))
     assert found.verdict is Verdict.WITHIN_TOLERANCE
@@ -75,7 +75,7 @@ def test_integers_whose_sums_may_round_are_not_held_to_equality() -> None:
 
 
 def test_a_fraction_in_an_operand_that_the_step_does_not_read_leaves_it_exact() -> None:
-    fractions = dataclasses.replace(OPERANDS, grad_output=GRAD_OUTPUT / 3)
+    fractions = dataclasses.replace(OPERANDS, grad_output=GRAD_OUTPUT / np.float32(3))
     assert verify_step(fractions, Step.FORWARD, RIGHT[Step.FORWARD]).verdict is Verdict.EXACT
     assert verify_step(fractions, Step.GTW, RIGHT[Step.GTW]).verdict is Verdict.FAILED
 
