@@ -53,7 +53,7 @@ class Hint:
     def inside(self, part: str | int) -> Hint:
         """Return the hint of a field of a model, or of an entry of a list, tuple or mapping."""
         if self.model is not None:
-            info = self.model.model_fields[str(part)]
+            info = _fields_of(self.model)[str(part)]
             discriminator = [info] if info.discriminator else []
             return Hint.of(info.annotation, [*info.metadata, *discriminator])
         arguments = [argument for argument in get_args(self.base) if argument is not Ellipsis]
@@ -79,7 +79,7 @@ class Hint:
 
     def fields(self) -> tuple[str, ...]:
         """Return the names of a model's fields."""
-        return tuple(self.model.model_fields) if self.model is not None else ()
+        return tuple(_fields_of(self.model)) if self.model is not None else ()
 
     def choices(self) -> tuple[str, ...]:
         """Return the words that a choice allows; empty where the field is no choice."""
@@ -93,6 +93,11 @@ class Hint:
 def describe(annotation: Any) -> str:
     """Return in words what values an annotation allows."""
     return Hint.of(annotation).words()
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return a model's fields by the names that they have in a file."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _bounds(metadata: Sequence[Any]) -> dict[str, Any]:

@@ -15,12 +15,14 @@ class YamlDocument:
 
     label: the file's path as the user gave it, or a name for data that is not from a file.
     lines: field path, such as ``("layers", 2, "stride")``, to line, counted from 1; empty for data not from a file.
+    places: path of a list entry that was made from another one, to that one's path, by which messages name it.
     """
 
     label: str
     data: dict[str, Any]
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
     text: str = ""
+    places: Mapping[FieldPath, FieldPath] = field(default_factory=dict)
 
     def value(self, path: FieldPath) -> Any:
         """Return the part of the data at this path."""
@@ -57,7 +59,7 @@ class YamlDocument:
             if isinstance(part, int) and isinstance(entry, dict):
                 name = entry.get("name")
                 named = f" '{name}'" if isinstance(name, str) else ""
-                owner, rest = field_words(path[:length]) + named, path[length:]
+                owner, rest = field_words(self.places.get(path[:length], path[:length])) + named, path[length:]
         return owner, rest
 
 

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
-from workloads.layers import BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
+from workloads.layers import Add, BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
 from workloads.reference.arrays import Array, BoolArray
@@ -28,10 +28,14 @@ GradientHook = Callable[[str, Array, BoolArray | None], Array]
 
 @dataclass(frozen=True, eq=False)
 class LayerTensors:
-    """What one convolution or fully connected layer met in an iteration, in the iteration's dtype."""
+    """What one convolution or fully connected layer met in an iteration, in the iteration's dtype.
+
+    summed: the gradients that are stored when this layer's GTA begins, as `Network.summed_gradients` names them.
+    """
 
     input: Array
     grad_output: Array
+    summed: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,19 @@ class Iteration:
                 mask=input != 0 if self.network.is_behind_relu(node.name) else None,
                 steps=tuple(Step) if node.inputs[0] in trained else (Step.FORWARD, Step.GTW),
                 relu_follows=self.network.relu_follows(node.name),
+                summed=self._stored_gradients(node),
             )
+
+    def _stored_gradients(self, node: Node) -> tuple[NDArray[np.float32], ...]:
+        """Give what a layer's GTA adds; behind a ReLU all but an add's own gradient are stored with its mask."""
+        names = self.network.summed_gradients(node.name)
+        tensors = self.tensors[node.name]
+        gradients = []
+        for name, gradient in zip(names, tensors.summed, strict=True):
+            is_add = name != node.inputs[0] and isinstance(self.network.node(name).layer, Add)
+            is_masked = self.network.is_behind_relu(node.name) and not is_add
+            gradients.append(_to_operand(gradient * (tensors.input != 0) if is_masked else gradient))
+        return tuple(gradients)
 
 
 def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
@@ -125,10 +141,11 @@ def run_iteration(
     with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
         scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration)
         loss, probabilities = cross_entropy_forward(scores, labels)
-        grads, grad_outputs = _run_backward(network, tape, inputs, cross_entropy_backward(probabilities, labels), hook)
+        grad_scores = cross_entropy_backward(probabilities, labels)
+        grads, grad_outputs, summed = _run_backward(network, tape, inputs, grad_scores, hook)
     _check_finite(network, loss, grads)
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
-    tensors = {name: LayerTensors(input, grad_outputs[name]) for name, input in inputs.items()}
+    tensors = {name: LayerTensors(input, grad_outputs[name], summed.get(name, ())) for name, input in inputs.items()}
     return Iteration(network, cast, loss, accuracy, grads, tensors)
 
 
@@ -169,17 +186,20 @@ def _run_backward(
     inputs: Mapping[str, Array],
     grad_scores: Array,
     hook: GradientHook | None,
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Gradients of the parameters, and grad_output of each compute layer; the tape is used up."""
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, tuple[Array, ...]]]:
+    """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
     trained = _nodes_behind_parameters(network)
     pending = {_require_loss(network).inputs[0]: grad_scores}
     grads: dict[str, Array] = {}
     grad_outputs: dict[str, Array] = {}
+    shares: dict[str, dict[str, Array]] = {}
+    summed: dict[str, tuple[Array, ...]] = {}
     for node in reversed(network.nodes):
         backward = tape.pop(node.name, None)
         if backward is None or node.name not in trained or node.name not in pending:
             continue
         grad = pending.pop(node.name)
+        shares.pop(node.name, None)
         if hook is not None:
             grad = _apply_hook(network, node, grad, inputs, hook)
         if node.name in inputs:
@@ -189,7 +209,32 @@ def _run_backward(
         for name, share in zip(node.inputs, handed_back.inputs, strict=True):
             if share is not None and name in trained:
                 pending[name] = pending[name] + share if name in pending else share
-    return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs
+                _keep_share(network, name, node, share, pending[name], shares, summed)
+    return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
+
+
+def _keep_share(
+    network: Network,
+    name: str,
+    reader: Node,
+    share: Array,
+    total: Array,
+    shares: dict[str, dict[str, Array]],
+    summed: dict[str, tuple[Array, ...]],
+) -> None:
+    """Keep what is stored of the gradient to a node's output that several read, and what each writer adds to its own.
+
+    shares: of each node whose gradient is not complete, by the names of `Network.summed_gradients`.
+    """
+    if len(network.consumers(name)) < 2:
+        return
+    stored = shares.setdefault(name, {})
+    if not network.writes_gradient(reader.name):
+        stored[reader.name] = share
+        return
+    if isinstance(reader.layer, Conv2d | Linear):
+        summed[reader.name] = tuple(stored.values())
+    shares[name] = {name: total}
 
 
 def _apply_hook(network: Network, node: Node, grad: Array, inputs: Mapping[str, Array], hook: GradientHook) -> Array:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from workloads.errors import InputError
 from workloads.inference import Shape, infer_output, layer_shape_of
 from workloads.layers import (
+    Add,
     AvgPool,
+    BatchNorm,
     Concat,
     Conv2d,
     Dropout,
@@ -25,6 +28,7 @@ from workloads.shapes import LayerShape
 from workloads.validation import did_you_mean
 
 INPUT = "input"
+_HANDS_GRADIENT_ON = (Add, Concat, Relu, Dropout, Flatten)
 _HANDS_ZEROS_ON = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout, Concat)
 
 
@@ -97,6 +101,59 @@ class Network:
         return self._readers.get(name, ())
 
     @cached_property
+    def trained(self) -> frozenset[str]:
+        """The nodes with a parameter in or before them: the gradients to their outputs are wanted."""
+        trained: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node.layer, Conv2d | Linear | BatchNorm) or trained.intersection(node.inputs):
+                trained.add(node.name)
+        return frozenset(trained)
+
+    def writes_gradient(self, name: str) -> bool:
+        """Tell whether a node writes the gradient to its input, by its GTA or a pass, and not its output's instead."""
+        return not isinstance(self.node(name).layer, _HANDS_GRADIENT_ON)
+
+    def summed_gradients(self, name: str) -> tuple[str, ...]:
+        """Name the stored gradients that are read and added where this node writes the gradient to its input.
+
+        Each name stands for the gradient to that node's output; the input's own name, which can only be the first,
+        for the sum of the shares so far. Readers of one tensor hand their shares back in the reverse of the network's
+        order. Add, concat and layers that have no pass (relu, dropout, flatten) write nothing: their share is the
+        gradient to their own output, or a part of it, which is stored already. Whoever writes a share (a convolution or
+        fully connected layer by its GTA, another layer by its backward pass) adds all that is stored by then. So two
+        branches are summed in the PPU of the GTA that writes last.
+
+        The tuple is empty where nothing is to be added, as for a node whose input needs no gradient.
+        """
+        return self._gradient_sums[0].get(name, ())
+
+    def unsummed_gradients(self, name: str) -> tuple[str, ...]:
+        """Name the stored shares of the gradient to a node's output that are left, for a pass of their own to add.
+
+        There are at least two, or none: a pass is needed where nobody writes, as behind an output that only adds read,
+        or where a share comes after all that is written.
+        """
+        return self._gradient_sums[1].get(name, ())
+
+    @cached_property
+    def _gradient_sums(self) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
+        """What each writer adds to its share, and what is left to be added for each node's output."""
+        by_writer: dict[str, tuple[str, ...]] = {}
+        left: dict[str, tuple[str, ...]] = {}
+        for name in self.trained:
+            shares: list[str] = []
+            for reader in reversed(self.consumers(name)):
+                if not self.writes_gradient(reader.name):
+                    shares.append(reader.name)
+                    continue
+                if shares:
+                    by_writer[reader.name] = tuple(shares)
+                shares = [name]
+            if len(shares) > 1:
+                left[name] = tuple(shares)
+        return by_writer, left
+
+    @cached_property
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
@@ -130,7 +187,8 @@ def build_network(
     """
     where = locate or (lambda index: f"layers[{index}] '{layers[index].name}'")
     _check_names(layers, where)
-    inputs = [_inputs_of(layers, index, where) for index in range(len(layers))]
+    names = dict.fromkeys([INPUT, *(layer.name for layer in layers)])
+    inputs = [_inputs_of(layers, index, names, where) for index in range(len(layers))]
     order = _order(layers, inputs, where)
     _check_ends(layers, inputs, order, where)
     shapes: dict[str, Shape] = {INPUT: input_shape}
@@ -156,11 +214,12 @@ def _check_names(layers: Sequence[Layer], where: Callable[[int], str]) -> None:
         first[layer.name] = index
 
 
-def _inputs_of(layers: Sequence[Layer], index: int, where: Callable[[int], str]) -> tuple[str, ...]:
+def _inputs_of(
+    layers: Sequence[Layer], index: int, names: Mapping[str, None], where: Callable[[int], str]
+) -> tuple[str, ...]:
     layer = layers[index]
     if layer.inputs is None:
         return (layers[index - 1].name if index else INPUT,)
-    names = [INPUT, *(other.name for other in layers)]
     for position, source in enumerate(layer.inputs):
         if source == layer.name:
             raise InputError(f"{where(index)}: reads its own output; inputs must name other layers")
@@ -174,14 +233,27 @@ def _inputs_of(layers: Sequence[Layer], index: int, where: Callable[[int], str])
 
 def _order(layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], where: Callable[[int], str]) -> list[int]:
     """Return the layers' indices, inputs first; of those that are ready the one declared first comes next."""
-    done, order, waiting = {INPUT}, [], list(range(len(layers)))
-    while waiting:
-        ready = next((index for index in waiting if done.issuperset(inputs[index])), None)
-        if ready is None:
-            raise InputError(_cycle_message(layers, inputs, done, waiting[0], where))
-        waiting.remove(ready)
-        done.add(layers[ready].name)
-        order.append(ready)
+    readers: dict[str, list[int]] = {}
+    for index, sources in enumerate(inputs):
+        for source in sources:
+            readers.setdefault(source, []).append(index)
+    missing = [len(sources) for sources in inputs]
+    done, order, ready = {INPUT}, list[int](), list[int]()
+
+    def release(name: str) -> None:
+        for index in readers.get(name, ()):
+            missing[index] -= 1
+            if not missing[index]:
+                heapq.heappush(ready, index)
+
+    release(INPUT)
+    while ready:
+        index = heapq.heappop(ready)
+        order.append(index)
+        done.add(layers[index].name)
+        release(layers[index].name)
+    if len(order) < len(layers):
+        raise InputError(_cycle_message(layers, inputs, done, next(i for i, n in enumerate(missing) if n), where))
     return order
 
 

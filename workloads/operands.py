@@ -7,9 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.pruning import PruningKey
 from workloads.shapes import LayerShape, Step
 
 FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFinish:
+    """What the PPU does to the gradient to the input, summed, before it writes it, in this order.
+
+    mask: bool, the input's shape: zeroes results of PEs that know no mask. tau: threshold of pruning, 0 prunes nothing;
+    key: place of its draws.
+    """
+
+    mask: NDArray[np.bool_] | None = None
+    tau: float = 0.0
+    key: PruningKey | None = None
+
+    def __post_init__(self) -> None:
+        if self.tau and self.key is None:
+            raise ValueError(f"pruning at the threshold {self.tau} needs the key of its draws")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +37,9 @@ class Operands:
     input: ``(N, C, H, W)`` or ``(N, C)``; weight: ``(M, C / G, R, S)`` or ``(M, C)``; bias: ``(M,)`` or None;
     grad_output: ``(N, M, P, Q)`` or ``(N, M)``; mask: bool, the input's shape, or None where no ReLU stands before.
     steps: the steps this layer has, in the order of their execution. relu_follows: the output goes through a ReLU
-    alone, so that it is stored sparse.
+    alone, so that it is stored sparse. finish: what happens to grad_input after the PEs, besides the mask.
+    summed: stored gradients to the input, of its shape, that other readers' work has written before this layer's GTA
+    and that the PPU reads and adds to its result (`Network.summed_gradients` names them).
     """
 
     layer: str
@@ -31,3 +51,5 @@ class Operands:
     mask: NDArray[np.bool_] | None
     steps: tuple[Step, ...]
     relu_follows: bool = False
+    finish: GradientFinish = GradientFinish()
+    summed: tuple[FloatArray, ...] = ()

@@ -1,7 +1,11 @@
 """The elementwise passes of a training iteration: what no convolution or fully connected step does on its way.
 
 ReLU, dropout and flatten have none: they happen in the unit that writes the tensor they act on. A concatenation is
-written in its place by each branch. The gradient of a sum is its output's gradient.
+written in its place by each branch. The gradient of a sum is its output's gradient, and is stored once.
+
+Where branches meet, the gradient to a tensor is a sum of its readers' shares. A pass that writes such a share adds what
+is stored of the sum by then, as a GTA does in its PPU (`Network.summed_gradients`); only what is left unsummed when all
+readers are through has a pass of its own (`Network.unsummed_gradients`).
 """
 
 from __future__ import annotations
@@ -14,11 +18,9 @@ from workloads.layers import (
     Add,
     AvgPool,
     BatchNorm,
-    Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Linear,
     MaxPool,
     Relu,
     SoftmaxCrossEntropy,
@@ -42,7 +44,8 @@ class ElementwisePass:
     """One pass: elements processed, tensors read and written, by the name of the node that stores them.
 
     Gradients are those to the named node's output. index_bits: argmax indices moved besides, written forward and read
-    backward.
+    backward. mask_bits: of a ReLU's mask, read backward where an average is handed back to what comes out of it (a
+    maximum is handed back to nonzeros only, and other gradients are written with their mask).
     """
 
     node: str
@@ -54,6 +57,7 @@ class ElementwisePass:
     writes: tuple[str, ...] = ()
     writes_gradients: tuple[str, ...] = ()
     index_bits: int = 0
+    mask_bits: int = 0
 
 
 def find_stored(network: Network, name: str) -> str:
@@ -61,6 +65,19 @@ def find_stored(network: Network, name: str) -> str:
     while True:
         readers = network.consumers(name)
         if len(readers) != 1 or not isinstance(readers[0].layer, RIDES_ALONG):
+            return name
+        name = readers[0].name
+
+
+def find_gradient(network: Network, name: str) -> str:
+    """Name the node to whose output the gradient is stored that a node's own backward pass reads.
+
+    It is the node's own, or that of its only reader where this one hands its output's gradient back as it is, or with
+    the mask of a ReLU that it is stored with.
+    """
+    while True:
+        readers = network.consumers(name)
+        if len(readers) != 1 or not isinstance(readers[0].layer, (*RIDES_ALONG, Add)):
             return name
         name = readers[0].name
 
@@ -74,18 +91,17 @@ def find_writer(network: Network, name: str) -> str:
 
 def list_trained(network: Network) -> frozenset[str]:
     """Name the nodes with a parameter in or before them: the gradients to their outputs are wanted."""
-    trained: set[str] = set()
-    for node in network.nodes:
-        if isinstance(node.layer, Conv2d | Linear | BatchNorm) or trained.intersection(node.inputs):
-            trained.add(node.name)
-    return frozenset(trained)
+    return network.trained
 
 
 def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
     """List the passes of one iteration: forward in the network's order, then loss, then backward in reverse."""
     trained = list_trained(network)
     forward = [made for node in network.nodes if (made := make_forward_pass(network, node))]
-    backward = [made for node in reversed(network.nodes) if (made := make_backward_pass(network, node, trained))]
+    backward: list[ElementwisePass] = []
+    for node in reversed(network.nodes):
+        found = (make_sum_pass(network, node), make_backward_pass(network, node, trained))
+        backward.extend(made for made in found if made is not None)
     return (*forward, *backward)
 
 
@@ -108,19 +124,38 @@ def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
     """Give a node's backward pass, or None if it has none; batch norm sweeps gradient and input twice."""
     layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
-    output = find_stored(network, node.name)
+    output = find_gradient(network, node.name)
+    summed = tuple(find_gradient(network, name) for name in network.summed_gradients(node.name))
     if isinstance(layer, BatchNorm):
         writes = node.inputs if node.inputs[0] in trained else ()
         return ElementwisePass(
             node.name, layer.type, PassStep.BACKWARD, 2 * elements, reads=node.inputs * 2,
-            reads_gradients=(output,) * 2, writes_gradients=writes,
+            reads_gradients=(output, output, *summed), writes_gradients=writes,
         )  # fmt: skip
     if isinstance(layer, POOLS) and node.inputs[0] in trained:
         return ElementwisePass(
-            node.name, layer.type, PassStep.BACKWARD, elements, reads_gradients=(output,),
-            writes_gradients=node.inputs, index_bits=count_index_bits(node),
+            node.name, layer.type, PassStep.BACKWARD, elements, reads_gradients=(output, *summed),
+            writes_gradients=node.inputs, index_bits=count_index_bits(node), mask_bits=count_mask_bits(network, node),
         )  # fmt: skip
     return None
+
+
+def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:
+    """Give the pass that adds the shares of the gradient to a node's output which nobody adds while writing."""
+    shares = network.unsummed_gradients(node.name)
+    if not shares:
+        return None
+    return ElementwisePass(
+        node.name, "gradient_sum", PassStep.BACKWARD, prod(node.output_shape),
+        reads_gradients=tuple(find_gradient(network, name) for name in shares), writes_gradients=(node.name,),
+    )  # fmt: skip
+
+
+def count_mask_bits(network: Network, node: Node) -> int:
+    """Count the bits of the mask that the backward pass of an average pooling reads: one for each input, or none."""
+    if isinstance(node.layer, MaxPool) or not network.is_behind_relu(node.name):
+        return 0
+    return prod(node.input_shapes[0])
 
 
 def count_index_bits(node: Node) -> int:

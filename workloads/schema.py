@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from workloads.layers import Layer, PositiveInt, StrictModel
+from workloads.blocks import Block, add_block_forms
+from workloads.layers import Layer, LayerName, PositiveInt, StrictModel
 
 WorkloadName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -64,16 +65,87 @@ class ImagePipeline(StrictModel):
 
 
 class HostOperands(StrictModel):
-    """Tensors of one training iteration that the host runs on images of a dataset."""
+    """Tensors of one training iteration that the host runs on images of a dataset.
+
+    dataset: a shipped name, a path, or KIND:PATH, as `workloads.datasets.load_dataset` takes it. weights: an .npz file
+    of initial parameters; without it they are drawn. Paths are relative to the YAML file.
+    """
 
     source: Literal["host"]
     dataset: PlainText
     seed: Seed
     images: ImagePipeline = ImagePipeline()
+    weights: PlainText | None = None
     dtype: Literal["float32", "float64"] = "float32"
 
 
-OperandSource = Annotated[RecordedOperands | SyntheticOperands | HostOperands, Field(discriminator="source")]
+class Clustering(StrictModel):
+    """How the zeros of a synthetic tensor stand together; `workloads.fields` defines the model.
+
+    correlation_length: of a channel's Gaussian field, in elements. channel_variance, image_variance: shares of the
+    field's variance that all elements of a channel, and all elements of an image, have in common.
+    """
+
+    correlation_length: Annotated[float, Field(ge=0.0, le=64.0)] = 0.8
+    channel_variance: Fraction = 0.3
+    image_variance: Fraction = 0.005
+
+    @model_validator(mode="after")
+    def _leave_variance_to_the_elements(self) -> Clustering:
+        if self.channel_variance + self.image_variance >= 1:
+            raise ValueError(
+                "channel_variance and image_variance must sum to less than 1, "
+                f"got {self.channel_variance} and {self.image_variance}"
+            )
+        return self
+
+
+class ProfileOperands(StrictModel):
+    """Random tensors with the densities of a table, layer by layer.
+
+    name: a shipped profile; path: a CSV file, relative to the YAML file. column: which of the table's figures, such as
+    last for `zeros_last`; needed where there are several. clustering: where absent, zeros are independent.
+    """
+
+    source: Literal["profile"]
+    name: WorkloadName | None = None
+    path: PlainText | None = None
+    column: WorkloadName | None = None
+    seed: Seed
+    clustering: Clustering | None = None
+
+    @model_validator(mode="after")
+    def _need_one_table(self) -> ProfileOperands:
+        if (self.name is None) == (self.path is None):
+            raise ValueError("source profile needs either name (a shipped profile) or path (a CSV file)")
+        return self
+
+
+OperandSource = Annotated[
+    RecordedOperands | SyntheticOperands | HostOperands | ProfileOperands, Field(discriminator="source")
+]
+
+
+class GradientPruning(StrictModel):
+    """Stochastic pruning of gradients; `workloads.pruning` defines it.
+
+    rate: share of a gradient's elements below its threshold. threshold: `fifo` takes the mean of the last fifo_depth
+    batches' thresholds, after warmup_batches iterations on the host; `own_batch` takes the batch's own.
+    """
+
+    rate: Annotated[float, Field(ge=0.0, lt=1.0)]
+    fifo_depth: Annotated[int, Field(ge=1, le=1024)] = 5
+    threshold: Literal["fifo", "own_batch"] = "fifo"
+    warmup_batches: Annotated[int, Field(ge=0, le=65536)] = 6
+
+    @model_validator(mode="after")
+    def _fill_the_fifo(self) -> GradientPruning:
+        if self.threshold == "fifo" and self.warmup_batches < self.fifo_depth:
+            raise ValueError(
+                f"warmup_batches must be at least fifo_depth, or nothing would be pruned, "
+                f"got {self.warmup_batches} and {self.fifo_depth}"
+            )
+        return self
 
 
 class WorkloadForm(StrictModel):
@@ -83,10 +155,13 @@ class WorkloadForm(StrictModel):
     description: str = ""
     batch: PositiveInt = 1
     input: InputSize
+    blocks: dict[LayerName, Block] = Field(default_factory=dict)
     layers: Annotated[list[Layer], Field(min_length=1)]
     operands: OperandSource | None = None
+    pruning: GradientPruning | None = None
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a workload's YAML form."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **WorkloadForm.model_json_schema()}
+    form = add_block_forms(WorkloadForm.model_json_schema())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **form}

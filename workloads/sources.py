@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from workloads.datasets.loader import SHIPPED, load_dataset
-from workloads.host import initial_parameters, run_iteration
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets import Dataset, load_dataset
+from workloads.errors import InputError
+from workloads.host import Labels, initial_parameters, run_iteration
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.operands import Operands
+from workloads.profile import check_profile, read_profile
+from workloads.profile_tensors import ProfiledNetwork
+from workloads.pruning_sites import find_pruning_sites
 from workloads.recorded import load_recorded
-from workloads.schema import HostOperands, RecordedOperands
+from workloads.schema import GradientPruning, HostOperands, ProfileOperands, RecordedOperands, SyntheticOperands
 from workloads.synthetic import make_synthetic
+from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
+from workloads.weights import load_weights
 from workloads.workload import Workload
 
 
@@ -20,47 +30,123 @@ from workloads.workload import Workload
 class OperandStream:
     """The operands of every layer, in the network's order, and the words that name their source.
 
-    facts: what else is known of the source, such as the loss of the host's iteration.
+    facts: what else is known of the source, such as the loss of the host's iteration. pruned: the nodes the gradient to
+    whose output is pruned.
     """
 
     layers: Iterator[Operands]
     headline: str
     seed: int | None
     facts: dict[str, Any]
+    pruned: frozenset[str] = frozenset()
 
 
-def open_operands(workload: Workload) -> OperandStream:
+def open_operands(workload: Workload, iteration: int | None = None) -> OperandStream:
     """Load, make or train the operands of a workload; the host's pass runs here, once.
 
+    iteration: the number of the host's iteration, which chooses its images; by default that behind its warm-up.
+
     Raises:
-        InputError: the source is not given, or what it names is missing, damaged or does not fit the network.
+        InputError: the source is not given, or what it names is missing, damaged or does not fit the network, or its
+            gradients cannot be pruned.
     """
     source = workload.operand_source()
+    if workload.form.pruning is not None and isinstance(source, RecordedOperands | SyntheticOperands):
+        raise InputError(
+            f"{workload.label}: pruning acts on gradients that are computed; the operands are {source.source}, "
+            "use source host or profile, or leave pruning out"
+        )
     if isinstance(source, RecordedOperands):
         path = workload.recorded_path()
         return OperandStream(load_recorded(path, workload.network), f"recorded tensors of {source.path}", None, {})
     if isinstance(source, HostOperands):
-        return train_operands(workload, source)
+        return train_operands(workload, source, iteration)
+    if isinstance(source, ProfileOperands):
+        return profile_operands(workload, source)
     kind = "integers" if source.integers else "normal values"
     headline = f"synthetic {kind} (unrepresentative: random zeros), seed {source.seed}"
     return OperandStream(make_synthetic(workload.network, source), headline, source.seed, {})
 
 
-def train_operands(workload: Workload, source: HostOperands) -> OperandStream:
-    """Run one training iteration of the network on the host, from seeded initial weights."""
-    shipped = source.dataset in SHIPPED
-    dataset = load_dataset(source.dataset if shipped else workload.base_directory / source.dataset)
-    network, batch = workload.network, workload.form.batch
-    chosen = select_batch(dataset, batch, source.seed, 0)
-    images = prepare_images(dataset.images[chosen], **source.images.model_dump())
-    check_image_shape(images, network.input_shape[1:], dataset.name)
-    parameters = initial_parameters(network, source.seed)
-    iteration = run_iteration(
-        network, parameters, images, dataset.labels[chosen], seed=source.seed, iteration=0, dtype=source.dtype
-    )
+def profile_operands(workload: Workload, source: ProfileOperands) -> OperandStream:
+    """Prepare synthetic tensors with the densities of a profile; each layer's are made when it is asked for."""
+    path = workload.profile_path()
+    profile = read_profile(path, source.column)
+    check_profile(profile, workload.network)
+    pruning = workload.form.pruning
+    rate = 0.0 if pruning is None else pruning.rate
+    profiled = ProfiledNetwork(workload.network, profile, source.seed, source.clustering, rate)
+    facts = {"profile": path.name, "column": profile.column, "densities": profiled.describe()}
+    zeros = "independent" if source.clustering is None else "clustered"
+    pruned = f"gradients pruned at {rate:.4g} as normal numbers are" if rate else "gradients not pruned"
     headline = (
-        f"one host training iteration on {batch} images of {dataset.name}, random initial weights "
-        f"(unrepresentative of a trained network), seed {source.seed}"
+        f"synthetic tensors with the densities of the profile {path.name} ({profile.column}), {zeros} zeros, "
+        f"{pruned}, seed {source.seed}"
     )
-    facts = {"loss": iteration.loss, "accuracy": iteration.accuracy, "images": [int(index) for index in chosen]}
-    return OperandStream(iteration.operands(), headline, source.seed, facts)
+    nodes = frozenset(find_pruning_sites(workload.network)) if rate else frozenset()
+    return OperandStream(profiled.operands(), headline, source.seed, facts, nodes)
+
+
+def train_operands(workload: Workload, source: HostOperands, number: int | None = None) -> OperandStream:
+    """Run one training iteration of the network on the host, from seeded initial weights, behind its warm-up."""
+    pruning, seed = workload.form.pruning, source.seed
+    number = count_warmup_batches(pruning) if number is None else number
+    dataset = load_dataset(source.dataset, base_directory=workload.base_directory, resize=source.images.resize)
+    network, batch = workload.network, workload.form.batch
+
+    def load_batch(number: int) -> tuple[NDArray[np.float32], Labels]:
+        chosen = select_batch(dataset, batch, seed, number)
+        images = prepare_images(dataset.images[chosen], **source.images.model_dump())
+        check_image_shape(images, network.input_shape[1:], dataset.name)
+        return images, dataset.labels[chosen]
+
+    weights = workload.weights_path()
+    parameters = initial_parameters(network, seed) if weights is None else load_weights(weights, network)
+    images, labels = load_batch(number)
+    chosen = select_batch(dataset, batch, seed, number)
+    facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]}
+    headline = (
+        f"one host training iteration on {describe_images(dataset, chosen, source)}, {describe_weights(weights)}, "
+        f"seed {source.seed}"
+    )
+    if pruning is None:
+        found = run_iteration(network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype)
+        facts |= {"loss": found.loss, "accuracy": found.accuracy}
+        return OperandStream(found.operands(), headline, seed, facts)
+    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype)
+    done = run_pruned_iteration(
+        network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number,
+        dtype=source.dtype,
+    )  # fmt: skip
+    facts |= {"loss": done.iteration.loss, "accuracy": done.iteration.accuracy}
+    facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
+    pruned = frozenset(node for node, one in done.prunings.items() if one.threshold)
+    return OperandStream(done.operands(), f"{headline}, {describe_pruning(pruning)}", seed, facts, pruned)
+
+
+def describe_images(dataset: Dataset, chosen: NDArray[np.intp], source: HostOperands) -> str:
+    """Say of which dataset a batch's images are, and that small ones were scaled up."""
+    words = f"{len(chosen)} image{'s' if len(chosen) > 1 else ''} of {dataset.name}"
+    resize = source.images.resize
+    if resize is None:
+        return words
+    height, width = (resize, resize) if isinstance(resize, int) else (resize[0], resize[1])
+    small_height, small_width = dataset.original_size(chosen)
+    if height <= small_height and width <= small_width:
+        return words
+    return f"{words}, up-scaled from {small_height} x {small_width} to {height} x {width} (unrepresentative)"
+
+
+def describe_weights(path: Path | None) -> str:
+    """Say where the initial weights are from."""
+    return f"weights of {path.name}" if path else "random initial weights (unrepresentative of a trained network)"
+
+
+def describe_pruning(pruning: GradientPruning) -> str:
+    """Say at which rate and with which thresholds gradients are pruned."""
+    if pruning.threshold == "own_batch":
+        return f"gradients pruned at {pruning.rate:.4g} with the batch's own thresholds"
+    return (
+        f"gradients pruned at {pruning.rate:.4g} with the mean thresholds of {pruning.fifo_depth} of "
+        f"{pruning.warmup_batches} warm-up batches (weights not updated)"
+    )

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from workloads.draws import keyed_generator
-from workloads.layers import Conv2d, Linear
+from workloads.layers import Add, Conv2d, Linear
 from workloads.network import Network
 from workloads.operands import FloatArray, Operands
 from workloads.schema import SyntheticOperands
@@ -28,7 +28,8 @@ def make_synthetic_layer(network: Network, source: SyntheticOperands, name: str)
 
     Each element is nonzero with the tensor's density, independently of all others, and then normal (weights divided by
     the root of their fan-in), or with `integers` one of -4..-1, 1..4. Behind a ReLU the input's elements are their
-    absolute values, and the mask is where they are nonzero. The bias is dense.
+    absolute values, and the mask is where they are nonzero. The bias is dense. Gradients that the GTA's result is
+    added to are as dense as grad_output, but for the mask.
     """
     shape = network.layer_shape(name)
     is_rectified = network.is_behind_relu(name)
@@ -53,8 +54,15 @@ def make_synthetic_layer(network: Network, source: SyntheticOperands, name: str)
     bias = draw("bias", shape.output_shape[1:2], 1.0) if has_bias else None
     grad_output = draw_batch("grad_output", shape.output_shape, source.density.grad_output)
     mask = input != 0 if is_rectified else None
-    relu_follows = network.relu_follows(name)
-    return Operands(name, shape, input, weight, bias, grad_output, mask, ALL_STEPS, relu_follows)
+    summed = []
+    for place, source_name in enumerate(network.summed_gradients(name)):
+        gradient = draw_batch(f"summed{place}", shape.input_shape, source.density.grad_output)
+        is_add = isinstance(network.node(source_name).layer, Add)
+        summed.append(gradient if mask is None or is_add else gradient * mask)
+    return Operands(
+        name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
+        relu_follows=network.relu_follows(name), summed=tuple(summed),
+    )  # fmt: skip
 
 
 def draw_sparse(

@@ -19,8 +19,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 SHOWN_CHARACTERS = 60
 
 
-def validate_document(document: YamlDocument, model: type[ModelT]) -> ModelT:
-    """Return the model that the document's data describe.
+def validate_document(document: YamlDocument, model: type[ModelT], *, within: FieldPath = ()) -> ModelT:
+    """Return the model that the document's data, or the part of them at `within`, describe.
 
     The data are taken as JSON, so that a strict model gets its enums from text and its tuples from lists.
 
@@ -28,9 +28,9 @@ def validate_document(document: YamlDocument, model: type[ModelT]) -> ModelT:
         InputError: a field is unknown, missing, or has a value that is not allowed.
     """
     try:
-        return model.model_validate_json(json.dumps(document.data))
+        return model.model_validate_json(json.dumps(document.value(within)))
     except ValidationError as error:
-        faults = [_locate(model, detail) for detail in error.errors(include_url=False)]
+        faults = [_locate(model, detail, within) for detail in error.errors(include_url=False)]
         raise InputError(_sentence(document, min(faults, key=lambda fault: fault.order(document)))) from None
 
 
@@ -61,10 +61,10 @@ class _Fault:
         return (document.line(around) or 0, self.kind != "extra_forbidden", document.line(self.path) or 0)
 
 
-def _locate(model: type[BaseModel], detail: ErrorDetails) -> _Fault:
+def _locate(model: type[BaseModel], detail: ErrorDetails, within: FieldPath) -> _Fault:
     """Walk the model's annotations along pydantic's location, leaving out its labels of union members."""
     hint = around = Hint.of(model)
-    path: FieldPath = ()
+    path = within
     kind = detail["type"]
     for index, part in enumerate(detail["loc"]):
         is_last = index == len(detail["loc"]) - 1

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workloads.datasets.loader import SHIPPED
+from workloads.blocks import expand_blocks
+from workloads.datasets.address import make_absolute
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.network import Network, build_network
 from workloads.presets import find_preset, preset_names
-from workloads.schema import HostOperands, OperandSource, RecordedOperands, WorkloadForm
+from workloads.profile import find_profile
+from workloads.schema import HostOperands, OperandSource, ProfileOperands, RecordedOperands, WorkloadForm
 from workloads.yaml_file import load_yaml, validate_document
 
 BATCH_LIMIT = 2**24
@@ -67,20 +69,41 @@ class Workload:
             raise ValueError(f"the operands of {self.label} are {source.source}, not recorded")
         return self.base_directory / source.path
 
+    def weights_path(self) -> Path | None:
+        """Return the file of the host's initial weights, or None where they are drawn."""
+        source = self.operand_source()
+        if not isinstance(source, HostOperands) or source.weights is None:
+            return None
+        return self.base_directory / source.weights
+
+    def profile_path(self) -> Path:
+        """Return the file of the profile, shipped or relative to the YAML file's directory.
+
+        Raises:
+            InputError: no profile of this name is shipped.
+        """
+        source = self.operand_source()
+        if not isinstance(source, ProfileOperands):
+            raise ValueError(f"the operands of {self.label} are {source.source}, not of a profile")
+        return self.base_directory / source.path if source.path is not None else find_profile(str(source.name))
+
     def resolved(self) -> dict[str, Any]:
         """Return the workload as plain data with every default filled in; as YAML it loads as an equal workload.
 
-        The path of recorded operands or of the user's own dataset becomes absolute, since the data may be written
-        elsewhere.
+        Paths of operands, datasets, weights and profiles become absolute, since the data may be written elsewhere.
         """
-        data = self.form.model_dump(mode="json", exclude_none=True)
+        data = self.form.model_dump(mode="json", exclude_none=True, exclude={"blocks"})
         for layer in data["layers"]:
             layer["inputs"] = list(self.network.node(layer["name"]).inputs)
         source = self.form.operands
         if isinstance(source, RecordedOperands):
             data["operands"]["path"] = str(self.recorded_path().resolve())
-        if isinstance(source, HostOperands) and source.dataset not in SHIPPED:
-            data["operands"]["dataset"] = str((self.base_directory / source.dataset).resolve())
+        if isinstance(source, HostOperands):
+            data["operands"]["dataset"] = make_absolute(source.dataset, self.base_directory)
+        if isinstance(source, HostOperands) and (weights := self.weights_path()) is not None:
+            data["operands"]["weights"] = str(weights.resolve())
+        if isinstance(source, ProfileOperands) and source.path is not None:
+            data["operands"]["path"] = str(self.profile_path().resolve())
         return data
 
 
@@ -97,7 +120,11 @@ def load_workload(name_or_path: str | Path, *, batch: int | None = None, seed: i
 def make_workload(
     document: YamlDocument, base_directory: Path, *, batch: int | None = None, seed: int | None = None
 ) -> Workload:
-    """Validate a document, which need not be from a file, as a workload; the rest as `load_workload`."""
+    """Validate a document, which need not be from a file, as a workload; the rest as `load_workload`.
+
+    The workload's document is the given one with the uses of its blocks expanded to layers.
+    """
+    document = expand_blocks(document)
     form = _override(validate_document(document, WorkloadForm), document, batch, seed)
     size = form.input
     network = build_network(

@@ -68,7 +68,7 @@ KINDS = (
     "one of 'conv2d', 'linear', 'relu', 'max_pool', 'avg_pool', 'global_avg_pool', 'flatten', 'dropout', "
     "'batch_norm', 'add', 'concat', 'softmax_cross_entropy'"
 )
-TOP_FIELDS = "(the fields are name, description, batch, input, layers, operands)"
+TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning)"
 CONV_FIELDS = "(the fields are name, inputs, type, out_channels, kernel, stride, padding, groups, bias)"
 INPUTS = f"a list of at least 1 entry, each {LAYER_NAME}"
 
@@ -268,9 +268,9 @@ OPERAND_CASES = (
               ": no operands are given; add one of operands: {source: recorded, path: FILE.npz}, "
               "{source: synthetic, seed: 1} or {source: host, dataset: fashion_mnist, seed: 1}"),
     from_edit("an unknown source", "synthetic", "random",
-              ", line 10: operands.source must be one of 'recorded', 'synthetic', 'host', got 'random'"),
+              ", line 10: operands.source must be one of 'recorded', 'synthetic', 'host', 'profile', got 'random'"),
     from_edit("no source", "source: synthetic, ", "",
-              ", line 10: operands.source is missing; it must be one of 'recorded', 'synthetic', 'host'"),
+              ", line 10: operands.source is missing; it must be one of 'recorded', 'synthetic', 'host', 'profile'"),
     from_edit("operands as list", "{source: synthetic, seed: 1}", "[1]",
               ", line 10: operands must be a mapping of fields, got [1]"),
     from_edit("no seed", ", seed: 1", "",

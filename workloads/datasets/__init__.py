@@ -1,5 +1,6 @@
 """Labelled images: the subset of Fashion-MNIST that ships with the package, and files that users have."""
 
-from workloads.datasets.loader import Dataset, load_dataset
+from workloads.datasets.dataset import Dataset
+from workloads.datasets.loader import load_dataset
 
 __all__ = ["Dataset", "load_dataset"]

@@ -150,10 +150,12 @@ def refuse(name_or_path: str | Path, split: Any = "train") -> str:
 
 
 def test_unknown_names_splits_and_files_are_refused(tmp_path: Path) -> None:
-    assert refuse("mnist") == "dataset 'mnist' is unknown; allowed are fashion_mnist or the path of an .npz file"
+    kinds = "cifar10, cifar100, idx, images, npz"
+    forms = f"a name (fashion_mnist), a path, or KIND:PATH with one of the kinds {kinds}"
+    assert refuse("mnist") == f"dataset 'mnist' is unknown; allowed are {forms}"
     assert refuse("fashion_mnist", "validation") == "split 'validation' is unknown; allowed are train, test"
     assert refuse(tmp_path / "none.npz") == f"{tmp_path / 'none.npz'}: there is no such file"
-    assert refuse(tmp_path) == f"dataset '{tmp_path}' is unknown; allowed are fashion_mnist or the path of an .npz file"
+    assert refuse(tmp_path / "none") == f"dataset '{tmp_path / 'none'}' is unknown; allowed are {forms}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""Random networks of all layer kinds with branches, on images ``(3, 2, 6, 5)``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from workloads.layers import Layer
+from workloads.network import Network, build_network
+
+LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
+INPUT_SHAPE = (3, 2, 6, 5)
+CLASSES = 3
+STEPS = 9
+
+
+class _Graph:
+    """A network in the making: its layers, and the shape of every output that a later layer may read."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng([seed, 4])
+        self.layers: list[dict[str, Any]] = []
+        self.shapes: dict[str, tuple[int, ...]] = {"input": INPUT_SHAPE}
+
+    def add(self, kind: str, inputs: list[str], **fields: Any) -> str:
+        """Add a layer and note the shape of its output."""
+        name = f"{kind}{len(self.layers)}"
+        self.layers.append({"name": name, "type": kind, "inputs": inputs, **fields})
+        made = build_network("net", INPUT_SHAPE, LAYERS.validate_python(self._list_ancestors(name)))
+        self.shapes[name] = made.node(name).output_shape
+        return name
+
+    def _list_ancestors(self, end: str) -> list[dict[str, Any]]:
+        """List a layer and what it depends on: a network that ends in it."""
+        wanted: set[str] = {end}
+        kept: list[dict[str, Any]] = []
+        for layer in reversed(self.layers):
+            if layer["name"] in wanted:
+                kept.append(layer)
+                wanted.update(layer["inputs"])
+        return kept[::-1]
+
+    def choose(self) -> str:
+        """Choose what is read: mostly a recent output, sometimes any."""
+        names = list(self.shapes)
+        return names[-1] if self.rng.random() < 0.5 else str(self.rng.choice(names[1:] or names))
+
+    def grow(self) -> None:
+        """Add a layer of a random kind to a random output."""
+        kind = str(self.rng.choice(["conv2d", "relu", "pool", "dropout", "batch_norm", "join", "join", "conv2d"]))
+        source = self.choose()
+        height, width = self.shapes[source][2:]
+        if kind == "conv2d":
+            kernel = [int(self.rng.integers(1, min(size, 3) + 1)) for size in (height, width)]
+            fields = {"bias": bool(self.rng.random() < 0.5), "groups": 1, "padding": [size // 2 for size in kernel]}
+            channels = 2 * int(self.rng.integers(1, 3))
+            if self.shapes[source][1] % 2 == 0:
+                fields["groups"] = int(self.rng.integers(1, 3))
+            stride = int(self.rng.choice([1, 1, 1, 2]))
+            self.add("conv2d", [source], out_channels=channels, kernel=kernel, stride=stride, **fields)
+        elif kind == "pool":
+            self._pool(source)
+        elif kind == "join":
+            self._join(source)
+        else:
+            self.add(kind, [source], **({"rate": 0.3} if kind == "dropout" else {}))
+
+    def _pool(self, source: str) -> None:
+        kernel = min(2 + int(self.rng.integers(2)), *self.shapes[source][2:])
+        stride, padding = int(self.rng.integers(1, 3)), int(self.rng.integers(0, kernel // 2 + 1))
+        if self.rng.random() < 0.5:
+            self.add("avg_pool", [source], kernel=kernel, stride=stride, padding=padding)
+        else:
+            ceil_mode = bool(self.rng.random() < 0.5)
+            self.add("max_pool", [source], kernel=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
+
+    def _join(self, source: str) -> None:
+        """Add or concatenate two outputs of one size; where there are none, make a second one."""
+        shape = self.shapes[source]
+        same = [name for name, other in self.shapes.items() if other[2:] == shape[2:] and name not in (source, "input")]
+        other = str(self.rng.choice(same)) if same else self.add("batch_norm", [source])
+        kind = "add" if self.shapes[other] == shape and self.rng.random() < 0.7 else "concat"
+        self.add(kind, [source, other])
+
+
+def make_random_network(seed: int) -> Network:
+    """Make the network of a seed: every output that nobody reads is averaged, and a classifier joins them all."""
+    graph = _Graph(seed)
+    graph.add("conv2d", ["input"], out_channels=4, kernel=3, padding=1)
+    for _ in range(STEPS):
+        graph.grow()
+    read = {name for layer in graph.layers for name in layer["inputs"]}
+    ends = [name for name in graph.shapes if name not in read and name != "input"]
+    means = [graph.add("global_avg_pool", [end]) for end in ends]
+    joined = graph.add("concat", means) if len(means) > 1 else means[0]
+    scores = graph.add("linear", [graph.add("flatten", [joined])], out_features=CLASSES)
+    graph.layers.append({"name": "loss", "type": "softmax_cross_entropy", "inputs": [scores]})
+    return build_network("net", INPUT_SHAPE, LAYERS.validate_python(graph.layers))

@@ -1,0 +1,140 @@
+"""The networks that ship with the package: parameters and nominal MACs of one image, as their sources give them."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+
+from workloads.host import parameter_shapes
+from workloads.layers import BatchNorm, Conv2d
+from workloads.presets import preset_names
+from workloads.schema import HostOperands
+from workloads.workload import Workload, load_workload
+
+# Parameters from the tables of the models' pages in torchvision's documentation; inception_v3 from
+# `inception_v3(aux_logits=False)`: the 27,161,264 of the table less its auxiliary classifier.
+TORCHVISION_PARAMETERS = {
+    "alexnet": 61_100_840,
+    "vgg16": 138_357_544,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet152": 60_192_808,
+    "inception_v3": 27_161_264 - 3_326_696,
+}
+# The figures `_ops` in the metadata of torchvision's weights, in units of 1e9 multiply-accumulates.
+TORCHVISION_GMACS = {
+    "alexnet": 0.714,
+    "vgg16": 15.47,
+    "resnet18": 1.814,
+    "resnet34": 3.664,
+    "resnet50": 4.089,
+    "resnet152": 11.514,
+    "inception_v3": 5.713,
+}
+SMALL_PARAMETERS = {
+    # LeNet-5: 156 + 2416 + 48120 + 10164 + 850.
+    "lenet5": 61_706,
+    # 2.47 million in the table of https://github.com/bearpaw/pytorch-classification.
+    "alexnet_cifar": 2_472_266,
+    # VGG16 of https://github.com/kuangliu/pytorch-cifar without the 4,224 biases of its convolutions.
+    "vgg16_cifar": 14_728_266 - 4_224,
+    # ResNet18 of https://github.com/kuangliu/pytorch-cifar.
+    "resnet18_cifar": 11_173_962,
+    # He et al., CVPR 2016, section 4.2 (269,722 with shortcuts of option A), and two projections with batch norm.
+    "resnet20": 269_722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64,
+}
+SMALL_MACS = {
+    "lenet5": 416_520,
+    "alexnet_cifar": 14_957_056,
+    "vgg16_cifar": 313_201_664,
+    "resnet18_cifar": 555_422_720,
+    # 40,550,400 of the convolutions on the main path and 640 of the classifier; 2 x 131,072 of the projections.
+    "resnet20": 40_551_040 + 2 * 131_072,
+}
+ACCELERATED_LAYERS = {
+    "alexnet": 8,
+    "vgg16": 16,
+    "resnet18": 18 + 3,
+    "resnet34": 34 + 3,
+    "resnet50": 50 + 4,
+    "resnet152": 152 + 4,
+    "inception_v3": 94 + 1,
+    "lenet5": 5,
+    "alexnet_cifar": 6,
+    "vgg16_cifar": 14,
+    "resnet18_cifar": 18 + 3,
+    "resnet20": 20 + 2,
+}
+
+
+def count_parameters(made: Workload) -> int:
+    return sum(prod(shape) for shape in parameter_shapes(made.network).values())
+
+
+def count_image_macs(made: Workload) -> int:
+    shapes = [made.network.layer_shape(node.name) for node in made.network.compute_nodes()]
+    return sum(shape.nominal_macs for shape in shapes) // made.form.batch
+
+
+def test_every_preset_is_counted() -> None:
+    counted = {*TORCHVISION_PARAMETERS, *SMALL_PARAMETERS}
+    assert counted == set(preset_names()) == set(ACCELERATED_LAYERS)
+    assert counted == {*TORCHVISION_GMACS, *SMALL_MACS}
+
+
+@pytest.mark.parametrize("name", ACCELERATED_LAYERS)
+def test_a_preset_has_the_parameters_of_its_source(name: str) -> None:
+    assert count_parameters(load_workload(name)) == {**TORCHVISION_PARAMETERS, **SMALL_PARAMETERS}[name]
+
+
+@pytest.mark.parametrize("name", TORCHVISION_GMACS)
+def test_a_preset_has_the_macs_that_torchvision_counts(name: str) -> None:
+    assert f"{count_image_macs(load_workload(name)) / 1e9:.3f}" == f"{TORCHVISION_GMACS[name]:.3f}"
+
+
+@pytest.mark.parametrize("name", SMALL_MACS)
+def test_a_small_preset_has_the_macs_of_its_topology(name: str) -> None:
+    assert count_image_macs(load_workload(name)) == SMALL_MACS[name]
+
+
+@pytest.mark.parametrize("name", ACCELERATED_LAYERS)
+def test_a_preset_has_the_layers_that_it_is_named_by(name: str) -> None:
+    made = load_workload(name)
+    assert len(made.network.compute_nodes()) == ACCELERATED_LAYERS[name]
+    assert isinstance(made.operand_source(), HostOperands)
+
+
+@pytest.mark.parametrize("name", ACCELERATED_LAYERS)
+def test_a_convolution_has_a_bias_unless_batch_norm_follows(name: str) -> None:
+    network = load_workload(name).network
+    for node in network.nodes:
+        if isinstance(node.layer, Conv2d):
+            followers = [isinstance(reader.layer, BatchNorm) for reader in network.consumers(node.name)]
+            assert followers == [not node.layer.bias]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet152"])
+def test_a_bottleneck_has_its_stride_in_the_3x3_convolution(name: str) -> None:
+    network = load_workload(name).network
+    for node in network.compute_nodes():
+        if node.name.startswith("layer") and isinstance(node.layer, Conv2d) and node.layer.stride == 2:
+            assert node.name.endswith(("0.conv2", "0.downsample.0"))
+
+
+@pytest.mark.parametrize(
+    ("name", "last_images"),
+    [("alexnet", (256, 6, 6)), ("vgg16", (512, 7, 7)), ("resnet50", (2048, 7, 7)), ("inception_v3", (2048, 8, 8)),
+     ("resnet18_cifar", (512, 4, 4)), ("vgg16_cifar", (512, 1, 1)), ("resnet20", (64, 8, 8))],
+)  # fmt: skip
+def test_the_last_images_have_the_size_of_the_source(name: str, last_images: tuple[int, int, int]) -> None:
+    network = load_workload(name).network
+    before = next(node for node in network.nodes if node.layer.type in ("global_avg_pool", "flatten"))
+    assert before.input_shapes[0][1:] == last_images
+
+
+def test_a_resolved_preset_of_blocks_is_the_same_network() -> None:
+    made = load_workload("resnet152")
+    assert len(made.resolved()["layers"]) == len(made.network.nodes)
+    assert made.network.node("layer3.35.conv1").inputs == ("layer3.34.relu3",)

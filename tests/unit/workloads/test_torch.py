@@ -1,0 +1,110 @@
+"""The host's loss and gradients equal torch's, in float64, on random graphs of all layer kinds and on presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from random_graphs import CLASSES, INPUT_SHAPE, make_random_network
+from torch.nn import functional
+
+from workloads import layers
+from workloads.host import initial_parameters, run_iteration
+from workloads.network import INPUT, Network, Node, build_network
+from workloads.reference.elementwise import draw_dropout_mask
+from workloads.workload import load_workload
+
+GRAPHS = 60
+
+
+def run_node(node: Node, inputs: Sequence[Any], parameters: Mapping[str, Any], seed: int) -> Any:
+    """Compute a node's output with torch."""
+    (first, *_), layer, name = inputs, node.layer, node.name
+    match layer:
+        case layers.Conv2d():
+            return functional.conv2d(
+                first, parameters[f"{name}/weight"], parameters.get(f"{name}/bias"), stride=layer.stride,
+                padding=layer.padding, groups=layer.groups,
+            )  # fmt: skip
+        case layers.Linear():
+            return functional.linear(first, parameters[f"{name}/weight"], parameters.get(f"{name}/bias"))
+        case layers.Relu():
+            return functional.relu(first)
+        case layers.MaxPool():
+            return functional.max_pool2d(
+                first, layer.kernel, layer.stride, layer.padding, ceil_mode=layer.ceil_mode
+            )  # fmt: skip
+        case layers.AvgPool():
+            return functional.avg_pool2d(first, layer.kernel, layer.stride, layer.padding)
+        case layers.GlobalAvgPool():
+            return functional.adaptive_avg_pool2d(first, 1)
+        case layers.Flatten():
+            return first.flatten(1)
+        case layers.Dropout():
+            kept = draw_dropout_mask(tuple(first.shape), layer.rate, seed=seed, layer=name)
+            return first * torch.from_numpy(kept) / (1 - layer.rate)
+        case layers.BatchNorm():
+            scale, shift = parameters[f"{name}/scale"], parameters[f"{name}/shift"]
+            return functional.batch_norm(first, None, None, scale, shift, training=True, eps=layer.epsilon)
+        case layers.Add():
+            return sum(inputs[1:], first)
+        case layers.Concat():
+            return torch.cat(tuple(inputs), dim=1)
+        case _:
+            raise TypeError(f"{layer.type} has no output")
+
+
+def run_torch(
+    network: Network, parameters: Mapping[str, NDArray[Any]], images: NDArray[Any], labels: NDArray[Any], seed: int
+) -> tuple[float, dict[str, NDArray[Any]]]:
+    """Give torch's loss and its gradients to all parameters."""
+    leaves = {name: torch.from_numpy(values.copy()).requires_grad_() for name, values in parameters.items()}
+    values = {INPUT: torch.from_numpy(images)}
+    *nodes, loss_node = network.nodes
+    for node in nodes:
+        values[node.name] = run_node(node, [values[name] for name in node.inputs], leaves, seed)
+    loss = functional.cross_entropy(values[loss_node.inputs[0]], torch.from_numpy(labels))
+    loss.backward()
+    return float(loss.detach()), {name: leaf.grad.numpy() for name, leaf in leaves.items()}
+
+
+def assert_equals_torch(network: Network, seed: int, classes: int) -> None:
+    """Compare loss and gradients; both sum in float64, in another order, so they differ by rounding alone."""
+    rng = np.random.default_rng([seed, 8])
+    images = rng.standard_normal(network.input_shape)
+    labels = rng.integers(0, classes, network.input_shape[0])
+    parameters = {
+        name: values + 0.05 * rng.standard_normal(values.shape)
+        for name, values in initial_parameters(network, seed).items()
+    }
+    ours = run_iteration(network, parameters, images, labels, seed=seed, dtype=np.float64)
+    loss, grads = run_torch(network, parameters, images, labels, seed)
+    assert ours.loss == pytest.approx(loss, rel=1e-10)
+    assert set(ours.grads) == set(grads)
+    for name, grad in grads.items():
+        scale = max(float(np.abs(grad).max()), 1e-6)
+        np.testing.assert_allclose(ours.grads[name], grad, rtol=1e-7, atol=1e-7 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(GRAPHS))
+def test_a_random_graph_has_the_gradients_of_torch(seed: int) -> None:
+    network = make_random_network(seed)
+    assert network.input_shape == INPUT_SHAPE
+    assert_equals_torch(network, seed, CLASSES)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet_cifar", "resnet20", "resnet18_cifar", "vgg16_cifar"])
+def test_a_small_preset_has_the_gradients_of_torch(name: str) -> None:
+    preset = load_workload(name, batch=2).network
+    assert_equals_torch(preset, 1, 10)
+
+
+def test_inception_on_small_images_has_the_gradients_of_torch() -> None:
+    """All kinds of modules, on the smallest image that every one of them still reads."""
+    preset = load_workload("inception_v3").network
+    small = build_network("small", (2, 3, 107, 107), [node.layer for node in preset.nodes])
+    assert_equals_torch(small, 1, 1000)

@@ -1,0 +1,77 @@
+"""What a loaded dataset is: labelled images of one split, held in memory or read from files when they are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import InputError
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+class Images(Protocol):
+    """Images of one size that are read when they are chosen; a numpy array ``(n, C, H, W)`` is the other form."""
+
+    def __len__(self) -> int:
+        """Give the number of images."""
+        ...
+
+    def __getitem__(self, chosen: NDArray[np.intp], /) -> NDArray[np.uint8]:
+        """Give the chosen images ``(n, C, H, W)``, in the order of their indices."""
+        ...
+
+    def smallest_size(self, chosen: NDArray[np.intp]) -> tuple[int, int]:
+        """Give the least height and the least width among the chosen images' files."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a dataset: images ``(n, C, H, W)`` uint8, labels ``(n,)`` int64 in [0, classes)."""
+
+    name: str
+    split: Split
+    images: NDArray[np.uint8] | Images
+    labels: NDArray[np.int64]
+    classes: int
+
+    def original_size(self, chosen: NDArray[np.intp]) -> tuple[int, int]:
+        """Height and width of the chosen images before any resizing; where they differ, the least of each."""
+        if isinstance(self.images, np.ndarray):
+            return self.images.shape[2], self.images.shape[3]
+        return self.images.smallest_size(chosen)
+
+
+def make_dataset(
+    place: object, name: str, split: Split, images: NDArray[Any], labels: NDArray[Any], classes: int | None = None
+) -> Dataset:
+    """Check arrays as labelled images: uint8 ``(n, H, W)`` or ``(n, C, H, W)``, and integers ``(n,)``.
+
+    place: the file or folder that a message names. classes: default is the largest label and one.
+
+    Raises:
+        InputError: a shape, a type or a label does not fit.
+    """
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise InputError(
+            f"{place}: {split}_images must be uint8 of shape (n, H, W) or (n, C, H, W), "
+            f"got {images.dtype} of shape {images.shape}"
+        )
+    if images.size == 0:
+        raise InputError(f"{place}: {split}_images is empty, shape {images.shape}")
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"{place}: {split}_labels must be integers of shape {images.shape[:1]}, "
+            f"got {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0:
+        raise InputError(f"{place}: {split}_labels must not be negative, got {labels.min()}")
+    if classes is not None and labels.max() >= classes:
+        raise InputError(f"{place}: {split}_labels must be below {classes}, got {labels.max()}")
+    channelled = images[:, None] if images.ndim == 3 else images
+    return Dataset(name, split, channelled, labels.astype(np.int64), classes or int(labels.max()) + 1)

@@ -1,0 +1,24 @@
+"""Labelled images in an .npz file: `train_images` and `train_labels`, `test_images` and `test_labels`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workloads.datasets.dataset import Dataset, Split, make_dataset
+from workloads.errors import InputError
+from workloads.npz_file import open_npz
+
+
+def load_npz(path: Path, split: Split) -> Dataset:
+    """Load a split: images uint8 ``(n, H, W)`` or ``(n, C, H, W)``, labels integers ``(n,)``; nothing is unpickled.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    names = (f"{split}_images", f"{split}_labels")
+    with open_npz(path, " and ".join(names)) as arrays:
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise InputError(f"{path}: array '{missing[0]}' is missing; the file holds {', '.join(arrays)}")
+        images, labels = arrays[names[0]], arrays[names[1]]
+    return make_dataset(path, path.stem, split, images, labels)

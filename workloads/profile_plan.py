@@ -1,0 +1,231 @@
+"""How each tensor of a `profile` workload is made: from a figure of the table, or by a rule that has a name.
+
+Rules for activations, where the table has no row:
+
+- *network input*: the images are dense.
+- *no ReLU*: the output of a convolution, fully connected layer, batch norm or sum has no zeros.
+- *derived*: pooling, flatten, dropout and concat are carried out on the tensor they read.
+
+A ReLU's output has no rule: its density is what a profile is there to tell.
+
+Rules for the gradient to a layer's output; where it is pruned at the rate p, the share left(p) (`share_left`) remains,
+and `workloads.pruning_sites` says where that is:
+
+- *behind batch norm*: dense before the pruning, so left(p).
+- *behind the loss*: dense, and not pruned.
+- *behind a ReLU*: at the end of the pooling, flatten and dropout that follow the ReLU stands the tensor T that other
+  layers read. If one of them is a convolution or fully connected layer, the gradient to T is nonzero where T is, and
+  pruned there: density of T times left(p). Else it is dense. From there it is handed back: average pooling spreads it
+  over its window, max pooling gives it to the window's maximum, ReLU zeroes it where its output is zero.
+- *without a mask*: dense and not pruned, where a convolution or fully connected layer reads the output directly.
+
+A sum, flatten and average pooling before these hand the gradient on. Weights without a row are dense.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, pi, prod, sqrt
+from statistics import NormalDist
+
+from workloads.errors import InputError
+from workloads.layers import (
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool,
+    Relu,
+    SoftmaxCrossEntropy,
+)
+from workloads.network import INPUT, Network, Node
+from workloads.profile import Profile
+from workloads.pruning_sites import find_pruning_sites
+from workloads.reference.pooling import PoolWindow
+
+CARRIED_OUT = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout, Concat)
+PASSED_ON = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout)
+
+
+@dataclass(frozen=True)
+class DrawnTensor:
+    """A tensor that is drawn: one image's shape, its density, and whether it comes out of a ReLU."""
+
+    place: str
+    shape: tuple[int, ...]
+    density: float
+    is_rectified: bool
+    rule: str
+
+
+@dataclass(frozen=True)
+class DerivedTensor:
+    """A tensor that a layer makes from others; density: the expected one, None where only the tensor itself tells."""
+
+    node: Node
+    sources: tuple[TensorPlan, ...]
+    density: float | None
+    rule: str
+
+
+TensorPlan = DrawnTensor | DerivedTensor
+
+
+@dataclass(frozen=True)
+class GradientPlan:
+    """How the gradient to a layer's output is made.
+
+    support: the tensor at the end of `path` whose nonzeros alone bear it; None: all elements do. shape: of one image
+    where it starts. path: layers that hand it back, the one nearest to the layer first, with what each gives out.
+    is_pruned: at its start. density: as of a tensor.
+    """
+
+    shape: tuple[int, ...]
+    support: TensorPlan | None
+    path: tuple[tuple[Node, TensorPlan], ...]
+    is_pruned: bool
+    density: float | None
+    rule: str
+
+
+def share_left(rate: float) -> float:
+    """Give the density that stochastic pruning at a rate leaves of normal numbers, in closed form.
+
+    With z = Phi^-1((1 + rate) / 2) the threshold in standard deviations: P(|g| >= z) + E[|g| / z; |g| < z].
+    """
+    if rate == 0:
+        return 1.0
+    z = NormalDist().inv_cdf((1 + rate) / 2)
+    return (1 - rate) + 2 * (1 - exp(-z * z / 2)) / (sqrt(2 * pi) * z)
+
+
+def plan_input(network: Network, profile: Profile, name: str) -> TensorPlan:
+    """Plan the input of a convolution or fully connected layer.
+
+    Raises:
+        InputError: there is no figure for it, and no rule covers it.
+    """
+    node = network.node(name)
+    own = profile.density(name, "input")
+    if own is not None:
+        is_rectified = network.is_behind_relu(name)
+        return DrawnTensor(f"{name}/input", network.layer_shape(name).input_shape[1:], own, is_rectified, "figure")
+    return plan_output(network, profile, node.inputs[0])
+
+
+def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
+    """Plan what a node gives out, or the network's input.
+
+    Raises:
+        InputError: there is no figure for it, and no rule covers it.
+    """
+    if name == INPUT:
+        return DrawnTensor(INPUT, network.input_shape[1:], 1.0, False, "network input")
+    node = network.node(name)
+    figure = profile.density(name, "output")
+    if figure is not None:
+        is_rectified = isinstance(node.layer, Relu) or (
+            isinstance(node.layer, CARRIED_OUT) and network.is_behind_relu(name)
+        )
+        return DrawnTensor(f"{name}/output", node.output_shape[1:], figure, is_rectified, "figure")
+    if isinstance(node.layer, Conv2d | Linear | BatchNorm | Add):
+        return DrawnTensor(f"{name}/output", node.output_shape[1:], 1.0, False, "no ReLU")
+    if isinstance(node.layer, CARRIED_OUT):
+        sources = tuple(plan_output(network, profile, source) for source in node.inputs)
+        return DerivedTensor(node, sources, _derive_density(node, sources), f"derived by {node.layer.type}")
+    raise InputError(
+        f"{profile.label}: no row gives the output of '{name}', and no rule covers a {node.layer.type} layer; "
+        f"add the row {name},output"
+    )
+
+
+def plan_gradient(network: Network, profile: Profile, name: str, rate: float) -> GradientPlan:
+    """Plan the gradient to the output of a convolution or fully connected layer; rate: of pruning, 0 if there is none.
+
+    Raises:
+        InputError: there is no figure for it, and no rule covers it.
+    """
+    shape = network.node(name).output_shape[1:]
+    own = profile.density(name, "grad_output")
+    if own is not None:
+        drawn = DrawnTensor(f"{name}/grad_output", shape, own, False, "figure")
+        return GradientPlan(shape, drawn, (), False, own, "figure")
+    reader = network.node(name)
+    while True:
+        readers = network.consumers(reader.name)
+        if len(readers) != 1:
+            raise _uncovered(profile, name, f"{len(readers)} layers read '{reader.name}'")
+        (reader,) = readers
+        if isinstance(reader.layer, Relu):
+            return _plan_behind_relu(network, profile, name, reader, rate)
+        if isinstance(reader.layer, SoftmaxCrossEntropy):
+            return GradientPlan(shape, None, (), False, 1.0, "behind the loss")
+        if isinstance(reader.layer, BatchNorm):
+            is_pruned = name in find_pruning_sites(network)
+            density = share_left(rate) if is_pruned else 1.0
+            return GradientPlan(shape, None, (), is_pruned, density, "behind batch norm")
+        if isinstance(reader.layer, Conv2d | Linear):
+            return GradientPlan(shape, None, (), False, 1.0, "without a mask")
+        if not isinstance(reader.layer, Add | Flatten | AvgPool | GlobalAvgPool):
+            raise _uncovered(profile, name, f"'{reader.name}' ({reader.layer.type}) reads it without a ReLU between")
+
+
+def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node, rate: float) -> GradientPlan:
+    path = [relu]
+    while len(readers := network.consumers(path[-1].name)) == 1 and isinstance(readers[0].layer, PASSED_ON):
+        path.append(readers[0])
+    feeds_compute = any(isinstance(reader.layer, Conv2d | Linear) for reader in readers)
+    plans = [(node, plan_output(network, profile, node.name)) for node in path]
+    # What is drawn by its own figure says nothing about the tensors before it, so those mask no gradient.
+    for node, plan in plans[1:]:
+        if isinstance(plan, DrawnTensor) and isinstance(node.layer, MaxPool) and not _windows_are_apart(node.layer):
+            raise _uncovered(profile, name, f"the windows of '{node.name}' overlap or are padded, and it has a figure")
+    support = plans[-1][1] if feeds_compute else None
+    is_pruned = path[-1].name in find_pruning_sites(network)
+    density = _expect_density(plans, support, share_left(rate) if is_pruned else 1.0)
+    shape = path[-1].output_shape[1:]
+    return GradientPlan(shape, support, tuple(plans), is_pruned, density, "behind a ReLU")
+
+
+def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | None, left: float) -> float | None:
+    """Expected density at the ReLU's input, in closed form; None where only the tensors themselves tell."""
+    relu_density = plans[0][1].density
+    if len(plans) == 1:
+        return None if relu_density is None else relu_density * left
+    kinds = tuple(node.layer for node, _ in plans[1:])
+    if support is None or support.density is None or any(isinstance(kind, AvgPool | GlobalAvgPool) for kind in kinds):
+        return None
+    elements, windows = prod(plans[0][0].output_shape), prod(plans[-1][0].output_shape)
+    return support.density * left * windows / elements
+
+
+def _derive_density(node: Node, sources: tuple[TensorPlan, ...]) -> float | None:
+    known = [source.density for source in sources if source.density is not None]
+    if len(known) < len(sources):
+        return None
+    if isinstance(node.layer, Flatten):
+        return known[0]
+    if isinstance(node.layer, Dropout):
+        return known[0] * (1 - node.layer.rate)
+    if isinstance(node.layer, Concat):
+        sizes = [prod(shape) for shape in node.input_shapes]
+        return sum(density * size for density, size in zip(known, sizes, strict=True)) / sum(sizes)
+    return 1.0 if known[0] == 1 else None
+
+
+def _windows_are_apart(layer: MaxPool) -> bool:
+    window = PoolWindow.of(layer)
+    apart = window.stride_height >= window.kernel_height and window.stride_width >= window.kernel_width
+    return apart and not (window.pad_height or window.pad_width or window.ceil_mode)
+
+
+def _uncovered(profile: Profile, name: str, reason: str) -> InputError:
+    return InputError(
+        f"{profile.label}: no row gives grad_output of '{name}', and no rule covers it: {reason}; "
+        f"add the row {name},grad_output"
+    )

@@ -1,0 +1,245 @@
+"""Operands with the densities of a profile, made layer by layer and image by image, each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod, sqrt
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from workloads.draws import keyed_generator
+from workloads.fields import FloatArray, cut_field, draw_field
+from workloads.layers import Add, AvgPool, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Relu
+from workloads.network import Network, Node
+from workloads.operands import GradientFinish, Operands
+from workloads.passes import list_trained
+from workloads.profile import Profile
+from workloads.profile_plan import (
+    DrawnTensor,
+    GradientPlan,
+    TensorPlan,
+    plan_gradient,
+    plan_input,
+    plan_output,
+)
+from workloads.pruning import PruningKey
+from workloads.pruning_sites import find_pruning_sites
+from workloads.reference.pooling import (
+    PoolWindow,
+    avg_pool_backward,
+    avg_pool_forward,
+    global_avg_pool_backward,
+    global_avg_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+)
+from workloads.schema import Clustering
+from workloads.shapes import Step
+from workloads.synthetic import draw_sparse
+
+
+@dataclass(frozen=True)
+class ProfiledNetwork:
+    """A network, its densities, and what keys and shapes the draws.
+
+    pruning_rate: of the gradients, 0 where the workload has no pruning. clustering: None for independent zeros.
+    """
+
+    network: Network
+    profile: Profile
+    seed: int
+    clustering: Clustering | None = None
+    pruning_rate: float = 0.0
+
+    def describe(self) -> list[dict[str, Any]]:
+        """List each layer's tensors with the expected density (None: only the tensor tells) and its rule.
+
+        Raises:
+            InputError: a tensor has no figure, and no rule covers it.
+        """
+        rows = []
+        for node in self.network.compute_nodes():
+            input = plan_input(self.network, self.profile, node.name)
+            gradient = plan_gradient(self.network, self.profile, node.name, self.pruning_rate)
+            weight = self.profile.density(node.name, "weight")
+            for tensor, density, rule in (
+                ("input", input.density, input.rule),
+                ("weight", 1.0 if weight is None else weight, "dense" if weight is None else "figure"),
+                ("grad_output", gradient.density, gradient.rule),
+            ):
+                rows.append({"layer": node.name, "tensor": tensor, "density": density, "rule": rule})
+        return rows
+
+    def operands(self) -> Iterator[Operands]:
+        """Make the operands of all layers that the accelerator executes, one layer at a time."""
+        return (self.layer(node.name) for node in self.network.compute_nodes())
+
+    def layer(self, name: str) -> Operands:
+        """Make the operands of one layer; the layer whose input needs no gradient has no GTA."""
+        shape = self.network.layer_shape(name)
+        input = np.empty(shape.input_shape, np.float32)
+        grad_output = np.empty(shape.output_shape, np.float32)
+        for image in range(shape.batch):
+            input[image] = self.image_input(name, image)
+            grad_output[image] = self.image_gradient(name, image)
+        layer, node = self.network.node(name).layer, self.network.node(name)
+        has_gta = node.inputs[0] in list_trained(self.network)
+        sources = self.network.summed_gradients(name)
+        summed = tuple(
+            np.stack([self._draw_summed(name, source, image) for image in range(shape.batch)]) for source in sources
+        )
+        return Operands(
+            layer=name,
+            shape=shape,
+            input=input,
+            weight=self._weight(name),
+            bias=self._bias(name) if isinstance(layer, Conv2d | Linear) and layer.bias else None,
+            grad_output=grad_output,
+            mask=input != 0 if self.network.is_behind_relu(name) else None,
+            steps=tuple(Step) if has_gta else (Step.FORWARD, Step.GTW),
+            relu_follows=self.network.relu_follows(name),
+            finish=self._finish(name, grad_output, summed),
+            summed=summed,
+        )
+
+    def image_input(self, name: str, image: int) -> FloatArray:
+        """Make one image's input of a layer, ``(C, H, W)`` or ``(C,)``; it depends on no other image."""
+        return self._make(plan_input(self.network, self.profile, name), image)
+
+    def image_gradient(self, name: str, image: int) -> FloatArray:
+        """Make one image's gradient to a layer's output, ``(M, P, Q)`` or ``(M,)``; it depends on no other image."""
+        plan = plan_gradient(self.network, self.profile, name, self.pruning_rate)
+        gradient = self._start_gradient(plan, name, image)
+        return self._hand_back(plan, gradient, image)
+
+    def _draw_summed(self, name: str, source: str, image: int) -> FloatArray:
+        """Draw one image's gradient that another branch has stored for the input of a layer.
+
+        Of an add that reads the input too it is the gradient to the add's output: nonzero where the ReLU behind it is,
+        dense where there is none. Any other is nonzero where the layer's mask is set.
+        """
+        shape = self.network.layer_shape(name).input_shape[1:]
+        generator = keyed_generator(self.seed, name, "summed", source, image)
+        gradient = draw_sparse(generator, shape, 1.0, integers=False)
+        behind = [node for node in self.network.consumers(source) if isinstance(node.layer, Relu)]
+        if source != self.network.node(name).inputs[0] and isinstance(self.network.node(source).layer, Add):
+            if not behind:
+                return gradient
+            support = self._make(plan_output(self.network, self.profile, behind[0].name), image)
+        elif self.network.is_behind_relu(name):
+            support = self.image_input(name, image)
+        else:
+            return gradient
+        return np.where(support.reshape(shape) != 0, gradient, np.float32(0))
+
+    def _finish(self, name: str, grad_output: FloatArray, summed: tuple[FloatArray, ...]) -> GradientFinish:
+        """Have the PPU prune the gradient that this layer writes, where the graph has a site for it.
+
+        Sums of independent products are normal: the threshold follows from the mean squares of gradient and weights.
+        """
+        sites = [site for site in find_pruning_sites(self.network).values() if site.writer == name]
+        if not self.pruning_rate or not sites:
+            return GradientFinish()
+        shape = self.network.layer_shape(name)
+        density = self.profile.density(name, "weight")
+        weight_square = (1.0 if density is None else density) * 2 / prod(shape.weight_shape[1:])
+        products = shape.nominal_macs / prod(shape.input_shape)
+        square = products * weight_square * float(np.square(grad_output, dtype=np.float64).mean())
+        sigma = sqrt(square + sum(float(np.square(one, dtype=np.float64).mean()) for one in summed))
+        tau = float(np.float32(NormalDist().inv_cdf((1 + self.pruning_rate) / 2) * sigma))
+        return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0))
+
+    def _make(self, plan: TensorPlan, image: int) -> FloatArray:
+        if isinstance(plan, DrawnTensor):
+            return self._draw(plan, image)
+        sources = [self._make(source, image) for source in plan.sources]
+        if isinstance(plan.node.layer, Concat):
+            return np.concatenate(sources)
+        return self._derive(plan.node, sources[0], image)
+
+    def _draw(self, plan: DrawnTensor, image: int) -> FloatArray:
+        values = cut_field(draw_field(plan.shape, self.clustering, self.seed, plan.place, image), plan.density)
+        if plan.is_rectified:
+            return values
+        generator = keyed_generator(self.seed, plan.place, "values", image)
+        return np.where(values != 0, draw_sparse(generator, plan.shape, 1.0, integers=False), np.float32(0))
+
+    def _derive(self, node: Node, source: FloatArray, image: int) -> FloatArray:
+        layer = node.layer
+        if isinstance(layer, Flatten):
+            return source.reshape(-1)
+        if isinstance(layer, Dropout):
+            is_kept = keyed_generator(self.seed, node.name, "dropout", image).random(source.shape) >= layer.rate
+            return source * is_kept / np.float32(1 - layer.rate)
+        if isinstance(layer, MaxPool):
+            return np.asarray(max_pool_forward(source[None], PoolWindow.of(layer))[0][0], np.float32)
+        if isinstance(layer, AvgPool):
+            return np.asarray(avg_pool_forward(source[None], PoolWindow.of(layer))[0], np.float32)
+        assert isinstance(layer, GlobalAvgPool), layer.type
+        return np.asarray(global_avg_pool_forward(source[None])[0], np.float32)
+
+    def _start_gradient(self, plan: GradientPlan, name: str, image: int) -> FloatArray:
+        """Draw normal numbers where the gradient starts, mask and prune them."""
+        generator = keyed_generator(self.seed, name, "grad_output", image)
+        gradient = draw_sparse(generator, plan.shape, 1.0, integers=False)
+        if plan.is_pruned and self.pruning_rate:
+            gradient = _prune_normal(gradient, self.pruning_rate, generator)
+        if plan.support is not None:
+            gradient = np.where(self._make(plan.support, image) != 0, gradient, np.float32(0))
+        return gradient
+
+    def _hand_back(self, plan: GradientPlan, gradient: FloatArray, image: int) -> FloatArray:
+        """Carry the gradient back to the layer's output through what lies between."""
+        known = True
+        for node, output in reversed(plan.path):
+            layer, shape = node.layer, node.input_shapes[0][1:]
+            is_drawn = isinstance(output, DrawnTensor)
+            if isinstance(layer, Relu | Dropout):
+                gradient = np.where(self._make(output, image) != 0, gradient, np.float32(0)) if known else gradient
+            elif isinstance(layer, Flatten):
+                gradient = gradient.reshape(shape)
+            elif isinstance(layer, MaxPool):
+                gradient = self._unpool(node, None if is_drawn else output, gradient, image)
+            elif isinstance(layer, AvgPool):
+                gradient = np.asarray(avg_pool_backward(gradient[None], PoolWindow.of(layer), (1, *shape))[0])
+            elif isinstance(layer, GlobalAvgPool):
+                gradient = np.asarray(global_avg_pool_backward(gradient[None], (1, *shape))[0])
+            known = known and not (is_drawn and not isinstance(layer, Relu))
+        return gradient
+
+    def _unpool(self, node: Node, output: TensorPlan | None, gradient: FloatArray, image: int) -> FloatArray:
+        """Give each window's gradient to its maximum; to a tap drawn evenly where the windows' inputs are unknown."""
+        assert isinstance(node.layer, MaxPool)
+        window = PoolWindow.of(node.layer)
+        if output is None:
+            taps = window.kernel_height * window.kernel_width
+            generator = keyed_generator(self.seed, node.name, "argmax", image)
+            argmax = generator.integers(0, taps, gradient.shape, dtype=np.int32)[None]
+        else:
+            assert not isinstance(output, DrawnTensor)
+            argmax = max_pool_forward(self._make(output.sources[0], image)[None], window)[1]
+        shape = (1, *node.input_shapes[0][1:])
+        return np.asarray(max_pool_backward(gradient[None], argmax, window, shape)[0], np.float32)
+
+    def _weight(self, name: str) -> FloatArray:
+        """Draw weights by Kaiming's rule, those of a density below 1 independently zero."""
+        shape = self.network.layer_shape(name).weight_shape
+        density = self.profile.density(name, "weight")
+        generator = keyed_generator(self.seed, name, "weight")
+        weight = draw_sparse(generator, shape, 1.0 if density is None else density, integers=False)
+        return weight * np.float32(sqrt(2 / prod(shape[1:])))
+
+    def _bias(self, name: str) -> FloatArray:
+        channels = self.network.layer_shape(name).weight_shape[:1]
+        return draw_sparse(keyed_generator(self.seed, name, "bias"), channels, 1.0, integers=False)
+
+
+def _prune_normal(gradient: FloatArray, rate: float, generator: np.random.Generator) -> FloatArray:
+    """Prune standard normal numbers stochastically, their deviation being known: what is below tau is tau or zero."""
+    tau = np.float32(NormalDist().inv_cdf((1 + rate) / 2))
+    size = np.abs(gradient)
+    snaps = generator.random(gradient.shape, dtype=np.float32) * tau < size
+    return np.where(size >= tau, gradient, np.where(snaps, np.copysign(tau, gradient), np.float32(0)))

@@ -1,0 +1,74 @@
+"""Where gradients are pruned, read off the graph, and which layer's backward work writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from workloads.layers import BatchNorm, Conv2d, Linear
+from workloads.network import INPUT, Network
+
+COMPUTE = (Conv2d, Linear)
+
+
+class PruningPlace(StrEnum):
+    """Why a gradient is pruned where it is."""
+
+    BEHIND_MASK = "behind_mask"
+    BATCH_NORM = "batch_norm"
+
+
+@dataclass(frozen=True, slots=True)
+class PruningSite:
+    """The gradient to the output of `node` is pruned, as `writer` writes it (see `find_gradient_writer`)."""
+
+    node: str
+    writer: str
+    place: PruningPlace
+
+
+def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
+    """Find every pruned gradient, keyed by the node to whose output it is, in the network's order.
+
+    Behind the mask: what a convolution or fully connected layer reads comes out of a ReLU (its grad_input). Batch norm:
+    a batch norm reads the output. In both cases only where the gradient becomes a grad_output of a convolution or
+    fully connected layer with no batch norm on its way, for that would make it dense again. The gradient of the loss
+    is not pruned.
+    """
+    sites: dict[str, PruningSite] = {}
+    reaching = _find_reaching(network)
+    for node in network.nodes:
+        readers = network.consumers(node.name)
+        if node.name not in reaching:
+            continue
+        if any(isinstance(reader.layer, COMPUTE) and network.is_behind_relu(reader.name) for reader in readers):
+            place = PruningPlace.BEHIND_MASK
+        elif any(isinstance(reader.layer, BatchNorm) for reader in readers):
+            place = PruningPlace.BATCH_NORM
+        else:
+            continue
+        sites[node.name] = PruningSite(node.name, find_gradient_writer(network, node.name), place)
+    return sites
+
+
+def find_gradient_writer(network: Network, name: str) -> str:
+    """Name what completes the gradient to a node's output: a layer that reads it, or the node itself.
+
+    The backward pass goes against the network's order, so that is the first reader that writes a gradient, where
+    branches meet with their sum. The node itself stands for the pass that adds what no reader does
+    (`Network.unsummed_gradients`).
+    """
+    writers = [reader.name for reader in network.consumers(name) if network.writes_gradient(reader.name)]
+    return writers[0] if writers and not network.unsummed_gradients(name) else name
+
+
+def _find_reaching(network: Network) -> frozenset[str]:
+    """Name the nodes the gradient to whose output becomes a layer's grad_output without passing a batch norm."""
+    reaching: set[str] = set()
+    for node in network.nodes:
+        passes_on = not isinstance(node.layer, BatchNorm) and any(
+            name in reaching for name in node.inputs if name != INPUT
+        )
+        if isinstance(node.layer, COMPUTE) or passes_on:
+            reaching.add(node.name)
+    return frozenset(reaching)

@@ -1,0 +1,176 @@
+"""Training iterations with gradient pruning on the host: warm-up, the iteration that is simulated, weight updates."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from workloads.host import Iteration, Labels, Parameters, run_iteration
+from workloads.network import Network
+from workloads.operands import GradientFinish, Operands
+from workloads.pruning import PruningKey, PruningState, prune, threshold
+from workloads.pruning_sites import PruningSite, find_pruning_sites
+from workloads.reference.arrays import Array, BoolArray
+from workloads.schema import GradientPruning
+
+BatchLoader = Callable[[int], tuple[NDArray[Any], Labels]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SitePruning:
+    """What happened to one gradient: the threshold it was pruned with (0: not pruned), the one its own values give.
+
+    Densities are shares of nonzeros among all its elements.
+    """
+
+    site: PruningSite
+    threshold: float
+    own_threshold: float
+    density_before: float
+    density_after: float
+
+    def facts(self) -> dict[str, Any]:
+        """Give the record of a run."""
+        return {
+            "written_by": self.site.writer,
+            "place": self.site.place.value,
+            "threshold": self.threshold,
+            "own_threshold": self.own_threshold,
+            "density_before": self.density_before,
+            "density_after": self.density_after,
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PrunedIteration:
+    """A training iteration whose gradients were pruned; state: the FIFO behind it. Keys of prunings are the nodes."""
+
+    iteration: Iteration
+    number: int
+    seed: int
+    prunings: Mapping[str, SitePruning]
+    state: PruningState
+
+    def operands(self) -> Iterator[Operands]:
+        """Operands of each layer that the accelerator executes; their PPUs prune grad_input where they write it."""
+        prunings = self.prunings.values()
+        by_layer = {one.site.writer: one for one in prunings if one.site.writer != one.site.node}
+        for operands in self.iteration.operands():
+            pruning = by_layer.get(operands.layer)
+            if pruning is not None:
+                key = PruningKey(self.seed, pruning.site.node, self.number)
+                operands = dataclasses.replace(operands, finish=GradientFinish(tau=pruning.threshold, key=key))
+            yield operands
+
+
+class Pruner:
+    """The host's hook of one iteration: prunes each gradient at its site, and keeps what was found."""
+
+    def __init__(
+        self, sites: Mapping[str, PruningSite], pruning: GradientPruning, state: PruningState, seed: int, number: int
+    ) -> None:
+        self._sites = sites
+        self._pruning = pruning
+        self._state = state
+        self._seed = seed
+        self._number = number
+        self.prunings: dict[str, SitePruning] = {}
+
+    def __call__(self, node: str, gradient: Array, mask: BoolArray | None) -> Array:
+        """Prune the gradient to a node's output, where the graph has a site; any other is handed back as it is."""
+        if node not in self._sites:
+            return gradient
+        own = threshold(gradient, mask, self._pruning.rate)
+        used = own if self._pruning.threshold == "own_batch" else self._state.threshold(node)
+        pruned = prune(gradient, used, PruningKey(self._seed, node, self._number))
+        before, after = (np.count_nonzero(values) / values.size for values in (gradient, pruned))
+        self.prunings[node] = SitePruning(self._sites[node], used, own, before, after)
+        return pruned
+
+
+def run_pruned_iteration(
+    network: Network,
+    parameters: Parameters,
+    images: NDArray[Any],
+    labels: Labels,
+    *,
+    pruning: GradientPruning,
+    state: PruningState,
+    seed: int,
+    iteration: int,
+    dtype: DTypeLike = np.float32,
+) -> PrunedIteration:
+    """Run one iteration whose gradients are pruned with the thresholds of the state, or with their own.
+
+    Raises:
+        InputError: as `run_iteration`.
+    """
+    sites = find_pruning_sites(network)
+    pruner = Pruner(sites, pruning, state, seed, iteration)
+    found = run_iteration(network, parameters, images, labels, seed=seed, iteration=iteration, dtype=dtype, hook=pruner)
+    pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items()})
+    return PrunedIteration(found, iteration, seed, dict(pruner.prunings), pushed)
+
+
+def warm_up(
+    network: Network,
+    parameters: Parameters,
+    load_batch: BatchLoader,
+    *,
+    pruning: GradientPruning,
+    seed: int,
+    dtype: DTypeLike = np.float32,
+) -> PruningState:
+    """Run iterations 0 .. warmup_batches - 1 for their thresholds, each on its own batch; with own_batch none is run.
+
+    The weights are not updated, so that iterations with different pruning rates have the same ones.
+    """
+    state = PruningState(pruning.fifo_depth)
+    for number in range(count_warmup_batches(pruning)):
+        images, labels = load_batch(number)
+        done = run_pruned_iteration(
+            network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number, dtype=dtype
+        )
+        state = done.state
+    return state
+
+
+def count_warmup_batches(pruning: GradientPruning | None) -> int:
+    """Count the iterations before the simulated one, which is its number too."""
+    return pruning.warmup_batches if pruning is not None and pruning.threshold == "fifo" else 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MomentumUpdate:
+    """Parameters and momenta behind an update, keyed as they were."""
+
+    parameters: Parameters
+    momenta: Parameters
+
+
+def update_parameters(
+    parameters: Parameters, grads: Parameters, momenta: Parameters, *, learning_rate: float, momentum: float
+) -> MomentumUpdate:
+    """Update by stochastic gradient descent with momentum: v = momentum v + gradient, w = w - learning_rate v.
+
+    An absent momentum is zero. Nothing given is changed.
+
+    Raises:
+        ValueError: a gradient is missing, or the learning rate is not positive, or the momentum is not in [0, 1).
+    """
+    if not learning_rate > 0 or not 0 <= momentum < 1:
+        raise ValueError(
+            "the learning rate must be above 0, the momentum at least 0 and below 1, "
+            f"got {learning_rate} and {momentum}"
+        )
+    missing = [name for name in parameters if name not in grads]
+    if missing:
+        raise ValueError(f"no gradient is given for {', '.join(missing)}")
+    moved = {
+        name: momentum * momenta[name] + grads[name] if name in momenta else grads[name].copy() for name in parameters
+    }
+    return MomentumUpdate({name: parameters[name] - learning_rate * moved[name] for name in parameters}, moved)

@@ -1,0 +1,56 @@
+"""Initial weights of a network from an .npz file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import InputError
+from workloads.host import parameter_shapes
+from workloads.network import Network
+from workloads.npz_file import open_npz
+from workloads.validation import did_you_mean
+
+ALLOWED_TYPES = ("float16", "float32")
+
+
+def load_weights(path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
+    """Read every parameter of a network: `<layer>/weight` and `bias`, of batch norm `<layer>/scale` and `shift`.
+
+    The arrays are float16 or float32 and of the layers' shapes, all of them and no others. Nothing is unpickled.
+
+    Raises:
+        InputError: the file cannot be read, an array is missing, unknown, of a wrong shape or type, or not finite.
+    """
+    shapes = parameter_shapes(network)
+    with open_npz(path, "the network's parameters") as arrays:
+        _check_names(path, network.name, arrays, shapes)
+        return {name: _check_array(path, name, arrays[name], shape) for name, shape in shapes.items()}
+
+
+def _check_names(path: Path, network: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        raise InputError(
+            f"{path}: the array '{missing[0]}' is missing; network '{network}' has {len(wanted)} parameters, "
+            f"{len(missing)} of them are not in the file"
+        )
+    for name in given:
+        if name not in wanted:
+            raise InputError(f"{path}: the array '{name}' is no parameter of '{network}'{did_you_mean(name, wanted)}")
+
+
+def _check_array(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if array.dtype not in ALLOWED_TYPES:
+        raise InputError(f"{path}: the array '{name}' must be {' or '.join(ALLOWED_TYPES)}, got {array.dtype}")
+    if array.shape != shape:
+        raise InputError(f"{path}: the array '{name}' has the shape {array.shape}, the network needs {shape}")
+    is_finite = np.isfinite(array)
+    if not is_finite.all():
+        where = tuple(int(axis) for axis in np.argwhere(~is_finite)[0])
+        raise InputError(f"{path}: the array '{name}' holds {array[where]} at {list(where)}; all must be finite")
+    return np.ascontiguousarray(array, dtype=np.float32)
