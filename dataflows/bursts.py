@@ -16,6 +16,12 @@ UNLIMITED_BYTES = 2**62
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def count_words(size_bytes: int, data_bits: int) -> int:
+    """Count the words of a stored row."""
+    return -(-size_bytes * 8 // data_bits)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def add_segments(
     size: int, half: int, cycles: IntArray, place: int, fills: bool, burst_bytes: IntArray, burst_cycles: IntArray
 ) -> int:
@@ -42,10 +48,11 @@ def pack_rows(
     outputs_per_group: int,
     driver_bytes: IntArray,
     second_bytes: IntArray,
+    uniform_bytes: int,
     cycles: IntArray,
     mask_bytes: IntArray,
     half: int,
-    word_bytes: float,
+    data_bits: int,
     fills: bool,
     counts: IntArray,
     burst_first: IntArray,
@@ -55,10 +62,11 @@ def pack_rows(
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
-    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``.
-    Returns words written into stores.
+    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. uniform_bytes: what every PE
+    reads with each driver row, or -1 where second_bytes tells. Returns words written into stores.
     """
     words = 0
+    uniform_words = count_words(uniform_bytes, data_bits)
     R = driver_bytes.shape[2]
     for entry in entries:
         base, pes = first_output[entry], outputs[entry]
@@ -74,17 +82,24 @@ def pack_rows(
                 if driver < 0:
                     continue
                 size, working = 0, 0
-                for pe in range(pes):
-                    second = second_bytes[base + pe, o, r]
-                    item_cycles[pe] = 0
-                    if second >= 0:
-                        size += second
-                        working += 1
-                        words += int(np.ceil(second / word_bytes))
-                        item_cycles[pe] = cycles[base + pe, o, r]
+                if uniform_bytes >= 0:
+                    size, working = pes * uniform_bytes, pes
+                    words += pes * uniform_words
+                    if fills:
+                        for pe in range(pes):
+                            item_cycles[pe] = cycles[base + pe, o, r]
+                else:
+                    for pe in range(pes):
+                        second = second_bytes[base + pe, o, r]
+                        item_cycles[pe] = 0
+                        if second >= 0:
+                            size += second
+                            working += 1
+                            words += count_words(second, data_bits)
+                            item_cycles[pe] = cycles[base + pe, o, r]
                 if working == 0:
                     continue
-                words += working * int(np.ceil(driver / word_bytes))
+                words += working * count_words(driver, data_bits)
                 size += driver
                 if is_open and gathered + size > half:
                     is_open = False
@@ -102,7 +117,7 @@ def pack_rows(
         if is_open:
             place += 1
         if place > start:
-            words += int(np.ceil(mask_bytes[entry] / word_bytes))
+            words += count_words(mask_bytes[entry], data_bits)
             if fills:
                 burst_bytes[start] += mask_bytes[entry]
         if not fills:
@@ -125,7 +140,7 @@ def pack_kernels(
     second_bytes: IntArray,
     cycles: IntArray,
     half: int,
-    word_bytes: float,
+    data_bits: int,
     fills: bool,
     counts: IntArray,
     burst_first: IntArray,
@@ -160,7 +175,7 @@ def pack_kernels(
                         if pe * run + local < total:
                             size = second_bytes[n, first_channel[entry] + pe * run + local, h]
                             inputs += size
-                            input_words += int(np.ceil(size / word_bytes))
+                            input_words += count_words(size, data_bits)
                             working += 1
                     for r in range(R):
                         p = pairs[h, r]
@@ -187,13 +202,13 @@ def pack_kernels(
                             if is_open:
                                 is_open = False
                                 place += 1
-                            words += input_words + working * int(np.ceil(driver / word_bytes))
+                            words += input_words + working * count_words(driver, data_bits)
                             place = add_segments(whole, half, item_cycles, place, fills, burst_bytes, burst_cycles)
                             continue
                         if not is_open:
                             is_open, gathered, burst = True, 0, burst + 1
                         if fetched[n, p] != burst:
-                            words += working * int(np.ceil(driver / word_bytes))
+                            words += working * count_words(driver, data_bits)
                         if inputs_fetched != burst:
                             words += input_words
                         fetched[n, p] = burst

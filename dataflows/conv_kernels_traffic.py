@@ -162,7 +162,7 @@ def pack_all_kernels(
             pack_kernels(
                 by_filter[m], first, channels, bounds[0], bounds[2], bounds[1], bounds[3], plan.blocks.run, plan.pairs,
                 np.ascontiguousarray(plan.driver_bytes[:, m]),
-                np.ascontiguousarray(plan.input_bytes[:, m // per_group]), cycles, half, plan.memory.data_bits / 8,
+                np.ascontiguousarray(plan.input_bytes[:, m // per_group]), cycles, half, plan.memory.data_bits,
                 fills, counts, starts, sizes, costs,
             )
         )  # fmt: skip

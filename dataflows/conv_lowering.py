@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dataflows.array import PEArray
 from dataflows.compressed import compress_rows
 from dataflows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks, require_accumulators
-from dataflows.masked_rows import sum_masked_rows
+from dataflows.masked_rows import list_masked_rows
 from dataflows.row_cycles import (
     cost_taps,
     count_classes,
@@ -148,11 +148,11 @@ def lower_gta(operands: Operands, array: PEArray) -> Lowered:
     row_pairs = (pair_rows(shape) >= 0).sum(axis=1)
     headers = row_pairs * shape.group_out_channels
     if sparse and array.skip_weights and not np.all(operands.weight):
-        rows = compress_rows(operands.grad_output)
-        sums = sum_masked_rows(
-            rows.first, rows.position, allowed, operands.weight != 0, pair_rows(shape), shape.out_height,
-            shape.stride, shape.pad_width, array.multipliers_per_pe, array.empty_issue_cycles,
-        ).reshape(N, G, Cg, H, 3)  # fmt: skip
+        sums = np.zeros((N, G, Cg, H, 3), dtype=np.int64)
+        for n in range(N):
+            for h in range(H):
+                operations = weigh_masked_rows(operands, shape, array, allowed, n, h)
+                sums[n, :, :, h] = operations.sum(axis=(1, 2)).reshape(G, Cg, 3)
     else:
         costs = cost_taps(count_partners(allowed, shape).reshape(N, G, Cg, H, -1), array)
         parts = (costs.cycles, costs.taps, costs.empty(array))
@@ -165,6 +165,21 @@ def lower_gta(operands: Operands, array: PEArray) -> Lowered:
     row_ops = N * shape.in_channels * int(headers.sum())
     tally = Tally(row_ops, int(sums[..., 1].sum()), int(sums[..., 2].sum()), int(drivers.sum()) * Cg)
     return pe_cycles, ("image", "row", "block"), enumerate_tasks(N, H, G * blocks.per_group), tally
+
+
+def weigh_masked_rows(
+    operands: Operands, shape: ConvShape, array: PEArray, allowed: NDArray[np.bool_], n: int, h: int
+) -> IntArray:
+    """List issue cycles, live taps and empty issue cycles of the row operations that add into one grad_input row.
+
+    Returns int64 ``(C, M / G, R, 3)``.
+    """
+    rows = compress_rows(operands.grad_output[n])
+    listed: IntArray = list_masked_rows(
+        rows.first, rows.position, np.ascontiguousarray(allowed[n, :, h]), operands.weight != 0, pair_rows(shape)[h],
+        shape.out_height, shape.stride, shape.pad_width, array.multipliers_per_pe, array.empty_issue_cycles,
+    )  # fmt: skip
+    return listed
 
 
 def lower_gtw(operands: Operands, array: PEArray) -> Lowered:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from dataflows.array import PEArray
 from dataflows.bursts import UNLIMITED_BYTES, pack_rows
-from dataflows.compressed import compress_rows
+from dataflows.conv_lowering import weigh_masked_rows
 from dataflows.dealing import Blocks
-from dataflows.masked_rows import list_masked_rows
 from dataflows.memory import MemoryShare, RowFormat, Traffic
 from dataflows.row_cycles import cost_taps, count_classes, count_partners, group_classes, multiply_exactly
 from dataflows.storage import choose_format, size_raw, size_rows
@@ -30,7 +29,8 @@ class RowsPlan:
     """What Forward and GTA have in common: driver rows, blocks of outputs, a reduction over driver channels.
 
     x stands for the result row (p, or h), y for the driver row (h, or p), o for the driver channel in its group.
-    driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (x, kernel row r) or -1, ``(X, R)``.
+    driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (x, kernel row r) or -1, ``(X, R)``; summed_bytes: of
+    the gradients that the PPU adds to a result row, ``(N, outputs, X)``, None where there are none.
     """
 
     operands: Operands
@@ -44,6 +44,7 @@ class RowsPlan:
     result_width: int
     written_bytes: IntArray
     mask_row_bytes: int
+    summed_bytes: IntArray | None
 
     @property
     def limits(self) -> tuple[int, int, int]:
@@ -108,7 +109,18 @@ def plan_rows(operands: Operands, step: Step, array: PEArray, memory: MemoryShar
         result_width=width,
         written_bytes=size_rows(written, width, result_form, memory.data_bits),
         mask_row_bytes=-(-width // 8) if step is Step.GTA and operands.mask is not None else 0,
+        summed_bytes=size_summed_rows(operands, array, memory) if step is Step.GTA and operands.summed else None,
     )
+
+
+def size_summed_rows(operands: Operands, array: PEArray, memory: MemoryShare) -> IntArray:
+    """Size the rows of the stored gradients that the PPU adds, all of them together: ``(N, C, H)``."""
+    total = np.zeros(operands.input.shape[:3], dtype=np.int64)
+    for gradient in operands.summed:
+        nonzeros = np.count_nonzero(gradient, axis=-1).astype(np.int64)
+        form = choose_format(nonzeros, gradient.shape[-1], memory) if array.skip_zeros else RowFormat.RAW
+        total += size_rows(nonzeros, gradient.shape[-1], form, memory.data_bits)
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +133,12 @@ class RowsTables:
     kernel_rows: IntArray
     block_group: IntArray
     block_outputs: IntArray
+    summed: IntArray
 
     def parts(self) -> tuple[IntArray, ...]:
         """Give the tables in the order of the search's arguments."""
-        return self.drivers, self.span_low, self.span_high, self.kernel_rows, self.block_group, self.block_outputs
+        rows = self.drivers, self.span_low, self.span_high, self.kernel_rows
+        return *rows, self.block_group, self.block_outputs, self.summed
 
 
 def tabulate_rows(plan: RowsPlan) -> RowsTables:
@@ -136,7 +150,12 @@ def tabulate_rows(plan: RowsPlan) -> RowsTables:
     span_low, span_high = span_rows(plan.pairs)
     met = np.pad(plan.pairs >= 0, [(1, 0), (0, 0)]).cumsum(axis=0).astype(np.int64)
     block_group = np.repeat(np.arange(plan.shape.groups), plan.blocks.per_group).astype(np.int64)
-    return RowsTables(np.ascontiguousarray(drivers), span_low, span_high, met, block_group, plan.first_outputs())
+    summed = np.zeros((1, 1, 1), dtype=np.int64)
+    if plan.summed_bytes is not None:
+        summed = np.pad(plan.summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
+    return RowsTables(
+        np.ascontiguousarray(drivers), span_low, span_high, met, block_group, plan.first_outputs(), summed
+    )  # fmt: skip
 
 
 def span_rows(pairs: IntArray) -> tuple[IntArray, IntArray]:
@@ -200,6 +219,9 @@ def pack_rows_traffic(
     read = np.where(entries.is_first, 0, partial)
     if not plan.array.skip_zeros:
         read = read + np.where(entries.is_last, mask_bytes, 0)
+    if plan.summed_bytes is not None:
+        added = np.pad(plan.summed_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
+        read = read + np.where(entries.is_last, added[n, first + outputs, x] - added[n, first, x], 0)
     loads, write_backs = size_tiles(plan, tables, entries, weight_row, final)
     return Traffic(
         tile_first=entries.tile_first,
@@ -233,7 +255,11 @@ def size_tiles(
         drivers = int(np.diff(np.diff(np.diff(corners, axis=1), axis=2), axis=3).sum())
         used = int((tables.kernel_rows[x_end] > tables.kernel_rows[x]).sum())
         mask = len(images) * len(rows) * outputs * plan.mask_row_bytes
-        loads.append(drivers + outputs * len(channels) * used * weight_row + mask)
+        summed = 0
+        if plan.summed_bytes is not None and channels.stop == plan.reductions:
+            owned = slice(tables.block_outputs[blocks.start], tables.block_outputs[blocks.stop])
+            summed = int(plan.summed_bytes[images.start : images.stop, owned, x:x_end].sum())
+        loads.append(drivers + outputs * len(channels) * used * weight_row + mask + summed)
         span = slice(entries.tile_first[number], entries.tile_first[number + 1])
         write_backs.append(int(final[span].sum()) if entries.is_last[span].all() else 0)
     return np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64)
@@ -255,7 +281,7 @@ def pack_all_rows(
 ) -> tuple[IntArray, IntArray, IntArray, int]:
     """Pack the entries of every (image, result row) in turn: counted first, then filled."""
     half = plan.memory.half_store_bytes or UNLIMITED_BYTES
-    word_bytes = plan.memory.data_bits / 8
+    data_bits = plan.memory.data_bits
     order = np.lexsort((np.arange(len(first)), entries.places[:, 1], entries.places[:, 0]))
     places = entries.places[order]
     cuts = np.flatnonzero(np.any(np.diff(places[:, :2], axis=0), axis=1)) + 1
@@ -264,7 +290,7 @@ def pack_all_rows(
     counts = np.zeros(len(first), dtype=np.int64)
     nothing, no_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
     R, depth, total = plan.pairs.shape[1], plan.reductions, plan.shape.groups * plan.blocks.outputs
-    second = np.broadcast_to(np.array(weight_row, dtype=np.int64), (total, depth, R))
+    nowhere = np.zeros((0, 0, 0), dtype=np.int64)
     zero_cycles = np.broadcast_to(np.array(0, dtype=np.int64), (total, depth, R))
 
     def pack(run: IntArray, cycles: IntArray, fills: bool, starts: IntArray, sizes: IntArray, costs: IntArray) -> int:
@@ -273,8 +299,8 @@ def pack_all_rows(
         drivers = np.where(rows >= 0, plan.driver_bytes[n][:, :, np.maximum(rows, 0)], -1)
         return int(
             pack_rows(
-                run, first, outputs, low, high, plan.blocks.outputs, drivers, second, cycles, mask_bytes, half,
-                word_bytes, fills, counts, starts, sizes, costs,
+                run, first, outputs, low, high, plan.blocks.outputs, drivers, nowhere, weight_row, cycles, mask_bytes,
+                half, data_bits, fills, counts, starts, sizes, costs,
             )
         )  # fmt: skip
 
@@ -365,11 +391,4 @@ class RowCycles:
     def _weighted_gta(self, n: int, x: int) -> IntArray:
         plan, shape, operands = self._plan, self._plan.shape, self._plan.operands
         allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
-        rows = compress_rows(operands.grad_output[n])
-        return np.asarray(
-            list_masked_rows(
-                rows.first, rows.position, np.ascontiguousarray(allowed[n, :, x]), operands.weight != 0,
-                plan.pairs[x], shape.out_height, shape.stride, shape.pad_width, plan.array.multipliers_per_pe,
-                plan.array.empty_issue_cycles, plan.array.row_overhead_cycles,
-            )
-        )  # fmt: skip
+        return weigh_masked_rows(operands, shape, plan.array, allowed, n, x)[..., 0] + plan.array.row_overhead_cycles

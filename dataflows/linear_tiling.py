@@ -38,11 +38,20 @@ def size_piece(nonzeros: int, width: int, form: int, data_bits: int) -> int:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def measure_products_tile(
-    sizes: IntArray, running: IntArray, form: int, data_bits: int, outputs: int, block: int, has_mask: bool
+    sizes: IntArray,
+    running: IntArray,
+    form: int,
+    data_bits: int,
+    outputs: int,
+    block: int,
+    has_mask: bool,
+    summed: IntArray,
+    summed_forms: IntArray,
 ) -> int:
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, block, reduction).
 
-    running: running counts of nonzeros of the driver rows, ``(N, depth + 1)``.
+    running: running counts of nonzeros of the driver rows, ``(N, depth + 1)``. summed: the same of each gradient that
+    the last part adds, ``(gradients, N, outputs + 1)``.
     """
     N, depth = running.shape[0], running.shape[1] - 1
     widest = min(outputs, sizes[1] * block)
@@ -56,7 +65,32 @@ def measure_products_tile(
             for image in range(n, n_end):
                 load += size_piece(running[image, o_end] - running[image, o], o_end - o, form, data_bits)
             largest = max(largest, load)
+    if not len(summed):
+        return largest
+    o = (depth - 1) // sizes[2] * sizes[2]
+    for n in range(0, N, sizes[0]):
+        n_end = min(N, n + sizes[0])
+        drivers = 0
+        for image in range(n, n_end):
+            drivers += size_piece(running[image, depth] - running[image, o], depth - o, form, data_bits)
+        for c in range(0, outputs, sizes[1] * block):
+            c_end = min(outputs, c + sizes[1] * block)
+            load = drivers + (c_end - c) * divide_up((depth - o) * data_bits, 8)
+            if has_mask:
+                load += (n_end - n) * divide_up(c_end - c, 8)
+            largest = max(largest, load + size_summed(summed, summed_forms, data_bits, n, n_end, c, c_end))
     return largest
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def size_summed(summed: IntArray, forms: IntArray, data_bits: int, n: int, n_end: int, c: int, c_end: int) -> int:
+    """Give the stored bytes of pieces, from c to c_end, of the rows of images of all gradients that are added."""
+    total = 0
+    for place in range(len(summed)):
+        for image in range(n, n_end):
+            nonzeros = summed[place, image, c_end] - summed[place, image, c]
+            total += size_piece(nonzeros, c_end - c, forms[place], data_bits)
+    return total
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -69,6 +103,8 @@ def search_products(
     acc_bits: int,
     block: int,
     has_mask: bool,
+    summed: IntArray,
+    summed_forms: IntArray,
     capacity: int,
 ) -> tuple[IntArray, np.int64]:
     """Search run lengths of (image, block, reduction) for a fully connected Forward or GTA.
@@ -78,9 +114,11 @@ def search_products(
     N, depth, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1
     blocks = divide_up(outputs, block)
     backs = np.zeros(blocks + 1, dtype=np.int64)
+    added = np.zeros(blocks + 1, dtype=np.int64)
     for b_size in range(1, blocks + 1):
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(outputs, (b + b_size) * block)
+            added[b_size] += size_summed(summed, summed_forms, data_bits, 0, N, c, c_end)
             for n in range(N):
                 backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_form, data_bits)
     best = np.zeros(3, dtype=np.int64)
@@ -101,7 +139,7 @@ def search_products(
                 short = outputs - (runs - 1) * b_size * block
                 masks = parts * N * ((runs - 1) * divide_up(b_size * block, 8) + divide_up(short, 8))
             for n_size in range(N, 0, -1):
-                loads = runs * drivers + divide_up(N, n_size) * weights + masks
+                loads = runs * drivers + divide_up(N, n_size) * weights + masks + added[b_size]
                 moved = loads + backs[b_size]
                 tiles = divide_up(N, n_size) * runs * parts
                 sizes = np.array([n_size, b_size, o_size])
@@ -111,7 +149,9 @@ def search_products(
                 output *= 2 if parts == 1 else 1
                 if output + 2 * divide_up(loads, tiles) > capacity:
                     continue
-                needed = output + 2 * measure_products_tile(sizes, running, form, data_bits, outputs, block, has_mask)
+                needed = output + 2 * measure_products_tile(
+                    sizes, running, form, data_bits, outputs, block, has_mask, summed, summed_forms
+                )
                 if needed <= capacity:
                     best_bytes, best_tiles, best_needed = moved, tiles, needed
                     best[:] = sizes

@@ -98,6 +98,9 @@ def make_products_traffic(
     else:
         stored = StoredVectors(np.pad(written, [(0, 0), (1, 0)]).astype(np.int64), RowFormat.RAW, bits)
     form = FORM_NUMBERS[vectors.form]
+    added = [] if forward else [store_vectors(gradient != 0, array, memory) for gradient in operands.summed]
+    summed = np.array([one.running for one in added], dtype=np.int64).reshape(-1, shape.batch, outputs + 1)
+    sums = summed, np.array([FORM_NUMBERS[one.form] for one in added], dtype=np.int64)
     if memory.capacity_bytes is not None:
         sizes, _ = search_products(
             vectors.running,
@@ -108,6 +111,7 @@ def make_products_traffic(
             memory.acc_bits,
             B,
             has_mask,
+            *sums,
             memory.capacity_bytes,
         )
         if not sizes.all():
@@ -117,7 +121,7 @@ def make_products_traffic(
                 choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
             least = min(
                 tiles * int(size_products_tile(runs, shape.batch, outputs, B, width))
-                + 2 * int(measure_products_tile(runs, vectors.running, form, bits, outputs, B, has_mask))
+                + 2 * int(measure_products_tile(runs, vectors.running, form, bits, outputs, B, has_mask, *sums))
                 for runs, width, tiles in choices
             )
             require_tiling(operands.layer, step.value, sizes, least, memory.capacity_bytes)
@@ -152,6 +156,7 @@ def make_products_traffic(
     read = np.where(entries.is_first, 0, partial)
     if not array.skip_zeros:
         read = read + np.where(entries.is_last, mask_bytes, 0)
+    read = read + np.where(entries.is_last, len(added) * final, 0)
     loads, write_backs, tile_outputs = [], [], []
     is_cut = int(sizes[2]) < cuts[0]
     for number, (images, runs, piece) in enumerate(entries.tiles):
@@ -159,8 +164,10 @@ def make_products_traffic(
         size = vectors.size(np.array([piece.start]), np.array([piece.stop]))[images.start : images.stop].sum()
         size += (span[1] - span[0]) * divide_up(np.array(len(piece) * bits), 8)
         size += len(images) * divide_up(span[1] - span[0], 8) * has_mask
-        loads.append(int(size))
         is_last = bool(entries.is_last[entries.tile_first[number]])
+        if is_last:
+            size += sum(one.size(span[:1], span[1:])[images.start : images.stop].sum() for one in added)
+        loads.append(int(size))
         back = stored.size(span[:1], span[1:])[images.start : images.stop].sum()
         write_backs.append(int(back) if is_last else 0)
         shares = owned[entries.tile_first[number] : entries.tile_first[number + 1]]
@@ -204,8 +211,8 @@ def pack_items(
             drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
             words += int(
                 pack_rows(
-                    run, first, pes, low, high, outputs, drivers, second, cycles, mask_bytes, half,
-                    memory.data_bits / 8, fills, counts, burst_first, burst_bytes, burst_cycles,
+                    run, first, pes, low, high, outputs, drivers, second, -1, cycles, mask_bytes, half,
+                    memory.data_bits, fills, counts, burst_first, burst_bytes, burst_cycles,
                 )
             )  # fmt: skip
         if not fills:

@@ -1,8 +1,8 @@
 """Values of the row operations, multiplication by multiplication on the driver elements.
 
 One driver element meets one tap of all filters (or channels) of its group at once, so the tensor of the second
-operand lies with its filters (channels) last. Each output element is summed in float32 by one thread, in the order
-of the row operations, so results do not depend on the number of threads. All kernels return the row operations and
+operand lies with its filters (channels) last. Each output element is summed in float32 in the order of the row
+operations. All kernels return the row operations and
 the multiplications they did; the value of a task that was not executed stays NaN.
 
 Rows of drivers come compressed: ``first`` int64 ``(rows + 1,)``, ``position`` int32 and ``value`` float32.
@@ -20,7 +20,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def convolve_src_rows(
     first: IntArray,
     position: NDArray[np.int32],
@@ -45,7 +45,7 @@ def convolve_src_rows(
     output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
     row_ops = np.zeros(N * P, dtype=np.int64)
     multiplications = np.zeros(N * P, dtype=np.int64)
-    for index in numba.prange(N * P):
+    for index in range(N * P):
         n, p = index // P, index % P
         for group in range(M // group_filters):
             low = group * group_filters
@@ -81,7 +81,7 @@ def convolve_src_rows(
     return output, row_ops.sum(), multiplications.sum()
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def convolve_msrc_rows(
     first: IntArray,
     position: NDArray[np.int32],
@@ -107,7 +107,7 @@ def convolve_msrc_rows(
     output = np.full((N, H, W, C), np.nan, dtype=np.float32)
     row_ops = np.zeros(N * H, dtype=np.int64)
     multiplications = np.zeros(N * H, dtype=np.int64)
-    for index in numba.prange(N * H):
+    for index in range(N * H):
         n, h = index // H, index % H
         for group in range(C // group_channels):
             low = group * group_channels
@@ -152,7 +152,7 @@ def convolve_msrc_rows(
     return output, row_ops.sum(), multiplications.sum()
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def correlate_osrc_rows(
     first: IntArray,
     position: NDArray[np.int32],
@@ -184,7 +184,7 @@ def correlate_osrc_rows(
     output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
     row_ops = np.zeros(M, dtype=np.int64)
     multiplications = np.zeros(M, dtype=np.int64)
-    for m in numba.prange(M):
+    for m in range(M):
         flags = wanted[m]
         channels = flags.sum()
         if channels == 0:

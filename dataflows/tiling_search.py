@@ -23,16 +23,17 @@ def divide_up(amount: int, share: int) -> int:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def measure_rows_tile(
     sizes: IntArray, drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray,
-    block_group: IntArray, block_outputs: IntArray, weight_row_bytes: int, mask_row_bytes: int,
+    block_group: IntArray, block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int,
 ) -> int:  # fmt: skip
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, row, block, reduction).
 
     drivers: sums of stored bytes ``(groups, N + 1, rows + 1, depth + 1)``; kernel_rows: ``(X + 1, R)``, running counts
-    of the rows x that meet kernel row r; block_outputs: ``(blocks + 1,)`` running; block_group: ``(blocks,)``.
+    of the rows x that meet kernel row r; block_outputs: ``(blocks + 1,)`` running; block_group: ``(blocks,)``;
+    summed: sums of the stored bytes of gradients that the last part adds ``(N + 1, outputs + 1, X + 1)``, or of size 1.
     """
     N, X, blocks, depth = drivers.shape[1] - 1, len(span_low), len(block_group), drivers.shape[3] - 1
     R = kernel_rows.shape[1]
-    single_group = block_group[blocks - 1] == 0
+    single_group, has_summed = block_group[blocks - 1] == 0, summed.size > 1
     largest = 0
     for x in range(0, X, sizes[1]):
         x_end = min(X, x + sizes[1])
@@ -43,7 +44,9 @@ def measure_rows_tile(
         for b in range(0, blocks, sizes[2]):
             b_end = min(blocks, b + sizes[2])
             outputs = block_outputs[b_end] - block_outputs[b]
-            for o in range(0, depth, sizes[3]):
+            # The first block of a single group is the largest, but for what only the last part adds.
+            first = (depth - 1) // sizes[3] * sizes[3] if single_group and b > 0 else 0
+            for o in range(first, depth, sizes[3]):
                 o_end = min(depth, o + sizes[3])
                 weights = outputs * (o_end - o) * used * weight_row_bytes
                 for n in range(0, N, sizes[0]):
@@ -57,16 +60,27 @@ def measure_rows_tile(
                             - table[n_end, high, o] + table[n, high, o]
                             + table[n_end, low, o] - table[n, low, o]
                         )  # fmt: skip
+                    if has_summed and o_end == depth:
+                        c, c_end = block_outputs[b], block_outputs[b_end]
+                        load += sum_box(summed, n, n_end, c, c_end, x, x_end)
                     largest = max(largest, load)
-            if single_group:
+            if single_group and not has_summed:
                 break
     return largest
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sum_box(table: IntArray, n: int, n_end: int, c: int, c_end: int, x: int, x_end: int) -> int:
+    """Sum a box of a tensor from its running sums along all three axes."""
+    upper = table[n_end, c_end, x_end] - table[n_end, c, x_end] - table[n_end, c_end, x] + table[n_end, c, x]
+    lower = table[n, c_end, x_end] - table[n, c, x_end] - table[n, c_end, x] + table[n, c, x]
+    return int(upper - lower)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def search_rows(
     drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray, block_group: IntArray,
-    block_outputs: IntArray, weight_row_bytes: int, mask_row_bytes: int, result_row_bytes: int,
+    block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int, result_row_bytes: int,
     partial_row_bytes: int, capacity: int,
 ) -> tuple[IntArray, np.int64]:  # fmt: skip
     """Search run lengths of (image, row, block, reduction) for Forward or GTA."""
@@ -104,7 +118,7 @@ def search_rows(
                     continue
                 for o_size in range(depth, 0, -1):
                     parts = divide_up(depth, o_size)
-                    loads = fixed + parts * N * X * all_outputs * mask_row_bytes
+                    loads = fixed + parts * N * X * all_outputs * mask_row_bytes + summed[-1, -1, -1]
                     tiles = divide_up(N, n_size) * divide_up(X, x_size) * divide_up(blocks, b_size) * parts
                     row_bytes = result_row_bytes if parts == 1 else partial_row_bytes
                     output = n_size * x_size * widest[b_size] * row_bytes * (2 if parts == 1 else 1)
@@ -115,7 +129,7 @@ def search_rows(
                     if floor > capacity:
                         continue
                     needed = output + 2 * measure_rows_tile(
-                        sizes, drivers, span_low, span_high, kernel_rows, block_group, block_outputs,
+                        sizes, drivers, span_low, span_high, kernel_rows, block_group, block_outputs, summed,
                         weight_row_bytes, mask_row_bytes,
                     )  # fmt: skip
                     if needed <= capacity:

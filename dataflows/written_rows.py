@@ -6,16 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.operands import Operands
+from workloads.pruning import prune
 from workloads.reference import run_forward, run_gta
+from workloads.reference.arrays import Array
 from workloads.shapes import Step
 
 
 def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
-    """Find the nonzeros of the tensor that the PPU writes, after bias, ReLU and mask; the step's output shape.
+    """Find the nonzeros of the tensor that the PPU writes: after bias and ReLU, or sum, mask and pruning.
 
     They are those of the host's result, so that a run has the same sizes whether or not it computes values.
     """
     if step is Step.FORWARD:
         output = run_forward(operands)
         return np.asarray(output > 0) if operands.relu_follows else np.asarray(output != 0)
-    return np.asarray(run_gta(operands) != 0)
+    return np.asarray(finish_gradient(run_gta(operands), operands) != 0)
+
+
+def finish_gradient(gradient: Array, operands: Operands) -> Array:
+    """Sum, mask and prune a whole gradient to the input, as the PPU does row by row."""
+    finish = operands.finish
+    for share in operands.summed:
+        gradient = gradient + share
+    mask = operands.mask if finish.mask is None else finish.mask
+    if mask is not None:
+        gradient = gradient * mask
+    return gradient if finish.key is None else prune(gradient, finish.tau, finish.key)

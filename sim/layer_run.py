@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 
 from dataflows.registry import load_dataflow
 from dataflows.tasks import Dataflow, StepValues, TaskTable
+from dataflows.written_rows import finish_gradient
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, EnergyResult, compute_energy
 from sim.machine.accelerator import INSTANT, Engine, StepTiming, Surroundings, run_step
 from sim.machine.ledger import State
+from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices
+from sim.pruning_unit import write_gradient
 from sim.results import ENERGY_COLUMNS, StepResult
 from sim.stored_tensors import StoredBytes, size_stored
 from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
 from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
+from workloads.sources import OperandStream, open_operands
+from workloads.workload import Workload
 
 FloatArray = NDArray[np.float32]
 
@@ -29,6 +34,7 @@ class StepRun:
     """A step's result on one machine; output is None unless values were computed and asked for.
 
     stored: bytes that the step's tensors take on this machine. counts: actions, None on a machine without prices.
+    trace: what its units did and when, where that was asked for.
     """
 
     result: StepResult
@@ -36,15 +42,37 @@ class StepRun:
     output: FloatArray | None
     stored: StoredBytes
     counts: ActionCounts | None
+    trace: StepTrace | None = None
+
+
+class StepWork:
+    """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs."""
+
+    def open(self, workload: Workload, iteration: int | None) -> OperandStream:
+        """Open the operands of a workload."""
+        return open_operands(workload, iteration)
+
+    def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
+        """Have a dataflow cut a step into tasks."""
+        return lower_step(dataflow, operands, step, machine)
+
+    def time(self, table: TaskTable, groups: int, surroundings: Surroundings, engine: Engine) -> StepTiming:
+        """Execute the tasks of a step on so many PE groups."""
+        return run_step(table, groups, surroundings, engine)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StepOptions:
-    """What to do with each step: compare its values with the reference, keep them, and on which engine to time it."""
+    """What to do with each step: compare its values with the reference, keep them, and on which engine to time it.
+
+    traced: name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none.
+    """
 
     verifies: bool = True
     keeps_output: bool = False
     engine: Engine = Engine.COMPILED
+    work: StepWork = dataclasses.field(default_factory=StepWork)
+    traced: str | None = None
 
 
 def run_layer_step(
@@ -59,19 +87,31 @@ def run_layer_step(
     for machine in machines:
         array = machine.array.describe()
         dataflow = load_dataflow(machine.dataflow)
-        table = lower_step(dataflow, operands, step, machine)
-        timing = run_step(table, array.groups, describe_surroundings(machine), options.engine)
+        table = options.work.lower(dataflow, operands, step, machine)
+        timing, trace = time_step(table, machine, options)
         verification, output = NOT_VERIFIED, None
         if options.verifies or options.keeps_output:
             values = dataflow.execute(operands, step, array, timing.executed)
-            output = finish_values(operands, step, values)
+            sums = finish_values(operands, step, values)
+            output = write_values(operands, step, sums)
             if options.verifies:
-                verification = verify_values(operands, step, table, values, output)
-        counts = count_step_actions(machine, table, timing)
+                verification = verify_values(operands, step, table, values, sums, output)
+        counts = count_step_actions(operands, step, machine, table, timing)
         result = make_result(operands, step, machine, table, timing, verification, counts)
         stored = find_stored_bytes(operands, step, machine, table)
-        runs.append(StepRun(result, verification.message, output if options.keeps_output else None, stored, counts))
+        kept = output if options.keeps_output else None
+        runs.append(StepRun(result, verification.message, kept, stored, counts, trace))
     return runs
+
+
+def time_step(table: TaskTable, machine: Architecture, options: StepOptions) -> tuple[StepTiming, StepTrace | None]:
+    """Execute the tasks of a step, and note the events of the machine that is traced."""
+    groups, surroundings = machine.array.groups, describe_surroundings(machine)
+    if machine.name != options.traced:
+        return options.work.time(table, groups, surroundings, options.engine), None
+    recorder = TraceRecorder()
+    timing = run_step(table, groups, surroundings, Engine.SIMPY, recorder)
+    return timing, recorder.finish(table.index_names, table.indices, table.dispatch)
 
 
 def lower_step(dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
@@ -104,12 +144,19 @@ def describe_surroundings(machine: Architecture) -> Surroundings:
     )
 
 
-def count_step_actions(machine: Architecture, table: TaskTable, timing: StepTiming) -> ActionCounts | None:
-    """Count a step's actions; None on a machine whose actions have no price."""
+def count_step_actions(
+    operands: Operands, step: Step, machine: Architecture, table: TaskTable, timing: StepTiming
+) -> ActionCounts | None:
+    """Count a step's actions; None on a machine whose actions have no price.
+
+    A machine that skips zeros prunes every element of the gradient that it writes; one that does not has no such unit.
+    """
     width = None if machine.buffer is None else machine.buffer.bytes_per_port_cycle
     if find_prices(machine) is None or width is None:
         return None
-    return count_actions(table, timing, width)
+    is_pruned = step is Step.GTA and operands.finish.tau > 0 and machine.array.skip_zeros
+    pruned = ActionCounts(pruned_elements=operands.input.size if is_pruned else 0)
+    return count_actions(table, timing, width) + pruned
 
 
 def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, table: TaskTable) -> StoredBytes:
@@ -144,17 +191,52 @@ def finish_values(operands: Operands, step: Step, values: StepValues) -> FloatAr
     return values.output
 
 
+def write_values(operands: Operands, step: Step, sums: FloatArray) -> FloatArray:
+    """Do what the PPU does to a finished gradient to the input before it is written: sum, mask and prune it.
+
+    A dense machine has no pruning unit; its gradient is pruned all the same, at no cost, as its next operands are.
+    """
+    return write_gradient(sums, operands) if is_finished(operands, step) else sums
+
+
+def is_finished(operands: Operands, step: Step) -> bool:
+    """Tell whether the PPU does more to a step's result than to add the bias or to apply the mask."""
+    finish = operands.finish
+    return step is Step.GTA and (bool(operands.summed) or finish.mask is not None or finish.tau > 0)
+
+
 def verify_values(
-    operands: Operands, step: Step, table: TaskTable, values: StepValues, output: FloatArray
+    operands: Operands, step: Step, table: TaskTable, values: StepValues, sums: FloatArray, written: FloatArray
 ) -> Verification:
-    """Compare values with the reference and counts of work with what was timed; wrong values are named first."""
-    compared = verify_step(operands, step, output)
-    miscounted = check_counts(operands, step, table, values)
+    """Compare values with the reference and counts of work with what was timed; wrong values are named first.
+
+    A pruned gradient is compared before and behind pruning: its sums by `verify_step`, and what the PPU made of these
+    sums with what the host's pruning makes of the same, exactly. So an element is snapped otherwise than in the
+    reference only where its sum lies within the sum's tolerance of the border; sums of integers leave no such border.
+    """
+    compared = verify_step(operands, step, sums)
+    miscounted = check_written(operands, step, sums, written) or check_counts(operands, step, table, values)
     if miscounted is None:
         return compared
     if compared.verdict is Verdict.FAILED:
         return dataclasses.replace(compared, message=f"{compared.message}; {miscounted.message}")
     return miscounted
+
+
+def check_written(operands: Operands, step: Step, sums: FloatArray, written: FloatArray) -> Verification | None:
+    """Compare a written gradient with the host's sum, mask and pruning of the same sums; None where they agree."""
+    if not is_finished(operands, step):
+        return None
+    expected = finish_gradient(sums, operands)
+    bad = written != expected
+    if not bad.any():
+        return None
+    index = tuple(int(place) for place in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    message = (
+        f"layer {operands.layer!r}, step {step}: written gradient{list(index)} is {written[index]:.9g}, the host's "
+        f"sum, mask and pruning give {expected[index]:.9g} ({int(bad.sum())} of {bad.size} elements differ)"
+    )
+    return Verification(Verdict.FAILED, message=message)
 
 
 def check_counts(operands: Operands, step: Step, table: TaskTable, values: StepValues) -> Verification | None:

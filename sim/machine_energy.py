@@ -12,7 +12,17 @@ from dataflows.tasks import TaskTable
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, MachineParts, MachinePrices, price_machine
 from sim.machine.accelerator import StepTiming
-from sim.technology import load_technology
+from sim.technology import Technology, load_technology
+
+
+@lru_cache(maxsize=16)
+def read_technology(name: str) -> Technology:
+    """Read a technology table once.
+
+    Raises:
+        InputError: the technology is unknown, or its file is not a valid table.
+    """
+    return load_technology(name, Path())
 
 
 @lru_cache(maxsize=256)
@@ -25,7 +35,7 @@ def find_prices(machine: Architecture) -> MachinePrices | None:
     parts = describe_parts(machine)
     if parts is None or machine.technology is None:
         return None
-    return price_machine(parts, load_technology(machine.technology, Path()))
+    return price_machine(parts, read_technology(machine.technology))
 
 
 def describe_parts(machine: Architecture) -> MachineParts | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import prod
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, compute_energy
@@ -13,6 +14,7 @@ from sim.results import StepResult
 from sim.stored_tensors import StoredBytes, size_gradient, size_output
 from workloads.network import Network
 from workloads.passes import ElementwisePass, PassStep, list_passes
+from workloads.pruning_sites import find_gradient_writer
 from workloads.shapes import Step
 
 # Which of the user's steps a pass belongs to.
@@ -20,18 +22,39 @@ STEP_OF_PASS = {PassStep.FORWARD: Step.FORWARD, PassStep.LOSS: Step.FORWARD, Pas
 
 
 def run_passes(
-    network: Network, machine: Architecture, stored: Mapping[str, StoredBytes], steps: Iterable[Step]
+    network: Network,
+    machine: Architecture,
+    stored: Mapping[str, StoredBytes],
+    steps: Iterable[Step],
+    pruned: frozenset[str] = frozenset(),
 ) -> list[tuple[StepResult, ActionCounts | None]]:
-    """Execute the passes that belong to the steps, and count their actions; an ideal machine has none."""
+    """Execute the passes that belong to the steps, and count their actions; an ideal machine has none.
+
+    pruned: the nodes the gradient to whose output is pruned.
+    """
     if machine.is_ideal:
         return []
     wanted = tuple(steps)
     passes = [made for made in list_passes(network) if STEP_OF_PASS[made.step] in wanted]
-    return [run_elementwise(network, made, machine, stored) for made in passes]
+    return [run_elementwise(network, made, machine, stored, pruned) for made in passes]
+
+
+def count_pruned(network: Network, made: ElementwisePass, machine: Architecture, pruned: frozenset[str]) -> int:
+    """Count the elements that a pass prunes as it writes them; a dense machine has no unit for that."""
+    if made.step is not PassStep.BACKWARD or not machine.array.skip_zeros:
+        return 0
+    written = [name for name in made.writes_gradients if name in pruned]
+    return sum(
+        prod(network.node(name).output_shape) for name in written if find_gradient_writer(network, name) == made.node
+    )
 
 
 def run_elementwise(
-    network: Network, made: ElementwisePass, machine: Architecture, stored: Mapping[str, StoredBytes]
+    network: Network,
+    made: ElementwisePass,
+    machine: Architecture,
+    stored: Mapping[str, StoredBytes],
+    pruned: frozenset[str],
 ) -> tuple[StepResult, ActionCounts | None]:
     """Execute one pass: both machines pay it."""
     buffer, storage = machine.buffer, machine.storage
@@ -46,7 +69,7 @@ def run_elementwise(
     if made.step is PassStep.FORWARD:
         write_bytes += index_bytes
     else:
-        read_bytes += index_bytes
+        read_bytes += index_bytes - (-made.mask_bits // 8)
     timing = run_pass(made.elements, read_bytes, write_bytes, machine.array.groups, describe_surroundings(machine))
     prices = find_prices(machine)
     energy, counts = None, None
@@ -55,6 +78,7 @@ def run_elementwise(
         reads, writes = (-(-size // buffer.bytes_per_port_cycle) for size in (read_bytes, write_bytes))
         counts = ActionCounts(
             ppu_elements=made.elements,
+            pruned_elements=count_pruned(network, made, machine, pruned),
             buffer_reads=reads + writes,
             buffer_writes=reads + writes,
             noc_bytes=read_bytes + write_bytes,

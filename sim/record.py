@@ -8,6 +8,7 @@ from typing import Any
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, compute_energy, list_clock_warnings
 from sim.machine_energy import find_prices
+from sim.policies import Contender
 from sim.results import StepResult, make_totals
 from sim.version import MODEL_VERSION, SCHEMA_VERSION
 from workloads.sources import OperandStream
@@ -16,26 +17,30 @@ from workloads.workload import Workload
 
 def make_record(
     workload: Workload,
-    machines: Sequence[Architecture],
-    stream: OperandStream,
+    contenders: Sequence[Contender],
+    streams: Mapping[str, OperandStream],
     selection: Mapping[str, Any],
     results: Sequence[StepResult],
     actions: Mapping[str, ActionCounts],
     verdict: str,
     failures: Sequence[str],
 ) -> dict[str, Any]:
-    """Make the record of a run. actions: what each machine did in all its rows together."""
+    """Make the record of a run. streams: the operands of each machine; actions: what it did in all its rows."""
     totals = make_totals(results)
+    machines = [one.machine for one in contenders]
+    stream = streams[machines[0].name]
     return {
         "schema_version": SCHEMA_VERSION,
         "version": MODEL_VERSION,
         "workload": workload.resolved(),
         "architecture": machines[0].model_dump(mode="json"),
         "baseline": machines[1].model_dump(mode="json") if len(machines) > 1 else None,
+        "further_baselines": [machine.model_dump(mode="json") for machine in machines[2:]],
         **selection,
         "seed": stream.seed,
         "operand_source": stream.headline,
         "operand_facts": stream.facts,
+        "policies": {one.machine.name: describe_policy(one, streams[one.machine.name]) for one in contenders},
         "totals": totals,
         "machines": {
             machine.name: describe_machine(
@@ -45,6 +50,16 @@ def make_record(
         },
         "verdict": verdict,
         "failures": list(failures),
+    }
+
+
+def describe_policy(contender: Contender, stream: OperandStream) -> dict[str, Any]:
+    """Give a machine's policy, the source of its operands, and how their gradients were pruned."""
+    return {
+        "policy": contender.policy.name,
+        "meaning": contender.policy.meaning,
+        "operand_source": stream.headline,
+        "pruning": stream.facts.get("pruning"),
     }
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from sim.energy import COMPONENT_OF_ACTION, ActionCounts
+
 FLOAT_FORMAT = "%.9g"
 
 
@@ -111,6 +113,13 @@ def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
     """Tabulate step results, one row each, with the columns of ``steps.csv``."""
     names = [name for name, _, _ in describe_columns()]
     return pd.DataFrame([dataclasses.astuple(step) for step in steps], columns=names)
+
+
+def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.DataFrame:
+    """Tabulate how often each step did each action, one row each, with the columns of ``actions.csv``."""
+    names = list(COMPONENT_OF_ACTION)
+    rows = [(step.layer, step.step, step.machine, *(getattr(counts, name) for name in names)) for step, counts in steps]
+    return pd.DataFrame(rows, columns=["layer", "step", "machine", *names])
 
 
 ENERGY_COLUMNS = tuple(item.name for item in dataclasses.fields(StepResult) if item.name.endswith("_pj"))

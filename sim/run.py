@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sim.architecture import Architecture, load_architecture
+from sim.architecture import Architecture
 from sim.energy import ActionCounts
-from sim.layer_run import StepOptions, StepRun, run_layer_step
+from sim.layer_run import StepOptions, StepRun, StepWork
 from sim.machine.accelerator import Engine
+from sim.notebook import make_compact_html
 from sim.pass_run import run_passes
+from sim.policies import SKIPPING_OFF as SKIPPING_OFF
+from sim.policies import (
+    Baseline,
+    OperandSet,
+    choose_contenders,
+    group_contenders,
+    number_iteration,
+)
 from sim.record import make_record
-from sim.results import StepResult, make_frame
-from sim.run_directory import check_outputs_file, check_target, write_outputs, write_run
+from sim.results import StepResult, make_actions_frame, make_frame
+from sim.run_directory import check_outputs_file, check_target, check_trace_file, write_outputs, write_run
 from sim.stored_tensors import StoredBytes
+from sim.trace_file import WHOLE, IterationTrace, Window, write_trace
+from sim.workers import execute_work
 from workloads.errors import InputError
 from workloads.network import Network
+from workloads.operand_choice import choose_operands
 from workloads.operands import Operands
 from workloads.shapes import Step
-from workloads.sources import open_operands
+from workloads.sources import OperandStream
 from workloads.workload import Workload, load_workload
 
 FloatArray = NDArray[np.float32]
-
-SKIPPING_OFF = "skipping-off"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,6 +81,9 @@ class RunResult:
         totals: dict[str, Any] = self.record["totals"]
         return totals
 
+    def _repr_html_(self) -> str:
+        return make_compact_html(self.frame, f"{self.workload.name} on {self.machines[0].name}")
+
     @property
     def is_correct(self) -> bool:
         """Whether no compared step differs from the reference."""
@@ -85,31 +94,46 @@ def simulate(
     workload: str | Path | Workload,
     arch: str | Path | Architecture = "sparsetrain",
     *,
-    baseline: str | Path | Architecture | None = SKIPPING_OFF,
+    baseline: Baseline | Sequence[Baseline] | None = SKIPPING_OFF,
     overrides: Sequence[str] = (),
     steps: Sequence[str | Step] = tuple(Step),
     layers: str = "*",
     batch: int | None = None,
     seed: int | None = None,
+    operands: str | None = None,
+    data: str | None = None,
+    weights: str | Path | None = None,
     verify: bool = True,
     jobs: int = 1,
     out: str | Path | None = None,
     save_outputs: str | Path | None = None,
     engine: str | Engine = Engine.COMPILED,
+    trace: str | Path | None = None,
+    trace_window: Window = WHOLE,
     on_progress: Callable[[Progress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
+    work: StepWork | None = None,
 ) -> RunResult:
     """Simulate one training iteration of a workload and compare every output with the reference.
 
-    baseline: a second machine; by default the same one with skipping off, None leaves it out. overrides:
-    ``KEY=VALUE`` for fields of the architecture. layers: a pattern such as ``conv*``. out: a directory for
+    baseline: another machine or several, by preset, file or policy (``natural``, ``mask``, ``pruning@0.9``: the same
+    machine on operands with only that sparsity); by default the same machine with skipping off, None leaves it out.
+    overrides: ``KEY=VALUE`` for fields of the architecture. layers: a pattern such as ``conv*``. out: a directory for
     ``run.json`` and ``steps.csv``, written whole or not at all. save_outputs: an .npz file for the machine's values.
+    operands, data, weights: other ones than the workload's, as `workloads.operand_choice.choose_operands` takes them.
     engine: ``simpy``, the definition of the machine, or ``compiled``, the same machine as one loop.
+    trace: a .json.gz file for the first machine's events, as far as they touch trace_window. on_notice: told what the
+    user should know before the run ends.
+    work: what makes operands, tasks and timing; a sweep gives one that remembers.
 
     Raises:
         InputError: something that was given cannot be used; the message names it.
     """
-    loaded = workload if isinstance(workload, Workload) else load_workload(workload, batch=batch, seed=seed)
-    machines = choose_machines(arch, baseline, tuple(overrides))
+    if not isinstance(workload, Workload):
+        workload = load_workload(workload, batch=batch, seed=None if operands else seed)
+    loaded = choose_operands(workload, operands=operands, data=data, weights=weights, seed=seed)
+    contenders = choose_contenders(arch, baseline, tuple(overrides))
+    machines = tuple(one.machine for one in contenders)
     wanted = parse_steps(steps)
     chosen = choose_layers(loaded, layers)
     if jobs < 1:
@@ -117,45 +141,62 @@ def simulate(
     target = None if out is None else check_target(Path(out))
     values_file = None if save_outputs is None else check_outputs_file(Path(save_outputs), target)
     keeps = values_file is not None
+    trace_file = None if trace is None else check_trace_file(Path(trace), target)
 
-    stream = open_operands(loaded)
-    work = ((operands, step) for operands in stream.layers if operands.layer in chosen for step in operands.steps)
-    work = ((operands, step) for operands, step in work if step in wanted)
-    total = sum(loaded.network.layer_shape(name).nominal_macs for name in chosen) * len(wanted)
-    options = StepOptions(verifies=verify, keeps_output=keeps, engine=parse_engine(engine))
-    found = Findings(machines)
+    sets = group_contenders(loaded, contenders)
+    iteration = number_iteration(sets)
+    total = len(machines) * sum(loaded.network.layer_shape(name).nominal_macs for name in chosen) * len(wanted)
+    options = StepOptions(
+        verifies=verify,
+        keeps_output=keeps,
+        engine=parse_engine(engine),
+        work=work or StepWork(),
+        traced=None if trace_file is None else machines[0].name,
+    )
+    found = Findings(machines, IterationTrace(machines[0].name, trace_window, on_notice))
+    streams: dict[str, OperandStream] = {}
     done = 0
-    for runs in execute_work(work, machines, options, jobs):
-        found.add(runs)
-        done += runs[0].result.nominal_macs
-        if on_progress:
-            on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
+    for one in sets:
+        stream = options.work.open(one.workload, iteration)
+        streams |= {contender.machine.name: stream for contender in one.contenders}
+        for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
+            found.add(runs)
+            done += sum(run.result.nominal_macs for run in runs)
+            if on_progress:
+                on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
     if not found.results:
         raise InputError(f"no layer that matches '{layers}' has a step {' or '.join(wanted)}; nothing can be simulated")
+    found.sort_results()
     if len(chosen) == len(loaded.network.compute_nodes()):
-        found.add_passes(loaded.network, wanted)
+        found.add_passes(loaded.network, wanted, {name: stream.pruned for name, stream in streams.items()})
     results, failures, outputs = found.results, found.failures, found.outputs
     selection = {"steps": [step.value for step in wanted], "layers": layers}
-    record = make_record(loaded, machines, stream, selection, results, found.actions, judge(verify, failures), failures)
+    record = make_record(
+        loaded, contenders, streams, selection, results, found.actions, judge(verify, failures), failures
+    )
     if target is not None:
-        write_run(target, record, make_frame(results))
+        write_run(target, record, make_frame(results), make_actions_frame(found.step_actions))
     if values_file is not None:
         write_outputs(values_file, outputs)
+    if trace_file is not None:
+        write_trace(trace_file, found.trace)
     return RunResult(
-        loaded, machines, stream.headline, tuple(results), tuple(failures), outputs, target, record
+        loaded, machines, record["operand_source"], tuple(results), tuple(failures), outputs, target, record
     )  # fmt: skip
 
 
 class Findings:
     """What the steps of a run found, gathered as they end."""
 
-    def __init__(self, machines: tuple[Architecture, ...]) -> None:
+    def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace) -> None:
         self._machines = machines
+        self.trace = trace
         self._stored: dict[str, dict[str, StoredBytes]] = {machine.name: {} for machine in machines}
         self.results: list[StepResult] = []
         self.failures: list[str] = []
         self.outputs: dict[str, FloatArray] = {}
         self.actions: dict[str, ActionCounts] = {machine.name: ActionCounts() for machine in machines}
+        self.step_actions: list[tuple[StepResult, ActionCounts]] = []
 
     def add(self, runs: Sequence[StepRun]) -> None:
         """Add one step's runs on all machines."""
@@ -164,19 +205,36 @@ class Findings:
             self.results.append(run.result)
             if run.message:
                 self.failures.append(f"{run.message} on {machine}")
-            if run.counts is not None:
-                self.actions[machine] += run.counts
+            self._add_actions(run.result, run.counts)
+            if run.trace is not None:
+                self.trace.add(layer, run.result.step, run.result.cycles, run.trace)
             self._stored[machine][layer] = self._stored[machine].get(layer, StoredBytes()).merge(run.stored)
-        if runs[0].output is not None:
-            self.outputs[f"{runs[0].result.layer}/{runs[0].result.step}"] = runs[0].output
+            if run.output is not None and machine == self._machines[0].name:
+                self.outputs[f"{layer}/{run.result.step}"] = run.output
 
-    def add_passes(self, network: Network, steps: Sequence[Step]) -> None:
-        """Add the elementwise passes, whose tensors are stored as the steps found them."""
+    def sort_results(self) -> None:
+        """Put the results of all machines side by side, layer by layer and step by step."""
+        places = {key: place for place, key in enumerate(dict.fromkeys((one.layer, one.step) for one in self.results))}
+        order = {machine.name: place for place, machine in enumerate(self._machines)}
+        self.results.sort(key=lambda one: (places[one.layer, one.step], order[one.machine]))
+
+    def add_passes(self, network: Network, steps: Sequence[Step], pruned: Mapping[str, frozenset[str]]) -> None:
+        """Add the elementwise passes, whose tensors are stored as the steps found them.
+
+        pruned: for each machine the nodes the gradient to whose output is pruned.
+        """
         for machine in self._machines:
-            for result, counts in run_passes(network, machine, self._stored[machine.name], steps):
+            stored = self._stored[machine.name]
+            for result, counts in run_passes(network, machine, stored, steps, pruned[machine.name]):
                 self.results.append(result)
-                if counts is not None:
-                    self.actions[machine.name] += counts
+                self._add_actions(result, counts)
+                if machine is self._machines[0]:
+                    self.trace.add(result.layer, result.step, result.cycles, None)
+
+    def _add_actions(self, result: StepResult, counts: ActionCounts | None) -> None:
+        if counts is not None:
+            self.actions[result.machine] += counts
+            self.step_actions.append((result, counts))
 
 
 def judge(verifies: bool, failures: Sequence[str]) -> str:
@@ -184,28 +242,6 @@ def judge(verifies: bool, failures: Sequence[str]) -> str:
     if not verifies:
         return "not verified"
     return "failed" if failures else "verified"
-
-
-def choose_machines(
-    arch: str | Path | Architecture, baseline: str | Path | Architecture | None, overrides: tuple[str, ...]
-) -> tuple[Architecture, ...]:
-    """Load the machine and its baseline; overrides change the machine, and the baseline that is made from it.
-
-    Raises:
-        InputError: a name, file or override cannot be used, or both machines have one name.
-    """
-    machine = arch if isinstance(arch, Architecture) else load_architecture(arch, overrides)
-    if baseline is None:
-        return (machine,)
-    if isinstance(baseline, str) and baseline == SKIPPING_OFF:
-        other = machine.without_skipping()
-        return (machine,) if other == machine else (machine, other)
-    other = baseline if isinstance(baseline, Architecture) else load_architecture(baseline)
-    if other.name == machine.name:
-        raise InputError(
-            f"the machine and its baseline are both named '{machine.name}'; the results could not be told apart"
-        )
-    return (machine, other)
 
 
 def parse_steps(steps: Sequence[str | Step]) -> tuple[Step, ...]:
@@ -247,42 +283,13 @@ def choose_layers(workload: Workload, pattern: str) -> frozenset[str]:
     return chosen
 
 
-def execute_work(
-    work: Iterator[tuple[Operands, Step]],
-    machines: tuple[Architecture, ...],
-    options: StepOptions,
-    jobs: int,
-) -> Iterator[list[StepRun]]:
-    """Run every (layer, step), in order, in this process or in `jobs` worker processes."""
-    if jobs == 1:
-        for operands, step in work:
-            yield run_layer_step(operands, step, machines, options)
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=2 * jobs)
-    failures: list[InputError] = []
-    found = parallel(
-        joblib.delayed(run_on_threads)(threads, operands, step, machines, options)
-        for operands, step in itertools.takewhile(lambda _: not failures, work)
-    )
-    for runs in found:
-        if isinstance(runs, InputError):
-            failures.append(runs)
-        elif not failures:
-            yield runs
-    if failures:
-        raise failures[0]
-
-
-def run_on_threads(
-    threads: int, operands: Operands, step: Step, machines: tuple[Architecture, ...], options: StepOptions
-) -> list[StepRun] | InputError:
-    """Run one (layer, step) in a worker process on its share of the cores.
-
-    An `InputError` is returned, so that the first in the order of the steps is raised, not the first in time.
-    """
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    try:
-        return run_layer_step(operands, step, machines, options)
-    except InputError as error:
-        return error
+def list_work(
+    stream: OperandStream, one: OperandSet, layers: frozenset[str], steps: Sequence[Step]
+) -> Iterator[tuple[Operands, Step, tuple[Architecture, ...]]]:
+    """List the wanted (layer, step) of a set of operands, with the machines that work on it."""
+    for operands in stream.layers:
+        if operands.layer in layers:
+            dealt = one.deal(operands)
+            for step in operands.steps:
+                if step in steps:
+                    yield from ((seen, step, machines) for seen, machines in dealt)

@@ -18,7 +18,9 @@ from sim.results import FLOAT_FORMAT
 from workloads.errors import InputError
 from workloads.yaml_file import dump_yaml
 
-RUN_FILE, STEPS_FILE, WORKLOAD_FILE, ARCHITECTURE_FILE = "run.json", "steps.csv", "workload.yaml", "architecture.yaml"
+RUN_FILE, STEPS_FILE, ACTIONS_FILE = "run.json", "steps.csv", "actions.csv"
+WORKLOAD_FILE, ARCHITECTURE_FILE = "workload.yaml", "architecture.yaml"
+RUN_FILES = (RUN_FILE, STEPS_FILE, ACTIONS_FILE, WORKLOAD_FILE, ARCHITECTURE_FILE)
 
 
 def check_target(directory: Path) -> Path:
@@ -41,13 +43,33 @@ def check_outputs_file(path: Path, directory: Path | None) -> Path:
     Raises:
         InputError: the path is a directory, cannot be written to, or is one of the files of the run in `directory`.
     """
+    return check_file(path, directory, "--save-outputs")
+
+
+def check_trace_file(path: Path, directory: Path | None) -> Path:
+    """Refuse a file for the events that cannot be written or that no viewer would know, before any work is done.
+
+    Raises:
+        InputError: as in `check_outputs_file`, or the name does not end in .json.gz.
+    """
+    if not path.name.endswith(".json.gz"):
+        raise InputError(f"--trace {path}: the name must end in .json.gz, by which viewers know the format")
+    return check_file(path, directory, "--trace")
+
+
+def check_file(path: Path, directory: Path | None, option: str) -> Path:
+    """Refuse a file beside the run that cannot be written.
+
+    Raises:
+        InputError: the path is a directory, cannot be written to, or is one of the files of the run in `directory`.
+    """
     if path.is_dir():
-        raise InputError(f"--save-outputs {path}: is a directory; a file is needed")
+        raise InputError(f"{option} {path}: is a directory; a file is needed")
     if directory is not None:
-        own = [directory, *(directory / name for name in (RUN_FILE, STEPS_FILE, WORKLOAD_FILE, ARCHITECTURE_FILE))]
+        own = [directory, *(directory / name for name in RUN_FILES)]
         if path.absolute() in [taken.absolute() for taken in own]:
-            raise InputError(f"--save-outputs {path}: the run itself is written there; choose another file")
-    require_writable_parent(path, "--save-outputs")
+            raise InputError(f"{option} {path}: the run itself is written there; choose another file")
+    require_writable_parent(path, option)
     return path
 
 
@@ -64,13 +86,14 @@ def require_writable_parent(path: Path, option: str) -> None:
         raise InputError(f"{option} {path}: nothing can be written in {parent}")
 
 
-def write_run(directory: Path, record: dict[str, Any], steps: pd.DataFrame) -> None:
-    """Write ``run.json``, ``steps.csv`` and the resolved YAML of workload and architecture; replace an earlier run."""
+def write_run(directory: Path, record: dict[str, Any], steps: pd.DataFrame, actions: pd.DataFrame) -> None:
+    """Write the files of a run, the resolved YAML of both inputs among them; replace an earlier run."""
     directory.absolute().parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.absolute().parent))
     try:
         (fresh / RUN_FILE).write_text(json.dumps(record, indent=2, sort_keys=False) + "\n", encoding="utf-8")
         steps.to_csv(fresh / STEPS_FILE, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+        actions.to_csv(fresh / ACTIONS_FILE, index=False, lineterminator="\n")
         (fresh / WORKLOAD_FILE).write_text(dump_yaml(record["workload"]), encoding="utf-8")
         (fresh / ARCHITECTURE_FILE).write_text(dump_yaml(record["architecture"]), encoding="utf-8")
         fresh.chmod(0o755)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dataflows.array import PEArray
 from dataflows.memory import MemoryShare, RowFormat
 from dataflows.storage import choose_format, size_rows
-from workloads.layers import Conv2d, Linear
+from workloads.layers import Concat, Conv2d, Linear
 from workloads.network import INPUT, Network
 from workloads.passes import find_writer
 
@@ -42,13 +42,18 @@ def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare
 
 
 def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
-    """Give the stored bytes of a node's output: what a layer reads of it, else what a layer wrote, else raw."""
+    """Give the stored bytes of a node's output: what a layer reads of it, else what a layer wrote, else raw.
+
+    A part of a concatenation takes its share of that one's bytes, in proportion to its elements.
+    """
     for reader in network.consumers(name):
         if isinstance(reader.layer, Conv2d | Linear) and (known := stored[reader.name].input) is not None:
             return known
     writer = find_writer(network, name)
     if writer in stored and (known := stored[writer].output) is not None:
         return known
+    if (whole := find_concatenation(network, name)) is not None:
+        return share_bytes(network, name, whole, size_output(network, whole, stored, data_bits))
     return size_raw_tensor(network, name, data_bits)
 
 
@@ -60,7 +65,21 @@ def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes]
     for reader in network.consumers(name):
         if isinstance(reader.layer, Conv2d | Linear) and (known := stored[reader.name].grad_input) is not None:
             return known
+    if (whole := find_concatenation(network, name)) is not None:
+        return share_bytes(network, name, whole, size_gradient(network, whole, stored, data_bits))
     return size_raw_tensor(network, name, data_bits)
+
+
+def find_concatenation(network: Network, name: str) -> str | None:
+    """Name the concatenation that a node's output is stored in, None where there is none: where it alone reads it."""
+    readers = network.consumers(name)
+    return readers[0].name if len(readers) == 1 and isinstance(readers[0].layer, Concat) else None
+
+
+def share_bytes(network: Network, name: str, whole: str, whole_bytes: int) -> int:
+    """Give a node's share of the bytes of the concatenation that it is a part of, rounded up."""
+    part, elements = prod(network.node(name).output_shape), prod(network.node(whole).output_shape)
+    return -(-whole_bytes * part // elements)
 
 
 def size_raw_tensor(network: Network, name: str, data_bits: int) -> int:

@@ -23,6 +23,7 @@ from sim.machine.ledger import Ledger, State
 from sim.machine.pe_group import PEGroup
 from sim.machine.ports import Ports
 from sim.machine.ppu import PostProcessor
+from sim.machine.trace import Action, TraceRecorder, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,21 @@ class Engine(StrEnum):
 
 
 def run_step(
-    table: TaskTable, groups: int, surroundings: Surroundings = INSTANT, engine: Engine = Engine.SIMPY
+    table: TaskTable,
+    groups: int,
+    surroundings: Surroundings = INSTANT,
+    engine: Engine = Engine.SIMPY,
+    trace: TraceRecorder | None = None,
 ) -> StepTiming:
-    """Execute the tasks of one step on so many PE groups.
+    """Execute the tasks of one step on so many PE groups; only SimPy's machine fills a trace.
 
     Raises:
         DeadlockError: the machine stopped with work left.
     """
     traffic = table.traffic or make_instant_traffic(table)
-    if engine is Engine.COMPILED:
+    if engine is Engine.COMPILED and trace is None:
         return run_compiled(table, traffic, groups, surroundings)
-    return Accelerator(traffic, groups, surroundings).run(table)
+    return Accelerator(traffic, groups, surroundings, trace).run(table)
 
 
 def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: Surroundings) -> StepTiming:
@@ -138,12 +143,15 @@ def make_instant_traffic(table: TaskTable) -> Traffic:
 class Accelerator:
     """PE groups with their PPUs, the buffer's ports, the DRAM channel, and the control of tiles."""
 
-    def __init__(self, traffic: Traffic, groups: int, surroundings: Surroundings) -> None:
+    def __init__(
+        self, traffic: Traffic, groups: int, surroundings: Surroundings, trace: TraceRecorder | None = None
+    ) -> None:
         self._env = CountingEnvironment()
+        self._trace = trace
         self._traffic = traffic
         self._controller = Controller(self._env)
-        self._ledger = Ledger(groups)
-        self._ports = Ports(self._env, surroundings.ports, surroundings.bytes_per_port_cycle)
+        self._ledger = Ledger(groups, trace)
+        self._ports = Ports(self._env, surroundings.ports, surroundings.bytes_per_port_cycle, trace)
         self._dram = Dram(self._env, surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles)
         self._finished_by = np.full(len(traffic.pes), -1, dtype=np.int64)
         self._working = self._left = 0
@@ -160,6 +168,7 @@ class Accelerator:
                 self._ledger,
                 surroundings.prefetches_next_task,
                 self._end_task,
+                trace,
             )
             for index in range(groups)
         ]
@@ -171,6 +180,7 @@ class Accelerator:
                 surroundings.elements_per_cycle,
                 group.on_place,
                 partial(self._finish, index),
+                trace,
             )
 
     def run(self, table: TaskTable) -> StepTiming:
@@ -192,7 +202,15 @@ class Accelerator:
 
     def _load(self, tile: int) -> Event:
         self._read_bytes += int(self._traffic.tile_load_bytes[tile])
-        return self._dram.transfer(int(self._traffic.tile_load_bytes[tile]))
+        return self._transfer(Action.LOAD, tile, int(self._traffic.tile_load_bytes[tile]))
+
+    def _transfer(self, action: Action, tile: int, size_bytes: int) -> Event:
+        end = self._dram.transfer(size_bytes)
+        if self._trace is not None and size_bytes:
+            free_at = self._dram.free_at
+            started = free_at - self._dram.count_cycles(size_bytes)
+            self._trace.note(Unit.DRAM, 0, action, started, free_at, tile, size_bytes)
+        return end
 
     def _control_tiles(self) -> Generator[Any, Any, None]:
         """Work tile after tile: loads run two ahead, and a write-back is queued before the load it makes room for."""
@@ -203,12 +221,15 @@ class Accelerator:
             yield loads[tile]
             first, end = (int(place) for place in self._traffic.tile_first[tile : tile + 2])
             self._attribute_wait()
+            opened = int(self._env.now)
             self._working = self._left = end - first
             if self._left:
                 self._tile_end = Event(self._env)
                 self._controller.open_tile(first, end)
                 yield self._tile_end
-            write_backs.append(self._dram.transfer(int(self._traffic.tile_write_back_bytes[tile])))
+            if self._trace is not None:
+                self._trace.note(Unit.TILES, 0, Action.TILE, opened, int(self._env.now), tile)
+            write_backs.append(self._transfer(Action.WRITE_BACK, tile, int(self._traffic.tile_write_back_bytes[tile])))
             if tile + 2 < tiles:
                 loads.append(self._load(tile + 2))
         yield from write_backs

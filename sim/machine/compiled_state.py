@@ -38,8 +38,9 @@ UNLIMITED = -1
     WRITTEN_BACK,
     READ_BYTES,
     WRITE_BYTES,
+    OFFERS,
     COUNTERS,
-) = range(22)
+) = range(23)
 
 # Columns of a group. Its present and following entries and those in its PPU are -1 where there is none; BASE and
 # NEXT_BASE number the first bursts of the former two in the group's sequence; HERE is a flag for each half.
@@ -115,8 +116,8 @@ def make_machine(traffic: Traffic, groups: int, ports: int | None, speeds: Speed
         speeds=np.array([UNLIMITED if speed is None else int(speed) for speed in speeds], dtype=np.int64),
         counts=counts,
         # More events and requests than can be under way at once: some for each group, two transfers for each tile.
-        heap=np.zeros((16 * groups + 2 * tiles + 64, 5), dtype=np.int64),
-        queue=np.zeros((4 * groups + 8, 5), dtype=np.int64),
+        heap=np.zeros((16 * groups + 2 * tiles + 64, 3), dtype=np.int64),
+        queue=np.zeros((4 * groups + 8, 3), dtype=np.int64),
         groups=group_table,
         ready=np.zeros((groups, max(1, pes)), dtype=np.int64),
         spent=np.zeros((groups, len(State)), dtype=np.int64),

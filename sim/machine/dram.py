@@ -21,13 +21,22 @@ class Dram:
         self.busy_cycles = 0
         self.transferred_bytes = 0
 
+    @property
+    def free_at(self) -> int:
+        """The cycle in which the last of the queued transfers ends."""
+        return self._free_at
+
+    def count_cycles(self, size_bytes: int) -> int:
+        """Give the cycles for which a transfer holds the channel."""
+        return 0 if self._bytes_per_cycle is None else -(-size_bytes // self._bytes_per_cycle)
+
     def transfer(self, size_bytes: int) -> Event:
         """Queue a transfer; the event fires when it has ended."""
         now = int(self._env.now)
         self._env.events += 1
         if size_bytes == 0:
             return self._env.timeout(0)
-        cycles = 0 if self._bytes_per_cycle is None else -(-size_bytes // self._bytes_per_cycle)
+        cycles = self.count_cycles(size_bytes)
         self._free_at = max(now + self._latency_cycles, self._free_at) + cycles
         self.busy_cycles += cycles
         self.transferred_bytes += size_bytes

@@ -7,6 +7,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.machine.trace import TraceRecorder
+
 
 class State(IntEnum):
     """What a group does in a cycle; the first that holds."""
@@ -25,7 +27,8 @@ class LedgerError(RuntimeError):
 class Ledger:
     """Attributes each group's time, interval after interval, from cycle 0 to the end of the step."""
 
-    def __init__(self, groups: int) -> None:
+    def __init__(self, groups: int, trace: TraceRecorder | None = None) -> None:
+        self._trace = trace
         self._spent = [[0] * len(State) for _ in range(groups)]
         self._until = [0] * groups
 
@@ -43,6 +46,8 @@ class Ledger:
             raise LedgerError(
                 f"group {group}: time is attributed up to cycle {self._until[group]}, not only up to {end}"
             )
+        if self._trace is not None:
+            self._trace.note_state(group, state, self._until[group], end)
         self._spent[group][state] += end - self._until[group]
         self._until[group] = end
 

@@ -13,6 +13,7 @@ from sim.machine.controller import Controller
 from sim.machine.ledger import Ledger, State
 from sim.machine.ports import OPERANDS, Ports
 from sim.machine.ppu import PostProcessor, Results
+from sim.machine.trace import Action, TraceRecorder, Unit
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +43,10 @@ class PEGroup:
         ledger: Ledger,
         prefetches: bool,
         on_task_end: Callable[[], None],
+        trace: TraceRecorder | None = None,
     ) -> None:
+        self._trace = trace
+        self._began = 0
         self._env = env
         self._index = index
         self._traffic = traffic
@@ -87,6 +91,7 @@ class PEGroup:
         """Make a task the present one: its PEs may start on what has arrived."""
         now = int(self._env.now)
         self._ledger.attribute(self._index, State.IDLE, now)
+        self._began = now
         self._present = task
         self._is_ended = False
         task.ready = [now] * len(task.ready)
@@ -154,6 +159,8 @@ class PEGroup:
         if now > self._ledger.until(self._index):
             self._ledger.attribute(self._index, State.WAIT_OPERANDS, now)
         self._is_ended = True
+        if self._trace is not None and self._present is not None:
+            self._trace.note(Unit.GROUP, self._index, Action.TASK, self._began, now, self._present.entry)
         self._on_task_end()
         if self._present is not None and self._present.bursts == 0 and self._prefetches:
             self._offer()

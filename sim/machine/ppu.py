@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sim.machine.clock import CountingEnvironment, call_after
 from sim.machine.ports import PPU, Ports
+from sim.machine.trace import Action, TraceRecorder, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,10 @@ class PostProcessor:
         elements_per_cycle: int | None,
         on_place: Callable[[], None],
         on_finish: Callable[[int], None],
+        trace: TraceRecorder | None = None,
     ) -> None:
+        self._trace = trace
+        self._started = 0
         self._env = env
         self._group = group
         self._ports = ports
@@ -58,6 +62,7 @@ class PostProcessor:
             self._waiting = results
 
     def _start(self, results: Results) -> None:
+        self._started = int(self._env.now)
         self._in_process = results
         if results.read_bytes:
             self._ports.request(PPU, self._group, 0, results.read_bytes, self._process)
@@ -70,6 +75,9 @@ class PostProcessor:
         if self._elements_per_cycle is not None:
             cycles = -(-self._in_process.elements // self._elements_per_cycle)
         self.busy_cycles += cycles
+        if self._trace is not None:
+            now, results = int(self._env.now), self._in_process
+            self._trace.note(Unit.PPU, self._group, Action.PROCESS, now, now + cycles, results.entry, results.elements)
         call_after(self._env, cycles, self._write)
 
     def _write(self) -> None:
@@ -82,6 +90,8 @@ class PostProcessor:
     def _finish(self) -> None:
         assert self._in_process is not None
         entry, following = self._in_process.entry, self._waiting
+        if self._trace is not None:
+            self._trace.note(Unit.PPU, self._group, Action.RESULTS, self._started, int(self._env.now), entry)
         self._in_process = self._waiting = None
         if following is not None:
             self._start(following)

@@ -22,8 +22,8 @@ from dataflows.tasks import TaskTable
 from reports.cli import main
 from sim import layer_run
 from sim.architecture import load_architecture
-from sim.layer_run import StepRun, run_layer_step
-from sim.machine.accelerator import StepTiming, Surroundings, make_instant_traffic, run_step
+from sim.layer_run import StepOptions, StepRun, run_layer_step
+from sim.machine.accelerator import Engine, StepTiming, Surroundings, make_instant_traffic, run_step
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
@@ -44,7 +44,8 @@ ROW_OPS = {
 
 def run_on(machine: str, operands: Operands, step: Step) -> StepRun:
     """Run one step on one machine, verified."""
-    (run,) = run_layer_step(operands, step, (load_architecture(machine),), verifies=True, keeps_output=True)
+    options = StepOptions(verifies=True, keeps_output=True)
+    (run,) = run_layer_step(operands, step, (load_architecture(machine),), options)
     return run
 
 
@@ -220,15 +221,14 @@ def test_dropping_a_row_operation_without_a_nonzero_is_found_by_its_count(
     )
 
 
-def drop_task(forgotten: int) -> Callable[[TaskTable, int, Surroundings], StepTiming]:
+def drop_task(forgotten: int) -> Callable[[TaskTable, int, Surroundings, Engine], StepTiming]:
     """Make a machine to which one task never comes."""
 
-    def run_without(table: TaskTable, groups: int, surroundings: Surroundings) -> StepTiming:
+    def run_without(table: TaskTable, groups: int, surroundings: Surroundings, engine: Engine) -> StepTiming:
         kept = np.delete(np.arange(len(table)), forgotten)
         rest = dataclasses.replace(table, pe_cycles=table.pe_cycles[kept], indices=table.indices[kept])
-        return run_step(
-            dataclasses.replace(table, traffic=make_instant_traffic(rest), dispatch=kept), groups, surroundings
-        )
+        table = dataclasses.replace(table, traffic=make_instant_traffic(rest), dispatch=kept)
+        return run_step(table, groups, surroundings, engine)
 
     return run_without
 

@@ -11,7 +11,7 @@ from ideal_machine import DATAFLOW, deal_tasks, lower
 from laws.layer_strategies import operands, sparse_machines
 
 from sim.architecture import Architecture
-from sim.layer_run import StepRun, run_layer_step
+from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.machine.ledger import State
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
@@ -23,9 +23,8 @@ STEPS = st.sampled_from(tuple(Step))
 
 def run_both(operands: Operands, step: Step, machine: Architecture) -> tuple[StepRun, StepRun]:
     """Run a step on a machine and on the same machine with skipping off."""
-    sparse, dense = run_layer_step(
-        operands, step, (machine, machine.without_skipping()), verifies=True, keeps_output=True
-    )
+    options = StepOptions(verifies=True, keeps_output=True)
+    sparse, dense = run_layer_step(operands, step, (machine, machine.without_skipping()), options)
     return sparse, dense
 
 

@@ -11,12 +11,12 @@ from ideal_machine import run_tasks
 from timing.step_tables import tasks_of
 
 from sim.machine import accelerator
-from sim.machine.clock import DeadlockError, Phase, call_after, call_at, run_to_end
+from sim.machine.clock import CountingEnvironment, DeadlockError, Phase, call_after, call_at, run_to_end
 from sim.machine.controller import Controller
 
 
 def test_at_a_border_work_ends_then_come_results_then_tasks_then_grants() -> None:
-    env = simpy.Environment()
+    env = CountingEnvironment()
     order: list[tuple[str, int]] = []
 
     def note(name: str) -> Callable[[], None]:
@@ -33,7 +33,7 @@ def test_at_a_border_work_ends_then_come_results_then_tasks_then_grants() -> Non
 
 
 def test_work_of_no_cycles_that_a_handover_starts_ends_before_the_next_handover() -> None:
-    env = simpy.Environment()
+    env = CountingEnvironment()
     order: list[str] = []
 
     def hand_over() -> None:
@@ -52,7 +52,7 @@ def test_phases_are_in_the_order_of_the_definition_and_after_all_of_simpys_own()
 
 
 def test_the_end_of_a_run_is_that_of_its_last_process() -> None:
-    env = simpy.Environment()
+    env = CountingEnvironment()
 
     def work(cycles: int) -> Generator[Any, Any, None]:
         yield env.timeout(cycles)
@@ -61,7 +61,7 @@ def test_the_end_of_a_run_is_that_of_its_last_process() -> None:
 
 
 def test_processes_that_wait_for_ever_are_a_deadlock() -> None:
-    env = simpy.Environment()
+    env = CountingEnvironment()
 
     def work(cycles: int, *, stalls: bool) -> Generator[Any, Any, None]:
         yield env.timeout(cycles)
@@ -75,7 +75,7 @@ def test_processes_that_wait_for_ever_are_a_deadlock() -> None:
 
 
 def test_an_error_inside_a_process_is_not_taken_for_a_deadlock() -> None:
-    env = simpy.Environment()
+    env = CountingEnvironment()
 
     def work() -> Generator[Any, Any, None]:
         yield env.timeout(1)

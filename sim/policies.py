@@ -1,0 +1,168 @@
+"""The machines of a run, each with its policy: which kinds of sparsity its operands have."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from sim.architecture import Architecture, load_architecture, shorten_line
+from workloads.errors import InputError
+from workloads.operands import GradientFinish, Operands
+from workloads.schema import GradientPruning
+from workloads.training import count_warmup_batches
+from workloads.workload import Workload
+
+SKIPPING_OFF = "skipping-off"
+NATURAL, MASK, PRUNING = "natural", "mask", "pruning@"
+Baseline = str | Path | Architecture
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Policy:
+    """Which kinds of sparsity a machine's operands have; meaning says it in words.
+
+    rate: of gradient pruning; None is the workload's own, 0 none. has_mask: whether GTA is computed only where the
+    output mask is set; without, all of it is computed, and the PPU zeroes the rest when it writes.
+    """
+
+    name: str
+    meaning: str
+    rate: float | None = None
+    has_mask: bool = True
+
+    def apply(self, workload: Workload) -> Workload:
+        """Give the workload with this policy's pruning; other settings than the rate stay those of the workload."""
+        if self.rate is None:
+            return workload
+        given = workload.form.pruning
+        pruning = None
+        if self.rate:
+            settings = {} if given is None else given.model_dump()
+            pruning = GradientPruning(**{**settings, "rate": self.rate})
+        return dataclasses.replace(workload, form=workload.form.model_copy(update={"pruning": pruning}))
+
+    def restrict(self, operands: Operands) -> Operands:
+        """Give the operands as the machine's PEs see them."""
+        if self.has_mask or operands.mask is None:
+            return operands
+        finish = operands.finish
+        late = GradientFinish(mask=operands.mask, tau=finish.tau, key=finish.key)
+        return dataclasses.replace(operands, mask=None, finish=late)
+
+
+AS_GIVEN = Policy("as given", "zeros, mask")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Contender:
+    """A machine of a run and its policy; the machine's name tells both."""
+
+    machine: Architecture
+    policy: Policy = AS_GIVEN
+
+
+def choose_contenders(
+    arch: Baseline, baseline: Baseline | Sequence[Baseline] | None, overrides: tuple[str, ...]
+) -> tuple[Contender, ...]:
+    """Load the machine and its baselines; overrides change the machine, and the baselines that are made from it.
+
+    A baseline is a preset, a file, `skipping-off`, or one of the policies `natural`, `mask` and `pruning@RATE`.
+
+    Raises:
+        InputError: a name, file or override cannot be used, or two machines have one name.
+    """
+    machine = arch if isinstance(arch, Architecture) else load_architecture(arch, overrides)
+    contenders = [Contender(machine)]
+    given = [] if baseline is None else [baseline] if isinstance(baseline, Baseline) else list(baseline)
+    for one in given:
+        other = make_baseline(one, machine)
+        if other.machine == machine and one == SKIPPING_OFF:
+            continue
+        if other.machine.name == machine.name:
+            raise InputError(
+                f"the machine and its baseline are both named '{machine.name}'; the results could not be told apart"
+            )
+        if other.machine.name in [taken.machine.name for taken in contenders]:
+            raise InputError(
+                f"two baselines are both named '{other.machine.name}'; the results could not be told apart"
+            )
+        contenders.append(other)
+    return tuple(contenders)
+
+
+def make_baseline(given: Baseline, machine: Architecture) -> Contender:
+    """Load a baseline, or make it from the machine by a policy.
+
+    Raises:
+        InputError: the name, the file or the rate cannot be used, or the machine skips nothing.
+    """
+    if isinstance(given, Architecture):
+        return Contender(given)
+    policy = parse_policy(given) if isinstance(given, str) else None
+    if policy is None:
+        is_dense = isinstance(given, str) and given == SKIPPING_OFF
+        return Contender(machine.without_skipping() if is_dense else load_architecture(given))
+    if not machine.array.skip_zeros:
+        raise InputError(
+            f"--baseline {given}: the policy tells what a machine skips, but '{machine.name}' skips nothing"
+        )
+    name = f"{machine.name}-{policy.name.replace('@', '-')}"
+    return Contender(machine.model_copy(update={"name": name}), policy)
+
+
+def parse_policy(text: str) -> Policy | None:
+    """Give the policy of a name, or None where the name is none.
+
+    Raises:
+        InputError: the rate of pruning is not a number above 0 and below 1.
+    """
+    if text == NATURAL:
+        return Policy(NATURAL, "zeros", rate=0.0, has_mask=False)
+    if text == MASK:
+        return Policy(MASK, "zeros, mask", rate=0.0)
+    if not text.startswith(PRUNING):
+        return None
+    try:
+        rate = float(text.removeprefix(PRUNING))
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < 1:
+        raise InputError(
+            f"--baseline {shorten_line(text)}: the rate must be a number above 0 and below 1, such as pruning@0.9"
+        )
+    return Policy(f"{PRUNING}{rate:g}", "zeros, mask, pruning", rate=rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class OperandSet:
+    """A workload with one setting of pruning, and the machines that work on its operands."""
+
+    workload: Workload
+    contenders: tuple[Contender, ...]
+
+    def deal(self, operands: Operands) -> list[tuple[Operands, tuple[Architecture, ...]]]:
+        """Give the operands as each machine's PEs see them, machines that see the same together."""
+        dealt = []
+        for has_mask in (True, False):
+            chosen = [one for one in self.contenders if one.policy.has_mask is has_mask]
+            if chosen:
+                seen = chosen[0].policy.restrict(operands)
+                dealt.append((seen, tuple(one.machine for one in chosen)))
+        return dealt
+
+
+def group_contenders(workload: Workload, contenders: Sequence[Contender]) -> tuple[OperandSet, ...]:
+    """Group machines by the pruning of their operands, in the order of the first of each group."""
+    groups: dict[GradientPruning | None, list[Contender]] = {}
+    workloads: dict[GradientPruning | None, Workload] = {}
+    for contender in contenders:
+        applied = contender.policy.apply(workload)
+        groups.setdefault(applied.form.pruning, []).append(contender)
+        workloads.setdefault(applied.form.pruning, applied)
+    return tuple(OperandSet(workloads[pruning], tuple(chosen)) for pruning, chosen in groups.items())
+
+
+def number_iteration(sets: Sequence[OperandSet]) -> int:
+    """Number the simulated iteration, the same for every machine: it stands behind the longest warm-up."""
+    return max(count_warmup_batches(one.workload.form.pruning) for one in sets)

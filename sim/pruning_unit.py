@@ -1,0 +1,73 @@
+"""The PPU's end of GTA: it sums, masks and prunes a gradient row by row, from the threshold that it was given.
+
+It shares no code with the host's pruning; both draw an element's number from the definition in `workloads.pruning`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.operands import Operands
+
+FloatArray = NDArray[np.float32]
+
+
+def write_gradient(sums: FloatArray, operands: Operands) -> FloatArray:
+    """Give what the PPU writes of the PEs' sums ``(N, C, H, W)`` or ``(N, C)``."""
+    finish = operands.finish
+    rows = np.ascontiguousarray(sums).reshape(-1, sums.shape[-1])
+    kept = operands.mask if finish.mask is None else finish.mask
+    mask = np.ones((0, 0), dtype=np.bool_) if kept is None else np.ascontiguousarray(kept).reshape(rows.shape)
+    shares = np.array([share.reshape(rows.shape) for share in operands.summed], dtype=np.float32)
+    keys = np.zeros(len(sums), dtype=np.uint64)
+    if finish.key is not None:
+        keys = np.array([finish.key.image_key(image) for image in range(len(sums))], dtype=np.uint64)
+    written: FloatArray = finish_rows(
+        rows, mask, shares.reshape(-1, *rows.shape), np.float32(finish.tau), keys, len(rows) // len(sums)
+    )
+    return written.reshape(sums.shape)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def finish_rows(
+    rows: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    shares: NDArray[np.float32],
+    tau: np.float32,
+    keys: NDArray[np.uint64],
+    rows_per_image: int,
+) -> NDArray[np.float32]:
+    """Sum, mask and prune rows ``(N C H, W)``; mask: none if it has no rows; shares ``(any, N C H, W)`` are added.
+
+    keys: one for each image.
+    """
+    written = np.empty_like(rows)
+    width = rows.shape[1]
+    for row in range(len(rows)):
+        counter = np.uint64(row % rows_per_image * width)
+        for w in range(width):
+            value = rows[row, w]
+            for share in range(len(shares)):
+                value += shares[share, row, w]
+            if len(mask) and not mask[row, w]:
+                value = np.float32(0)
+            magnitude = abs(value)
+            if np.float32(0) < magnitude < tau:
+                draw = draw_number(keys[row // rows_per_image], counter + np.uint64(w))
+                if draw * np.float64(tau) < np.float64(magnitude):
+                    value = tau if value > 0 else -tau
+                else:
+                    value = np.float32(0)
+            written[row, w] = value
+    return written
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def draw_number(key: np.uint64, element: np.uint64) -> float:
+    """Give the number in [0, 1) of one element: the 53 upper bits of SplitMix64 behind `element` + 1 additions."""
+    state = key + (element + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.float64((state ^ (state >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53

@@ -1,0 +1,74 @@
+"""Execute the steps of a run: on threads of this process, or in worker processes; results come in order."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import joblib
+
+from sim.architecture import Architecture
+from sim.layer_run import StepOptions, StepRun, run_layer_step
+from workloads.errors import InputError
+from workloads.operands import Operands
+from workloads.reference import fixed_blas_threads
+from workloads.shapes import Step
+
+Work = Iterator[tuple[Operands, Step, tuple[Architecture, ...]]]
+
+# Kernels, event loops and numpy leave the interpreter lock, so threads keep a few cores busy.
+THREADS = max(2, min(4, os.cpu_count() or 1))
+
+
+def execute_work(work: Work, options: StepOptions, jobs: int) -> Iterator[list[StepRun]]:
+    """Run every (layer, step), in order, in this process or in `jobs` worker processes."""
+    return execute_in_threads(work, options) if jobs == 1 else execute_in_processes(work, options, jobs)
+
+
+def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRun]]:
+    """Run the steps on threads; at most one step more than there are threads is held at a time."""
+    pending: deque[Future[list[StepRun]]] = deque()
+    with fixed_blas_threads(), ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for operands, step, machines in work:
+                pending.append(pool.submit(run_layer_step, operands, step, machines, options))
+                if len(pending) > THREADS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def execute_in_processes(work: Work, options: StepOptions, jobs: int) -> Iterator[list[StepRun]]:
+    """Run the steps in worker processes."""
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=2 * jobs)
+    failures: list[InputError] = []
+    found = parallel(
+        joblib.delayed(run_in_process)(operands, step, machines, options)
+        for operands, step, machines in itertools.takewhile(lambda _: not failures, work)
+    )
+    for runs in found:
+        if isinstance(runs, InputError):
+            failures.append(runs)
+        elif not failures:
+            yield runs
+    if failures:
+        raise failures[0]
+
+
+def run_in_process(
+    operands: Operands, step: Step, machines: tuple[Architecture, ...], options: StepOptions
+) -> list[StepRun] | InputError:
+    """Run one (layer, step) in a worker process.
+
+    An `InputError` is returned, so that the first in the order of the steps is raised, not the first in time.
+    """
+    try:
+        return run_layer_step(operands, step, machines, options)
+    except InputError as error:
+        return error
