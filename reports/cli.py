@@ -15,16 +15,23 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from dataflows.registry import list_dataflows
+from reports.ablation import make_ablation_table, make_densities_table
+from reports.report_commands import compare, explain, report
+from reports.sweep_commands import SWEEP_COMMANDS
 from reports.tables import describe_run, make_steps_table, make_technology_table
 from sim import run as runs
 from sim.architecture import Architecture, list_architectures, load_architecture, shorten_line
 from sim.results import make_columns_table
+from sim.sweep.form import list_sweeps
 from sim.technology import list_technologies
 from sim.technology_listing import format_technology
+from sim.trace_file import parse_window
 from sim.version import MODEL_VERSION
-from workloads.datasets.loader import SHIPPED
+from workloads.datasets.address import SHIPPED, DatasetKind
 from workloads.errors import InputError
+from workloads.operand_choice import choose_operands
 from workloads.presets import list_presets
+from workloads.profile import profile_names
 from workloads.schema import json_schema
 from workloads.validation import validate_document
 from workloads.workload import load_workload, make_workload
@@ -85,14 +92,21 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.argument("workload", shell_complete=complete_workloads)
 @click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
               shell_complete=complete_architectures, help="Architecture preset or YAML file.")  # fmt: skip
-@click.option("--baseline", default=runs.SKIPPING_OFF, metavar="NAME|FILE|none", shell_complete=complete_architectures,
-              help="Second machine; the default is the same machine with skipping off.")  # fmt: skip
+@click.option("--baseline", "baselines", multiple=True, default=(runs.SKIPPING_OFF,), metavar="NAME|FILE|POLICY|none",
+              shell_complete=complete_architectures,
+              help="Machine to compare with, or a policy: natural, mask, pruning@RATE; may be repeated, or separated "
+              "by commas. The default, skipping-off, is the same machine with skipping off.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Override a field of the architecture, such as array.groups=28; may be repeated.")  # fmt: skip
 @click.option("--steps", default="forward,gta,gtw", show_default=True, help="Steps to simulate, separated by commas.")
 @click.option("--layers", default="*", show_default=True, metavar="GLOB", help="Only layers whose name matches.")
 @click.option("--batch", type=int, help="Images in the batch, instead of the workload's.")
 @click.option("--seed", type=int, help="Seed of the operands, instead of the workload's.")
+@click.option("--operands", metavar="synthetic|profile",
+              help="Random tensors as operands: half of them zero, or with the shipped profile's zeros.")  # fmt: skip
+@click.option("--data", metavar="KIND:PATH",
+              help=f"Other images for the host; KIND is {', '.join(DatasetKind)}, or left away.")  # fmt: skip
+@click.option("--weights", metavar="FILE.npz", help="Initial weights for operands of the host.")
 @click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
               help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
@@ -101,32 +115,41 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
               help="Directory for run.json and steps.csv  [default: out/WORKLOAD-ARCH]")  # fmt: skip
 @click.option("--save-outputs", type=click.Path(path_type=Path), metavar="FILE.npz",
               help="Write <layer>/forward, <layer>/gta, <layer>/gtw as the machine computed them.")  # fmt: skip
+@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE.json.gz",
+              help="Write the machine's events in the Chrome trace format, which Perfetto opens.")  # fmt: skip
+@click.option("--trace-window", default=":", metavar="START:END", help="Cycles of the iteration to trace.")
 @click.pass_context
 def simulate(
     ctx: click.Context,
     workload: str,
     arch: str,
-    baseline: str,
+    baselines: tuple[str, ...],
     overrides: tuple[str, ...],
     steps: str,
     layers: str,
     batch: int | None,
     seed: int | None,
+    operands: str | None,
+    data: str | None,
+    weights: str | None,
     no_verify: bool,
     engine: str,
     jobs: int,
     out: Path | None,
     save_outputs: Path | None,
+    trace: Path | None,
+    trace_window: str,
 ) -> None:
     """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
-    loaded = load_workload(workload, batch=batch, seed=seed)
+    loaded = load_workload(workload, batch=batch, seed=None if operands else seed)
+    loaded = choose_operands(loaded, operands=operands, data=data, weights=weights, seed=seed)
     machine = load_architecture(arch, overrides)
     directory = out or Path("out") / f"{file_name(loaded.name)}-{file_name(machine.name)}"
     with ProgressBar() as bar:
         result = runs.simulate(
             loaded,
             machine,
-            baseline=None if baseline == "none" else baseline,
+            baseline=split_baselines(baselines),
             steps=tuple(part.strip() for part in steps.split(",") if part.strip()),
             layers=layers,
             verify=not no_verify,
@@ -134,6 +157,9 @@ def simulate(
             jobs=jobs,
             out=directory,
             save_outputs=save_outputs,
+            trace=trace,
+            trace_window=parse_window(trace_window),
+            on_notice=lambda words: click.echo(f"sparsetrain: {words}", err=True),
             on_progress=bar.update,
         )
     print_run(result)
@@ -141,6 +167,19 @@ def simulate(
         for failure in result.failures:
             click.echo(f"sparsetrain: {failure}", err=True)
         ctx.exit(EXIT_MISMATCH)
+
+
+def split_baselines(given: tuple[str, ...]) -> list[str]:
+    """Split baselines at commas, unless a file has such a name; `none` alone is no baseline.
+
+    Raises:
+        InputError: none stands beside others.
+    """
+    parts = [part for text in given for part in ([text] if Path(text).exists() else text.split(","))]
+    names = [part.strip() for part in parts]
+    if "none" in names and len(names) > 1:
+        raise InputError("--baseline none leaves baselines out; it cannot stand beside others")
+    return [] if names == ["none"] else names
 
 
 def file_name(name: str) -> str:
@@ -178,6 +217,9 @@ def print_run(result: runs.RunResult) -> None:
     """Print the closing table and sentences of a run."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(make_steps_table(result))
+    if len(result.machines) > 2:
+        console.print(make_ablation_table(result))
+        console.print(make_densities_table(result))
     for line in describe_run(result):
         console.print(line, markup=False, soft_wrap=True)
     if result.directory is not None:
@@ -188,13 +230,15 @@ def print_run(result: runs.RunResult) -> None:
 
 @main.command("list")
 def list_everything() -> None:
-    """List workloads, architectures, dataflows and datasets that can be named."""
+    """List workloads, architectures, dataflows, datasets and profiles that can be named."""
     sections: dict[str, dict[str, str]] = {
         "Workloads": list_presets(),
         "Architectures": {preset.name: preset.description for preset in list_architectures()},
         "Dataflows": dict.fromkeys(list_dataflows(), ""),
         "Technologies": dict.fromkeys(list_technologies(), ""),
+        "Sweeps": list_sweeps(),
         "Datasets": dict.fromkeys(SHIPPED, ""),
+        "Profiles": dict.fromkeys(profile_names(), ""),
     }
     for title, entries in sections.items():
         click.echo(f"{title}:")
@@ -281,3 +325,7 @@ def completion(shell: str) -> None:
     make: Callable[..., Any] | None = get_completion_class(shell)
     assert make is not None
     click.echo(make(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").source())
+
+
+for command in (report, compare, explain, *SWEEP_COMMANDS):
+    main.add_command(command)

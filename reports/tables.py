@@ -33,11 +33,11 @@ def format_share(part: float, whole: float) -> str:
 
 
 def make_steps_table(result: RunResult) -> Table:
-    """Tabulate cycles and energy of each layer and step beside the baseline's, and where the groups' time went.
+    """Tabulate cycles and energy of each layer and step beside the first baseline's, and where the groups' time went.
 
     Shares of busy and waiting are those of the groups' cycles; imbalance and overhead are shares of the PEs' busy time.
     """
-    machine, others = result.machines[0].name, [other.name for other in result.machines[1:]]
+    machine, others = result.machines[0].name, [other.name for other in result.machines[1:2]]
     has_energy = any(step.energy_pj is not None for step in result.steps)
     table = Table(
         title=f"{result.workload.name} on {machine}", title_justify="left", header_style="bold", pad_edge=False,

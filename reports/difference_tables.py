@@ -1,0 +1,65 @@
+"""Differences of runs for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from reports.comparison import Entry, choose_baseline, list_entries, list_totals, tabulate_differences
+from reports.run_files import Run
+
+UNITS = {"cycles": "cycles", "energy_pj": "pJ"}
+
+
+def make_differences_table(runs: Sequence[Run], baseline: str | None, measure: str) -> Table:
+    """Tabulate cycles or energy of every step on the runs' machines, with the ratio to the baseline."""
+    entries = list_entries(runs)
+    base = entries[choose_baseline(entries, baseline)]
+    shown = [entry for entry in entries if entry.machine == entry.run.machine or entry is base]
+    table = start_table(f"{measure} ({UNITS[measure]}), and how many times those of {base.label}")
+    for name in ("layer", "step"):
+        table.add_column(name)
+    for entry in shown:
+        table.add_column(Text(entry.label), justify="right", overflow="fold")
+        if entry is not base:
+            table.add_column("ratio", justify="right")
+    numbers = tabulate_differences(entries)
+    for place, key in enumerate(numbers.index.tolist()):
+        row, cells = numbers.iloc[place], [str(words) for words in key]
+        for entry in shown:
+            cells += write_pair(row, entry, base, measure)
+        table.add_row(*[Text(cell) for cell in cells])
+    return table
+
+
+def write_pair(row: pd.Series, entry: Entry, base: Entry, measure: str) -> list[str]:
+    """Write a number, and its ratio to the baseline's; a dash where a run has no such step."""
+    value, other = row[entry.label, measure], row[base.label, measure]
+    number = "-" if pd.isna(value) else f"{int(value):,d}" if measure == "cycles" else f"{value:,.6g}"
+    if entry is base:
+        return [number]
+    has_ratio = not pd.isna(value) and not pd.isna(other) and other > 0
+    return [number, f"{value / other:.3f}" if has_ratio else "-"]
+
+
+def make_totals_table(runs: Sequence[Run], baseline: str | None) -> Table:
+    """Tabulate totals, speed-ups and energy ratios of all machines of the runs."""
+    entries = list_entries(runs)
+    chosen = choose_baseline(entries, baseline)
+    table = start_table(f"Totals; speed-up and energy ratio are over {entries[chosen].label}")
+    table.add_column("run", overflow="fold")
+    for name in ("cycles", "ms", "speed-up", "speed-up,\nconvolutions", "energy", "energy\nratio"):
+        table.add_column(name, justify="right")
+    for label, cycles, milliseconds, *rest in list_totals(entries, chosen):
+        cells = [str(label), f"{cycles:,d}", f"{milliseconds:,.4g}", *map(str, rest)]
+        table.add_row(*[Text(cell) for cell in cells])
+    return table
+
+
+def start_table(title: str) -> Table:
+    """Make an empty table."""
+    return Table(title=Text(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)

@@ -1,0 +1,183 @@
+"""Where the cycles and the energy of a step come from: every count, every price with its source, what bounded it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from reports.quantities import write_energy, write_percent
+from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
+from workloads.errors import InputError
+
+STATES = {
+    "busy_cycles": "busy: a PE of the group runs a row operation",
+    "wait_operands_cycles": "waiting for operands from the ports",
+    "wait_dram_cycles": "waiting for the next tile from DRAM",
+    "wait_ppu_cycles": "stalled: results wait for a place in the PPU",
+    "idle_cycles": "idle: no task left, or results on their way out",
+}
+
+
+def explain_layer(run: Run, layer: str, step: str | None, machine: str | None) -> Iterator[str | Table]:
+    """Explain one step of a layer, or all of them, on one machine of a run.
+
+    Raises:
+        InputError: the run has no such machine, layer or step.
+    """
+    chosen = machine or run.machine
+    if chosen not in run.machines:
+        raise InputError(f"--machine {chosen}: the run has no such machine; it has {', '.join(run.machines)}")
+    rows = run.rows(chosen)
+    rows = rows[rows["layer"] == layer]
+    if rows.empty:
+        known = ", ".join(dict.fromkeys(run.frame["layer"]))
+        raise InputError(f"'{layer}' is no layer of {run.path}; they are {known}")
+    if step is not None and step not in set(rows["step"]):
+        raise InputError(f"layer '{layer}' has no step '{step}' in {run.path}; it has {', '.join(rows['step'])}")
+    for _, row in rows.iterrows():
+        if step is None or row["step"] == step:
+            yield from explain_step(run, row)
+
+
+def explain_step(run: Run, row: pd.Series) -> Iterator[str | Table]:
+    """Explain one row of ``steps.csv``."""
+    totals = run.totals(row["machine"])
+    yield (
+        f"{row['layer']} ({row['kind']}), {row['step']} on {row['machine']}: {row['cycles']:,} cycles, "
+        f"{write_percent(row['cycles'], totals['cycles'])} of the iteration's {totals['cycles']:,}"
+        f"{describe_rivals(run, row)}."
+    )
+    if row["kind"] in COMPUTE_KINDS:
+        yield tell_work(row)
+    architecture = find_architecture(run, row["machine"]) or run.record["architecture"]
+    array = architecture["array"]
+    yield make_time_table(row, architecture)
+    yield tell_bound(row, architecture)
+    if row["kind"] in COMPUTE_KINDS:
+        yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
+    yield from explain_energy(run, row)
+
+
+def describe_rivals(run: Run, row: pd.Series) -> str:
+    """Say what the same step takes on the other machines."""
+    same = run.frame[(run.frame["layer"] == row["layer"]) & (run.frame["step"] == row["step"])]
+    others = same[same["machine"] != row["machine"]]
+    words = [
+        f"; {other['machine']} takes {other['cycles']:,}, {other['cycles'] / row['cycles']:.2f} times as many"
+        for _, other in others.iterrows()
+        if row["cycles"]
+    ]
+    return "".join(words)
+
+
+def tell_work(row: pd.Series) -> str:
+    """Say how much work the step is, and what is left of it when zeros are skipped."""
+    densities = ", ".join(
+        f"{words} {row[column]:.3g}"
+        for column, words in (("input_density", "input"), ("weight_density", "weight"),
+                              ("grad_output_density", "gradient to output"), ("mask_density", "mask"))
+    )  # fmt: skip
+    return (
+        f"Work: {row['dense_macs']:,} multiplications lie inside the tensors, {row['effectual_macs']:,} "
+        f"({write_percent(row['effectual_macs'], row['dense_macs'])}) are left when zeros and masked results are "
+        f"skipped (densities: {densities}). They are done in {row['row_ops']:,} row operations, {row['tasks']:,} tasks "
+        f"and {row['tiles']:,} tiles. All multipliers together would need {row['bound_cycles']:,} cycles for this "
+        "machine's multiplications."
+    )
+
+
+def make_time_table(row: pd.Series, architecture: dict[str, Any]) -> Table:
+    """Tabulate where the time of groups, PEs, ports, DRAM and PPUs went."""
+    array, cycles = architecture["array"], int(row["cycles"])
+    groups, pes = array["groups"], array["groups"] * array["pes_per_group"]
+    ports = (architecture.get("buffer") or {}).get("ports")
+    lines = [(f"groups {words}", row[name], groups * cycles) for name, words in STATES.items()]
+    busy_pe_cycles = row["busy_cycles"] * array["pes_per_group"]
+    lines += [
+        ("PEs: without work while another PE of the group has some", row["pe_imbalance_cycles"], busy_pe_cycles),
+        ("PEs: row headers and issues without a multiplication", row["overhead_cycles"], busy_pe_cycles),
+        ("DRAM channel transfers", row["dram_busy_cycles"], cycles),
+        ("PPUs process", row["ppu_busy_cycles"], groups * cycles),
+    ]
+    if ports is not None:
+        lines.append(("buffer ports move data", row["ports_busy_cycles"], ports * cycles))
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column(f"time ({groups} groups, {pes} PEs)")
+    for name in ("unit-cycles", "of", "share"):
+        table.add_column(name, justify="right")
+    for words, part, whole in lines:
+        table.add_row(Text(words), f"{int(part):,}", f"{int(whole):,}", write_percent(part, whole))
+    return table
+
+
+def tell_bound(row: pd.Series, architecture: dict[str, Any]) -> str:
+    """Say which unit was in use for the largest part of the step."""
+    array, cycles = architecture["array"], int(row["cycles"])
+    if not cycles:
+        return "Bound: nothing; the step takes no time on this machine."
+    ports = (architecture.get("buffer") or {}).get("ports")
+    uses = {
+        "the PE groups (row operations)": row["busy_cycles"] / array["groups"],
+        "the DRAM channel": float(row["dram_busy_cycles"]),
+        "the PPUs": row["ppu_busy_cycles"] / array["groups"],
+        "the buffer's ports": row["ports_busy_cycles"] / ports if ports else 0.0,
+    }
+    ordered = sorted(uses, key=lambda name: -uses[name])
+    first, second = ordered[:2]
+    strength = "bounded by" if uses[first] >= 0.7 * cycles else "bounded by no unit alone, most by"
+    return (
+        f"Bound: {strength} {first}, in use for {write_percent(uses[first], cycles)} of the cycles; next {second} with "
+        f"{write_percent(uses[second], cycles)}."
+    )
+
+
+def tell_remedies(row: pd.Series, groups: int, pes: int) -> str:
+    """Say how many cycles each remedy alone could save at most, the largest first."""
+    savings = {
+        "operands that are always there (more or wider ports, larger operand stores)": row["wait_operands_cycles"]
+        / groups,
+        "tiles that are always there (more DRAM bandwidth, a larger buffer)": row["wait_dram_cycles"] / groups,
+        "a PPU that never stalls (more elements a cycle)": row["wait_ppu_cycles"] / groups,
+        "groups that never idle (tasks of even length, more of them)": row["idle_cycles"] / groups,
+        "PEs of a group with equal work (balance)": row["pe_imbalance_cycles"] / pes,
+        "row operations without overhead (headers, empty issues)": row["overhead_cycles"] / pes,
+    }
+    ordered = sorted((item for item in savings.items() if item[1] >= 0.5), key=lambda item: -item[1])
+    if not ordered:
+        return "What would help: nothing is left to save but multiplications."
+    words = "; ".join(f"{name} {saved:,.0f} ({write_percent(saved, row['cycles'])})" for name, saved in ordered[:3])
+    return f"What would help most, in cycles that each alone could save at most: {words}."
+
+
+def explain_energy(run: Run, row: pd.Series) -> Iterator[str | Table]:
+    """Tabulate counts, energy per action, energy and source of every action of a step."""
+    described = run.record["machines"].get(row["machine"])
+    if described is None:
+        yield f"Energy: {row['machine']} names no technology, so nothing has a price."
+        return
+    actions = read_actions(run)
+    found = actions[(actions["layer"] == row["layer"]) & (actions["step"] == row["step"])]
+    counts = found[found["machine"] == row["machine"]].iloc[0]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for name in ("component", "action", "count", "pJ each", "pJ", "share", "source"):
+        justify = "left" if name in ("component", "action", "source") else "right"
+        table.add_column(name, justify=justify, overflow="fold", ratio=1 if name == "source" else None)  # type: ignore[arg-type]
+    total = 0.0
+    for line in described["energy"]:
+        count = int(row["cycles"] if line["component"] == "leakage" else counts[line["action"]])
+        pj = count * line["pj_per_action"]
+        total += pj
+        table.add_row(
+            line["component"], line["action"], f"{count:,}", f"{line['pj_per_action']:.6g}", f"{pj:,.6g}",
+            write_percent(pj, row["energy_pj"]), Text(line["source"]),
+        )  # fmt: skip
+    yield (
+        f"Energy: {write_energy(row['energy_pj'])} ({total:,.9g} pJ by the counts below), "
+        f"{write_energy(row['dynamic_pj'])} without leakage, at {described['technology']}."
+    )
+    yield table

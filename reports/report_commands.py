@@ -1,0 +1,92 @@
+"""The commands that read finished runs: report, compare, explain."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from reports.run_files import load_run
+from workloads.errors import InputError
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="PAGE.html", required=True, help="File to write."
+)
+@click.option("--baseline", metavar="RUN", help="Run that the others are compared with; the first by default.")
+@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE.json.gz",
+              help="Show a timeline of the events that 'simulate --trace' wrote.")  # fmt: skip
+@click.option("--trace-window", default=":", metavar="START:END", help="Cycles of the timeline.")
+def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Path | None, trace_window: str) -> None:
+    """Write a self-contained HTML page about a RUN, or one that compares several, or about the STOREs of sweeps.
+
+    A RUN is a directory that 'sparsetrain simulate' wrote, a STORE a file that 'sparsetrain sweep' wrote.
+    """
+    # Plotly takes long to import, and only pages need it.
+    from reports.comparison import build_comparison_page
+    from reports.page import write_page
+    from reports.run_page import build_run_page
+    from reports.sweep_page import build_sweep_page, is_store
+    from reports.timeline import plot_timeline, read_trace
+    from sim.trace_file import parse_window
+
+    if output.is_dir():
+        raise InputError(f"--output {output}: is a directory; a file is needed")
+    if all(is_store(Path(name)) for name in runs):
+        write_page(output, build_sweep_page([Path(name) for name in runs]))
+        click.echo(f"Page: {output} ({output.stat().st_size / 1e6:.1f} MB)")
+        return
+    loaded = [load_run(name) for name in runs]
+    window = parse_window(trace_window)
+    if len(loaded) > 1:
+        if trace is not None:
+            raise InputError("--trace shows the timeline of one run; give one RUN")
+        page = build_comparison_page(loaded, baseline)
+    else:
+        if baseline is not None:
+            raise InputError("--baseline chooses among several runs; only one is given")
+        page = build_run_page(loaded[0], None if trace is None else plot_timeline(read_trace(trace), window))
+    write_page(output, page)
+    click.echo(f"Page: {output} ({output.stat().st_size / 1e6:.1f} MB)")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--baseline", metavar="RUN", help="Run that the others are compared with; the first by default.")
+@click.option("--measure", type=click.Choice(["cycles", "energy_pj"]), default="cycles", show_default=True)
+def compare(runs: tuple[str, ...], baseline: str | None, measure: str) -> None:
+    """Print the differences of two or more RUNs, step by step, and their totals."""
+    from reports.difference_tables import make_differences_table, make_totals_table
+
+    if len(runs) < 2:
+        raise InputError("compare needs two or more runs")
+    loaded = [load_run(name) for name in runs]
+    console = make_console()
+    console.print(make_differences_table(loaded, baseline, measure))
+    console.print(make_totals_table(loaded, baseline))
+
+
+@click.command()
+@click.argument("run")
+@click.argument("layer")
+@click.argument("step", required=False)
+@click.option("--machine", help="Machine of the run; the simulated one by default.")
+def explain(run: str, layer: str, step: str | None, machine: str | None) -> None:
+    """Say where the cycles and the energy of a LAYER of a RUN come from, for one STEP or all."""
+    from reports.explanation import explain_layer
+
+    console = make_console()
+    for part in explain_layer(load_run(run), layer, step, machine):
+        if isinstance(part, str):
+            console.print(part, markup=False, soft_wrap=True)
+        else:
+            console.print(part)
+
+
+def make_console() -> Console:
+    """Make a console that is wide where nobody's terminal is asked."""
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)

@@ -1,0 +1,266 @@
+"""The parts of a page that come from one run: headline, charts, tables, configuration, and what is not modelled."""
+
+from __future__ import annotations
+
+from html import escape, unescape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from reports.figures import plot_all
+from reports.findings import TELLERS, count_verdicts
+from reports.page import chart_box, write_table
+from reports.palette import pattern_of
+from reports.quantities import write_energy, write_percent
+from reports.run_files import WORD_COLUMNS, Run
+from sim.results import SCOPES, describe_columns
+from workloads.yaml_file import dump_yaml
+
+SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
+WIDE = ("cycles", "time", "energy", "utilization", "densities")
+SHOWN_COLUMNS = (
+    "layer", "step", "machine", "cycles", "busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles",
+    "idle_cycles", "pe_utilization", "effectual_macs", "dense_macs", "energy_pj", "verdict",
+)  # fmt: skip
+NOT_MODELLED = (
+    "PE groups do not share reads: there is no multicast from the buffer, so every group fetches its own operands.",
+    "A step starts when the one before it has fully ended; nothing is prefetched across that border.",
+    "The controller takes no cycles, and the network on chip has energy but neither delay nor contention.",
+    "Any free port of the buffer serves a request: conflicts of banks are not modelled.",
+    "DRAM is one channel of constant bandwidth and latency: no rows, banks, refresh or turnaround.",
+    "Elementwise passes are charged by their elements and bytes; the host, data loading and (unless asked for) the "
+    "weight update are not charged.",
+    "Clock tree, long wires, input/output and packaging have neither energy nor area.",
+    "The machine's numbers are this project's own design decisions and are marked as assumed in its presets; nothing "
+    "here reproduces a table of the paper.",
+)
+PATTERN_MARKS = {
+    "/": "M0 12 L12 0 M-6 6 L6 -6 M6 18 L18 6",
+    "\\": "M0 0 L12 12 M-6 6 L6 18 M6 -6 L18 6",
+    "x": "M0 0 L12 12 M0 12 L12 0",
+    "-": "M0 6 L24 6",
+    "|": "M6 0 L6 12 M14 0 L14 12",
+    "+": "M0 6 L24 6 M6 0 L6 12 M16 0 L16 12",
+    ".": "M5 6 h2 M11 6 h2 M17 6 h2",
+}
+
+
+def write_verdict(run: Run) -> str:
+    """Say whether the machine's values were compared with the reference, and how that ended."""
+    found = count_verdicts(run.frame)
+    compared = sum(count for name, count in found.items() if name != "none")
+    if found.get("failed") or run.record["verdict"] == "failed":
+        return f'<span class="verdict bad">FAILED</span>: {found.get("failed", 0)} of {compared} outputs are wrong'
+    if not compared:
+        return '<span class="verdict bad">not verified</span>: no values were computed'
+    return (
+        f'<span class="verdict good">verified</span>: {compared} of {sum(found.values())} outputs compared with the '
+        f"numpy reference, {found.get('exact', 0)} equal exactly, the others within the bound of float32 rounding"
+    )
+
+
+def write_header(run: Run) -> str:
+    """Write the top of a run's page."""
+    others = ", ".join(run.machines[1:]) or "no other machine"
+    description = str(run.record["workload"].get("description") or "")
+    lines = [
+        f"<h1>{escape(run.title)}</h1>",
+        f'<p class="soft">{escape(description)}</p>' if description else "",
+        f"<p>One training iteration, batch {int(run.record['workload']['batch'])}, beside {escape(others)}. "
+        f"Operands: {escape(str(run.record['operand_source']))}.</p>",
+        f"<p>Values: {write_verdict(run)}.</p>",
+    ]
+    lines += [f'<p class="notice bad">{escape(str(words))}.</p>' for words in list_warnings(run)]
+    return "\n".join(line for line in lines if line)
+
+
+def list_warnings(run: Run) -> list[str]:
+    """List the failures and warnings of a run."""
+    described = run.record["machines"].get(run.machine) or {}
+    return [*run.record.get("failures", [])[:5], *described.get("warnings", [])]
+
+
+def write_ratio(value: float | None) -> str:
+    """Write a ratio; a dash where there is none."""
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def make_card(words: str, value: str, more: str) -> str:
+    """Make one number of the headline."""
+    return f'<div class="card"><dt>{escape(words)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>'
+
+
+def write_headline(run: Run) -> str:
+    """Write the headline: ratios to the baselines, cycles, time and energy."""
+    cards = []
+    for baseline in run.machines[1:2]:
+        for scope in SCOPES:
+            found = run.ratios(baseline)[scope]
+            cards.append(
+                make_card(f"Speed-up, {SCOPE_WORDS[scope]}", write_ratio(found["speedup"]), f"over {baseline}")
+            )
+        for scope in SCOPES:
+            found = run.ratios(baseline)[scope]
+            if found["energy_ratio"] is not None:
+                without = f"{write_ratio(found['dynamic_energy_ratio'])} without leakage"
+                cards.append(
+                    make_card(f"Energy ratio, {SCOPE_WORDS[scope]}", write_ratio(found["energy_ratio"]), without)
+                )
+    totals = run.totals(run.machine)
+    cycles = totals["cycles"]
+    milliseconds = cycles / run.clock_mhz / 1000
+    cards.append(make_card("Cycles of the iteration", f"{cycles:,}", describe_convolutions(run)))
+    cards.append(make_card("Time", f"{milliseconds:,.4g} ms", f"at {run.clock_mhz:g} MHz"))
+    if totals["energy_pj"] is not None:
+        leakage = write_percent(totals["leakage_pj"], totals["energy_pj"])
+        more = f"{write_energy(totals['dynamic_pj'])} without leakage ({leakage})"
+        cards.append(make_card("Energy", write_energy(totals["energy_pj"]), more))
+    return f'<dl class="cards">{"".join(cards)}</dl>{write_baselines(run)}'
+
+
+def describe_convolutions(run: Run) -> str:
+    """Say how many of the cycles are those of convolutions."""
+    return f"of them {run.totals(run.machine, 'convolutions')['cycles']:,} in convolutions"
+
+
+def write_baselines(run: Run) -> str:
+    """Tabulate the ratios to all baselines where there are several."""
+    if len(run.machines) < 3:
+        return ""
+    rows = []
+    for baseline in run.machines[1:]:
+        ratios = run.ratios(baseline)
+        rows.append(
+            [baseline, f"{run.totals(baseline)['cycles']:,}"]
+            + [write_ratio(ratios[scope][name]) for name in ("speedup", "energy_ratio") for scope in SCOPES]
+        )
+    columns = ["baseline", "cycles", *(f"{words}, {SCOPE_WORDS[scope]}" for words in ("speed-up", "energy ratio")
+                                       for scope in SCOPES)]  # fmt: skip
+    return f'<div class="panel">{write_table(columns, rows)}</div>'
+
+
+def list_machines(run: Run) -> str:
+    """Explain which fill stands for which machine."""
+    if len(run.machines) < 2:
+        return ""
+    items = []
+    for number, machine in enumerate(run.machines):
+        marks = PATTERN_MARKS.get(pattern_of(number))
+        path = f'<path d="{marks}" stroke="currentColor" stroke-width="1.5" fill="none"/>' if marks else ""
+        picture = f'<svg width="20" height="10" viewBox="0 0 20 10" aria-hidden="true">{path}</svg>'
+        items.append(f"<li><i>{picture}</i>{escape(machine)}</li>")
+    return f'<ul class="machines">{"".join(items)}</ul>'
+
+
+def make_charts(run: Run, prefix: str = "") -> tuple[str, dict[str, go.Figure]]:
+    """Make the boxes of all charts of a run, and their figures by name."""
+    figures = plot_all(run)
+    boxes = [
+        chart_box(
+            prefix + name,
+            unescape(str(figure.layout.title.text)),
+            TELLERS[name](run),
+            is_wide=name in WIDE,
+            above=list_machines(run) if name in ("cycles", "time", "energy") else "",
+        )
+        for name, figure in figures.items()
+    ]
+    notes = "".join(f'<p class="soft">{escape(words)}</p>' for words in describe_missing(run, figures))
+    return f'<div class="charts">{"".join(boxes)}</div>{notes}', {prefix + name: fig for name, fig in figures.items()}
+
+
+def describe_missing(run: Run, figures: dict[str, go.Figure]) -> list[str]:
+    """Say why a chart is not there."""
+    reasons = {
+        "energy": f"No chart of energy: {run.machine} or its baseline names no technology, so nothing has a price.",
+        "roofline": f"No roofline: {run.machine} moves nothing through DRAM.",
+        "speedup": "No chart of speed-up: the run has no baseline.",
+    }
+    return [words for name, words in reasons.items() if name not in figures]
+
+
+STEPS_TABLE = """<div class="panel table" data-table="{name}">
+<div class="controls">
+<label>Search words<input type="search" data-filter="*" placeholder="conv1 gtw"></label>
+<label>Step<select data-filter="step"><option value="">all</option></select></label>
+<label>Machine<select data-filter="machine"><option value="">all</option></select></label>
+<label>Kind<select data-filter="kind"><option value="">all</option></select></label>
+<button type="button" class="download">Download steps.csv</button>
+</div>
+<details><summary>Columns</summary><div class="columns"></div></details>
+<div class="table-scroll"><table><caption hidden>{caption}</caption></table></div>
+<p class="count" aria-live="polite"></p>
+<button type="button" class="more">Show all rows</button>
+</div>"""
+
+
+def make_steps_table(run: Run, name: str = "steps") -> tuple[str, dict[str, Any]]:
+    """Make the box of the full table, and what the page's script fills it with."""
+    columns = [
+        {"name": column, "unit": unit, "meaning": meaning, "isWord": column in (*WORD_COLUMNS, "verified"),
+         "isShown": column in SHOWN_COLUMNS}
+        for column, unit, meaning in describe_columns()
+    ]  # fmt: skip
+    box = STEPS_TABLE.format(name=name, caption=escape(f"All steps of {run.title}"))
+    return box, {name: {"csv": run.steps_csv, "columns": columns, "file": f"{run.path.name or 'run'}-steps.csv"}}
+
+
+def write_configuration(run: Run) -> str:
+    """Write version, seed, resolved inputs, and where the technology's figures come from."""
+    record = run.record
+    facts = [
+        ["version", record["version"]],
+        ["seed", record["seed"]],
+        ["steps", ", ".join(record.get("steps", []))],
+        ["layers", record.get("layers", "*")],
+        ["operands", record["operand_source"]],
+        *([name, value] for name, value in (record.get("operand_facts") or {}).items()),
+    ]
+    parts = [f'<div class="panel long">{write_table(["what", "value"], facts, long=["value"])}']
+    parts += [write_source(words, record.get(field)) for words, field in
+              (("Workload", "workload"), ("Architecture", "architecture"), ("Baseline", "baseline"))]  # fmt: skip
+    parts += [write_technology(machine, record["machines"].get(machine)) for machine in run.machines]
+    return "".join(parts) + "</div>"
+
+
+def write_source(words: str, data: Any) -> str:
+    """Write a resolved input as the YAML that gives it again."""
+    if not data:
+        return ""
+    text = "---\n".join(dump_yaml(item) for item in (data if isinstance(data, list) else [data]))
+    return f"<details><summary>{words}, resolved</summary><pre>{escape(text)}</pre></details>"
+
+
+def write_technology(machine: str, described: dict[str, Any] | None) -> str:
+    """Tabulate a machine's units and actions with their prices and sources."""
+    if described is None:
+        return f'<p class="soft">{escape(machine)} names no technology: it has neither energy nor area.</p>'
+    actions = [
+        [line["component"], line["action"], line["count"], line["pj_per_action"], line["pj"], line["source"]]
+        for line in described["energy"]
+    ]
+    units = [
+        [unit["component"], unit["units"], unit["area_mm2"], unit["leakage_mw"], unit["area_source"]]
+        for unit in described["units"]
+    ]
+    return (
+        f"<details><summary>Energy per action of {escape(machine)} ({escape(str(described['technology']))}), with "
+        "sources</summary>"
+        + write_table(["component", "action", "count", "pJ per action", "pJ", "source"], actions, long=["source"])
+        + f"</details><details><summary>Area ({described['area_mm2']:.4g} mm2) and leakage "
+        f"({described['leakage_mw']:.4g} mW) of {escape(machine)}</summary>"
+        + write_table(["component", "units", "area mm2", "leakage mW", "source of the area"], units,
+                      long=["source of the area"])
+        + "</details>"
+    )  # fmt: skip
+
+
+def write_limits(run: Run) -> str:
+    """State what the numbers leave out."""
+    own = []
+    if run.record.get("layers", "*") != "*":
+        own.append(f"Only the layers that match '{run.record['layers']}' were simulated, without elementwise passes.")
+    if "unrepresentative" in str(run.record["operand_source"]):
+        own.append(f"The operands are unrepresentative: {run.record['operand_source']}.")
+    items = "".join(f"<li>{escape(words)}</li>" for words in (*own, *NOT_MODELLED))
+    return f'<div class="panel"><ul>{items}</ul></div>'

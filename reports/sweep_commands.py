@@ -1,0 +1,278 @@
+"""The commands of sweeps: sweep, results, merge."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from workloads.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.sweep.progress import SweepProgress
+
+EXIT_FAILED_POINTS, EXIT_INTERRUPTED = 1, 130
+SHOWN_ROWS = 40
+SHOWN_METRICS = ("cycles", "time_ms", "energy_pj", "area_mm2", "speedup", "energy_ratio")
+
+
+def complete_sweeps(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the names of the sweeps that come with the package."""
+    from sim.sweep.form import list_sweeps
+
+    return [name for name in list_sweeps() if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("sweep_file", metavar="SWEEP", shell_complete=complete_sweeps)
+@click.option("--store", type=click.Path(path_type=Path), metavar="FILE", help="Store  [default: out/NAME.sqlite]")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run the points on this Dask cluster, such as tcp://HOST:8786.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check the whole space, count its points, estimate the time; run nothing."
+)
+@click.option("--retry-failed", is_flag=True, help="Run failed points again.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="Limit of one point, instead of the file's.")  # fmt: skip
+@click.option("--memory", "memory_mb", type=click.IntRange(min=1), metavar="MB",
+              help="Limit of one point's process, instead of the file's.")  # fmt: skip
+@click.option("--no-sharing", is_flag=True, help="Let no point use what another one computed; for comparison.")
+@click.pass_context
+def sweep(
+    ctx: click.Context, sweep_file: str, store: Path | None, jobs: int, scheduler: str | None, dry_run: bool,
+    retry_failed: bool, timeout_s: float | None, memory_mb: int | None, no_sharing: bool,
+) -> None:  # fmt: skip
+    """Run every point of SWEEP, a YAML file or a preset's name, that its store does not hold yet.
+
+    Interrupted or killed, the same command goes on. A point that fails is kept with its error and ends the command
+    with exit code 1; one that no tiling fits is infeasible, which is a result.
+    """
+    from sim.sweep.space import load_space
+    from sim.sweep.sweep import SweepOptions, run_sweep
+
+    space = load_space(sweep_file)
+    path = store or Path("out") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', space.form.name)}.sqlite"
+    if dry_run:
+        print_estimate(space, path, jobs)
+        return
+    options = SweepOptions(jobs, scheduler, retry_failed, not no_sharing, timeout_s, memory_mb)
+    with SweepBar(jobs) as bar:
+        try:
+            progress = run_sweep(space, path, options, on_progress=bar.update)
+        except KeyboardInterrupt:
+            bar.stop()
+            click.echo(
+                f"sparsetrain: interrupted; what was finished is in {path}, and the same command goes on", err=True
+            )
+            ctx.exit(EXIT_INTERRUPTED)
+    print_progress(progress, path, space.form.search is not None)
+    if progress.failed:
+        ctx.exit(EXIT_FAILED_POINTS)
+
+
+def print_estimate(space: Any, path: Path, jobs: int) -> None:
+    """Print what a sweep would take."""
+    from sim.sweep.sweep import estimate_sweep
+
+    estimate = estimate_sweep(space, path, jobs)
+    words = f"{space.document.label}: valid; {estimate.size.points:,} points"
+    if space.form.search is not None:
+        words += f" at most ({space.form.search.sampler} search)"
+    if estimate.size.left_out:
+        words += f", {estimate.size.left_out:,} more left out by constraints and budgets"
+    click.echo(words)
+    click.echo(f"Estimated time with --jobs {jobs}: {format_seconds(estimate.seconds)} (from {estimate.basis})")
+
+
+def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None:
+    """Say how a sweep ended."""
+    words = f"{progress.done:,} done, {progress.infeasible:,} infeasible, {progress.failed:,} failed"
+    before = f"; {progress.found:,} were there already" if progress.found and not is_search else ""
+    click.echo(f"Points: {words}{before}")
+    if progress.failed:
+        click.echo("Failed points are run again with --retry-failed.")
+    click.echo(f"Store: {path}")
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+class SweepBar:
+    """Points done, running, failed, the best so far and the remaining time, on a terminal; nothing in a pipe."""
+
+    def __init__(self, jobs: int) -> None:
+        console = Console(stderr=True)
+        self._jobs = jobs
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[words]}"),
+            console=console, transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("checking the space", total=None, words="")
+
+    def __enter__(self) -> SweepBar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def update(self, progress: SweepProgress) -> None:
+        """Show how far the sweep is."""
+        counts = f"{progress.ended}/{progress.total} points, {progress.running} running, {progress.failed} failed"
+        words = []
+        if progress.evaluated:
+            left = (progress.total - progress.ended) * progress.seconds / progress.evaluated / self._jobs
+            words.append(f"{format_seconds(max(0.0, left))} left")
+        if progress.best is not None:
+            words.append(f"best {progress.best[0]:,.6g} at {progress.best[1]}")
+        self._bar.update(
+            self._task, description=counts, completed=progress.ended, total=progress.total, words="; ".join(words)
+        )  # fmt: skip
+
+
+@click.command()
+@click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE...")
+@click.option(
+    "--where", metavar="CONDITION", help="Only points that meet it, such as 'cycles < 1e6 and array.groups >= 28'."
+)
+@click.option("--columns", metavar="NAMES", help="Columns to show, separated by commas.")
+@click.option("--sort", metavar="NAME", help="Sort by this column, least first.")
+@click.option("--pareto", metavar="NAMES", is_flag=False, flag_value="", help="Only the Pareto front of these metrics.")
+@click.option(
+    "--sensitivity", is_flag=True, help="Show which parameter moves cycles and energy how much, not the points."
+)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a CSV file.")
+@click.option(
+    "--parquet", "parquet_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a Parquet file."
+)
+def results(
+    stores: tuple[Path, ...], where: str | None, columns: str | None, sort: str | None, pareto: str | None,
+    sensitivity: bool, csv_file: Path | None, parquet_file: Path | None,
+) -> None:  # fmt: skip
+    """Show the points of one STORE or several, or write them to a file."""
+    from sim.sweep.analysis import measure_sensitivity, select_pareto, tabulate_sensitivity
+    from sim.sweep.reading import choose_columns, filter_points, load_sweep
+
+    frame = load_sweep(stores)
+    paths, objectives = list(frame.attrs["paths"]), list(frame.attrs["objectives"])
+    if where is not None:
+        frame = filter_points(frame, where)
+    if pareto is not None:
+        names = split_names(pareto) or objectives
+        choose_columns(frame, names, "--pareto")
+        frame = select_pareto(frame, names)
+    if sort is not None:
+        choose_columns(frame, [sort], "--sort")
+        frame = frame.sort_values(sort, kind="stable", ignore_index=True)
+    if sensitivity:
+        frame = tabulate_sensitivity(measure_sensitivity(frame, paths, objectives))
+    if columns is not None:
+        frame = choose_columns(frame, split_names(columns))
+    if csv_file is not None or parquet_file is not None:
+        write_results(frame, csv_file, parquet_file)
+        return
+    if columns is None and not sensitivity:
+        shown = [
+            "workload",
+            *paths,
+            "status",
+            *(name for name in SHOWN_METRICS if name in frame and frame[name].notna().any()),
+        ]
+        frame = frame[list(dict.fromkeys(shown))]
+    print_frame(frame)
+
+
+def split_names(text: str) -> list[str]:
+    """Cut names at commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def print_frame(frame: pd.DataFrame) -> None:
+    """Print a table, its first rows if there are many."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for name in frame.columns:
+        table.add_column(str(name), justify="left" if frame[name].dtype == object else "right", overflow="fold")
+    for row in frame.head(SHOWN_ROWS).itertuples(index=False):
+        table.add_row(*[Text(format_value(value)) for value in row])
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+    if len(frame) > SHOWN_ROWS:
+        click.echo(f"{SHOWN_ROWS} of {len(frame):,} rows; --csv FILE writes all of them")
+
+
+def format_value(value: Any) -> str:
+    """Write a cell: whole numbers with separators, others with six digits, what is missing as a dash."""
+    import pandas as pd
+
+    if value is None or value is pd.NA or value != value:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return f"{value:,d}" if hasattr(value, "bit_length") and not isinstance(value, bool) else str(value)
+
+
+def write_results(frame: pd.DataFrame, csv_file: Path | None, parquet_file: Path | None) -> None:
+    """Write a table to files, each whole or not at all.
+
+    Raises:
+        InputError: Parquet is asked for, and pyarrow is not installed.
+    """
+    from sim.run_directory import replace_file
+
+    if csv_file is not None:
+        replace_file(csv_file, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))
+    if parquet_file is not None:
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise InputError("--parquet needs pyarrow: pip install 'sparsetrain[parquet]'") from None
+        plain = frame.copy()
+        plain.attrs = {}
+        replace_file(parquet_file, lambda file: plain.to_parquet(file, index=False))
+    for file in (csv_file, parquet_file):
+        if file is not None:
+            click.echo(f"{len(frame):,} rows, {len(frame.columns)} columns: {file}")
+
+
+@click.command()
+@click.argument("stores", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="STORE...")
+@click.option(
+    "--into", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Store to add to; may be new."
+)
+def merge(stores: tuple[Path, ...], into: Path) -> None:
+    """Add the points of every STORE to one store; a point that is there already is kept once."""
+    from sim.sweep.store import Store
+
+    opened = [Store.open(path) for path in stores]
+    with Store.open(into, creates=True) as target:
+        for source in opened:
+            added = target.merge(source)
+            click.echo(f"{source.path}: {added:,} points added")
+            source.close()
+    click.echo(f"Store: {into}")
+
+
+SWEEP_COMMANDS = (sweep, results, merge)

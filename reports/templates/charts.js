@@ -1,0 +1,139 @@
+"use strict";
+const page = JSON.parse(document.getElementById("page-data").textContent);
+const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
+const isTouch = window.matchMedia("(pointer: coarse)").matches;
+const PRINT_WIDTH = 680;
+
+function readColors(isPrint) {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(name).trim();
+  if (isPrint) return { ink: "#000", soft: "#444", line: "#bbb", grid: "#ddd", panel: "#fff" };
+  return { ink: read("--ink"), soft: read("--soft"), line: read("--line"), grid: read("--grid"), panel: read("--panel") };
+}
+
+function axisNames(layout) {
+  const names = Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name));
+  return [...new Set(["xaxis", "yaxis", ...names])];
+}
+
+function themeOf(layout, isPrint) {
+  const colors = readColors(isPrint);
+  const changes = {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": colors.ink,
+    "hoverlabel.bgcolor": colors.panel, "hoverlabel.bordercolor": colors.soft, "hoverlabel.font.color": colors.ink,
+    "modebar.color": colors.soft, "modebar.activecolor": colors.ink, "modebar.bgcolor": "rgba(0,0,0,0)",
+  };
+  for (const axis of axisNames(layout)) {
+    changes[axis + ".gridcolor"] = colors.grid;
+    changes[axis + ".linecolor"] = colors.line;
+    changes[axis + ".tickcolor"] = colors.line;
+    changes[axis + ".zerolinecolor"] = colors.line;
+  }
+  return changes;
+}
+
+function setPath(target, path, value) {
+  const parts = path.split(".");
+  const last = parts.pop();
+  let place = target;
+  for (const part of parts) place = place[part] = place[part] || {};
+  place[last] = value;
+}
+
+function layoutOf(figure, box) {
+  const layout = structuredClone(figure.layout);
+  delete layout.title;
+  layout.autosize = true;
+  layout.font = { family: getComputedStyle(document.body).fontFamily, size: 12 };
+  layout.margin = Object.assign({}, layout.margin, { t: layout.showlegend === false ? 12 : 30 });
+  layout.hoverlabel = { align: "left", namelength: -1 };
+  layout.dragmode = isTouch ? false : layout.dragmode;
+  const meta = layout.meta || {};
+  if (meta.height) box.style.height = meta.height + "px";
+  if (meta.min_width) box.style.minWidth = meta.min_width + "px";
+  for (const [path, value] of Object.entries(themeOf(layout, false))) setPath(layout, path, value);
+  return layout;
+}
+
+async function drawChart(box) {
+  const figure = page.figures[box.dataset.figure];
+  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], displayModeBar: isTouch ? false : "hover" };
+  await Plotly.newPlot(box, figure.data, layoutOf(figure, box), config);
+  box.dataset.drawn = "yes";
+}
+
+async function drawAll() {
+  for (const box of document.querySelectorAll(".chart")) {
+    await drawChart(box);
+    // Between two charts the page answers to clicks and scrolling.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  document.documentElement.dataset.drawn = "yes";
+}
+
+function changeTheme(isPrint) {
+  for (const box of document.querySelectorAll(".chart[data-drawn]")) {
+    const changes = themeOf(box.layout, isPrint);
+    if (isPrint) changes.width = Math.min(PRINT_WIDTH, box.clientWidth);
+    else changes.width = null;
+    Plotly.relayout(box, changes);
+  }
+}
+
+function listNumbers(figure) {
+  const rows = [];
+  for (const trace of figure.data) {
+    const meta = trace.meta || {};
+    if (trace.type === "heatmap") {
+      trace.y.forEach((y, row) => trace.x.forEach((x, column) => rows.push([y, x, "", trace.text[row][column]])));
+    } else {
+      (trace.x || []).forEach((x, place) => {
+        const text = trace.text ? trace.text[place] : "", y = trace.y[place];
+        // Of points between two quantities the text is the name; of all others it is the exact number.
+        const isPoint = trace.type !== "bar" && typeof x === "number";
+        const name = trace.orientation === "h" ? y : isPoint ? text : x;
+        rows.push([trace.name, name, meta.machine || "", isPoint ? `${x} | ${y}` : text || y]);
+      });
+    }
+  }
+  return rows;
+}
+
+function decode(text) {
+  const box = document.createElement("textarea");
+  box.innerHTML = text;
+  return box.value;
+}
+
+function fillNumbers(details) {
+  if (details.querySelector("table")) return;
+  const figure = page.figures[details.dataset.figure];
+  const table = document.createElement("table");
+  const head = table.createTHead().insertRow();
+  for (const words of ["part", "place", "machine", "number"]) {
+    const cell = document.createElement("th");
+    cell.className = words === "number" ? "" : "word";
+    cell.textContent = words;
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  for (const cells of listNumbers(figure)) {
+    const row = body.insertRow();
+    cells.forEach((words, place) => {
+      const cell = row.insertCell();
+      cell.className = place < 3 ? "word" : "";
+      cell.textContent = decode(String(words));
+    });
+  }
+  const scroll = document.createElement("div");
+  scroll.className = "table-scroll";
+  scroll.append(table);
+  details.append(scroll);
+}
+
+darkScheme.addEventListener("change", () => changeTheme(false));
+window.addEventListener("beforeprint", () => changeTheme(true));
+window.addEventListener("afterprint", () => changeTheme(false));
+for (const details of document.querySelectorAll("details.data")) {
+  details.addEventListener("toggle", () => fillNumbers(details));
+}

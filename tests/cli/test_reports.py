@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from browser.small_runs import make_run
+from cli.command import run_command, write_small
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    make_run(folder, "full", trace=True)
+    make_run(folder, "slim", "sparsetrain", "array.groups=4")
+    return folder
+
+
+def test_report_writes_one_page_and_tells_its_size(folder: Path) -> None:
+    outcome = run_command(folder, "report", "full", "-o", "page.html", "--trace", "full.json.gz")
+    size = (folder / "page.html").stat().st_size / 1e6
+    assert (outcome.exit_code, outcome.stdout) == (0, f"Page: page.html ({size:.1f} MB)\n")
+    assert size < 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["report", "full", "-o", "full"], "--output full: is a directory; a file is needed"),
+        (["report", "none", "-o", "p.html"],
+         "none: is not a directory; a run is the directory that 'sparsetrain simulate' wrote"),
+        (["report", "full", "-o", "p.html", "--baseline", "slim"],
+         "--baseline chooses among several runs; only one is given"),
+        (["report", "full", "slim", "-o", "p.html", "--trace", "full.json.gz"],
+         "--trace shows the timeline of one run; give one RUN"),
+        (["compare", "full"], "compare needs two or more runs"),
+        (["explain", "full", "conv9"], "'conv9' is no layer of full; they are conv1, conv2, fc, pool1"),
+        (["explain", "full", "conv1", "loss"], "layer 'conv1' has no step 'loss' in full; it has forward, gta, gtw"),
+        (["explain", "full", "conv1", "--machine", "x"],
+         "--machine x: the run has no such machine; it has sparsetrain, sparsetrain-dense"),
+    ],
+)  # fmt: skip
+def test_bad_input_of_a_report_is_one_sentence_and_no_page(folder: Path, arguments: list[str], sentence: str) -> None:
+    outcome = run_command(folder, *arguments)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (2, "", f"sparsetrain: {sentence}\n")
+    assert not (folder / "p.html").exists()
+
+
+def test_compare_tells_cycles_and_ratios_of_every_step(folder: Path) -> None:
+    outcome = run_command(folder, "compare", "full", "slim")
+    assert outcome.exit_code == 0
+    lines = [line.split() for line in outcome.stdout.splitlines()]
+    assert ["conv1", "gtw"] in [line[:2] for line in lines]
+
+
+def test_explain_tells_counts_prices_bound_and_remedies(folder: Path) -> None:
+    outcome = run_command(folder, "explain", "full", "conv1", "gtw")
+    assert outcome.exit_code == 0
+    for words in ("multiplies", "dram_read_bits", "Bound: ", "What would help most", "without leakage, at 14nm"):
+        assert words in outcome.stdout
+
+
+def test_a_trace_without_its_ending_is_refused_before_anything_is_simulated(tmp_path: Path) -> None:
+    outcome = run_command(tmp_path, "simulate", write_small(tmp_path), "--trace", "events.json")
+    sentence = "--trace events.json: the name must end in .json.gz, by which viewers know the format"
+    assert (outcome.exit_code, outcome.stderr, outcome.files) == (2, f"sparsetrain: {sentence}\n", ("small.yaml",))
+
+
+def test_a_traced_run_has_the_results_of_one_that_is_not(tmp_path: Path) -> None:
+    small = write_small(tmp_path)
+    assert run_command(tmp_path, "simulate", small, "--out", "a").exit_code == 0
+    traced = run_command(tmp_path, "simulate", small, "--out", "b", "--trace", "t.json.gz", "--trace-window", ":99")
+    assert traced.exit_code == 0
+    assert "t.json.gz" in traced.files
+    assert (tmp_path / "a" / "actions.csv").read_bytes() == (tmp_path / "b" / "actions.csv").read_bytes()
+    first, second = ((tmp_path / name / "steps.csv").read_text() for name in "ab")
+    assert first == second

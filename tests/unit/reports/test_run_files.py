@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from browser.small_runs import make_run
+
+from reports.run_files import Run, load_run, read_actions
+from sim.results import make_frame
+from sim.run import simulate
+from workloads.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("runs"), "full")
+
+
+@pytest.fixture
+def copy(run: Run, tmp_path: Path) -> Path:
+    shutil.copytree(run.path, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_run_is_read_as_it_was_simulated(run: Run) -> None:
+    again = simulate(run.path / "workload.yaml", run.path / "architecture.yaml")
+    written = make_frame(again.steps)
+    assert run.frame["cycles"].tolist() == written["cycles"].tolist()
+    assert run.frame["layer"].tolist() == written["layer"].tolist()
+    assert run.machines == ["sparsetrain", "sparsetrain-dense"]
+    assert run.layers() == ["conv1", "conv2", "fc"]
+
+
+def test_actions_times_prices_are_the_energy_of_every_step(run: Run) -> None:
+    actions = read_actions(run).set_index(["layer", "step", "machine"])
+    assert len(actions) == len(run.frame)
+    for row in run.frame.itertuples(index=False):
+        lines = run.record["machines"][row.machine]["energy"]
+        counts = actions.loc[(row.layer, row.step, row.machine)]
+        parts = [
+            line["pj_per_action"] * (row.cycles if line["component"] == "leakage" else counts[line["action"]])
+            for line in lines
+        ]
+        # steps.csv holds nine digits.
+        assert sum(parts) == pytest.approx(row.energy_pj, rel=1e-8)
+
+
+def test_a_layer_named_like_a_missing_value_keeps_its_name(copy: Path) -> None:
+    text = (copy / "steps.csv").read_text().replace("conv1,", "NA,")
+    (copy / "steps.csv").write_text(text)
+    assert load_run(copy).layers() == ["NA", "conv2", "fc"]
+
+
+def test_a_path_without_a_run_is_refused(tmp_path: Path) -> None:
+    for path, words in (
+        (tmp_path / "none", "is not a directory"),
+        (tmp_path, "holds no run.json"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load_run(path)
+        assert str(caught.value) == f"{path}: {words}; a run is the directory that 'sparsetrain simulate' wrote"
+
+
+def test_a_record_of_another_form_is_refused(copy: Path) -> None:
+    path = copy / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "schema_version": 99}))
+    with pytest.raises(InputError) as caught:
+        load_run(copy)
+    assert str(caught.value) == f"{path}: schema_version is 99; this version reads {record['schema_version']}"
+
+
+def test_a_record_without_a_field_is_refused(copy: Path) -> None:
+    path = copy / "run.json"
+    record = json.loads(path.read_text())
+    del record["totals"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError) as caught:
+        load_run(copy)
+    assert str(caught.value) == f"{path}: has no field 'totals'"
+
+
+def test_a_record_that_is_no_json_is_refused_with_its_line(copy: Path) -> None:
+    path = copy / "run.json"
+    path.write_text("{\n")
+    with pytest.raises(InputError) as caught:
+        load_run(copy)
+    assert str(caught.value).startswith(f"{path}: line 2: is not JSON (")
+
+
+def test_a_table_without_a_column_is_refused(copy: Path) -> None:
+    path = copy / "steps.csv"
+    path.write_text(path.read_text().replace("tiles", "tails", 1))
+    with pytest.raises(InputError) as caught:
+        load_run(copy)
+    assert str(caught.value) == f"{path}: has no column 'tiles'"
+
+
+def test_a_table_of_another_run_is_refused(copy: Path) -> None:
+    path = copy / "steps.csv"
+    path.write_text(path.read_text().replace("sparsetrain-dense", "other"))
+    with pytest.raises(InputError) as caught:
+        load_run(copy)
+    assert str(caught.value) == f"{copy}: run.json and steps.csv name different machines; they are not of one run"
+
+
+def test_a_run_without_actions_is_refused_where_they_are_needed(copy: Path) -> None:
+    (copy / "actions.csv").unlink()
+    with pytest.raises(InputError) as caught:
+        read_actions(load_run(copy))
+    assert str(caught.value) == f"{copy}: holds no actions.csv; simulate it again with this version"
+
+
+def test_a_run_shows_itself_in_a_notebook_as_an_escaped_table(copy: Path) -> None:
+    text = (copy / "steps.csv").read_text().replace("conv1,", "<b>,")
+    (copy / "steps.csv").write_text(text)
+    shown = load_run(copy)._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "<td><b></td>" not in shown
