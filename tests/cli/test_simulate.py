@@ -18,7 +18,7 @@ from sim.results import describe_columns
 from sim.run import Progress
 from workloads.shapes import Step
 
-RUN_FILES = ("architecture.yaml", "run.json", "steps.csv", "workload.yaml")
+RUN_FILES = ("actions.csv", "architecture.yaml", "run.json", "steps.csv", "workload.yaml")
 
 
 def read_steps(directory: Path) -> list[dict[str, str]]:
