@@ -6,10 +6,11 @@ INSTALLED := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check columns lock clean
+.PHONY: help demo gallery test check columns lock clean
 
 help:
 	@echo "make demo    simulate LeNet-5 and AlexNet (CIFAR size), sparse and dense, every value verified"
+	@echo "make gallery simulate presets and make example pages of them in out/gallery"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make check   run the static checks, then the tests"
 	@echo "make lock    pin the dependencies of pyproject.toml in requirements.lock"
@@ -34,6 +35,18 @@ demo: $(INSTALLED)
 	$(BIN)/sparsetrain simulate lenet5
 	$(BIN)/sparsetrain simulate alexnet_cifar
 	@echo "The results lie in the folders named above, in out/: steps.csv, run.json, and the resolved YAML of both inputs."
+
+# One traced run, one of more layers, one of a slower memory, and the page that compares the last two.
+GALLERY := out/gallery
+gallery: $(INSTALLED)
+	$(BIN)/sparsetrain simulate lenet5 --out $(GALLERY)/lenet5 --trace $(GALLERY)/lenet5.json.gz
+	$(BIN)/sparsetrain simulate alexnet_cifar --out $(GALLERY)/alexnet_cifar
+	$(BIN)/sparsetrain simulate alexnet_cifar --set dram.bytes_per_cycle=16 --out $(GALLERY)/alexnet_cifar-slow
+	$(BIN)/sparsetrain report $(GALLERY)/lenet5 -o $(GALLERY)/lenet5.html --trace $(GALLERY)/lenet5.json.gz --trace-window 0:20000
+	$(BIN)/sparsetrain report $(GALLERY)/alexnet_cifar -o $(GALLERY)/alexnet_cifar.html
+	$(BIN)/sparsetrain report $(GALLERY)/alexnet_cifar $(GALLERY)/alexnet_cifar-slow -o $(GALLERY)/comparison.html
+	$(BIN)/python -m reports.gallery $(GALLERY)
+	@echo "The gallery: $(GALLERY)/index.html; lenet5.json.gz there opens in Perfetto."
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --cov

@@ -1,4 +1,7 @@
-"""Pages of every kind, made once, and one browser for all tests."""
+"""Pages of every kind, made once, and one browser for all tests.
+
+Where no Chromium is installed, the modules that open pages in it are not collected; `.ci/run` installs it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser.small_runs import make_run
-from browser.visit import launch
+from browser.visit import find_chromium, launch
 from playwright.sync_api import Browser, sync_playwright
 
 from reports.comparison import build_comparison_page
@@ -16,6 +19,8 @@ from reports.run_files import Run
 from reports.run_page import build_run_page
 from reports.timeline import plot_timeline, read_trace
 from sim.trace_file import WHOLE
+
+collect_ignore = [] if find_chromium() else ["test_pages.py", "test_sweep_page.py"]
 
 
 @pytest.fixture(scope="session")

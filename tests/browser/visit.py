@@ -31,11 +31,14 @@ class Visit:
     requests: list[str] = field(default_factory=list)
 
 
+def find_chromium() -> str | None:
+    """Give the path of the system's Chromium, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 def launch(playwright: Playwright) -> Browser:
     """Start the system's Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path is not None, "Chromium is not installed; on Debian: apt-get install chromium"
-    return playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    return playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
 
 
 @contextmanager

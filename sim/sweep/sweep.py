@@ -1,0 +1,139 @@
+"""Run a sweep: from a file to a store that holds all its points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.sweep.cluster import ClusterExecutor
+from sim.sweep.evaluation import Evaluator, make_job
+from sim.sweep.execution import Executor, LocalExecutor
+from sim.sweep.identity import Identifier
+from sim.sweep.point_process import PointLimits
+from sim.sweep.progress import OnProgress, SweepProgress
+from sim.sweep.runner import Runner, RunnerOptions, note_sweep
+from sim.sweep.search import search_space
+from sim.sweep.space import Space, SpaceSize, load_space
+from sim.sweep.store import Store
+from workloads.errors import InputError
+
+BATCH_POINTS = 8
+ENUMERABLE_POINTS = 100_000
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is run; None in the limits leaves those of the file."""
+
+    jobs: int = 1
+    scheduler: str | None = None
+    retries_failed: bool = False
+    shares: bool = True
+    timeout_s: float | None = None
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a sweep would take: its points, those not in the store, and seconds on so many processes.
+
+    basis: where the seconds come from, in words.
+    """
+
+    size: SpaceSize
+    seconds: float
+    basis: str
+
+
+def run_sweep(
+    sweep: str | Path | Space,
+    store: str | Path,
+    options: SweepOptions | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    executor: Executor | None = None,
+) -> SweepProgress:
+    """Evaluate every point of a sweep that its store does not have; interrupted, the same call goes on.
+
+    executor: what evaluates the points, in place of processes or a cluster.
+
+    Raises:
+        InputError: the sweep file, the store or the scheduler cannot be used.
+    """
+    space = sweep if isinstance(sweep, Space) else load_space(sweep)
+    chosen = options or SweepOptions()
+    if chosen.jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {chosen.jobs}")
+    total = count_points(space)
+    progress = SweepProgress(total)
+    with Store.open(Path(store), creates=True) as opened:
+        note_sweep(opened, space)
+        working = executor or make_executor(space, chosen)
+        batch_points = max(1, min(BATCH_POINTS, total // (4 * working.capacity())))
+        runner = Runner(
+            space, opened, working,
+            RunnerOptions(1 if space.form.search else batch_points, chosen.shares, chosen.retries_failed),
+            progress, on_progress,
+        )  # fmt: skip
+        try:
+            if space.form.search is not None:
+                search_space(space, opened, runner)
+            else:
+                runner.complete(space.designs())
+        finally:
+            working.close()
+            runner.release()
+    return progress
+
+
+def count_points(space: Space) -> int:
+    """Count the points that a sweep will have; a search's space is made whole too, where it is small enough.
+
+    Raises:
+        InputError: a point is not valid.
+    """
+    if space.form.search is None:
+        return space.measure().points
+    if is_enumerable(space):
+        space.measure()
+    return space.form.search.trials * len(space.designer.workload_names)
+
+
+def is_enumerable(space: Space) -> bool:
+    """Tell whether all points of a search's space can be made beforehand."""
+    has_steps = all(parameter.values is not None for parameter in space.parameters)
+    return has_steps and space.count_offered() <= ENUMERABLE_POINTS
+
+
+def make_executor(space: Space, options: SweepOptions) -> Executor:
+    """Start what evaluates the points."""
+    limits = space.form.limits
+    chosen = PointLimits(options.timeout_s or limits.timeout_s, options.memory_mb or limits.memory_mb)
+    if options.scheduler is not None:
+        return ClusterExecutor(options.scheduler, chosen)
+    return LocalExecutor(options.jobs, chosen)
+
+
+def estimate_sweep(space: Space, store: str | Path, jobs: int) -> Estimate:
+    """Estimate a sweep's time without running it: from earlier points of its workloads, else from its first point.
+
+    Raises:
+        InputError: a point is not valid.
+    """
+    points = count_points(space)
+    size = SpaceSize(points, 0) if space.form.search else space.measure()
+    identifier = Identifier(space.form)
+    firsts = list({design.workload.name: design for design in space.designs_of_each_workload()}.values())
+    path = Path(store)
+    if path.exists():
+        with Store.open(path) as opened:
+            mean = opened.mean_seconds([identifier.workload_digest(design.workload) for design in firsts])
+        if mean is not None:
+            return Estimate(size, mean * points / jobs, "the mean of earlier points in the store")
+    evaluate, seconds = Evaluator(), 0.0
+    for design in firsts:
+        job = make_job(design, "", identifier.workload_digest(design.workload), space.form, shares=False)
+        evaluate(job)
+        seconds += evaluate(job).seconds
+    each = seconds / len(firsts)
+    return Estimate(size, each * points / jobs, "the first point of each workload, run twice, without sharing")

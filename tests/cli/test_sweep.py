@@ -1,0 +1,204 @@
+"""`sparsetrain sweep`, `results`, `merge` and `report` on stores."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from cli.command import run_command, write_small
+from cli.malformed_sweeps import MALFORMED_SWEEPS, SWEEP, MalformedSweep
+from unit.sweep.small_sweeps import count_when_there
+
+from sim.architecture import list_architectures
+from sim.sweep import load_sweep
+from sim.sweep.design import ARCHITECTURE_ROOTS, WORKLOAD_ROOTS
+from sim.sweep.metrics import OBJECTIVES
+
+LONG = SWEEP.replace("[1, 2]", "[1, 2, 3, 4, 5, 6, 7, 8]").replace("[8, 16]", "[2, 4, 8, 16, 32]")
+
+
+def write_sweep(folder: Path, text: str = SWEEP) -> str:
+    write_small(folder)
+    (folder / "sweep.yaml").write_text(text)
+    return "sweep.yaml"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept")
+    outcome = run_command(folder, "sweep", write_sweep(folder))
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert outcome.stdout == "Points: 4 done, 0 infeasible, 0 failed\nStore: out/small.sqlite\n"
+    return folder
+
+
+@pytest.mark.parametrize("case", MALFORMED_SWEEPS, ids=lambda case: case.name.replace(" ", "_"))
+def test_a_malformed_sweep_is_answered_with_one_sentence(case: MalformedSweep, tmp_path: Path) -> None:
+    outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, case.text))
+    names = {
+        "{roots}": f"(the fields are {', '.join((*ARCHITECTURE_ROOTS, *WORKLOAD_ROOTS))})",
+        "{objectives}": f"(the objectives are {', '.join(OBJECTIVES)})",
+        "{architectures}": f"(the presets are {', '.join(preset.name for preset in list_architectures())}; "
+        "or give a YAML file)",
+    }
+    message = case.message
+    for name, words in names.items():
+        message = message.replace(name, words)
+    start = "" if message.startswith("unknown") else "sweep.yaml"
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (2, "", f"sparsetrain: {start}{message}\n")
+    assert outcome.files == ("small.yaml", "sweep.yaml")
+
+
+def test_there_are_at_least_25_malformed_sweeps_of_different_names() -> None:
+    assert len({case.name for case in MALFORMED_SWEEPS}) == len(MALFORMED_SWEEPS) >= 25
+
+
+def test_a_dry_run_counts_the_points_and_writes_nothing(tmp_path: Path) -> None:
+    text = SWEEP + "constraints: [array.groups * dram.bytes_per_cycle < 32]\n"
+    outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, text), "--dry-run", "--jobs", "2")
+    first, second = outcome.stdout.splitlines()
+    assert first == "sweep.yaml: valid; 3 points, 1 more left out by constraints and budgets"
+    assert re.fullmatch(
+        r"Estimated time with --jobs 2: \d+\.\d s "
+        r"\(from the first point of each workload, run twice, without sharing\)",
+        second,
+    )
+    assert (outcome.exit_code, outcome.files) == (0, ("small.yaml", "sweep.yaml"))
+
+
+def test_a_second_start_runs_nothing(swept: Path) -> None:
+    outcome = run_command(swept, "sweep", "sweep.yaml")
+    assert outcome.stdout.splitlines()[0] == "Points: 0 done, 0 infeasible, 0 failed; 4 were there already"
+
+
+def test_results_are_filtered_chosen_and_sorted(swept: Path) -> None:
+    options = ["--where", "array.groups == 2 and cycles > 0", "--columns", "array.groups,dram.bytes_per_cycle,status"]
+    outcome = run_command(swept, "results", "out/small.sqlite", *options, "--sort", "cycles")
+    cells = [line.split() for line in outcome.stdout.splitlines() if line.strip() and "──" not in line]
+    assert cells[0] == ["array.groups", "dram.bytes_per_cycle", "status"]
+    assert sorted(cells[1:]) == [["2", "16", "done"], ["2", "8", "done"]]
+
+
+def test_results_are_written_as_csv_and_parquet(swept: Path, tmp_path: Path) -> None:
+    csv, parquet = tmp_path / "points.csv", tmp_path / "points.parquet"
+    outcome = run_command(swept, "results", "out/small.sqlite", "--csv", str(csv), "--parquet", str(parquet))
+    assert outcome.exit_code == 0
+    frame = load_sweep(swept / "out" / "small.sqlite")
+    frame.attrs = {}
+    pd.testing.assert_frame_equal(pd.read_parquet(parquet), frame)
+    assert list(pd.read_csv(csv)["cycles"]) == list(frame["cycles"])
+
+
+def test_results_show_sensitivity_and_front(swept: Path) -> None:
+    outcome = run_command(swept, "results", "out/small.sqlite", "--sensitivity")
+    assert {"array.groups", "dram.bytes_per_cycle"} <= set(outcome.stdout.split())
+    front = run_command(swept, "results", "out/small.sqlite", "--pareto", "cycles", "--columns", "cycles")
+    least = load_sweep(swept / "out" / "small.sqlite")["cycles"].min()
+    assert f"{least:,}" in front.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--where", "cycle < 3"], "--where: 'cycle < 3' names 'cycle', which is unknown; did you mean 'cycles'?"),
+        (["--sort", "cyclesx"], "--sort: there is no column 'cyclesx'; did you mean 'cycles'?"),
+    ],
+)
+def test_results_refuse_unknown_columns(options: list[str], message: str, swept: Path) -> None:
+    outcome = run_command(swept, "results", "out/small.sqlite", *options)
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith(f"sparsetrain: {message}")
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_a_store_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.sqlite").write_text("no database, but long enough to be looked at " * 100)
+    with sqlite3.connect(tmp_path / "other.sqlite") as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    for name, message in (
+        ("none.sqlite", "there is no such store"),
+        ("text.sqlite", "is not a store, or is damaged: file is not a database"),
+        ("other.sqlite", "is a database, but not a store of sweeps"),
+    ):
+        outcome = run_command(tmp_path, "results", name)
+        assert (outcome.exit_code, outcome.stderr) == (2, f"sparsetrain: {name}: {message}\n")
+
+
+def test_stores_are_merged(swept: Path, tmp_path: Path) -> None:
+    text = SWEEP.replace("[1, 2]", "[2, 3]")
+    run_command(tmp_path, "sweep", write_sweep(tmp_path, text), "--store", "second.sqlite")
+    first = str(swept / "out" / "small.sqlite")
+    outcome = run_command(tmp_path, "merge", first, "second.sqlite", "--into", "all.sqlite")
+    assert outcome.stdout.splitlines() == [
+        f"{first}: 4 points added", "second.sqlite: 2 points added", "Store: all.sqlite",
+    ]  # fmt: skip
+    together = load_sweep([first, tmp_path / "second.sqlite"])
+    merged = load_sweep(tmp_path / "all.sqlite")
+    assert list(merged["key"]) == list(together["key"])
+    assert list(merged["cycles"]) == list(together["cycles"])
+
+
+def test_an_infeasible_point_is_a_result_with_its_reason(tmp_path: Path) -> None:
+    text = SWEEP.replace("dram.bytes_per_cycle: [8, 16]", "array.accumulators: [1, 256]")
+    outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, text))
+    assert (outcome.exit_code, outcome.stdout.splitlines()[0]) == (0, "Points: 2 done, 2 infeasible, 0 failed")
+    frame = load_sweep(tmp_path / "out" / "small.sqlite")
+    refused = frame[frame["array.accumulators"] == 1]
+    assert set(refused["status"]) == {"infeasible"}
+    assert refused["reason"].str.contains("'conv1'").all()
+    assert refused["cycles"].isna().all()
+
+
+def test_the_page_of_a_store_holds_its_points_and_escapes_what_users_wrote(swept: Path, tmp_path: Path) -> None:
+    outcome = run_command(swept, "report", "out/small.sqlite", "-o", str(tmp_path / "page.html"))
+    assert outcome.exit_code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "4 points (4 done, 0 infeasible, 0 failed) of small" in page
+    for words in ("Pareto front", "Which parameter moves what?", "Best in cycles", "All points"):
+        assert words in page
+    for cycles in load_sweep(swept / "out" / "small.sqlite")["cycles"]:
+        assert str(cycles) in page
+
+
+def start_long_sweep(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the command in a process of its own, and wait until its first points are stored."""
+    write_sweep(folder, LONG)
+    code = "from reports.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", code, "sweep", "sweep.yaml", "--no-sharing"]
+    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        if count_when_there(folder / "out" / "small.sqlite") >= 2:
+            return process
+        time.sleep(0.01)
+    raise AssertionError("no point was stored")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_command_that_is_stopped_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
+    process = start_long_sweep(tmp_path)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=30)
+    if number == signal.SIGINT:
+        sentence = "sparsetrain: interrupted; what was finished is in out/small.sqlite, and the same command goes on\n"
+        assert (process.returncode, stderr.decode()) == (130, sentence)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
+    kept = len(load_sweep(tmp_path / "out" / "small.sqlite"))
+    outcome = run_command(tmp_path, "sweep", "sweep.yaml")
+    assert outcome.stdout.splitlines()[0] == (
+        f"Points: {40 - kept} done, 0 infeasible, 0 failed; {kept} were there already"
+    )

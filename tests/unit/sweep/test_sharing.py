@@ -1,0 +1,93 @@
+"""What points share changes none of their results."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from unit.sweep.small_sweeps import count_evaluations, load_text, read_rows
+
+from sim.run import simulate
+from sim.sweep.evaluation import Evaluator, Job, Outcome, make_job
+from sim.sweep.execution import InlineExecutor
+from sim.sweep.identity import Identifier
+from sim.sweep.metrics import measure_run
+from sim.sweep.sharing import LimitedCache, SharedWork
+from sim.sweep.space import Space
+from sim.sweep.sweep import SweepOptions, run_sweep
+
+SWEEP = """\
+name: sharing
+workloads: [tiny.yaml]
+baseline: skipping-off
+parameters:
+  array.groups: [1, 3]
+  buffer.capacity_bytes: [512, 4096]
+  dram.bytes_per_cycle: [1, 8]
+  buffer.ports: [1, 2]
+  clock_mhz: [400, 800]
+"""
+POINTS, TABLES_APART, TIMINGS_APART = 2**5, 2 * 2, 2 * 2 * 2 * 2
+STEPS, MACHINES = 2 * 3, 2
+
+
+def make_jobs(space: Space, *, shares: bool) -> list[Job]:
+    identifier = Identifier(space.form)
+    return [
+        make_job(design, identifier.key(design), identifier.workload_digest(design.workload), space.form, shares=shares)
+        for design in space.designs()
+    ]
+
+
+def without_times(outcome: Outcome) -> Outcome:
+    return dataclasses.replace(outcome, seconds=0.0)
+
+
+def test_results_are_equal_with_sharing_off_and_to_a_run_by_itself(tmp_path: Path) -> None:
+    space = load_text(tmp_path, SWEEP)
+    evaluate = Evaluator()
+    shared = [without_times(evaluate(job)) for job in make_jobs(space, shares=True)]
+    assert shared == [without_times(evaluate(job)) for job in make_jobs(space, shares=False)]
+    for design, outcome in list(zip(space.designs(), shared, strict=True))[::5]:
+        alone = simulate(design.workload, design.machine, verify=False)
+        assert outcome.metrics == measure_run(alone)
+
+
+def test_operands_tables_and_timings_are_made_once_for_what_is_alike(tmp_path: Path) -> None:
+    work = SharedWork()
+    for design in load_text(tmp_path, SWEEP).designs():
+        simulate(design.workload, design.machine, verify=False, work=work)
+    steps = STEPS * MACHINES
+    assert dataclasses.asdict(work.reuse) == {
+        "operands_made": 1,
+        "operands_reused": POINTS - 1,
+        "tables_made": TABLES_APART * steps,
+        "tables_reused": (POINTS - TABLES_APART) * steps,
+        "timings_made": TIMINGS_APART * steps,
+        "timings_reused": (POINTS - TIMINGS_APART) * steps,
+    }
+
+
+def test_rows_of_a_sweep_without_sharing_are_the_same(tmp_path: Path) -> None:
+    space = load_text(tmp_path, SWEEP)
+    run_sweep(space, tmp_path / "on.sqlite", executor=InlineExecutor(Evaluator()))
+    run_sweep(space, tmp_path / "off.sqlite", SweepOptions(shares=False), executor=InlineExecutor(Evaluator()))
+    assert read_rows(tmp_path / "on.sqlite") == read_rows(tmp_path / "off.sqlite")
+    assert count_evaluations(tmp_path / "on.sqlite") == (POINTS, POINTS)
+
+
+def test_operands_that_are_too_many_are_opened_again(tmp_path: Path) -> None:
+    work = SharedWork(operand_limit_bytes=100)
+    designs = list(load_text(tmp_path, SWEEP).designs())[:2]
+    for design in designs:
+        simulate(design.workload, design.machine, verify=False, work=work)
+    assert (work.reuse.operands_made, work.reuse.operands_reused) == (2, 0)
+
+
+@pytest.mark.parametrize(("sizes", "kept"), [([4, 4], [0, 1]), ([4, 4, 4], [1, 2]), ([4, 11], [0]), ([9, 4], [1])])
+def test_a_cache_drops_the_least_recently_used_beyond_its_limit(sizes: list[int], kept: list[int]) -> None:
+    cache = LimitedCache(10)
+    for place, size in enumerate(sizes):
+        cache.put(place, f"value {place}", size)
+    assert [place for place in range(len(sizes)) if cache.get(place) is not None] == kept
