@@ -111,6 +111,8 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
               help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
 @click.option("--jobs", type=int, default=1, show_default=True, help="Worker processes.")
+@click.option("--memory-limit", metavar="SIZE",
+              help="Bytes, or such as 512MiB: what the host's pass keeps beyond is put into files.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Directory for run.json and steps.csv  [default: out/WORKLOAD-ARCH]")  # fmt: skip
 @click.option("--save-outputs", type=click.Path(path_type=Path), metavar="FILE.npz",
@@ -135,6 +137,7 @@ def simulate(
     no_verify: bool,
     engine: str,
     jobs: int,
+    memory_limit: str | None,
     out: Path | None,
     save_outputs: Path | None,
     trace: Path | None,
@@ -155,6 +158,7 @@ def simulate(
             verify=not no_verify,
             engine=engine,
             jobs=jobs,
+            memory_limit=memory_limit,
             out=directory,
             save_outputs=save_outputs,
             trace=trace,

@@ -21,6 +21,7 @@ from sim.results import ENERGY_COLUMNS, StepResult
 from sim.stored_tensors import StoredBytes, size_stored
 from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
 from workloads.errors import InputError
+from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 from workloads.sources import OperandStream, open_operands
@@ -45,12 +46,18 @@ class StepRun:
     trace: StepTrace | None = None
 
 
+@dataclasses.dataclass(eq=False)
 class StepWork:
-    """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs."""
+    """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs.
+
+    keeper: keeps the tensors of the host's pass; None keeps all of them in memory.
+    """
+
+    keeper: TensorKeeper | None = dataclasses.field(default=None, kw_only=True)
 
     def open(self, workload: Workload, iteration: int | None) -> OperandStream:
         """Open the operands of a workload."""
-        return open_operands(workload, iteration)
+        return open_operands(workload, iteration, self.keeper)
 
     def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
         """Have a dataflow cut a step into tasks."""

@@ -33,6 +33,7 @@ from sim.stored_tensors import StoredBytes
 from sim.trace_file import WHOLE, IterationTrace, Window, write_trace
 from sim.workers import execute_work
 from workloads.errors import InputError
+from workloads.kept_tensors import open_keeper
 from workloads.network import Network
 from workloads.operand_choice import choose_operands
 from workloads.operands import Operands
@@ -108,6 +109,7 @@ def simulate(
     out: str | Path | None = None,
     save_outputs: str | Path | None = None,
     engine: str | Engine = Engine.COMPILED,
+    memory_limit: str | int | None = None,
     trace: str | Path | None = None,
     trace_window: Window = WHOLE,
     on_progress: Callable[[Progress], None] | None = None,
@@ -122,9 +124,10 @@ def simulate(
     ``run.json`` and ``steps.csv``, written whole or not at all. save_outputs: an .npz file for the machine's values.
     operands, data, weights: other ones than the workload's, as `workloads.operand_choice.choose_operands` takes them.
     engine: ``simpy``, the definition of the machine, or ``compiled``, the same machine as one loop.
+    memory_limit: bytes, or text such as ``512MiB``: what the host's pass has to keep beyond it lies in temporary files.
     trace: a .json.gz file for the first machine's events, as far as they touch trace_window. on_notice: told what the
     user should know before the run ends.
-    work: what makes operands, tasks and timing; a sweep gives one that remembers.
+    work: what makes operands, tasks and timing; a sweep gives one that remembers, without a memory limit.
 
     Raises:
         InputError: something that was given cannot be used; the message names it.
@@ -143,6 +146,8 @@ def simulate(
     keeps = values_file is not None
     trace_file = None if trace is None else check_trace_file(Path(trace), target)
 
+    if memory_limit is not None and work is not None:
+        raise InputError("a memory limit was given beside work that keeps its operands; give one of the two")
     sets = group_contenders(loaded, contenders)
     iteration = number_iteration(sets)
     total = len(machines) * sum(loaded.network.layer_shape(name).nominal_macs for name in chosen) * len(wanted)
@@ -156,14 +161,16 @@ def simulate(
     found = Findings(machines, IterationTrace(machines[0].name, trace_window, on_notice))
     streams: dict[str, OperandStream] = {}
     done = 0
-    for one in sets:
-        stream = options.work.open(one.workload, iteration)
-        streams |= {contender.machine.name: stream for contender in one.contenders}
-        for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
-            found.add(runs)
-            done += sum(run.result.nominal_macs for run in runs)
-            if on_progress:
-                on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
+    with open_keeper(memory_limit) as keeper:
+        source = work or StepWork(keeper=keeper)
+        for one in sets:
+            stream = source.open(one.workload, iteration)
+            streams |= {contender.machine.name: stream for contender in one.contenders}
+            for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
+                found.add(runs)
+                done += sum(run.result.nominal_macs for run in runs)
+                if on_progress:
+                    on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
     if not found.results:
         raise InputError(f"no layer that matches '{layers}' has a step {' or '.join(wanted)}; nothing can be simulated")
     found.sort_results()

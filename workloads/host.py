@@ -15,7 +15,7 @@ from workloads.errors import InputError
 from workloads.layers import Add, BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
-from workloads.reference.arrays import Array, BoolArray
+from workloads.reference.arrays import Array, BoolArray, Keep, keep_in_memory
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.reference.node import Backward, Place, run_node
 from workloads.reference.threads import fixed_blas_threads
@@ -122,13 +122,15 @@ def run_iteration(
     iteration: int = 0,
     dtype: DTypeLike = np.float32,
     hook: GradientHook | None = None,
+    keep: Keep = keep_in_memory,
 ) -> Iteration:
     """Run forward, loss and backward once on images ``(N, C, H, W)`` and their class numbers ``(N,)``.
 
     Seed and iteration are the key of dropout's draws. `hook(node, gradient, mask)` is called with the gradient to each
     node's output once its consumers' shares are summed, and what it returns takes the gradient's place; the mask is
     given, and the gradient zero outside it, where the node feeds a convolution or fully connected layer from behind
-    a ReLU.
+    a ReLU. `keep` is given each array that outlives its use, for the backward pass or the operands, and hands back what
+    is kept in its place (`workloads.kept_tensors`).
 
     Raises:
         InputError: the network has no loss; images, labels or parameters do not fit it; or the numbers overflow.
@@ -139,10 +141,10 @@ def run_iteration(
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
     with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
-        scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration)
+        scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, keep)
         loss, probabilities = cross_entropy_forward(scores, labels)
         grad_scores = cross_entropy_backward(probabilities, labels)
-        grads, grad_outputs, summed = _run_backward(network, tape, inputs, grad_scores, hook)
+        grads, grad_outputs, summed = _run_backward(network, tape, inputs, grad_scores, hook, keep)
     _check_finite(network, loss, grads)
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
     tensors = {name: LayerTensors(input, grad_outputs[name], summed.get(name, ())) for name, input in inputs.items()}
@@ -150,7 +152,7 @@ def run_iteration(
 
 
 def _run_forward(
-    network: Network, parameters: Parameters, images: Array, seed: int, iteration: int
+    network: Network, parameters: Parameters, images: Array, seed: int, iteration: int, keep: Keep
 ) -> tuple[Array, dict[str, Array], dict[str, Backward]]:
     """Scores; input of each compute layer; backward function of each node. Other values go with their last reader."""
     trained = _nodes_behind_parameters(network)
@@ -170,9 +172,12 @@ def _run_forward(
         place = Place(
             shape=network.layer_shape(node.name) if node.name in compute else None,
             needs_grad_input=node.inputs[0] in trained,
-            output_is_kept=any(reader.name in compute for reader in network.consumers(node.name)),
+            output_is_kept=any(
+                reader.name in compute or isinstance(reader.layer, BatchNorm) for reader in network.consumers(node.name)
+            ),
             seed=seed,
             iteration=iteration,
+            keep=keep,
         )
         values[node.name], tape[node.name] = run_node(node, read, parameters, place)
         if node.name in compute:
@@ -186,6 +191,7 @@ def _run_backward(
     inputs: Mapping[str, Array],
     grad_scores: Array,
     hook: GradientHook | None,
+    keep: Keep,
 ) -> tuple[dict[str, Array], dict[str, Array], dict[str, tuple[Array, ...]]]:
     """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
     trained = _nodes_behind_parameters(network)
@@ -203,13 +209,15 @@ def _run_backward(
         if hook is not None:
             grad = _apply_hook(network, node, grad, inputs, hook)
         if node.name in inputs:
-            grad_outputs[node.name] = grad
+            grad_outputs[node.name] = keep(grad)
         handed_back = backward(grad)
-        grads.update(handed_back.parameters)
+        grads |= {name: keep(gradient) for name, gradient in handed_back.parameters.items()}
         for name, share in zip(node.inputs, handed_back.inputs, strict=True):
             if share is not None and name in trained:
                 pending[name] = pending[name] + share if name in pending else share
                 _keep_share(network, name, node, share, pending[name], shares, summed)
+        if node.name in summed:
+            summed[node.name] = tuple(keep(gradient) for gradient in summed[node.name])
     return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from workloads.datasets import Dataset, load_dataset
 from workloads.errors import InputError
 from workloads.host import Labels, initial_parameters, run_iteration
 from workloads.images import check_image_shape, prepare_images, select_batch
+from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
 from workloads.profile import check_profile, read_profile
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning_sites import find_pruning_sites
 from workloads.recorded import load_recorded
+from workloads.reference.arrays import keep_in_memory
 from workloads.schema import GradientPruning, HostOperands, ProfileOperands, RecordedOperands, SyntheticOperands
 from workloads.synthetic import make_synthetic
 from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
@@ -41,10 +44,13 @@ class OperandStream:
     pruned: frozenset[str] = frozenset()
 
 
-def open_operands(workload: Workload, iteration: int | None = None) -> OperandStream:
+def open_operands(
+    workload: Workload, iteration: int | None = None, keeper: TensorKeeper | None = None
+) -> OperandStream:
     """Load, make or train the operands of a workload; the host's pass runs here, once.
 
     iteration: the number of the host's iteration, which chooses its images; by default that behind its warm-up.
+    keeper: keeps what the host's pass has to; other sources make one layer's operands at a time.
 
     Raises:
         InputError: the source is not given, or what it names is missing, damaged or does not fit the network, or its
@@ -60,12 +66,20 @@ def open_operands(workload: Workload, iteration: int | None = None) -> OperandSt
         path = workload.recorded_path()
         return OperandStream(load_recorded(path, workload.network), f"recorded tensors of {source.path}", None, {})
     if isinstance(source, HostOperands):
-        return train_operands(workload, source, iteration)
+        stream = train_operands(workload, source, iteration, keeper)
+        return stream if keeper is None else dataclasses.replace(stream, layers=release_layers(stream.layers, keeper))
     if isinstance(source, ProfileOperands):
         return profile_operands(workload, source)
     kind = "integers" if source.integers else "normal values"
     headline = f"synthetic {kind} (unrepresentative: random zeros), seed {source.seed}"
     return OperandStream(make_synthetic(workload.network, source), headline, source.seed, {})
+
+
+def release_layers(layers: Iterator[Operands], keeper: TensorKeeper) -> Iterator[Operands]:
+    """Pass operands on; what was read from files for one layer need not stay in memory for the next."""
+    for operands in layers:
+        yield operands
+        keeper.release_pages()
 
 
 def profile_operands(workload: Workload, source: ProfileOperands) -> OperandStream:
@@ -87,9 +101,12 @@ def profile_operands(workload: Workload, source: ProfileOperands) -> OperandStre
     return OperandStream(profiled.operands(), headline, source.seed, facts, nodes)
 
 
-def train_operands(workload: Workload, source: HostOperands, number: int | None = None) -> OperandStream:
+def train_operands(
+    workload: Workload, source: HostOperands, number: int | None = None, keeper: TensorKeeper | None = None
+) -> OperandStream:
     """Run one training iteration of the network on the host, from seeded initial weights, behind its warm-up."""
     pruning, seed = workload.form.pruning, source.seed
+    keep = keep_in_memory if keeper is None else keeper.keep
     number = count_warmup_batches(pruning) if number is None else number
     dataset = load_dataset(source.dataset, base_directory=workload.base_directory, resize=source.images.resize)
     network, batch = workload.network, workload.form.batch
@@ -110,13 +127,15 @@ def train_operands(workload: Workload, source: HostOperands, number: int | None 
         f"seed {source.seed}"
     )
     if pruning is None:
-        found = run_iteration(network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype)
+        found = run_iteration(
+            network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype, keep=keep
+        )
         facts |= {"loss": found.loss, "accuracy": found.accuracy}
         return OperandStream(found.operands(), headline, seed, facts)
-    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype)
+    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype, keep=keep)
     done = run_pruned_iteration(
         network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number,
-        dtype=source.dtype,
+        dtype=source.dtype, keep=keep,
     )  # fmt: skip
     facts |= {"loss": done.iteration.loss, "accuracy": done.iteration.accuracy}
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}

@@ -14,7 +14,7 @@ from workloads.network import Network
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
-from workloads.reference.arrays import Array, BoolArray
+from workloads.reference.arrays import Array, BoolArray, Keep, keep_in_memory
 from workloads.schema import GradientPruning
 
 BatchLoader = Callable[[int], tuple[NDArray[Any], Labels]]
@@ -103,6 +103,7 @@ def run_pruned_iteration(
     seed: int,
     iteration: int,
     dtype: DTypeLike = np.float32,
+    keep: Keep = keep_in_memory,
 ) -> PrunedIteration:
     """Run one iteration whose gradients are pruned with the thresholds of the state, or with their own.
 
@@ -111,7 +112,9 @@ def run_pruned_iteration(
     """
     sites = find_pruning_sites(network)
     pruner = Pruner(sites, pruning, state, seed, iteration)
-    found = run_iteration(network, parameters, images, labels, seed=seed, iteration=iteration, dtype=dtype, hook=pruner)
+    found = run_iteration(
+        network, parameters, images, labels, seed=seed, iteration=iteration, dtype=dtype, hook=pruner, keep=keep
+    )
     pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items()})
     return PrunedIteration(found, iteration, seed, dict(pruner.prunings), pushed)
 
@@ -124,6 +127,7 @@ def warm_up(
     pruning: GradientPruning,
     seed: int,
     dtype: DTypeLike = np.float32,
+    keep: Keep = keep_in_memory,
 ) -> PruningState:
     """Run iterations 0 .. warmup_batches - 1 for their thresholds, each on its own batch; with own_batch none is run.
 
@@ -132,10 +136,10 @@ def warm_up(
     state = PruningState(pruning.fifo_depth)
     for number in range(count_warmup_batches(pruning)):
         images, labels = load_batch(number)
-        done = run_pruned_iteration(
-            network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number, dtype=dtype
-        )
-        state = done.state
+        state = run_pruned_iteration(
+            network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number, dtype=dtype,
+            keep=keep,
+        ).state  # fmt: skip
     return state
 
 

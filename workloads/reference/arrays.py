@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
+# Gives the array to keep in the place of another: the same elements, in memory or elsewhere.
+Keep = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def keep_in_memory(array: NDArray[Any]) -> NDArray[Any]:
+    """Keep an array as it is."""
+    return array
 
 
 def require_shape(tensor: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from workloads import layers
 from workloads.network import Node
-from workloads.reference.arrays import Array
+from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.elementwise import (
     add_forward,
@@ -52,7 +52,7 @@ class Place:
 
     shape: geometry of a convolution or fully connected layer, None for others;
     output_is_kept: a consumer keeps this node's output for its own backward pass;
-    seed, iteration: key of the node's random draws.
+    seed, iteration: key of the node's random draws; keep: gives what to keep of an array for the backward pass.
     """
 
     shape: LayerShape | None
@@ -60,6 +60,7 @@ class Place:
     output_is_kept: bool
     seed: int
     iteration: int
+    keep: Keep = keep_in_memory
 
 
 def run_node(
@@ -67,17 +68,27 @@ def run_node(
 ) -> tuple[Array, Backward]:
     """Compute the node's output and the function that takes its gradient back; that function keeps what it needs.
 
+    An output that a consumer keeps has been handed to `place.keep`.
+
     Raises:
         TypeError: the layer's kind has no output, as the loss.
     """
+    if isinstance(node.layer, layers.Relu):
+        return _run_relu(inputs[0], place)
+    output, backward = _run_layer(node, inputs, parameters, place)
+    return place.keep(output) if place.output_is_kept else output, backward
+
+
+def _run_layer(
+    node: Node, inputs: Sequence[Array], parameters: Mapping[str, Array], place: Place
+) -> tuple[Array, Backward]:
+    """Any layer but a ReLU, whose backward needs nothing of its output."""
     first = inputs[0]
     match node.layer:
         case layers.Conv2d() | layers.Linear():
             return _run_compute(node.name, first, parameters, place)
-        case layers.Relu():
-            return _run_relu(first, place.output_is_kept)
         case layers.MaxPool() | layers.AvgPool() as layer:
-            return _run_pool(layer, first)
+            return _run_pool(layer, first, place)
         case layers.GlobalAvgPool():
             shape = first.shape
             return global_avg_pool_forward(first), lambda grad: Gradients([global_avg_pool_backward(grad, shape)], {})
@@ -130,22 +141,26 @@ def _run_compute(name: str, input: Array, parameters: Mapping[str, Array], place
     return output, backward
 
 
-def _run_relu(input: Array, output_is_kept: bool) -> tuple[Array, Backward]:
+def _run_relu(input: Array, place: Place) -> tuple[Array, Backward]:
     output = relu_forward(input)
-    positive = output if output_is_kept else output > 0
+    if place.output_is_kept:
+        output = place.keep(output)
+    positive = output if place.output_is_kept else place.keep(output > 0)
     return output, lambda grad: Gradients([relu_backward(grad, positive)], {})
 
 
-def _run_pool(layer: layers.MaxPool | layers.AvgPool, input: Array) -> tuple[Array, Backward]:
+def _run_pool(layer: layers.MaxPool | layers.AvgPool, input: Array, place: Place) -> tuple[Array, Backward]:
     window, shape = PoolWindow.of(layer), input.shape
     if isinstance(layer, layers.AvgPool):
         return avg_pool_forward(input, window), lambda grad: Gradients([avg_pool_backward(grad, window, shape)], {})
     output, argmax = max_pool_forward(input, window)
-    return output, lambda grad: Gradients([max_pool_backward(grad, argmax, window, shape)], {})
+    kept = place.keep(argmax)
+    return output, lambda grad: Gradients([max_pool_backward(grad, kept, window, shape)], {})
 
 
 def _run_dropout(layer: layers.Dropout, input: Array, place: Place) -> tuple[Array, Backward]:
-    kept = draw_dropout_mask(input.shape, layer.rate, seed=place.seed, layer=layer.name, iteration=place.iteration)
+    drawn = draw_dropout_mask(input.shape, layer.rate, seed=place.seed, layer=layer.name, iteration=place.iteration)
+    kept = place.keep(drawn)
     return dropout_forward(input, kept, layer.rate), lambda grad: Gradients(
         [dropout_forward(grad, kept, layer.rate)], {}
     )
