@@ -15,7 +15,7 @@ from sim.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
 from sim.version import SCHEMA_VERSION
 from workloads.errors import InputError
 
-WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict")
+WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")
 FLAG_COLUMNS = ("verified",)
 COMPUTE_KINDS = ("conv2d", "linear")
 RECORD_FIELDS = ("version", "workload", "architecture", "seed", "operand_source", "totals", "machines", "verdict")

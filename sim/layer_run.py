@@ -314,6 +314,7 @@ def make_result(
         verdict=check.verdict.value,
         max_abs_error=check.max_abs_error,
         tolerance=check.tolerance,
+        operands="",
     )
 
 

@@ -124,5 +124,6 @@ def run_elementwise(
         verdict="none",
         max_abs_error=None,
         tolerance=None,
+        operands="",
     )
     return result, counts

@@ -24,7 +24,7 @@ def column(unit: str, meaning: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StepResult:
-    """One row of ``steps.csv``: one step of one layer on one machine."""
+    """One row of ``steps.csv``: one step of one layer on one machine; the run fills in `operands`."""
 
     layer: str = column("", "Name of the layer.")
     kind: str = column("", "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, batch_norm, ...).")
@@ -96,6 +96,7 @@ class StepResult:
     )
     max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
     tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
+    operands: str = column("", "Where the operands are from, and what is unrepresentative of them; of passes too.")
 
 
 def describe_columns() -> list[tuple[str, str, str]]:

@@ -158,8 +158,8 @@ def simulate(
         work=work or StepWork(),
         traced=None if trace_file is None else machines[0].name,
     )
-    found = Findings(machines, IterationTrace(machines[0].name, trace_window, on_notice))
     streams: dict[str, OperandStream] = {}
+    found = Findings(machines, streams, IterationTrace(machines[0].name, trace_window, on_notice))
     done = 0
     with open_keeper(memory_limit) as keeper:
         source = work or StepWork(keeper=keeper)
@@ -175,7 +175,7 @@ def simulate(
         raise InputError(f"no layer that matches '{layers}' has a step {' or '.join(wanted)}; nothing can be simulated")
     found.sort_results()
     if len(chosen) == len(loaded.network.compute_nodes()):
-        found.add_passes(loaded.network, wanted, {name: stream.pruned for name, stream in streams.items()})
+        found.add_passes(loaded.network, wanted)
     results, failures, outputs = found.results, found.failures, found.outputs
     selection = {"steps": [step.value for step in wanted], "layers": layers}
     record = make_record(
@@ -193,10 +193,13 @@ def simulate(
 
 
 class Findings:
-    """What the steps of a run found, gathered as they end."""
+    """What the steps of a run found, gathered as they end; streams: the operands of each machine, there by then."""
 
-    def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace) -> None:
+    def __init__(
+        self, machines: tuple[Architecture, ...], streams: Mapping[str, OperandStream], trace: IterationTrace
+    ) -> None:
         self._machines = machines
+        self._streams = streams
         self.trace = trace
         self._stored: dict[str, dict[str, StoredBytes]] = {machine.name: {} for machine in machines}
         self.results: list[StepResult] = []
@@ -209,10 +212,9 @@ class Findings:
         """Add one step's runs on all machines."""
         for run in runs:
             machine, layer = run.result.machine, run.result.layer
-            self.results.append(run.result)
+            self._add_result(run.result, run.counts)
             if run.message:
                 self.failures.append(f"{run.message} on {machine}")
-            self._add_actions(run.result, run.counts)
             if run.trace is not None:
                 self.trace.add(layer, run.result.step, run.result.cycles, run.trace)
             self._stored[machine][layer] = self._stored[machine].get(layer, StoredBytes()).merge(run.stored)
@@ -225,23 +227,21 @@ class Findings:
         order = {machine.name: place for place, machine in enumerate(self._machines)}
         self.results.sort(key=lambda one: (places[one.layer, one.step], order[one.machine]))
 
-    def add_passes(self, network: Network, steps: Sequence[Step], pruned: Mapping[str, frozenset[str]]) -> None:
-        """Add the elementwise passes, whose tensors are stored as the steps found them.
-
-        pruned: for each machine the nodes the gradient to whose output is pruned.
-        """
+    def add_passes(self, network: Network, steps: Sequence[Step]) -> None:
+        """Add the elementwise passes, whose tensors are stored as the steps found them."""
         for machine in self._machines:
             stored = self._stored[machine.name]
-            for result, counts in run_passes(network, machine, stored, steps, pruned[machine.name]):
-                self.results.append(result)
-                self._add_actions(result, counts)
+            for result, counts in run_passes(network, machine, stored, steps, self._streams[machine.name].pruned):
+                self._add_result(result, counts)
                 if machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
 
-    def _add_actions(self, result: StepResult, counts: ActionCounts | None) -> None:
+    def _add_result(self, result: StepResult, counts: ActionCounts | None) -> None:
+        named = dataclasses.replace(result, operands=self._streams[result.machine].headline)
+        self.results.append(named)
         if counts is not None:
             self.actions[result.machine] += counts
-            self.step_actions.append((result, counts))
+            self.step_actions.append((named, counts))
 
 
 def judge(verifies: bool, failures: Sequence[str]) -> str:
