@@ -151,15 +151,19 @@ def describe_run(result: RunResult) -> list[str]:
 
 
 def describe_ratios(ratios: dict[str, dict[str, float | None]]) -> str:
-    """Say speed-up and energy ratios of convolutions alone and of the whole network."""
+    """Say speed-up and energy ratios of convolutions alone and of the whole network; plainly where one is a loss."""
     words = []
     for scope, name in (("convolutions", "convolutions alone"), ("network", "whole network")):
         found = ratios[scope]
         if found["speedup"] is None:
             continue
-        part = f"{name} {found['speedup']:.2f}x faster"
+        is_gain = all(ratio is None or ratio >= 1 for ratio in found.values())
+        part = f"{name} {found['speedup']:.2f}x faster" if is_gain else f"{name} speed {found['speedup']:.2f}x"
         if found["energy_ratio"] is not None and found["dynamic_energy_ratio"] is not None:
-            part += f", {found['energy_ratio']:.2f}x less energy ({found['dynamic_energy_ratio']:.2f}x without leakage)"
+            energy = (
+                f"{found['energy_ratio']:.2f}x less energy" if is_gain else f"energy ratio {found['energy_ratio']:.2f}x"
+            )
+            part += f", {energy} ({found['dynamic_energy_ratio']:.2f}x without leakage)"
         words.append(part)
     return "; ".join(words)
 

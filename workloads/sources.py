@@ -90,7 +90,9 @@ def profile_operands(workload: Workload, source: ProfileOperands) -> OperandStre
     pruning = workload.form.pruning
     rate = 0.0 if pruning is None else pruning.rate
     profiled = ProfiledNetwork(workload.network, profile, source.seed, source.clustering, rate)
-    facts = {"profile": path.name, "column": profile.column, "densities": profiled.describe()}
+    facts: dict[str, Any] = {"profile": path.name, "column": profile.column, "densities": profiled.describe()}
+    if rate:
+        facts["pruning"] = {"rate": rate}
     zeros = "independent" if source.clustering is None else "clustered"
     pruned = f"gradients pruned at {rate:.4g} as normal numbers are" if rate else "gradients not pruned"
     headline = (
