@@ -219,6 +219,7 @@ class KernelCycles:
             h = np.flatnonzero(self._plan.pairs[:, r] >= 0)
             rows = drivers[:, :, self._plan.pairs[h, r]].transpose(0, 2, 1, 3)
             # Sums of at most Q small integers: exact in float32.
-            sums = rows @ self._partners[group][:, h]
+            with np.errstate(invalid="ignore"):
+                sums = rows @ self._partners[group][:, h]
             cycles[:, :, h, r] = np.rint(sums).transpose(2, 0, 1, 3) + self._plan.array.row_overhead_cycles
         return cycles

@@ -384,7 +384,8 @@ class RowCycles:
         rows = np.maximum(plan.pairs[x], 0)
         drivers = self._drivers[n][:, :, rows, :].reshape(shape.groups, -1, shape.out_width)
         # Sums of at most Q small integers: exact in float32.
-        sums = self._partners[n][:, :, x, :] @ drivers.swapaxes(1, 2)
+        with np.errstate(invalid="ignore"):
+            sums = self._partners[n][:, :, x, :] @ drivers.swapaxes(1, 2)
         cycles: IntArray = np.rint(sums).astype(np.int64) + plan.array.row_overhead_cycles
         return cycles.reshape(shape.in_channels, plan.reductions, shape.kernel_height)
 

@@ -81,7 +81,9 @@ def multiply_exactly(left: IntArray, right: IntArray) -> IntArray:
     """Multiply matrices of small non-negative integers by a floating-point product that cannot round."""
     bound = left.shape[-1] * int(left.max(initial=0)) * int(right.max(initial=0))
     kind = np.float32 if bound < FLOAT32_EXACT else np.float64
-    product: IntArray = np.rint(left.astype(kind) @ right.astype(kind)).astype(np.int64)
+    # BLAS may raise the invalid flag on lanes that it pads; the integers themselves cannot.
+    with np.errstate(invalid="ignore"):
+        product: IntArray = np.rint(left.astype(kind) @ right.astype(kind)).astype(np.int64)
     return product
 
 
