@@ -66,7 +66,8 @@ def test_a_sweep_that_is_interrupted_leaves_a_store_that_goes_on(tmp_path: Path)
 
 
 def test_a_cluster_of_which_a_worker_is_killed_ends_with_the_same_rows(tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     from sim.sweep.cluster import ClusterExecutor
 
     one, clustered = tmp_path / "one.sqlite", tmp_path / "clustered.sqlite"
