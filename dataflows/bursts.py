@@ -1,7 +1,7 @@
 """Operand bursts: the longest runs of items whose distinct rows fit one half of the operand store.
 
-Both kernels run twice over the same entries: with ``burst_first`` None they count the bursts of each entry, with
-it they fill them in. Row sizes of -1 stand for rows that take no part.
+The kernel runs twice over the same entries: first it counts the bursts of each entry, then it fills them in. Row sizes
+of -1 stand for rows that take no part.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def pack_rows(
     outputs_per_group: int,
     driver_bytes: IntArray,
     second_bytes: IntArray,
-    uniform_bytes: int,
     cycles: IntArray,
     mask_bytes: IntArray,
     half: int,
@@ -62,11 +61,10 @@ def pack_rows(
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
-    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. uniform_bytes: what every PE
-    reads with each driver row, or -1 where second_bytes tells. Returns words written into stores.
+    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. Returns words written into
+    stores.
     """
     words = 0
-    uniform_words = count_words(uniform_bytes, data_bits)
     R = driver_bytes.shape[2]
     for entry in entries:
         base, pes = first_output[entry], outputs[entry]
@@ -82,21 +80,14 @@ def pack_rows(
                 if driver < 0:
                     continue
                 size, working = 0, 0
-                if uniform_bytes >= 0:
-                    size, working = pes * uniform_bytes, pes
-                    words += pes * uniform_words
-                    if fills:
-                        for pe in range(pes):
-                            item_cycles[pe] = cycles[base + pe, o, r]
-                else:
-                    for pe in range(pes):
-                        second = second_bytes[base + pe, o, r]
-                        item_cycles[pe] = 0
-                        if second >= 0:
-                            size += second
-                            working += 1
-                            words += count_words(second, data_bits)
-                            item_cycles[pe] = cycles[base + pe, o, r]
+                for pe in range(pes):
+                    second = second_bytes[base + pe, o, r]
+                    item_cycles[pe] = 0
+                    if second >= 0:
+                        size += second
+                        working += 1
+                        words += count_words(second, data_bits)
+                        item_cycles[pe] = cycles[base + pe, o, r]
                 if working == 0:
                     continue
                 words += working * count_words(driver, data_bits)
@@ -120,106 +111,6 @@ def pack_rows(
             words += count_words(mask_bytes[entry], data_bits)
             if fills:
                 burst_bytes[start] += mask_bytes[entry]
-        if not fills:
-            counts[entry] = place
-    return words
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def pack_kernels(
-    entries: IntArray,
-    first_channel: IntArray,
-    channels: IntArray,
-    image_low: IntArray,
-    image_high: IntArray,
-    row_low: IntArray,
-    row_high: IntArray,
-    run: int,
-    pairs: IntArray,
-    driver_bytes: IntArray,
-    second_bytes: IntArray,
-    cycles: IntArray,
-    half: int,
-    data_bits: int,
-    fills: bool,
-    counts: IntArray,
-    burst_first: IntArray,
-    burst_bytes: IntArray,
-    burst_cycles: IntArray,
-) -> int:
-    """Pack the items (n, h, local channel, r) of GTW entries of one filter; rows are shared within a burst.
-
-    PE i of entry e owns channels ``first_channel[e] + i run ...``, `channels[e]` in all. pairs: ``(H, R)``;
-    driver_bytes: ``(N, P)``; second_bytes: ``(N, C, H)``; cycles: ``(N, H, R, C)``, C counted within the group.
-    Returns words written into stores.
-    """
-    words = 0
-    N, P = driver_bytes.shape
-    R = pairs.shape[1]
-    for entry in entries:
-        total = channels[entry]
-        pes = -(-total // run)
-        place = burst_first[entry] if fills else 0
-        gathered = 0
-        is_open = False
-        burst = 0
-        # The burst that last fetched each driver row, and the one that fetched the PEs' present input rows.
-        fetched = np.full((N, P), -1, dtype=np.int64)
-        item_cycles = np.zeros(pes, dtype=np.int64)
-        for n in range(image_low[entry], image_high[entry]):
-            for h in range(row_low[entry], row_high[entry]):
-                for local in range(min(run, total)):
-                    inputs_fetched = -1
-                    inputs, input_words, working = 0, 0, 0
-                    for pe in range(pes):
-                        if pe * run + local < total:
-                            size = second_bytes[n, first_channel[entry] + pe * run + local, h]
-                            inputs += size
-                            input_words += count_words(size, data_bits)
-                            working += 1
-                    for r in range(R):
-                        p = pairs[h, r]
-                        if p < 0:
-                            continue
-                        driver = driver_bytes[n, p]
-                        for pe in range(pes):
-                            item_cycles[pe] = 0
-                            if pe * run + local < total:
-                                item_cycles[pe] = cycles[n, h, r, first_channel[entry] + pe * run + local]
-                        whole = driver + inputs
-                        added = whole
-                        if is_open:
-                            added = 0
-                            if fetched[n, p] != burst:
-                                added += driver
-                            if inputs_fetched != burst:
-                                added += inputs
-                            if gathered + added > half:
-                                is_open = False
-                                place += 1
-                                added = whole
-                        if whole > half:
-                            if is_open:
-                                is_open = False
-                                place += 1
-                            words += input_words + working * count_words(driver, data_bits)
-                            place = add_segments(whole, half, item_cycles, place, fills, burst_bytes, burst_cycles)
-                            continue
-                        if not is_open:
-                            is_open, gathered, burst = True, 0, burst + 1
-                        if fetched[n, p] != burst:
-                            words += working * count_words(driver, data_bits)
-                        if inputs_fetched != burst:
-                            words += input_words
-                        fetched[n, p] = burst
-                        inputs_fetched = burst
-                        gathered += added
-                        if fills:
-                            burst_bytes[place] = gathered
-                            for pe in range(pes):
-                                burst_cycles[place, pe] += item_cycles[pe]
-        if is_open:
-            place += 1
         if not fills:
             counts[entry] = place
     return words

@@ -8,22 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.array import PEArray
-from dataflows.bursts import UNLIMITED_BYTES, pack_kernels
-from dataflows.conv_rows_traffic import span_rows
+from dataflows.bursts import UNLIMITED_BYTES
+from dataflows.conv_rows_traffic import find_kinds, span_rows
 from dataflows.dealing import Blocks, count_kernels_per_pe
+from dataflows.kernel_bursts import COST_BYTES, KernelCycles, PackedBursts, gather_bursts, make_room, pack_entries
 from dataflows.memory import MemoryShare, RowFormat, Traffic
-from dataflows.row_cycles import cost_taps, count_partners
+from dataflows.row_cycles import cost_taps
 from dataflows.storage import choose_format, size_raw, size_rows
-from dataflows.taps import pair_rows
+from dataflows.taps import pair_rows, tabulate_taps
 from dataflows.tiles import Entries, list_entries, require_tiling
 from dataflows.tiling_search import measure_kernels_tile, search_kernels
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
 IntArray = NDArray[np.int64]
-
-# Costs of row operations are made for so many filters at a time that they stay below this.
-COST_BYTES = 2**26
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,77 +147,63 @@ def pack_kernels_traffic(
 def pack_all_kernels(
     plan: KernelsPlan, entries: Entries, first: IntArray, channels: IntArray
 ) -> tuple[IntArray, IntArray, IntArray, int]:
-    """Pack the entries of every filter in turn: counted first, then filled."""
-    half = plan.memory.half_store_bytes or UNLIMITED_BYTES
-    bounds = [np.ascontiguousarray(column) for column in (*entries.low.T, *entries.high.T)]
-    counts = np.zeros(len(first), dtype=np.int64)
-    nothing, no_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.int64)
-    per_group = plan.shape.group_out_channels
-    by_filter = [np.flatnonzero(entries.places[:, 0] == m) for m in range(plan.shape.out_channels)]
-
-    def pack(m: int, cycles: NDArray[np.int32], fills: bool, starts: IntArray, sizes: IntArray, costs: IntArray) -> int:
-        return int(
-            pack_kernels(
-                by_filter[m], first, channels, bounds[0], bounds[2], bounds[1], bounds[3], plan.blocks.run, plan.pairs,
-                np.ascontiguousarray(plan.driver_bytes[:, m]),
-                np.ascontiguousarray(plan.input_bytes[:, m // per_group]), cycles, half, plan.memory.data_bits,
-                fills, counts, starts, sizes, costs,
-            )
-        )  # fmt: skip
-
-    shape = plan.shape
-    free = np.broadcast_to(
-        np.array(0, dtype=np.int32), (shape.batch, shape.in_height, shape.kernel_height, shape.group_in_channels)
-    )
-    for m in range(shape.out_channels):
-        pack(m, free, False, nothing, nothing, no_cycles)
-    burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    """Pack every entry's bursts; on a dense machine those of filters that work the same channels and rows are alike."""
+    columns = [first, channels, entries.low[:, 0], entries.high[:, 0], entries.low[:, 1], entries.high[:, 1]]
+    filters = entries.places[:, 0]
+    if plan.array.skip_zeros:
+        order = np.argsort(filters, kind="stable")
+        kind_of = np.empty_like(order)
+        kind_of[order] = np.arange(len(order))
+        packed = pack_sparse(plan, filters[order], np.stack(columns, axis=1)[order])
+    else:
+        kinds, kind_of = find_kinds(columns)
+        packed = pack_dense(plan, kinds)
+    sizes = np.diff(packed.ends, prepend=0)
+    burst_first = np.append(0, np.cumsum(sizes[kind_of])).astype(np.int64)
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
-    source = KernelCycles(plan)
-    words = 0
-    for m in range(shape.out_channels):
-        words += pack(m, source.cycles(m), True, burst_first, burst_bytes, burst_cycles)
-    return burst_first, burst_bytes, burst_cycles, words
+    gather_bursts(kind_of, packed.ends, packed.size_bytes, packed.cycles, burst_first, burst_bytes, burst_cycles)
+    return burst_first, burst_bytes, burst_cycles, int(packed.words[kind_of].sum())
 
 
-class KernelCycles:
-    """Cycles of every OSRC row operation of one filter after the other: ``(N, H, R, C / G)`` int32."""
+def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:
+    """Pack entries in the order of their filters, for some of which at a time the cycles are made."""
+    shape, packed = plan.shape, make_room(len(filters), plan.blocks.pes)
+    source = KernelCycles(plan.operands, shape, plan.array, plan.pairs)
+    per_filter = 4 * shape.batch * shape.in_height * shape.kernel_height * shape.group_in_channels
+    chunk = max(1, min(shape.group_out_channels, COST_BYTES // per_filter))
+    for start in range(0, shape.out_channels, shape.group_out_channels):
+        for base in range(start, start + shape.group_out_channels, chunk):
+            span = range(base, min(base + chunk, start + shape.group_out_channels))
+            begin, end = np.searchsorted(filters, [span.start, span.stop])
+            pack_span(plan, packed, (int(begin), int(end)), filters, base, bounds, source.issue(span))
+    return packed
 
-    def __init__(self, plan: KernelsPlan) -> None:
-        """Prepare what all filters share."""
-        shape, sparse = plan.shape, plan.array.skip_zeros
-        self._plan = plan
-        present = plan.operands.grad_output != 0 if sparse else np.ones(shape.output_shape, dtype=np.bool_)
-        allowed = plan.operands.input != 0 if sparse else np.ones(shape.input_shape, dtype=np.bool_)
-        self._drivers = present.astype(np.float32)
-        costs = cost_taps(count_partners(allowed, shape), plan.array).cycles.astype(np.float32)
-        grouped = costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, shape.out_width)
-        self._partners = np.ascontiguousarray(grouped.transpose(1, 0, 3, 4, 2))
-        per_filter = shape.batch * shape.in_height * shape.kernel_height * shape.group_in_channels * 4
-        self._chunk = max(1, min(shape.group_out_channels, COST_BYTES // per_filter))
-        self._made = range(0)
-        self._cycles = np.zeros(0, dtype=np.int32)
 
-    def cycles(self, m: int) -> NDArray[np.int32]:
-        """Give the cycles of the row operations of filter m; filters are best asked for in order."""
-        if m not in self._made:
-            group = m // self._plan.shape.group_out_channels
-            self._made = range(m, min(m + self._chunk, (group + 1) * self._plan.shape.group_out_channels))
-            self._cycles = self._make(group)
-        made: NDArray[np.int32] = self._cycles[m - self._made.start]
-        return made
+def pack_dense(plan: KernelsPlan, bounds: IntArray) -> PackedBursts:
+    """Pack entries of the first filter, every row operation of which issues all its in-range taps."""
+    shape, packed = plan.shape, make_room(len(bounds), plan.blocks.pes)
+    issued = int(cost_taps(tabulate_taps(shape, Step.GTW).counts, plan.array).cycles.sum())
+    size = (shape.batch, shape.in_height, shape.kernel_height, 1, shape.group_in_channels)
+    filters = np.zeros(len(bounds), dtype=np.int64)
+    pack_span(plan, packed, (0, len(bounds)), filters, 0, bounds, np.full(size, issued, dtype=np.float32))
+    return packed
 
-    def _make(self, group: int) -> NDArray[np.int32]:
-        shape = self._plan.shape
-        drivers = self._drivers[:, self._made.start : self._made.stop]
-        size = (len(self._made), shape.batch, shape.in_height, shape.kernel_height, shape.group_in_channels)
-        cycles = np.zeros(size, dtype=np.int32)
-        for r in range(shape.kernel_height):
-            h = np.flatnonzero(self._plan.pairs[:, r] >= 0)
-            rows = drivers[:, :, self._plan.pairs[h, r]].transpose(0, 2, 1, 3)
-            # Sums of at most Q small integers: exact in float32.
-            with np.errstate(invalid="ignore"):
-                sums = rows @ self._partners[group][:, h]
-            cycles[:, :, h, r] = np.rint(sums).transpose(2, 0, 1, 3) + self._plan.array.row_overhead_cycles
-        return cycles
+
+def pack_span(
+    plan: KernelsPlan, packed: PackedBursts, span: tuple[int, int], filters: IntArray, base: int, bounds: IntArray,
+    issued: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Pack a span of entries whose filters begin with `base`, and make more room where it does not suffice."""
+    half = plan.memory.half_store_bytes or UNLIMITED_BYTES
+    drivers = np.ascontiguousarray(plan.driver_bytes.transpose(1, 0, 2))
+    seconds = np.ascontiguousarray(plan.input_bytes[:, base // plan.shape.group_out_channels])
+    done = span[0]
+    while done < span[1]:
+        done = pack_entries(
+            done, span[1], filters, base, bounds, plan.blocks.run, plan.pairs, drivers, seconds, issued,
+            plan.array.row_overhead_cycles, half, plan.memory.data_bits, packed.ends, packed.words, packed.size_bytes,
+            packed.cycles,
+        )  # fmt: skip
+        if done < span[1]:
+            packed.grow()

@@ -19,6 +19,7 @@ from dataflows.row_cycles import (
     group_classes,
     multiply_exactly,
     scatter_kernel_rows,
+    skips_weights,
 )
 from dataflows.taps import pair_rows, tabulate_taps
 from dataflows.tasks import StepCounts, TaskTable
@@ -26,6 +27,7 @@ from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 def conv_shape(operands: Operands) -> ConvShape:
@@ -52,20 +54,41 @@ class Tally:
 
 
 def lower_conv(operands: Operands, step: Step, array: PEArray) -> TaskTable:
-    """Cut one step of a convolution into tasks.
+    """Cut one step of a convolution into tasks, as long as their PEs compute.
 
     Raises:
         UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE.
     """
     require_accumulators(operands, step, array)
-    lower = {Step.FORWARD: lower_forward, Step.GTA: lower_gta, Step.GTW: lower_gtw}[step]
-    pe_cycles, names, indices, tally = lower(operands, array)
-    if array.skip_zeros:
-        effectual = tally.multiplications
+    deal = {Step.FORWARD: deal_forward, Step.GTA: deal_gta, Step.GTW: deal_gtw}[step]
+    names, indices = list_conv_tasks(conv_shape(operands), step, array)
+    return TaskTable(deal(operands, array), names, indices, count_conv(operands, step, array))
+
+
+def list_conv_tasks(shape: ConvShape, step: Step, array: PEArray) -> tuple[tuple[str, ...], IntArray]:
+    """Name the indices of a step's tasks and list them, in the order of dispatch."""
+    G, B = shape.groups, array.pes_per_group
+    if step is Step.GTW:
+        blocks = Blocks(shape.group_in_channels, B, count_kernels_per_pe(shape, array))
+        indices = enumerate_tasks(shape.out_channels, blocks.per_group)
+        indices[:, 1] += indices[:, 0] // shape.group_out_channels * blocks.per_group
+        return ("filter", "block"), indices
+    if step is Step.FORWARD:
+        rows, blocks = shape.out_height, Blocks(shape.group_out_channels, B)
     else:
-        effectual = lower(operands, dataclasses.replace(array, skip_zeros=True))[3].multiplications
+        rows, blocks = shape.in_height, Blocks(shape.group_in_channels, B)
+    return ("image", "row", "block"), enumerate_tasks(shape.batch, rows, G * blocks.per_group)
+
+
+def count_conv(operands: Operands, step: Step, array: PEArray) -> StepCounts:
+    """Count what the PEs do in one step of a convolution, without dealing it to them."""
+    count = {Step.FORWARD: tally_forward, Step.GTA: tally_gta, Step.GTW: tally_gtw}[step]
+    tally = count(operands, array)
+    effectual = tally.multiplications
+    if not array.skip_zeros:
+        effectual = count(operands, dataclasses.replace(array, skip_zeros=True)).multiplications
     shape = conv_shape(operands)
-    counts = StepCounts(
+    return StepCounts(
         row_ops=tally.row_ops,
         multiplications=tally.multiplications,
         effectual_macs=effectual,
@@ -75,39 +98,45 @@ def lower_conv(operands: Operands, step: Step, array: PEArray) -> TaskTable:
         empty_issue_cycles=tally.empty_issue_cycles,
         taps_examined=tally.driver_elements * shape.kernel_width if array.skip_zeros else 0,
     )
-    return TaskTable(pe_cycles, names, indices, counts)
 
 
-Lowered = tuple[IntArray, tuple[str, ...], IntArray, Tally]
-
-
-def lower_forward(operands: Operands, array: PEArray) -> Lowered:
-    """Deal output rows: one task for each image, output row p and block of filters."""
+def find_drivers(operands: Operands, array: PEArray) -> BoolArray:
+    """Tell which input elements drive a multiplication in Forward: all of them on a dense machine."""
     shape = conv_shape(operands)
-    N, G, Mg, P, B = shape.batch, shape.groups, shape.group_out_channels, shape.out_height, array.pes_per_group
-    present = operands.input != 0 if array.skip_zeros else np.ones(shape.input_shape, dtype=np.bool_)
-    row_pairs = (pair_rows(shape) >= 0).sum(axis=1)
-    row_ops = N * shape.out_channels * shape.group_in_channels * int(row_pairs.sum())
-    drivers = int((present.sum(axis=(0, 1, 3)) * row_pairs).sum()) * Mg
+    return operands.input != 0 if array.skip_zeros else np.ones(shape.input_shape, dtype=np.bool_)
 
-    taps = tabulate_taps(shape, Step.FORWARD)
-    if array.skip_zeros and array.skip_weights and not np.all(operands.weight):
-        issued, live, empty = sum_weighted_rows(operands, array)
+
+def deal_forward(operands: Operands, array: PEArray) -> IntArray:
+    """Give the PEs' cycles of Forward's tasks: one for each image, output row p and block of filters."""
+    shape = conv_shape(operands)
+    N, G, Mg, B = shape.batch, shape.groups, shape.group_out_channels, array.pes_per_group
+    if skips_weights(operands, array):
+        issued = sum_weighted_rows(operands, array)[0]
     else:
-        costs = cost_taps(taps.counts, array)
-        columns = np.stack([costs.cycles, costs.taps, costs.empty(array)], axis=1)
-        rows = multiply_exactly(present.astype(np.int64).reshape(-1, shape.in_width), columns)
-        rows = rows.reshape(N, G, shape.group_in_channels, shape.in_height, 3).sum(axis=2)
-        sums = scatter_kernel_rows(rows, shape)
-        issued, live, empty = (np.repeat(sums[:, :, None, :, part], Mg, axis=2) for part in range(3))
-
+        costs = cost_taps(tabulate_taps(shape, Step.FORWARD).counts, array).cycles
+        rows = multiply_exactly(find_drivers(operands, array).reshape(-1, shape.in_width), costs[:, None])
+        rows = rows.reshape(N, G, shape.group_in_channels, shape.in_height, 1).sum(axis=2)
+        issued = np.repeat(scatter_kernel_rows(rows, shape)[:, :, None, :, 0], Mg, axis=2)
     headers = scatter_kernel_rows(np.ones((shape.in_height, 1), dtype=np.int64), shape)[:, 0]
     work = issued + headers * shape.group_in_channels * array.row_overhead_cycles
-    blocks = Blocks(Mg, B)
-    pe_cycles = blocks.deal(np.moveaxis(work, 2, 3))
-    pe_cycles = np.moveaxis(pe_cycles, 2, 1).reshape(-1, B)
-    tally = Tally(row_ops, int(live.sum()), int(empty.sum()), drivers)
-    return pe_cycles, ("image", "row", "block"), enumerate_tasks(N, P, G * blocks.per_group), tally
+    pe_cycles = Blocks(Mg, B).deal(np.moveaxis(work, 2, 3))
+    return np.moveaxis(pe_cycles, 2, 1).reshape(-1, B)
+
+
+def tally_forward(operands: Operands, array: PEArray) -> Tally:
+    """Count what Forward's row operations add up to."""
+    shape = conv_shape(operands)
+    row_pairs = (pair_rows(shape) >= 0).sum(axis=1)
+    row_ops = shape.batch * shape.out_channels * shape.group_in_channels * int(row_pairs.sum())
+    # How often each column drives a row operation of one filter.
+    met = row_pairs @ find_drivers(operands, array).sum(axis=(0, 1))
+    drivers = int(met.sum()) * shape.group_out_channels
+    if skips_weights(operands, array):
+        _, live, empty = (int(part.sum()) for part in sum_weighted_rows(operands, array))
+        return Tally(row_ops, live, empty, drivers)
+    costs = cost_taps(tabulate_taps(shape, Step.FORWARD).counts, array)
+    live, empty = (int(met @ part) * shape.group_out_channels for part in (costs.taps, costs.empty(array)))
+    return Tally(row_ops, live, empty, drivers)
 
 
 def sum_weighted_rows(operands: Operands, array: PEArray) -> tuple[IntArray, IntArray, IntArray]:
@@ -133,38 +162,72 @@ def sum_weighted_rows(operands: Operands, array: PEArray) -> tuple[IntArray, Int
     return sums[0], sums[1], sums[2]
 
 
-def lower_gta(operands: Operands, array: PEArray) -> Lowered:
-    """Deal grad_input rows: one task for each image, input row h and block of input channels."""
+def find_gradients(operands: Operands, array: PEArray) -> tuple[BoolArray, BoolArray]:
+    """Tell which grad_output elements drive a multiplication in GTA, and which grad_input elements are wanted."""
+    shape = conv_shape(operands)
+    if not array.skip_zeros:
+        return np.ones(shape.output_shape, dtype=np.bool_), np.ones(shape.input_shape, dtype=np.bool_)
+    wanted = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
+    return operands.grad_output != 0, wanted
+
+
+def gather_gradients(present: BoolArray, shape: ConvShape) -> IntArray:
+    """Count, over the filters of a group, the present grad_output elements that meet input row h: ``(N, G, H, Q)``."""
+    N, G, P, Q = shape.batch, shape.groups, shape.out_height, shape.out_width
+    filters = present.reshape(N, G, shape.group_out_channels, P, Q).sum(axis=2, dtype=np.int64)
+    return gather_kernel_rows(filters, shape)
+
+
+def sum_masked_rows(operands: Operands, array: PEArray) -> IntArray:
+    """Sum issue cycles, live taps and empty issue cycles where zero weights are skipped: ``(N, G, C / G, H, 3)``."""
+    shape = conv_shape(operands)
+    N, G, Cg, H = shape.batch, shape.groups, shape.group_in_channels, shape.in_height
+    _, wanted = find_gradients(operands, array)
+    sums = np.zeros((N, G, Cg, H, 3), dtype=np.int64)
+    for n in range(N):
+        for h in range(H):
+            operations = weigh_masked_rows(operands, shape, array, wanted, n, h)
+            sums[n, :, :, h] = operations.sum(axis=(1, 2)).reshape(G, Cg, 3)
+    return sums
+
+
+def deal_gta(operands: Operands, array: PEArray) -> IntArray:
+    """Give the PEs' cycles of GTA's tasks: one for each image, input row h and block of input channels."""
     shape = conv_shape(operands)
     N, G, Cg, H, B = shape.batch, shape.groups, shape.group_in_channels, shape.in_height, array.pes_per_group
-    sparse = array.skip_zeros
-    present = operands.grad_output != 0 if sparse else np.ones(shape.output_shape, dtype=np.bool_)
-    allowed = np.ones(shape.input_shape, dtype=np.bool_)
-    if sparse and operands.mask is not None:
-        allowed = operands.mask
-
-    filters = present.reshape(N, G, shape.group_out_channels, shape.out_height, -1).sum(axis=2)
-    drivers = gather_kernel_rows(filters, shape)
-    row_pairs = (pair_rows(shape) >= 0).sum(axis=1)
-    headers = row_pairs * shape.group_out_channels
-    if sparse and array.skip_weights and not np.all(operands.weight):
-        sums = np.zeros((N, G, Cg, H, 3), dtype=np.int64)
-        for n in range(N):
-            for h in range(H):
-                operations = weigh_masked_rows(operands, shape, array, allowed, n, h)
-                sums[n, :, :, h] = operations.sum(axis=(1, 2)).reshape(G, Cg, 3)
+    if skips_weights(operands, array):
+        issued = sum_masked_rows(operands, array)[..., 0]
     else:
-        costs = cost_taps(count_partners(allowed, shape).reshape(N, G, Cg, H, -1), array)
-        parts = (costs.cycles, costs.taps, costs.empty(array))
-        sums = np.stack([np.einsum("nghq,ngchq->ngch", drivers, part) for part in parts], axis=-1)
+        present, wanted = find_gradients(operands, array)
+        costs = cost_taps(count_partners(wanted, shape).reshape(N, G, Cg, H, -1), array).cycles
+        issued = np.einsum("nghq,ngchq->ngch", gather_gradients(present, shape), costs)
+    headers = (pair_rows(shape) >= 0).sum(axis=1) * shape.group_out_channels
+    work = issued + headers * array.row_overhead_cycles
+    pe_cycles = Blocks(Cg, B).deal(np.moveaxis(work, 2, 3))
+    return np.moveaxis(pe_cycles, 1, 2).reshape(-1, B)
 
-    work = sums[..., 0] + headers * array.row_overhead_cycles
-    blocks = Blocks(Cg, B)
-    pe_cycles = blocks.deal(np.moveaxis(work, 2, 3))
-    pe_cycles = np.moveaxis(pe_cycles, 1, 2).reshape(-1, B)
-    row_ops = N * shape.in_channels * int(headers.sum())
-    tally = Tally(row_ops, int(sums[..., 1].sum()), int(sums[..., 2].sum()), int(drivers.sum()) * Cg)
-    return pe_cycles, ("image", "row", "block"), enumerate_tasks(N, H, G * blocks.per_group), tally
+
+def tally_gta(operands: Operands, array: PEArray) -> Tally:
+    """Count what GTA's row operations add up to."""
+    shape = conv_shape(operands)
+    present, wanted = find_gradients(operands, array)
+    row_ops = shape.batch * shape.in_channels * int((pair_rows(shape) >= 0).sum()) * shape.group_out_channels
+    drivers = gather_gradients(present, shape)
+    elements = int(drivers.sum()) * shape.group_in_channels
+    if skips_weights(operands, array):
+        _, live, empty = (int(part) for part in sum_masked_rows(operands, array).sum(axis=(0, 1, 2, 3)))
+    else:
+        live, empty = tally_partners(drivers, wanted, shape, array)
+    return Tally(row_ops, live, empty, elements)
+
+
+def tally_partners(drivers: IntArray, wanted: BoolArray, shape: ConvShape, array: PEArray) -> tuple[int, int]:
+    """Count live taps and empty issue cycles of drivers ``(N, G, H, Q)`` that meet the wanted columns of an input."""
+    N, G, Cg = shape.batch, shape.groups, shape.group_in_channels
+    costs = cost_taps(count_partners(wanted, shape), array)
+    parts = (part.reshape(N, G, Cg, *part.shape[2:]).sum(axis=2) for part in (costs.taps, costs.empty(array)))
+    live, empty = (int((drivers * part).sum()) for part in parts)
+    return live, empty
 
 
 def weigh_masked_rows(
@@ -182,30 +245,34 @@ def weigh_masked_rows(
     return listed
 
 
-def lower_gtw(operands: Operands, array: PEArray) -> Lowered:
-    """Deal kernels of grad_weight: one task for each filter and block of k kernels for each PE."""
+def find_pairs(operands: Operands, array: PEArray) -> tuple[BoolArray, BoolArray]:
+    """Tell which elements of grad_output and of the input take part in GTW: all of them on a dense machine."""
+    shape = conv_shape(operands)
+    if array.skip_zeros:
+        return operands.grad_output != 0, operands.input != 0
+    return np.ones(shape.output_shape, dtype=np.bool_), np.ones(shape.input_shape, dtype=np.bool_)
+
+
+def deal_gtw(operands: Operands, array: PEArray) -> IntArray:
+    """Give the PEs' cycles of GTW's tasks: one for each filter and block of k kernels for each PE."""
     shape = conv_shape(operands)
     N, G, Cg, Mg, B = shape.batch, shape.groups, shape.group_in_channels, shape.group_out_channels, array.pes_per_group
-    sparse = array.skip_zeros
-    present = operands.grad_output != 0 if sparse else np.ones(shape.output_shape, dtype=np.bool_)
-    allowed = operands.input != 0 if sparse else np.ones(shape.input_shape, dtype=np.bool_)
-
+    present, allowed = find_pairs(operands, array)
     drivers = gather_kernel_rows(present.astype(np.int64), shape)
-    costs = cost_taps(count_partners(allowed, shape), array)
+    costs = cost_taps(count_partners(allowed, shape), array).cycles
     left = np.moveaxis(drivers.reshape(N, G, Mg, -1), 0, 2).reshape(G, Mg, -1)
-    right = np.moveaxis(costs.cycles.reshape(N, G, Cg, -1), 0, 2).reshape(G, Cg, -1)
+    right = np.moveaxis(costs.reshape(N, G, Cg, -1), 0, 2).reshape(G, Cg, -1)
     issued = multiply_exactly(left, np.swapaxes(right, 1, 2))
+    work = issued + N * int((pair_rows(shape) >= 0).sum()) * array.row_overhead_cycles
+    return Blocks(Cg, B, count_kernels_per_pe(shape, array)).deal(work).reshape(-1, B)
 
+
+def tally_gtw(operands: Operands, array: PEArray) -> Tally:
+    """Count what GTW's row operations add up to."""
+    shape = conv_shape(operands)
+    present, allowed = find_pairs(operands, array)
     pairs = int((pair_rows(shape) >= 0).sum())
-    work = issued + N * pairs * array.row_overhead_cycles
-    blocks = Blocks(Cg, B, count_kernels_per_pe(shape, array))
-    pe_cycles = blocks.deal(work).reshape(-1, B)
-    totals = drivers.reshape(N, G, Mg, *drivers.shape[2:]).sum(axis=2)
-    live, empty = (
-        int((totals * part.reshape(N, G, Cg, *part.shape[2:]).sum(axis=2)).sum())
-        for part in (costs.taps, costs.empty(array))
-    )
-    tally = Tally(N * shape.out_channels * Cg * pairs, live, empty, int(totals.sum()) * Cg)
-    indices = enumerate_tasks(shape.out_channels, blocks.per_group)
-    indices[:, 1] += indices[:, 0] // Mg * blocks.per_group
-    return pe_cycles, ("filter", "block"), indices, tally
+    drivers = gather_gradients(present, shape)
+    live, empty = tally_partners(drivers, allowed, shape, array)
+    row_ops = shape.batch * shape.out_channels * shape.group_in_channels * pairs
+    return Tally(row_ops, live, empty, int(drivers.sum()) * shape.group_in_channels)

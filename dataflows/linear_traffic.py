@@ -211,7 +211,7 @@ def pack_items(
             drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
             words += int(
                 pack_rows(
-                    run, first, pes, low, high, outputs, drivers, second, -1, cycles, mask_bytes, half,
+                    run, first, pes, low, high, outputs, drivers, second, cycles, mask_bytes, half,
                     memory.data_bits, fills, counts, burst_first, burst_bytes, burst_cycles,
                 )
             )  # fmt: skip

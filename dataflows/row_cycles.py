@@ -8,12 +8,14 @@ integer costs. All sums are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.array import PEArray
 from dataflows.taps import TapTable, pair_rows
+from workloads.operands import Operands
 from workloads.shapes import ConvShape
 
 IntArray = NDArray[np.int64]
@@ -77,8 +79,13 @@ def scatter_kernel_rows(rows: IntArray, shape: ConvShape) -> IntArray:
     return scattered
 
 
-def multiply_exactly(left: IntArray, right: IntArray) -> IntArray:
-    """Multiply matrices of small non-negative integers by a floating-point product that cannot round."""
+def skips_weights(operands: Operands, array: PEArray) -> bool:
+    """Tell whether the machine skips weights and has any to skip, so that outputs differ in their row operations."""
+    return array.skip_zeros and array.skip_weights and not np.all(operands.weight)
+
+
+def multiply_exactly(left: NDArray[Any], right: NDArray[Any]) -> IntArray:
+    """Multiply matrices of small non-negative whole numbers by a floating-point product that cannot round."""
     bound = left.shape[-1] * int(left.max(initial=0)) * int(right.max(initial=0))
     kind = np.float32 if bound < FLOAT32_EXACT else np.float64
     # BLAS may raise the invalid flag on lanes that it pads; the integers themselves cannot.

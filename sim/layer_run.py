@@ -54,6 +54,13 @@ class StepWork:
     """
 
     keeper: TensorKeeper | None = dataclasses.field(default=None, kw_only=True)
+    dataflows: dict[str, Dataflow] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def load(self, name: str) -> Dataflow:
+        """Make the dataflow of this name, once."""
+        if name not in self.dataflows:
+            self.dataflows[name] = load_dataflow(name)
+        return self.dataflows[name]
 
     def open(self, workload: Workload, iteration: int | None) -> OperandStream:
         """Open the operands of a workload."""
@@ -93,7 +100,7 @@ def run_layer_step(
     runs: list[StepRun] = []
     for machine in machines:
         array = machine.array.describe()
-        dataflow = load_dataflow(machine.dataflow)
+        dataflow = options.work.load(machine.dataflow)
         table = options.work.lower(dataflow, operands, step, machine)
         timing, trace = time_step(table, machine, options)
         verification, output = NOT_VERIFIED, None
