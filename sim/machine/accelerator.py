@@ -14,28 +14,17 @@ from simpy.events import Event
 
 from dataflows.memory import Traffic
 from dataflows.tasks import TaskTable
-from sim.machine import compiled_state as state
 from sim.machine.clock import CountingEnvironment, run_to_end
-from sim.machine.compiled import run_machine
 from sim.machine.controller import Controller
 from sim.machine.dram import Dram
 from sim.machine.ledger import Ledger, State
 from sim.machine.pe_group import PEGroup
 from sim.machine.ports import Ports
 from sim.machine.ppu import PostProcessor
+from sim.machine.surroundings import INSTANT as INSTANT
+from sim.machine.surroundings import Surroundings as Surroundings
+from sim.machine.tile_timing import compose_step, describe_work, time_tiles
 from sim.machine.trace import Action, TraceRecorder, Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The speeds of what surrounds the PE groups; None is unlimited. The defaults are those of the ideal machine."""
-
-    ports: int | None = None
-    bytes_per_port_cycle: int | None = None
-    dram_bytes_per_cycle: int | None = None
-    dram_latency_cycles: int = 0
-    elements_per_cycle: int | None = None
-    prefetches_next_task: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +57,6 @@ class StepTiming:
         return int(self.spent[:, state].sum())
 
 
-INSTANT = Surroundings()
-
-
 class Engine(StrEnum):
     """What executes the events: SimPy, the definition, or the compiled loop that equals it."""
 
@@ -97,25 +83,21 @@ def run_step(
 
 
 def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: Surroundings) -> StepTiming:
-    """Execute the tasks in the compiled loop."""
-    speeds = (
-        surroundings.bytes_per_port_cycle,
-        surroundings.dram_bytes_per_cycle,
-        surroundings.dram_latency_cycles,
-        surroundings.elements_per_cycle,
-        surroundings.prefetches_next_task,
-    )
-    machine = run_machine(traffic, groups, surroundings.ports, speeds)
+    """Execute the tasks tile by tile in the compiled loop."""
+    work = describe_work(traffic, surroundings)
+    timings, finished_by = time_tiles(traffic.tile_first, work, groups, surroundings)
+    step = compose_step(timings, traffic.tile_load_bytes, traffic.tile_write_back_bytes, surroundings)
+    moved = (work.fetch_cycles, work.read_cycles, work.write_cycles)
     return StepTiming(
-        cycles=int(machine.counts[state.NOW]),
-        spent=machine.spent,
-        executed_by=find_workers(table, machine.entries[:-1, state.FINISHED_BY]),
-        ports_busy_cycles=int(machine.counts[state.PORTS_BUSY]),
-        dram_busy_cycles=int(machine.counts[state.DRAM_BUSY]),
-        ppu_busy_cycles=int(machine.counts[state.PPU_BUSY]),
-        dram_read_bytes=int(machine.counts[state.READ_BYTES]),
-        dram_write_bytes=int(machine.counts[state.WRITE_BYTES]),
-        events=int(machine.counts[state.EVENTS]),
+        cycles=step.cycles,
+        spent=step.spent,
+        executed_by=find_workers(table, finished_by),
+        ports_busy_cycles=sum(int(np.maximum(cycles, 0).sum()) for cycles in moved),
+        dram_busy_cycles=step.dram_busy_cycles,
+        ppu_busy_cycles=int(work.process_cycles.sum()),
+        dram_read_bytes=int(traffic.tile_load_bytes.sum()),
+        dram_write_bytes=int(traffic.tile_write_back_bytes.sum()),
+        events=int(timings.events.sum()) + 2 * len(timings.events),
     )
 
 

@@ -1,113 +1,370 @@
-"""The compiled engine: the same machine as the SimPy one, event for event, as one loop over integer arrays.
+"""The compiled engine: one tile on the same machine as the SimPy one, event for event, as one loop over integer arrays.
 
 The SimPy machine in `accelerator` and the units beside it is the definition; the tests hold both equal. Names and
-order follow those files: each function here says whose part it plays.
+order follow those files: each function here says whose part it plays. Times count from the start of the tile.
 """
 
 from __future__ import annotations
 
 import numba
 
-from dataflows.memory import Traffic
-from sim.machine.clock import DeadlockError
 from sim.machine.compiled_events import (
-    BURST_END,
-    DEAL,
-    FETCHED,
-    GRANT,
-    GROUP_MASK,
-    GROUP_SHIFT,
-    HAND_OVER,
-    KIND_MASK,
-    LAST_BURST_END,
-    LOAD_END,
-    MOVED,
-    NUMBER_SHIFT,
-    OFFER,
-    PHASES,
-    PROCESSED,
-    READING,
+    advance,
+    attribute,
     free_port,
     grant_ports,
     plan_grants,
+    pop_far,
+    request_port,
+    schedule,
 )
-from sim.machine.compiled_groups import arrive, deal, end_burst, end_task, hand_over, offer
-from sim.machine.compiled_heap import pop_row
-from sim.machine.compiled_results import finish_results, process_results, write_results
 from sim.machine.compiled_state import (
-    HEAP,
-    IS_LOADED,
-    LOAD_BYTES,
+    ARRIVED,
+    BASE,
+    BURST_END,
+    BUSY,
+    END_ENTRY,
+    ENDED,
+    EVENTS,
+    FAR,
+    FETCHED,
+    FOLLOWING,
+    FREE_NODE,
+    GROUP_SHIFT,
+    HALF_SHIFT,
+    HANDED_HEAD,
+    HANDED_TAIL,
+    HERE,
+    IDLE,
+    IN_PROCESS,
+    IS_DEALING,
+    IS_ENDED,
+    IS_GRANTING,
+    IS_OFFERED,
+    IS_WRITING,
+    KIND_MASK,
+    LAST_BURST_END,
+    LEFT,
+    MOVED,
+    NEVER,
+    NEXT_BASE,
+    NEXT_ENTRY,
     NOW,
-    STAGE,
+    OFFER,
+    OFFERS,
+    OPERANDS,
+    PPU,
+    PREFETCHES,
+    PRESENT,
+    PROCESSED,
+    REQUESTED,
+    SLOTS,
+    STARTED,
+    TAKEN,
+    UNDER_WAY,
     UNTIL,
-    WRITTEN_BACK,
+    WAIT_OPERANDS,
+    WAIT_PPU,
+    WAITING,
+    WAITING_SINCE,
+    WORKING,
     Machine,
-    Speeds,
-    make_machine,
+    Work,
 )
-from sim.machine.compiled_tiles import start_tiles, transfer
-from sim.machine.ledger import State
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def run_events(m: Machine) -> bool:
-    """Run until every tile and every write-back has ended; tell whether that came about."""
-    tiles = len(m.tiles) - 1
-    for tile in range(min(2, tiles)):
-        transfer(m, m.tiles[tile, LOAD_BYTES], LOAD_END, tile)
-    for group in range(len(m.groups)):
-        offer(m, group)
-    while m.counts[WRITTEN_BACK] < tiles:
-        if m.counts[HEAP] == 0:
-            return False
-        payload = m.heap[0, 2]
-        m.counts[NOW] = m.heap[0, 0] // PHASES
-        pop_row(m.heap, m.counts[HEAP])
-        m.counts[HEAP] -= 1
-        kind, first, second = payload & KIND_MASK, (payload >> GROUP_SHIFT) & GROUP_MASK, payload >> NUMBER_SHIFT
-        if kind == FETCHED:
-            free_port(m)
-            arrive(m, first, second)
-            plan_grants(m)
-        elif kind == GRANT:
-            grant_ports(m)
-        elif kind == BURST_END:
-            end_burst(m, first)
-        elif kind == LAST_BURST_END:
-            end_burst(m, first)
-            end_task(m, first)
-        elif kind == HAND_OVER:
-            hand_over(m, first)
-        elif kind == DEAL:
-            deal(m)
-        elif kind == OFFER:
-            offer(m, first)
-        elif kind == PROCESSED:
-            write_results(m, first)
-        elif kind == MOVED:
-            free_port(m)
-            if m.groups[first, STAGE] == READING:
-                process_results(m, first)
-            else:
-                finish_results(m, first)
-            plan_grants(m)
-        elif kind == LOAD_END:
-            m.tiles[first, IS_LOADED] = 1
-            start_tiles(m)
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def plan_deal(m: Machine) -> None:
+    """Play the controller: deal at this border if a group waits and an entry is left."""
+    c = m.counts
+    if not c[IS_DEALING] and c[NEXT_ENTRY] < c[END_ENTRY] and c[OFFERS]:
+        c[IS_DEALING] = 1
+        c[EVENTS] += 1
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def offer(m: Machine, group: int) -> None:
+    """Note that a group may take a task."""
+    if not m.groups[group, IS_OFFERED]:
+        m.groups[group, IS_OFFERED] = 1
+        m.counts[OFFERS] += 1
+        plan_deal(m)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def deal(m: Machine, w: Work) -> None:
+    """Hand the next entry to the lowest group that may take one."""
+    c, g = m.counts, m.groups
+    c[IS_DEALING] = 0
+    group = 0
+    while not g[group, IS_OFFERED]:
+        group += 1
+    entry = c[NEXT_ENTRY]
+    c[NEXT_ENTRY] += 1
+    g[group, IS_OFFERED] = 0
+    c[OFFERS] -= 1
+    first = g[group, TAKEN]
+    g[group, TAKEN] += w.burst_first[entry + 1] - w.burst_first[entry]
+    if g[group, PRESENT] < 0:
+        g[group, BASE] = first
+        begin_task(m, w, group, entry)
+    else:
+        g[group, FOLLOWING] = entry
+        g[group, NEXT_BASE] = first
+    request_bursts(m, w, group)
+    plan_deal(m)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def begin_task(m: Machine, w: Work, group: int, entry: int) -> None:
+    """Make an entry the present task of a group."""
+    now = m.counts[NOW]
+    attribute(m, group, IDLE, now)
+    m.groups[group, PRESENT] = entry
+    m.groups[group, IS_ENDED] = 0
+    m.groups[group, STARTED] = 0
+    for pe in range(m.ready.shape[1]):
+        m.ready[group, pe] = now
+    if w.burst_first[entry + 1] == w.burst_first[entry]:
+        end_task(m, w, group)
+    work(m, w, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def request_bursts(m: Machine, w: Work, group: int) -> None:
+    """Request every next burst whose half is free."""
+    g = m.groups
+    while g[group, REQUESTED] < min(g[group, TAKEN], g[group, ENDED] + 2):
+        number = g[group, REQUESTED]
+        g[group, REQUESTED] += 1
+        if g[group, FOLLOWING] >= 0 and number >= g[group, NEXT_BASE]:
+            burst = w.burst_first[g[group, FOLLOWING]] + number - g[group, NEXT_BASE]
         else:
-            m.counts[WRITTEN_BACK] += 1
+            burst = w.burst_first[g[group, PRESENT]] + number - g[group, BASE]
+        if w.fetch_cycles[burst] >= 0:
+            request_port(m, OPERANDS, group, number, w.fetch_cycles[burst])
+        else:
+            arrive(m, w, group, number & 1)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def arrive(m: Machine, w: Work, group: int, half: int) -> None:
+    """Note that a burst is here; PEs take bursts in their order."""
+    g = m.groups
+    g[group, HERE + half] = 1
+    while g[group, HERE + (g[group, ARRIVED] & 1)]:
+        g[group, HERE + (g[group, ARRIVED] & 1)] = 0
+        g[group, ARRIVED] += 1
+    work(m, w, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def work(m: Machine, w: Work, group: int) -> None:
+    """Put the PEs of the present task on the bursts that are here."""
+    g, ready, now = m.groups, m.ready, m.counts[NOW]
+    entry = g[group, PRESENT]
+    if entry < 0:
+        return
+    first = w.burst_first[entry]
+    bursts = w.burst_first[entry + 1] - first
+    pes = w.pes[entry]
+    while g[group, STARTED] < min(bursts, g[group, ARRIVED] - g[group, BASE]):
+        burst = first + g[group, STARTED]
+        g[group, STARTED] += 1
+        first_start, last_start, last_end, busy_until = NEVER, 0, 0, 0
+        for pe in range(pes):
+            start = max(now, ready[group, pe])
+            end = start + w.burst_cycles[burst, pe]
+            first_start, last_start, last_end = min(first_start, start), max(last_start, start), max(last_end, end)
+            if end > start:
+                busy_until = max(busy_until, end)
+        until = g[group, UNTIL]
+        if last_start <= until:
+            if busy_until > until:
+                attribute(m, group, BUSY, busy_until)
+        else:
+            attribute_runs(m, w, group, burst, pes)
+        for pe in range(pes):
+            ready[group, pe] = max(now, ready[group, pe]) + w.burst_cycles[burst, pe]
+        if g[group, STARTED] == bursts:
+            if m.counts[PREFETCHES]:
+                schedule(m, first_start - now, OFFER, group, 0)
+            schedule(m, last_end - now, LAST_BURST_END, group, 0)
+        else:
+            schedule(m, last_end - now, BURST_END, group, 0)
+
+
+@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+def attribute_runs(m: Machine, w: Work, group: int, burst: int, pes: int) -> None:
+    """Attribute the union of the PEs' runs as busy, and the gap before it as waiting, in the order of their starts."""
+    now, ready = m.counts[NOW], m.ready
+    before, place = -1, -1
+    for _ in range(pes):
+        chosen, earliest = -1, NEVER
+        for pe in range(pes):
+            start = max(now, ready[group, pe])
+            is_later = start > before or (start == before and pe > place)
+            if is_later and start < earliest:
+                chosen, earliest = pe, start
+        before, place = earliest, chosen
+        end = earliest + w.burst_cycles[burst, chosen]
+        if end > earliest:
+            if earliest > m.groups[group, UNTIL]:
+                attribute(m, group, WAIT_OPERANDS, earliest)
+            if end > m.groups[group, UNTIL]:
+                attribute(m, group, BUSY, end)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def end_burst(m: Machine, w: Work, group: int) -> None:
+    """Free a half."""
+    m.groups[group, ENDED] += 1
+    request_bursts(m, w, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def end_task(m: Machine, w: Work, group: int) -> None:
+    """End the present task of a group in its PEs."""
+    c, g = m.counts, m.groups
+    if c[NOW] > g[group, UNTIL]:
+        attribute(m, group, WAIT_OPERANDS, c[NOW])
+    g[group, IS_ENDED] = 1
+    c[WORKING] -= 1
+    if c[WORKING] == 0:
+        c[WAITING_SINCE] = c[NOW]
+    entry = g[group, PRESENT]
+    if w.burst_first[entry + 1] == w.burst_first[entry] and c[PREFETCHES]:
+        offer(m, group)
+    plan_hand_over(m, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def plan_hand_over(m: Machine, group: int) -> None:
+    """Hand results over at this border, once nothing more ends."""
+    c = m.counts
+    c[EVENTS] += 1
+    m.handed[c[HANDED_TAIL] & (len(m.handed) - 1)] = group
+    c[HANDED_TAIL] += 1
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def hand_over(m: Machine, w: Work, group: int) -> None:
+    """Hand an ended task's results to the PPU if it has a place."""
+    g = m.groups
+    entry = g[group, PRESENT]
+    has_place = g[group, IN_PROCESS] < 0 or g[group, WAITING] < 0
+    if entry < 0 or not g[group, IS_ENDED] or not has_place:
+        return
+    attribute(m, group, WAIT_PPU, m.counts[NOW])
+    g[group, PRESENT] = -1
+    g[group, IS_ENDED] = 0
+    following = g[group, FOLLOWING]
+    g[group, FOLLOWING] = -1
+    if g[group, IN_PROCESS] < 0:
+        start_results(m, w, group, entry)
+    else:
+        g[group, WAITING] = entry
+    if following >= 0:
+        g[group, BASE] = g[group, NEXT_BASE]
+        begin_task(m, w, group, following)
+    else:
+        offer(m, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def start_results(m: Machine, w: Work, group: int, entry: int) -> None:
+    """Play the PPU: read what the results need."""
+    m.groups[group, IN_PROCESS] = entry
+    m.groups[group, IS_WRITING] = 0
+    if w.read_cycles[entry] >= 0:
+        request_port(m, PPU, group, 0, w.read_cycles[entry])
+    else:
+        process_results(m, w, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def process_results(m: Machine, w: Work, group: int) -> None:
+    """Process the elements in the PPU."""
+    m.groups[group, IS_WRITING] = 1
+    schedule(m, w.process_cycles[m.groups[group, IN_PROCESS]], PROCESSED, group, 0)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def finish_results(m: Machine, w: Work, group: int) -> None:
+    """Free a place of the PPU, and note that an entry is done."""
+    g = m.groups
+    entry, waiting = g[group, IN_PROCESS], g[group, WAITING]
+    g[group, IN_PROCESS] = g[group, WAITING] = -1
+    if waiting >= 0:
+        start_results(m, w, group, waiting)
+    m.finished_by[entry] = group
+    m.counts[LEFT] -= 1
+    if g[group, IS_ENDED]:
+        plan_hand_over(m, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def handle(m: Machine, w: Work, payload: int) -> None:
+    """Do what an event says."""
+    kind, half, group = payload & KIND_MASK, (payload >> HALF_SHIFT) & 1, payload >> GROUP_SHIFT
+    if kind == FETCHED:
+        free_port(m)
+        arrive(m, w, group, half)
+        plan_grants(m)
+    elif kind in (BURST_END, LAST_BURST_END):
+        end_burst(m, w, group)
+        if kind == LAST_BURST_END:
+            end_task(m, w, group)
+    elif kind == OFFER:
+        offer(m, group)
+    else:
+        is_written = False
+        if kind == MOVED:
+            free_port(m)
+            is_written = m.groups[group, IS_WRITING] == 1
+            if not is_written:
+                process_results(m, w, group)
+        else:
+            cycles = w.write_cycles[m.groups[group, IN_PROCESS]]
+            is_written = cycles < 0
+            if cycles >= 0:
+                request_port(m, PPU, group, 0, cycles)
+        if is_written:
+            finish_results(m, w, group)
+        if kind == MOVED:
+            plan_grants(m)
+
+
+@numba.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+def run_events(m: Machine, w: Work) -> bool:
+    """Run until the last of a tile's results have been written; tell whether that came about."""
+    c = m.counts
+    plan_deal(m)
+    while c[LEFT]:
+        slot = c[NOW] & (SLOTS - 1)
+        payload = -1
+        # At a border: what was scheduled long ago, then what ends, then results, tasks and ports.
+        if c[FAR] and m.far[0, 0] == c[NOW]:
+            payload = m.far[0, 2]
+            pop_far(m.far, c[FAR])
+            c[FAR] -= 1
+        elif m.ends[slot, 0] >= 0:
+            node = m.ends[slot, 0]
+            payload = m.nodes[node, 1]
+            m.ends[slot, 0] = m.nodes[node, 0]
+            m.nodes[node, 0] = c[FREE_NODE]
+            c[FREE_NODE] = node
+            c[UNDER_WAY] -= 1
+        if payload >= 0:
+            handle(m, w, payload)
+        elif c[HANDED_TAIL] > c[HANDED_HEAD]:
+            group = m.handed[c[HANDED_HEAD] & (len(m.handed) - 1)]
+            c[HANDED_HEAD] += 1
+            hand_over(m, w, group)
+        elif c[IS_DEALING]:
+            deal(m, w)
+        elif c[IS_GRANTING]:
+            grant_ports(m)
+        elif not advance(m):
+            return False
     return True
-
-
-def run_machine(traffic: Traffic, groups: int, ports: int | None, speeds: Speeds) -> Machine:
-    """Execute every tile and give the machine at its end; idle time up to the end is attributed.
-
-    Raises:
-        DeadlockError: nothing is scheduled while work is left.
-    """
-    machine = make_machine(traffic, groups, ports, speeds)
-    if not run_events(machine):
-        raise DeadlockError(f"deadlock at cycle {machine.counts[NOW]}: work is left, and nothing is scheduled")
-    machine.spent[:, State.IDLE] += machine.counts[NOW] - machine.groups[:, UNTIL]
-    return machine

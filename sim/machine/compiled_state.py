@@ -7,40 +7,39 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.memory import Traffic
 from sim.machine.ledger import State
 
 IntArray = NDArray[np.int64]
-Speeds = tuple[int | None, int | None, int, int | None, bool]
 
+BUSY, WAIT_PPU = int(State.BUSY), int(State.WAIT_PPU)
+WAIT_OPERANDS, IDLE = int(State.WAIT_OPERANDS), int(State.IDLE)
+STATES = len(State)
 UNLIMITED = -1
+NEVER = 2**62
 
-# Counters of the whole machine.
+# Counters of the machine.
 (
     NOW,
     EVENTS,
-    HEAP,
-    QUEUE,
     FREE_PORTS,
     IS_DEALING,
     IS_GRANTING,
     NEXT_ENTRY,
     END_ENTRY,
+    OFFERS,
     WORKING,
     LEFT,
     WAITING_SINCE,
-    DRAM_FREE_AT,
-    PORTS_BUSY,
-    DRAM_BUSY,
-    PPU_BUSY,
-    TILE,
-    IS_IN_TILE,
-    WRITTEN_BACK,
-    READ_BYTES,
-    WRITE_BYTES,
-    OFFERS,
+    FREE_NODE,
+    UNDER_WAY,
+    FAR,
+    QUEUE_HEAD,
+    QUEUE_TAIL,
+    HANDED_HEAD,
+    HANDED_TAIL,
+    PREFETCHES,
     COUNTERS,
-) = range(23)
+) = range(20)
 
 # Columns of a group. Its present and following entries and those in its PPU are -1 where there is none; BASE and
 # NEXT_BASE number the first bursts of the former two in the group's sequence; HERE is a flag for each half.
@@ -58,71 +57,92 @@ UNLIMITED = -1
     IS_OFFERED,
     IN_PROCESS,
     WAITING,
-    STAGE,
+    IS_WRITING,
     UNTIL,
     HERE,
     _,
     GROUP_COLUMNS,
 ) = range(18)
 
-# Columns of an entry and of a tile; both tables have a last row that only says where the one before ends.
-FIRST_BURST, PES, PPU_READ, ELEMENTS, PPU_WRITE, FINISHED_BY, ENTRY_COLUMNS = range(7)
-FIRST_ENTRY, LOAD_BYTES, WRITE_BACK_BYTES, IS_LOADED, TILE_COLUMNS = range(5)
+# What an event does; a payload holds it, a half of the operand store, and a group.
+FETCHED, MOVED, BURST_END, LAST_BURST_END, OFFER, PROCESSED = range(6)
+HALF_SHIFT, GROUP_SHIFT, KIND_MASK = 3, 4, 7
+PPU, OPERANDS = 0, 1
+NUMBER_BITS, NUMBER_MASK = 36, (1 << 36) - 1
+
+# Events less than SLOTS cycles ahead lie in a ring of lists, later ones in a heap.
+SLOTS = 4096
+
+
+class Work(NamedTuple):
+    """What the groups work, int64; cycles of a transfer are -1 where there is none.
+
+    burst_first: ``(entries + 1,)``; fetch_cycles ``(bursts,)`` and burst_cycles ``(bursts, PEs)``; pes, read_cycles,
+    process_cycles, write_cycles ``(entries,)``.
+    """
+
+    burst_first: IntArray
+    fetch_cycles: IntArray
+    burst_cycles: IntArray
+    pes: IntArray
+    read_cycles: IntArray
+    process_cycles: IntArray
+    write_cycles: IntArray
 
 
 class Machine(NamedTuple):
-    """Everything the loop works on; all int64.
+    """Everything the loop changes, int64.
 
-    speeds: bytes a port moves in a cycle, DRAM bytes a cycle, DRAM latency, elements a PPU processes in a cycle (-1 is
-    unlimited), look-ahead. ready: when each PE of a group has ended the burst before, ``(groups, PEs)``. spent: each
-    group's ledger, ``(groups, states)``. heap: events by time and phase. queue: port requests in order.
+    nodes: events, ``(nodes, 2)``: the next one in the list, and the payload. ends: first and last node of each slot.
+    far: heap of later events. queue: port requests in order, ``(requests, 3)``. handed: groups whose results are to be
+    handed over at this border. ready: when each PE has ended the burst before. finished_by: group, for each entry.
     """
 
-    speeds: IntArray
     counts: IntArray
-    heap: IntArray
-    queue: IntArray
     groups: IntArray
     ready: IntArray
     spent: IntArray
-    entries: IntArray
-    tiles: IntArray
-    burst_bytes: IntArray
-    burst_cycles: IntArray
+    nodes: IntArray
+    ends: IntArray
+    far: IntArray
+    queue: IntArray
+    handed: IntArray
+    finished_by: IntArray
 
 
-def make_machine(traffic: Traffic, groups: int, ports: int | None, speeds: Speeds) -> Machine:
-    """Lay out the machine at cycle 0. speeds: as in `Machine`; None is unlimited."""
-    tiles, entries, pes = len(traffic.tile_load_bytes), len(traffic.pes), traffic.burst_cycles.shape[1]
-    counts = np.zeros(COUNTERS, dtype=np.int64)
-    counts[FREE_PORTS] = UNLIMITED if ports is None else ports
-    group_table = np.zeros((groups, GROUP_COLUMNS), dtype=np.int64)
-    group_table[:, [PRESENT, FOLLOWING, IN_PROCESS, WAITING]] = -1
-    entry_table = np.zeros((entries + 1, ENTRY_COLUMNS), dtype=np.int64)
-    entry_table[:, FIRST_BURST] = traffic.burst_first
-    entry_table[:, FINISHED_BY] = -1
-    for column, values in (
-        (PES, traffic.pes),
-        (PPU_READ, traffic.ppu_read_bytes),
-        (ELEMENTS, traffic.ppu_elements),
-        (PPU_WRITE, traffic.ppu_write_bytes),
-    ):
-        entry_table[:-1, column] = values
-    tile_table = np.zeros((tiles + 1, TILE_COLUMNS), dtype=np.int64)
-    tile_table[:, FIRST_ENTRY] = traffic.tile_first
-    tile_table[:-1, LOAD_BYTES] = traffic.tile_load_bytes
-    tile_table[:-1, WRITE_BACK_BYTES] = traffic.tile_write_back_bytes
-    return Machine(
-        speeds=np.array([UNLIMITED if speed is None else int(speed) for speed in speeds], dtype=np.int64),
-        counts=counts,
-        # More events and requests than can be under way at once: some for each group, two transfers for each tile.
-        heap=np.zeros((16 * groups + 2 * tiles + 64, 3), dtype=np.int64),
-        queue=np.zeros((4 * groups + 8, 3), dtype=np.int64),
-        groups=group_table,
+def make_machine(groups: int, pes: int, entries: int, ports: int | None, prefetches: bool) -> Machine:
+    """Lay out a machine; finished_by stays for all tiles of a step."""
+    nodes = np.zeros((16 * groups + 64, 2), dtype=np.int64)
+    requests = 1 << (4 * groups + 8).bit_length()
+    machine = Machine(
+        counts=np.zeros(COUNTERS, dtype=np.int64),
+        groups=np.zeros((groups, GROUP_COLUMNS), dtype=np.int64),
         ready=np.zeros((groups, max(1, pes)), dtype=np.int64),
-        spent=np.zeros((groups, len(State)), dtype=np.int64),
-        entries=entry_table,
-        tiles=tile_table,
-        burst_bytes=np.ascontiguousarray(traffic.burst_bytes, dtype=np.int64),
-        burst_cycles=np.ascontiguousarray(traffic.burst_cycles, dtype=np.int64),
+        spent=np.zeros((groups, STATES), dtype=np.int64),
+        nodes=nodes,
+        ends=np.full((SLOTS, 2), -1, dtype=np.int64),
+        far=np.zeros((16 * groups + 64, 3), dtype=np.int64),
+        queue=np.zeros((requests, 3), dtype=np.int64),
+        handed=np.zeros(requests, dtype=np.int64),
+        finished_by=np.full(entries, -1, dtype=np.int64),
     )
+    machine.counts[PREFETCHES] = prefetches
+    machine.counts[FREE_PORTS] = UNLIMITED if ports is None else ports
+    return machine
+
+
+def open_tile(machine: Machine, first: int, end: int) -> None:
+    """Set the machine to the start of a tile: nothing under way, every group waits for a task."""
+    kept = machine.counts[[FREE_PORTS, PREFETCHES]]
+    machine.counts[:] = 0
+    machine.counts[[FREE_PORTS, PREFETCHES]] = kept
+    machine.counts[[NEXT_ENTRY, END_ENTRY]] = first, end
+    machine.counts[[WORKING, LEFT]] = end - first
+    machine.counts[OFFERS] = len(machine.groups)
+    machine.groups[:] = 0
+    machine.groups[:, [PRESENT, FOLLOWING, IN_PROCESS, WAITING]] = -1
+    machine.groups[:, IS_OFFERED] = 1
+    machine.ready[:] = 0
+    machine.spent[:] = 0
+    machine.nodes[:, 0] = np.arange(1, len(machine.nodes) + 1)
+    machine.ends[:] = -1

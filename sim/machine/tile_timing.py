@@ -1,0 +1,197 @@
+"""Tiles on the compiled engine, each on its own, and the step that they make with the DRAM channel between them.
+
+No task is handed over across tiles and DRAM transfers use no port of the buffer, so the time of a tile depends on its
+own tasks alone: tiles with equal work take equal times and are executed once, and a step follows from its tiles'
+cycles and the bytes that are loaded and written back between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.memory import Traffic
+from sim.machine.clock import DeadlockError
+from sim.machine.compiled import run_events
+from sim.machine.compiled_state import EVENTS, NOW, UNTIL, WAITING_SINCE, Work, make_machine, open_tile
+from sim.machine.ledger import State
+from sim.machine.surroundings import Surroundings
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TileTimings:
+    """What executing each tile took, in cycles from its start; all int64.
+
+    cycles ``(tiles,)``: until the last result was written. working ``(tiles,)``: until the last task had ended in its
+    PEs. until ``(tiles, groups)``: what `spent` ``(tiles, groups, states)`` of each group accounts for. events
+    ``(tiles,)``. alike ``(tiles,)``: the first tile with the same work, whose execution stands for this one's.
+    """
+
+    cycles: IntArray
+    working: IntArray
+    until: IntArray
+    spent: IntArray
+    events: IntArray
+    alike: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Composed:
+    """A step made of tiles: its cycles, each group's states ``(groups, states)``, cycles the DRAM channel was busy."""
+
+    cycles: int
+    spent: IntArray
+    dram_busy_cycles: int
+
+
+def describe_work(traffic: Traffic, surroundings: Surroundings) -> Work:
+    """Turn bytes and elements into cycles."""
+    width, elements = surroundings.bytes_per_port_cycle, surroundings.elements_per_cycle
+
+    def transfer(size_bytes: IntArray) -> IntArray:
+        cycles = np.zeros_like(size_bytes) if width is None else -(-size_bytes // width)
+        return np.where(size_bytes > 0, cycles, -1).astype(np.int64)
+
+    process = np.zeros_like(traffic.ppu_elements) if elements is None else -(-traffic.ppu_elements // elements)
+    return Work(
+        burst_first=np.ascontiguousarray(traffic.burst_first, dtype=np.int64),
+        fetch_cycles=transfer(traffic.burst_bytes),
+        burst_cycles=np.ascontiguousarray(traffic.burst_cycles, dtype=np.int64),
+        pes=np.ascontiguousarray(traffic.pes, dtype=np.int64),
+        read_cycles=transfer(traffic.ppu_read_bytes),
+        process_cycles=process.astype(np.int64),
+        write_cycles=transfer(traffic.ppu_write_bytes),
+    )
+
+
+def find_alike(tile_first: IntArray, work: Work) -> IntArray:
+    """Give, for each tile, the first one whose entries have the same bursts and results: ``(tiles,)``."""
+    tiles = len(tile_first) - 1
+    alike = np.arange(tiles, dtype=np.int64)
+    known: dict[tuple[int, ...], list[int]] = {}
+    for tile in range(tiles):
+        first, end = int(tile_first[tile]), int(tile_first[tile + 1])
+        bursts = int(work.burst_first[first]), int(work.burst_first[end])
+        middle = (bursts[0] + bursts[1]) // 2
+        key: tuple[int, ...] = (end - first, bursts[1] - bursts[0])
+        if bursts[1] > bursts[0]:
+            key += (int(work.fetch_cycles[middle]), int(work.burst_cycles[middle, 0]))
+        for other in known.setdefault(key, []):
+            if is_alike(tile_first, work, tile, other):
+                alike[tile] = other
+                break
+        else:
+            known[key].append(tile)
+    return alike
+
+
+def is_alike(tile_first: IntArray, work: Work, tile: int, other: int) -> bool:
+    """Tell whether two tiles of as many entries and bursts have equal work."""
+    entries = [slice(int(tile_first[one]), int(tile_first[one + 1])) for one in (tile, other)]
+    firsts = [work.burst_first[span.start : span.stop + 1] for span in entries]
+    bursts = [slice(int(first[0]), int(first[-1])) for first in firsts]
+    return (
+        all(
+            np.array_equal(column[entries[0]], column[entries[1]])
+            for column in (work.pes, work.read_cycles, work.process_cycles, work.write_cycles)
+        )
+        and np.array_equal(firsts[0] - firsts[0][0], firsts[1] - firsts[1][0])
+        and all(
+            np.array_equal(column[bursts[0]], column[bursts[1]]) for column in (work.fetch_cycles, work.burst_cycles)
+        )
+    )
+
+
+def time_tiles(
+    tile_first: IntArray, work: Work, groups: int, surroundings: Surroundings
+) -> tuple[TileTimings, IntArray]:
+    """Execute every tile on a machine of so many groups; also give the group that finished each entry.
+
+    Raises:
+        DeadlockError: nothing is scheduled while work is left.
+    """
+    tiles = len(tile_first) - 1
+    machine = make_machine(
+        groups, work.burst_cycles.shape[1], len(work.pes), surroundings.ports, surroundings.prefetches_next_task
+    )
+    timings = TileTimings(
+        cycles=np.zeros(tiles, dtype=np.int64),
+        working=np.zeros(tiles, dtype=np.int64),
+        until=np.zeros((tiles, groups), dtype=np.int64),
+        spent=np.zeros((tiles, groups, len(State)), dtype=np.int64),
+        events=np.zeros(tiles, dtype=np.int64),
+        alike=find_alike(tile_first, work),
+    )
+    for tile, other in enumerate(timings.alike):
+        first, end = int(tile_first[tile]), int(tile_first[tile + 1])
+        if other < tile:
+            for column in (timings.cycles, timings.working, timings.until, timings.spent, timings.events):
+                column[tile] = column[other]
+            start = int(tile_first[other])
+            machine.finished_by[first:end] = machine.finished_by[start : start + end - first]
+            continue
+        open_tile(machine, first, end)
+        if not run_events(machine, work):
+            raise DeadlockError(
+                f"deadlock at cycle {machine.counts[NOW]} of tile {tile}: work is left, and nothing is scheduled"
+            )
+        timings.cycles[tile] = machine.counts[NOW]
+        timings.working[tile] = machine.counts[WAITING_SINCE]
+        timings.until[tile] = machine.groups[:, UNTIL]
+        timings.spent[tile] = machine.spent
+        timings.events[tile] = machine.counts[EVENTS]
+    return timings, machine.finished_by
+
+
+def compose_step(
+    timings: TileTimings, load_bytes: IntArray, write_back_bytes: IntArray, surroundings: Surroundings
+) -> Composed:
+    """Put the tiles of a step one after the other, with their loads two ahead and their write-backs behind them.
+
+    load_bytes, write_back_bytes: int64 ``(tiles,)``. The DRAM channel is first come, first served; at the end of a
+    tile its write-back is queued before the load that it makes room for.
+    """
+    width, latency = surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles
+
+    def transfer_cycles(size_bytes: IntArray) -> list[int]:
+        cycles = np.zeros_like(size_bytes) if width is None else -(-size_bytes // width)
+        taken: list[int] = np.where(size_bytes > 0, cycles, -1).tolist()
+        return taken
+
+    loads, write_backs = transfer_cycles(load_bytes), transfer_cycles(write_back_bytes)
+    tiles, free_at = len(loads), 0
+
+    def transfer(now: int, cycles: int) -> int:
+        nonlocal free_at
+        if cycles < 0:
+            return now
+        free_at = max(now + latency, free_at) + cycles
+        return free_at
+
+    loaded = [transfer(0, cycles) for cycles in loads[:2]]
+    starts, now, last = np.zeros(tiles, dtype=np.int64), 0, 0
+    for tile, cycles in enumerate(timings.cycles.tolist()):
+        now = max(now, loaded[tile])
+        starts[tile] = now
+        now += cycles
+        last = max(last, transfer(now, write_backs[tile]))
+        if tile + 2 < tiles:
+            loaded.append(transfer(now, loads[tile + 2]))
+    total = max(now, last)
+    return Composed(total, spread_waits(timings, starts, total), sum(max(0, one) for one in (*loads, *write_backs)))
+
+
+def spread_waits(timings: TileTimings, starts: IntArray, total: int) -> IntArray:
+    """Add up each group's states: between two tiles it is idle until all have ended, then it waits for the DRAM."""
+    groups = timings.until.shape[1]
+    spent: IntArray = timings.spent.sum(axis=0)
+    until = np.concatenate([np.zeros((1, groups), dtype=np.int64), timings.until + starts[:, None]])
+    ended = np.append(0, timings.working + starts)[:, None]
+    idle_until = np.maximum(until, ended)
+    spent[:, State.IDLE] += (idle_until - until)[:-1].sum(axis=0) + total - until[-1]
+    spent[:, State.WAIT_DRAM] += (starts[:, None] - idle_until[:-1]).sum(axis=0)
+    return spent
