@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ from workloads.operands import Operands
 from workloads.shapes import Step
 
 IntArray = NDArray[np.int64]
+
+# Up to so many possible kinds for each entry, flags of those that are there are quicker than sorting.
+FLAGS_PER_ENTRY = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +205,11 @@ def find_kinds(columns: list[IntArray]) -> tuple[IntArray, IntArray]:
     """Give the distinct rows of columns ``(kinds, columns)``, in order, and the kind of each row ``(rows,)``."""
     limits = tuple(int(column.max(initial=0)) + 1 for column in columns)
     numbers = np.ravel_multi_index(tuple(columns), limits)
-    distinct, kind_of = np.unique(numbers, return_inverse=True)
+    if math.prod(limits) > FLAGS_PER_ENTRY * len(numbers):
+        distinct, kind_of = np.unique(numbers, return_inverse=True)
+    else:
+        is_there = np.zeros(math.prod(limits), dtype=np.bool_)
+        is_there[numbers] = True
+        distinct, kind_of = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[numbers]
     kinds = np.stack(np.unravel_index(distinct, limits), axis=1).astype(np.int64)
     return kinds, kind_of.reshape(-1).astype(np.int64)

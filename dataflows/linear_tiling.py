@@ -121,6 +121,7 @@ def search_products(
             added[b_size] += size_summed(summed, summed_forms, data_bits, 0, N, c, c_end)
             for n in range(N):
                 backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_form, data_bits)
+    least_back = backs[1:].min()
     best = np.zeros(3, dtype=np.int64)
     best_bytes = best_tiles = best_needed = np.int64(2**62)
     for o_size in range(depth, 0, -1):
@@ -130,8 +131,14 @@ def search_products(
             weights += outputs * divide_up((o_end - o) * data_bits, 8)
             for n in range(N):
                 drivers += size_piece(running[n, o_end] - running[n, o], o_end - o, form, data_bits)
-        for b_size in range(blocks, 0, -1):
+        # Longer runs of blocks have weights alone that do not fit twice.
+        widest = capacity // (2 * divide_up(o_size * data_bits, 8))
+        longest = blocks if widest >= outputs else widest // block
+        for b_size in range(longest, 0, -1):
             runs = divide_up(blocks, b_size)
+            # Shorter runs of blocks only read the drivers more often.
+            if runs * drivers + weights + least_back > best_bytes:
+                break
             if runs * drivers + weights + backs[b_size] > best_bytes:
                 continue
             masks = 0
@@ -219,6 +226,7 @@ def search_outer(
                 by_filters[size] += size_piece(
                     gradients[n, m_end] - gradients[n, m], m_end - m, gradient_form, data_bits
                 )
+    least = by_filters[1:].min()
     best = np.zeros(3, dtype=np.int64)
     best_bytes = best_tiles = best_needed = np.int64(2**62)
     for b_size in range(blocks, 0, -1):
@@ -228,6 +236,9 @@ def search_outer(
             for n in range(N):
                 channels += size_piece(inputs[n, c_end] - inputs[n, c], c_end - c, input_form, data_bits)
         for m_size in range(M, 0, -1):
+            # Shorter runs of filters only read the inputs more often.
+            if divide_up(blocks, b_size) * least + divide_up(M, m_size) * channels > best_bytes:
+                break
             loads = divide_up(blocks, b_size) * by_filters[m_size] + divide_up(M, m_size) * channels
             if loads > best_bytes:
                 continue

@@ -130,8 +130,8 @@ def make_products_traffic(
     first = b * B
     owned = np.minimum(outputs, first + B) - first
 
-    pieces, part = np.unique(np.stack([entries.low[:, 0], entries.high[:, 0]], axis=1), axis=0, return_inverse=True)
-    low, high = pieces.T
+    low = np.arange(0, cuts[0], int(sizes[2]), dtype=np.int64)
+    high, part = np.minimum(low + sizes[2], cuts[0]), entries.low[:, 0] // sizes[2]
     driver_bytes = vectors.size(low, high)
     elements = vectors.count(low, high) if array.skip_zeros else np.broadcast_to(high - low, driver_bytes.shape)
     cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
@@ -144,10 +144,9 @@ def make_products_traffic(
 
     def item_rows(group: int) -> tuple[IntArray, IntArray, IntArray]:
         second = np.where(works[group][:, None], weight_bytes, -1)[:, :, None]
-        spent = np.broadcast_to(cycles[group], (outputs, len(pieces)))[:, :, None]
+        spent = np.broadcast_to(cycles[group], (outputs, len(low)))[:, :, None]
         return driver_bytes[group][None, :, None], second, spent
 
-    part = part.reshape(-1).astype(np.int64)
     by_image = [np.flatnonzero(n == image) for image in range(shape.batch)]
     packed = pack_items(by_image, item_rows, first, owned, part, part + 1, outputs, B, fetched_mask, memory)
     burst_first, burst_bytes, burst_cycles, words = packed

@@ -177,10 +177,15 @@ def correlate_osrc_rows(
     groups = C // group_channels
     group_filters = M // groups
     P = (len(first) - 1) // (N * M)
-    totals = np.zeros((N, H, W, groups), dtype=np.int64)
-    for group in range(groups):
-        for c in range(group * group_channels, (group + 1) * group_channels):
-            totals[:, :, :, group] += present[:, :, :, c]
+    # Elements that are multiplied in all columns before w: taps of one driver element are neighbours in a row.
+    totals = np.zeros((N, H, W + 1, groups), dtype=np.int64)
+    for n in range(N):
+        for h in range(H):
+            for w in range(W):
+                for group in range(groups):
+                    found = present[n, h, w, group * group_channels : (group + 1) * group_channels].sum()
+                    totals[n, h, w + 1, group] = totals[n, h, w, group] + found
+    flat = activation.reshape(N, H, W * C)
     output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
     row_ops = np.zeros(M, dtype=np.int64)
     multiplications = np.zeros(M, dtype=np.int64)
@@ -192,6 +197,7 @@ def correlate_osrc_rows(
         group = m // group_filters
         low = group * group_channels
         sums = np.zeros((R, kernel_width, group_channels), dtype=np.float32)
+        flat_sums = sums.reshape(R, kernel_width * group_channels)
         done = 0
         for n in range(N):
             for h in range(H):
@@ -204,15 +210,24 @@ def correlate_osrc_rows(
                     for element in range(first[row], first[row + 1]):
                         q = position[element]
                         x = value[element]
-                        for entry in range(tap_first[q], tap_first[q + 1]):
-                            s, w = tap[entry], partner[entry]
-                            for c in range(group_channels):
-                                sums[r, s, c] += x * activation[n, h, w, low + c]
-                            if channels == group_channels:
-                                done += totals[n, h, w, group]
-                            else:
+                        taps = tap_first[q + 1] - tap_first[q]
+                        if taps == 0:
+                            continue
+                        s0, w0 = tap[tap_first[q]], partner[tap_first[q]]
+                        if groups == 1:
+                            to, source = s0 * C, w0 * C
+                            for index in range(taps * C):
+                                flat_sums[r, to + index] += x * flat[n, h, source + index]
+                        else:
+                            for entry in range(taps):
                                 for c in range(group_channels):
-                                    done += flags[c] and present[n, h, w, low + c]
+                                    sums[r, s0 + entry, c] += x * activation[n, h, w0 + entry, low + c]
+                        if channels == group_channels:
+                            done += totals[n, h, w0 + taps, group] - totals[n, h, w0, group]
+                            continue
+                        for entry in range(taps):
+                            for c in range(group_channels):
+                                done += flags[c] and present[n, h, w0 + entry, low + c]
         multiplications[m] = done
         for c in range(group_channels):
             if flags[c]:
