@@ -190,6 +190,10 @@ def test_natural_sparsity_writes_the_same_gradient_as_the_mask(tmp_path: Path) -
     assert [step.dram_write_bytes for step in natural.steps] == [step.dram_write_bytes for step in mask.steps]
     assert natural.steps[1].effectual_macs > natural.steps[0].effectual_macs == mask.steps[1].effectual_macs
     assert natural.failures == ()
+    # Both load the mask; under `mask` PEs fetch it, under `natural` PPUs read it, all of its two-byte rows.
+    assert [step.dram_read_bytes for step in natural.steps] == [step.dram_read_bytes for step in mask.steps]
+    fetched, read = mask.steps[1].buffer_read_bytes, natural.steps[1].buffer_read_bytes
+    assert fetched == read
 
 
 @pytest.mark.parametrize(
