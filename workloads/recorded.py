@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
 from workloads.network import Network, Node
+from workloads.npz_file import DAMAGE
 from workloads.operands import FloatArray, Operands
 from workloads.shapes import Step
 from workloads.validation import did_you_mean
@@ -26,16 +25,6 @@ ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
 REQUIRED_TENSORS = ("input", "weight", "grad_output")
 
 _NPY_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
 # The date 1980-01-01 of every entry keeps a file's bytes a function of its tensors alone.
 _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -74,7 +63,7 @@ class Recording:
             with archive.open(f"{array}.npy") as file:
                 values: NDArray[Any] = npy.read_array(file, allow_pickle=False)
                 surplus = file.read(1)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise InputError(f"{self.path}: array '{array}' is damaged: {_reason(error)}") from None
         if surplus:
             raise InputError(f"{self.path}: array '{array}' is damaged: it holds more bytes than its shape needs")
@@ -235,7 +224,7 @@ def _check_header(archive: zipfile.ZipFile, array: str, expected: tuple[int, ...
     try:
         with archive.open(f"{array}.npy") as file:
             shape, dtype = _read_header(file)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: array '{array}' is damaged: {_reason(error)}") from None
     is_mask = array.endswith("/mask")
     if dtype.hasobject:
