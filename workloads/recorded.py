@@ -51,8 +51,12 @@ class Recording:
                 mask: NDArray[np.bool_] | None = self._read(archive, f"{name}/mask")
             else:
                 mask = input != 0 if self.network.is_behind_relu(name) else None
-        relu_follows = self.network.relu_follows(name)
-        return Operands(name, shape, input, weight, bias, grad_output, mask, ALL_STEPS, relu_follows)
+            shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
+            summed = tuple(self._floats(archive, array) for array in shares if array in self.arrays)
+        return Operands(
+            name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
+            relu_follows=self.network.relu_follows(name), summed=summed,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[Operands]:
         """Read the operands of all layers, one layer at a time."""
@@ -94,6 +98,8 @@ def open_recording(path: Path | str, network: Network) -> Recording:
 
     Each conv2d and linear layer has `<layer>/input`, `<layer>/weight`, `<layer>/grad_output`; optionally `<layer>/mask`
     (bool, shape of the input; where absent, ``input != 0`` behind a ReLU and no mask elsewhere) and `<layer>/bias`.
+    Where branches meet, `<layer>/summed/0`, `<layer>/summed/1`, ... (shape of the input) are the stored gradients of
+    `Network.summed_gradients`, all of them or none; without them nothing is read and added.
     Integers and floats of any width are accepted where float32 represents them exactly. Nothing is unpickled.
 
     Raises:
@@ -141,6 +147,7 @@ def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:
         "bias": layer.bias,
         "grad_output": layer.grad_output,
         "mask": layer.mask,
+        **{f"summed/{place}": share for place, share in enumerate(layer.summed)},
     }
     for tensor, values in tensors.items():
         if values is None:
@@ -193,6 +200,14 @@ def _check_names(names: list[str], network: Network, path: Path) -> None:
     for name in allowed:
         if name.rpartition("/")[2] in REQUIRED_TENSORS and name not in names:
             raise InputError(f"{path}: the array '{name}' is missing; each layer needs {', '.join(REQUIRED_TENSORS)}")
+    for node in network.compute_nodes():
+        shares = [f"{node.name}/{tensor}" for tensor in _name_summed(network, node.name)]
+        missing = [share for share in shares if share not in names]
+        if missing and len(missing) < len(shares):
+            raise InputError(
+                f"{path}: the array '{missing[0]}' is missing; of the gradients that the layer's own is added to, all "
+                f"{len(shares)} are recorded or none"
+            )
 
 
 def _unknown_reason(name: str, network: Network, allowed: Iterable[str]) -> str:
@@ -217,7 +232,12 @@ def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
     }
     if isinstance(node.layer, Conv2d | Linear) and node.layer.bias:
         shapes["bias"] = (shape.output_shape[1],)
-    return shapes
+    return shapes | dict.fromkeys(_name_summed(network, node.name), shape.input_shape)
+
+
+def _name_summed(network: Network, name: str) -> tuple[str, ...]:
+    """Name the tensors of a layer that hold the gradients its GTA adds to."""
+    return tuple(f"summed/{place}" for place in range(len(network.summed_gradients(name))))
 
 
 def _check_header(archive: zipfile.ZipFile, array: str, expected: tuple[int, ...], path: Path) -> None:
