@@ -17,6 +17,7 @@ from dataflows.rows_plan import RowsPlan, plan_rows
 from dataflows.storage import size_raw
 from dataflows.tiles import Entries, list_entries, require_tiling
 from dataflows.tiling_search import measure_rows_tile, search_rows
+from dataflows.written_rows import masks_in_ppu
 from workloads.operands import Operands
 from workloads.shapes import Step
 
@@ -81,12 +82,11 @@ def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: Me
     tables = tabulate_rows(plan)
     weight_row = size_raw(plan.shape.kernel_width, memory.data_bits)
     limits, cuts = plan.limits, (plan.reductions,)
-    sizes = np.array([*limits, *cuts], dtype=np.int64)
-    sparse_mask = plan.mask_row_bytes
+    sizes, mask_row = np.array([*limits, *cuts], dtype=np.int64), plan.mask_row_bytes
     if memory.capacity_bytes is not None:
         result_row = size_raw(plan.result_width, memory.data_bits)
         partial_row = size_raw(plan.result_width, memory.acc_bits)
-        sizes, _ = search_rows(*tables.parts(), weight_row, sparse_mask, result_row, partial_row, memory.capacity_bytes)
+        sizes, _ = search_rows(*tables.parts(), weight_row, mask_row, result_row, partial_row, memory.capacity_bytes)
         if not sizes.all():
             # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
             outputs = int(tables.block_outputs[1])
@@ -94,7 +94,7 @@ def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: Me
             if plan.reductions > 1:
                 choices.append((np.ones(4, dtype=np.int64), outputs * partial_row))
             least = min(
-                output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, sparse_mask))
+                output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, mask_row))
                 for runs, output in choices
             )
             require_tiling(operands.layer, step.value, sizes, least, memory.capacity_bytes)
@@ -111,7 +111,7 @@ def pack_rows_traffic(
     outputs = tables.block_outputs[b + 1] - first
     outputs = np.minimum(outputs, plan.blocks.pes)
     mask_bytes = outputs * plan.mask_row_bytes
-    fetched_mask = mask_bytes if plan.array.skip_zeros else np.zeros_like(mask_bytes)
+    fetched_mask = np.zeros_like(mask_bytes) if masks_in_ppu(plan.operands, plan.array) else mask_bytes
     burst_first, burst_bytes, burst_cycles, words = pack_all_rows(
         plan, entries, first, outputs, fetched_mask, weight_row
     )
@@ -120,7 +120,7 @@ def pack_rows_traffic(
     running = np.pad(plan.written_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
     final = running[n, first + outputs, x] - running[n, first, x]
     read = np.where(entries.is_first, 0, partial)
-    if not plan.array.skip_zeros:
+    if masks_in_ppu(plan.operands, plan.array):
         read = read + np.where(entries.is_last, mask_bytes, 0)
     if plan.summed_bytes is not None:
         added = np.pad(plan.summed_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)

@@ -24,7 +24,7 @@ from dataflows.linear_tiling import (
 from dataflows.memory import MemoryShare, RowFormat, Traffic
 from dataflows.storage import choose_format, size_rows
 from dataflows.tiles import list_entries, require_tiling
-from dataflows.written_rows import find_written
+from dataflows.written_rows import find_written, masks_in_ppu
 from workloads.operands import Operands
 from workloads.shapes import LinearShape, Step
 
@@ -88,7 +88,8 @@ def make_products_traffic(
     driver = operands.input if forward else operands.grad_output
     outputs = shape.out_features if forward else shape.in_features
     vectors = store_vectors(driver != 0, array, memory)
-    has_mask = not forward and operands.mask is not None
+    has_mask = not forward and operands.written_mask is not None
+    is_masked_late = masks_in_ppu(operands, array)
     blocks = Blocks(outputs, B)
     limits, cuts = (shape.batch, blocks.per_group), (driver.shape[1],)
     sizes = np.array([*limits, *cuts], dtype=np.int64)
@@ -137,10 +138,10 @@ def make_products_traffic(
     cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
     weight_bytes = divide_up((high - low) * bits, 8)
     works = np.ones((shape.batch, outputs), dtype=np.bool_)
-    if has_mask and array.skip_zeros and operands.mask is not None:
+    if not forward and not is_masked_late and operands.mask is not None:
         works = operands.mask
     mask_bytes = divide_up(owned, 8) if has_mask else np.zeros_like(owned)
-    fetched_mask = mask_bytes if array.skip_zeros else np.zeros_like(owned)
+    fetched_mask = np.zeros_like(owned) if is_masked_late else mask_bytes
 
     def item_rows(group: int) -> tuple[IntArray, IntArray, IntArray]:
         second = np.where(works[group][:, None], weight_bytes, -1)[:, :, None]
@@ -153,7 +154,7 @@ def make_products_traffic(
 
     partial, final = divide_up(owned * memory.acc_bits, 8), divide_up(owned * bits, 8)
     read = np.where(entries.is_first, 0, partial)
-    if not array.skip_zeros:
+    if is_masked_late:
         read = read + np.where(entries.is_last, mask_bytes, 0)
     read = read + np.where(entries.is_last, len(added) * final, 0)
     loads, write_backs, tile_outputs = [], [], []

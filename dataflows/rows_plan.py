@@ -103,7 +103,7 @@ def plan_rows(operands: Operands, step: Step, array: PEArray, memory: MemoryShar
         pairs=pairs,
         result_width=width,
         written_bytes=size_rows(written, width, result_form, memory.data_bits),
-        mask_row_bytes=-(-width // 8) if step is Step.GTA and operands.mask is not None else 0,
+        mask_row_bytes=-(-width // 8) if step is Step.GTA and operands.written_mask is not None else 0,
         summed_bytes=size_summed_rows(operands, array, memory) if step is Step.GTA and operands.summed else None,
     )
 

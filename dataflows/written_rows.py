@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.array import PEArray
 from workloads.operands import Operands
 from workloads.pruning import prune
 from workloads.reference import run_forward, run_gta
@@ -23,12 +24,16 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
     return np.asarray(finish_gradient(run_gta(operands), operands) != 0)
 
 
+def masks_in_ppu(operands: Operands, array: PEArray) -> bool:
+    """Tell whether it is the PPU that reads and applies the mask of GTA, because the PEs know none."""
+    return not array.skip_zeros or operands.mask is None
+
+
 def finish_gradient(gradient: Array, operands: Operands) -> Array:
     """Sum, mask and prune a whole gradient to the input, as the PPU does row by row."""
-    finish = operands.finish
+    finish, mask = operands.finish, operands.written_mask
     for share in operands.summed:
         gradient = gradient + share
-    mask = operands.mask if finish.mask is None else finish.mask
     if mask is not None:
         gradient = gradient * mask
     return gradient if finish.key is None else prune(gradient, finish.tau, finish.key)

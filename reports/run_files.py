@@ -12,7 +12,7 @@ import pandas as pd
 from sim.notebook import make_compact_html
 from sim.results import SCOPES, describe_columns
 from sim.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
-from sim.version import SCHEMA_VERSION
+from sim.version import MODEL_VERSION, SCHEMA_VERSION
 from workloads.errors import InputError
 
 WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")
@@ -128,9 +128,13 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: is not JSON ({error.msg})") from None
-    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
-        found = record.get("schema_version") if isinstance(record, dict) else None
-        raise InputError(f"{path}: schema_version is {found!r}; this version reads {SCHEMA_VERSION}")
+    if not isinstance(record, dict) or "schema_version" not in record:
+        raise InputError(f"{path}: has no field 'schema_version'")
+    if record["schema_version"] != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: was written by version {record.get('version', 'unknown')} in form {record['schema_version']!r}; "
+            f"this is version {MODEL_VERSION} and reads form {SCHEMA_VERSION}; simulate it again with this version"
+        )
     missing = [name for name in RECORD_FIELDS if name not in record]
     if missing:
         raise InputError(f"{path}: has no field '{missing[0]}'")

@@ -9,7 +9,7 @@ from pathlib import Path
 from sim.architecture import Architecture, load_architecture, shorten_line
 from workloads.errors import InputError
 from workloads.operands import GradientFinish, Operands
-from workloads.schema import GradientPruning
+from workloads.schema import GradientPruning, HostOperands
 from workloads.training import count_warmup_batches
 from workloads.workload import Workload
 
@@ -166,3 +166,17 @@ def group_contenders(workload: Workload, contenders: Sequence[Contender]) -> tup
 def number_iteration(sets: Sequence[OperandSet]) -> int:
     """Number the simulated iteration, the same for every machine: it stands behind the longest warm-up."""
     return max(count_warmup_batches(one.workload.form.pruning) for one in sets)
+
+
+def describe_shift(workload: Workload, iteration: int) -> str | None:
+    """Say that baselines moved the simulated iteration behind where the workload alone has it; None if they did not.
+
+    Only operands of the host know iterations.
+    """
+    own = count_warmup_batches(workload.form.pruning)
+    if iteration == own or not isinstance(workload.form.operands, HostOperands):
+        return None
+    return (
+        f"a baseline fills its FIFO of thresholds in {iteration} warm-up iterations, so all machines simulate "
+        f"iteration {iteration} and its images, not {own}; without that baseline figures differ"
+    )

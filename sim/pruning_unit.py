@@ -16,9 +16,8 @@ FloatArray = NDArray[np.float32]
 
 def write_gradient(sums: FloatArray, operands: Operands) -> FloatArray:
     """Give what the PPU writes of the PEs' sums ``(N, C, H, W)`` or ``(N, C)``."""
-    finish = operands.finish
+    finish, kept = operands.finish, operands.written_mask
     rows = np.ascontiguousarray(sums).reshape(-1, sums.shape[-1])
-    kept = operands.mask if finish.mask is None else finish.mask
     mask = np.ones((0, 0), dtype=np.bool_) if kept is None else np.ascontiguousarray(kept).reshape(rows.shape)
     shares = np.array([share.reshape(rows.shape) for share in operands.summed], dtype=np.float32)
     keys = np.zeros(len(sums), dtype=np.uint64)

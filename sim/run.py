@@ -23,6 +23,7 @@ from sim.policies import (
     Baseline,
     OperandSet,
     choose_contenders,
+    describe_shift,
     group_contenders,
     number_iteration,
 )
@@ -150,6 +151,9 @@ def simulate(
         raise InputError("a memory limit was given beside work that keeps its operands; give one of the two")
     sets = group_contenders(loaded, contenders)
     iteration = number_iteration(sets)
+    shift = describe_shift(loaded, iteration)
+    if shift is not None and on_notice is not None:
+        on_notice(shift)
     total = len(machines) * sum(loaded.network.layer_shape(name).nominal_macs for name in chosen) * len(wanted)
     options = StepOptions(
         verifies=verify,

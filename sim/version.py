@@ -2,5 +2,6 @@
 
 from importlib.metadata import version
 
-SCHEMA_VERSION = 1
+# Raised with every field of run.json and column of steps.csv that is added, renamed or removed.
+SCHEMA_VERSION = 2
 MODEL_VERSION = version("sparsetrain")

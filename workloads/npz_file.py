@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,18 @@ from numpy.typing import NDArray
 
 from workloads.errors import InputError
 
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# What zipfile and numpy raise from damaged archives and arrays.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @contextmanager
@@ -35,5 +47,5 @@ def open_npz(path: Path, contents: str) -> Iterator[Mapping[str, NDArray[Any]]]:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: cannot be read as an .npz file of plain arrays; it is damaged or pickled") from error

@@ -17,8 +17,8 @@ FloatArray = NDArray[np.float32]
 class GradientFinish:
     """What the PPU does to the gradient to the input, summed, before it writes it, in this order.
 
-    mask: bool, the input's shape: zeroes results of PEs that know no mask. tau: threshold of pruning, 0 prunes nothing;
-    key: place of its draws.
+    mask: bool, the input's shape: read to zero results of PEs that know no mask. tau: threshold of pruning, 0 prunes
+    nothing; key: place of its draws.
     """
 
     mask: NDArray[np.bool_] | None = None
@@ -53,3 +53,8 @@ class Operands:
     relu_follows: bool = False
     finish: GradientFinish = GradientFinish()
     summed: tuple[FloatArray, ...] = ()
+
+    @property
+    def written_mask(self) -> NDArray[np.bool_] | None:
+        """The mask of the gradient to the input as it is written, whether PEs or PPU apply it; None without one."""
+        return self.mask if self.finish.mask is None else self.finish.mask

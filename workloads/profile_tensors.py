@@ -15,7 +15,7 @@ from workloads.fields import FloatArray, cut_field, draw_field
 from workloads.layers import Add, AvgPool, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Relu
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
-from workloads.passes import list_trained
+from workloads.passes import find_gradient, list_trained
 from workloads.profile import Profile
 from workloads.profile_plan import (
     DrawnTensor,
@@ -119,13 +119,16 @@ class ProfiledNetwork:
         """Draw one image's gradient that another branch has stored for the input of a layer.
 
         Of an add that reads the input too it is the gradient to the add's output: nonzero where the ReLU behind it is,
-        dense where there is none. Any other is nonzero where the layer's mask is set.
+        dense where there is none, and pruned where the graph has a site for it. Any other is a part of a sum, nonzero
+        where the layer's mask is set.
         """
         shape = self.network.layer_shape(name).input_shape[1:]
         generator = keyed_generator(self.seed, name, "summed", source, image)
         gradient = draw_sparse(generator, shape, 1.0, integers=False)
         behind = [node for node in self.network.consumers(source) if isinstance(node.layer, Relu)]
         if source != self.network.node(name).inputs[0] and isinstance(self.network.node(source).layer, Add):
+            if self.pruning_rate and find_gradient(self.network, source) in find_pruning_sites(self.network):
+                gradient = _prune_normal(gradient, self.pruning_rate, generator)
             if not behind:
                 return gradient
             support = self._make(plan_output(self.network, self.profile, behind[0].name), image)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
 from workloads.network import Network, Node
+from workloads.npz_file import DAMAGE
 from workloads.operands import FloatArray, Operands
 from workloads.shapes import Step
 from workloads.validation import did_you_mean
@@ -26,16 +25,6 @@ ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
 REQUIRED_TENSORS = ("input", "weight", "grad_output")
 
 _NPY_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
 # The date 1980-01-01 of every entry keeps a file's bytes a function of its tensors alone.
 _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -62,8 +51,12 @@ class Recording:
                 mask: NDArray[np.bool_] | None = self._read(archive, f"{name}/mask")
             else:
                 mask = input != 0 if self.network.is_behind_relu(name) else None
-        relu_follows = self.network.relu_follows(name)
-        return Operands(name, shape, input, weight, bias, grad_output, mask, ALL_STEPS, relu_follows)
+            shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
+            summed = tuple(self._floats(archive, array) for array in shares if array in self.arrays)
+        return Operands(
+            name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
+            relu_follows=self.network.relu_follows(name), summed=summed,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[Operands]:
         """Read the operands of all layers, one layer at a time."""
@@ -74,7 +67,7 @@ class Recording:
             with archive.open(f"{array}.npy") as file:
                 values: NDArray[Any] = npy.read_array(file, allow_pickle=False)
                 surplus = file.read(1)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise InputError(f"{self.path}: array '{array}' is damaged: {_reason(error)}") from None
         if surplus:
             raise InputError(f"{self.path}: array '{array}' is damaged: it holds more bytes than its shape needs")
@@ -105,6 +98,8 @@ def open_recording(path: Path | str, network: Network) -> Recording:
 
     Each conv2d and linear layer has `<layer>/input`, `<layer>/weight`, `<layer>/grad_output`; optionally `<layer>/mask`
     (bool, shape of the input; where absent, ``input != 0`` behind a ReLU and no mask elsewhere) and `<layer>/bias`.
+    Where branches meet, `<layer>/summed/0`, `<layer>/summed/1`, ... (shape of the input) are the stored gradients of
+    `Network.summed_gradients`, all of them or none; without them nothing is read and added.
     Integers and floats of any width are accepted where float32 represents them exactly. Nothing is unpickled.
 
     Raises:
@@ -152,6 +147,7 @@ def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:
         "bias": layer.bias,
         "grad_output": layer.grad_output,
         "mask": layer.mask,
+        **{f"summed/{place}": share for place, share in enumerate(layer.summed)},
     }
     for tensor, values in tensors.items():
         if values is None:
@@ -204,6 +200,14 @@ def _check_names(names: list[str], network: Network, path: Path) -> None:
     for name in allowed:
         if name.rpartition("/")[2] in REQUIRED_TENSORS and name not in names:
             raise InputError(f"{path}: the array '{name}' is missing; each layer needs {', '.join(REQUIRED_TENSORS)}")
+    for node in network.compute_nodes():
+        shares = [f"{node.name}/{tensor}" for tensor in _name_summed(network, node.name)]
+        missing = [share for share in shares if share not in names]
+        if missing and len(missing) < len(shares):
+            raise InputError(
+                f"{path}: the array '{missing[0]}' is missing; of the gradients that the layer's own is added to, all "
+                f"{len(shares)} are recorded or none"
+            )
 
 
 def _unknown_reason(name: str, network: Network, allowed: Iterable[str]) -> str:
@@ -228,14 +232,19 @@ def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
     }
     if isinstance(node.layer, Conv2d | Linear) and node.layer.bias:
         shapes["bias"] = (shape.output_shape[1],)
-    return shapes
+    return shapes | dict.fromkeys(_name_summed(network, node.name), shape.input_shape)
+
+
+def _name_summed(network: Network, name: str) -> tuple[str, ...]:
+    """Name the tensors of a layer that hold the gradients its GTA adds to."""
+    return tuple(f"summed/{place}" for place in range(len(network.summed_gradients(name))))
 
 
 def _check_header(archive: zipfile.ZipFile, array: str, expected: tuple[int, ...], path: Path) -> None:
     try:
         with archive.open(f"{array}.npy") as file:
             shape, dtype = _read_header(file)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: array '{array}' is damaged: {_reason(error)}") from None
     is_mask = array.endswith("/mask")
     if dtype.hasobject:

@@ -97,3 +97,15 @@ def test_options_that_cannot_be_used_end_in_one_sentence(
     outcome = run_command(tmp_path, "simulate", write_small(tmp_path), *options)
     assert (outcome.exit_code, outcome.stderr) == (2, f"sparsetrain: {message}\n")
     assert outcome.files == ("small.yaml",)
+
+
+def test_a_baseline_that_moves_the_iteration_is_told_on_stderr(tmp_path: Path) -> None:
+    steps = ("--arch", "ideal", "--layers", "fc3", "--steps", "gtw", "--no-verify", "--out", "run")
+    outcome = run_command(tmp_path, "simulate", "lenet5", "--baseline", "mask,pruning@0.9", *steps)
+    assert outcome.exit_code == 0
+    assert outcome.stderr == (
+        "sparsetrain: a baseline fills its FIFO of thresholds in 6 warm-up iterations, so all machines simulate "
+        "iteration 6 and its images, not 0; without that baseline figures differ\n"
+    )
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["operand_facts"]["iteration"] == 6

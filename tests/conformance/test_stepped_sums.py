@@ -1,4 +1,4 @@
-"""Gradients that the PPU adds: traffic, tiling and times against the cycle-stepped model."""
+"""Gradients that the PPU adds and masks that it alone knows: traffic, tiling and times of the cycle-stepped model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dataflows.errors import UnmappableLayerError
 from dataflows.row_convolution import RowConvolution
 from dataflows.tasks import TaskTable
 from sim.machine.accelerator import run_step
-from workloads.operands import Operands
+from workloads.operands import GradientFinish, Operands
 from workloads.shapes import LinearShape, Step
 
 SEED = 73
@@ -52,11 +52,11 @@ def draw_linear_case(index: int) -> tuple[Operands, Machine]:
 
 def run_model(operands: Operands, machine: Machine) -> StepTimes | None:
     """Run GTA on the stepped model; None where it refuses the layer."""
-    (summed,) = operands.summed
+    summed = operands.summed[0] if operands.summed else None
     try:
         return run_stepped(
             describe_layer(operands.shape), "gta", machine, operands.input, operands.weight, operands.grad_output,
-            operands.mask, summed=summed,
+            operands.mask, summed=summed, ppu_mask=operands.finish.mask,
         )  # fmt: skip
     except ValueError:
         return None
@@ -67,9 +67,24 @@ def lower(operands: Operands, machine: Machine) -> TaskTable:
     return DATAFLOW.lower(operands, Step.GTA, describe_array(machine), describe_share(machine))
 
 
+def hide_mask(operands: Operands) -> Operands:
+    """Leave the mask to the PPU, and the sum away."""
+    return replace(operands, mask=None, finish=GradientFinish(mask=operands.mask), summed=())
+
+
 @pytest.mark.parametrize("index", range(CASES))
 def test_a_step_that_adds_a_stored_gradient_is_the_stepped_models(index: int) -> None:
+    compare(*draw_case(index))
+
+
+@pytest.mark.parametrize("index", [index for index in range(CASES) if draw_case(index)[0].mask is not None])
+def test_a_step_whose_mask_the_ppu_alone_knows_is_the_stepped_models(index: int) -> None:
     operands, machine = draw_case(index)
+    compare(hide_mask(operands), machine)
+
+
+def compare(operands: Operands, machine: Machine) -> None:
+    """Compare GTA on both models: times, bytes and tiling, or that both refuse it."""
     expected = run_model(operands, machine)
     if expected is None:
         with pytest.raises(UnmappableLayerError):

@@ -17,14 +17,17 @@ from dataflows.written_rows import find_written, finish_gradient
 from sim import layer_run
 from sim.architecture import Architecture, load_architecture
 from sim.layer_run import StepOptions, run_layer_step
-from sim.policies import choose_contenders
+from sim.policies import choose_contenders, describe_shift
 from sim.pruning_unit import write_gradient
 from sim.run import RunResult, simulate
 from workloads.errors import InputError
+from workloads.operand_choice import choose_operands
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, prune
 from workloads.reference import run_gta
 from workloads.shapes import Step
+from workloads.sources import open_operands
+from workloads.workload import load_workload
 
 LAWFUL = settings(max_examples=30, deadline=None, derandomize=True)
 KEY = PruningKey(3, "relu1", 6)
@@ -124,9 +127,6 @@ def test_the_machine_ends_with_the_gradients_of_the_host_s_own_iteration(tmp_pat
 
 
 def open_small(path: Path) -> list[Operands]:
-    from workloads.sources import open_operands
-    from workloads.workload import load_workload
-
     return list(open_operands(load_workload(path)).layers)
 
 
@@ -174,6 +174,37 @@ def test_an_ablation_runs_every_policy_on_the_same_images_and_weights(tmp_path: 
     assert [one["name"] for one in result.record["further_baselines"]] == names[2:]
 
 
+SHIFT = (
+    "a baseline fills its FIFO of thresholds in 6 warm-up iterations, so all machines simulate iteration 6 and its "
+    "images, not 0; without that baseline figures differ"
+)
+
+
+@pytest.mark.parametrize(
+    ("pruning", "baseline", "notices", "iteration"),
+    [
+        ("", "pruning@0.9", [SHIFT], 6),
+        ("", "mask", [], 0),
+        (FIFO, "pruning@0.7", [], 3),
+        (FIFO, "natural", [], 3),
+        (FIFO.replace("rate: 0.9", "rate: 0.9, threshold: own_batch"), "pruning@0.7", [], 0),
+    ],
+)
+def test_a_baseline_that_moves_the_iteration_of_all_machines_is_told(
+    tmp_path: Path, pruning: str, baseline: str, notices: list[str], iteration: int
+) -> None:
+    told: list[str] = []
+    path = load_small(tmp_path, pruning)
+    result = simulate(path, "ideal", baseline=baseline, layers="fc", steps=["gtw"], on_notice=told.append)
+    assert told == notices
+    assert result.record["operand_facts"]["iteration"] == iteration
+
+
+def test_a_profile_knows_no_iterations_that_a_baseline_could_move() -> None:
+    workload = choose_operands(load_workload("vgg16"), operands="profile")
+    assert describe_shift(workload, 6) is None
+
+
 def test_only_a_machine_with_a_pruning_unit_pays_for_pruning(tmp_path: Path) -> None:
     result = ablate(load_small(tmp_path), "mask")
     counts = {name: found["energy"] for name, found in result.record["machines"].items()}
@@ -190,6 +221,10 @@ def test_natural_sparsity_writes_the_same_gradient_as_the_mask(tmp_path: Path) -
     assert [step.dram_write_bytes for step in natural.steps] == [step.dram_write_bytes for step in mask.steps]
     assert natural.steps[1].effectual_macs > natural.steps[0].effectual_macs == mask.steps[1].effectual_macs
     assert natural.failures == ()
+    # Both load the mask; under `mask` PEs fetch it, under `natural` PPUs read it, all of its two-byte rows.
+    assert [step.dram_read_bytes for step in natural.steps] == [step.dram_read_bytes for step in mask.steps]
+    fetched, read = mask.steps[1].buffer_read_bytes, natural.steps[1].buffer_read_bytes
+    assert fetched == read
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ class ConvWork(Work):
         width = layer.out_width if self.step == "forward" else layer.in_width
         n, row = index[:2]
         written = self.operands.take("written")
-        read_bytes = 0 if self.machine.skip_zeros else self.size_mask(index)
+        read_bytes = self.size_mask(index) if self.masks_in_ppu else 0
         if self.operands.summed is not None:
             read_bytes += sum(self.read("summed", n, at, row)[1] for at in outputs)
         return Results(

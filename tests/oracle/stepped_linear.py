@@ -103,7 +103,7 @@ class LinearWork(Work):
         if self.step == "gtw":
             return Results(outputs, partial_bytes, partial_bytes, read_bytes=0)
         raw_bytes = self.size_raw_results(index)
-        read_bytes = 0 if self.machine.skip_zeros else self.size_mask(index)
+        read_bytes = self.size_mask(index) if self.masks_in_ppu else 0
         read_bytes += 0 if self.operands.summed is None else raw_bytes
         return Results(outputs, partial_bytes, raw_bytes, read_bytes)
 

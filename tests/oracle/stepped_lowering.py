@@ -15,8 +15,9 @@ L6. Fully connected, Forward and GTA: a task is a single item, the driver row an
 L7. Fully connected, GTW: one item an image, and none where dO[n,m] = 0 (so nothing is fetched either). It fetches
     dO[n,m] as a row of width 1 and for each PE the piece I[n, its block] as a row of that width, not the whole rows.
 L8. GTA's weight rows are kernel rows as in Forward; fully connected GTA reads rows of width M, the transpose.
-L9. The PPU reads partial rows at acc_bits in all parts but the first, and the dense machine's mask and gradients to be
-    summed in the last part only. It takes ceil(X / elements_per_cycle) in every part.
+L9. The PPU reads partial rows at acc_bits in all parts but the first, and in the last part only the mask that PEs do
+    not know (the dense machine's, or ppu_mask) and gradients to be summed. It takes ceil(X / elements_per_cycle) in
+    every part.
 L10. A forward output is written in the sparse format if a ReLU follows directly, else raw; grad_input is always
     written in the sparse format (which may be raw). Biases are not fetched.
 """
@@ -83,6 +84,7 @@ class Operands:
     mask: Tensor | None = None
     written: Tensor | None = None
     summed: Tensor | None = None
+    ppu_mask: Tensor | None = None
     is_weight_pruned: bool = False
     is_written_compressed: bool = False
 
@@ -207,7 +209,13 @@ class Work:
     @property
     def has_mask(self) -> bool:
         """Say whether a mask holds for this step."""
-        return self.step == "gta" and self.operands.mask is not None
+        masks = self.operands.mask, self.operands.ppu_mask
+        return self.step == "gta" and any(mask is not None for mask in masks)
+
+    @property
+    def masks_in_ppu(self) -> bool:
+        """Say whether the PPU reads the mask, which its PEs do not know."""
+        return not self.machine.skip_zeros or self.operands.mask is None
 
     def size_stored(self, tensor: str, row: Tensor) -> int:
         """Return the bytes of a row, or a piece of one, in its tensor's format."""
@@ -227,7 +235,7 @@ class Work:
     def time_task(self, index: tuple[int, ...], tile: Tile) -> TimedTask:
         """Return a task of a tile as the timing takes it."""
         results = self.size_results(index)
-        mask_bytes = self.size_mask(index) if self.machine.skip_zeros else 0
+        mask_bytes = 0 if self.masks_in_ppu else self.size_mask(index)
         read_bytes = 0 if tile.is_first_part else results.partial_bytes
         if tile.is_last_part:
             read_bytes += results.read_bytes

@@ -57,8 +57,8 @@ def _find_input(layer: Conv, m: int, c: int, p: int, q: int, r: int, s: int) -> 
 def check_shapes(layer: Conv | Linear, step: str, operands: Operands) -> None:
     """Refuse a tensor whose shape is not the layer's."""
     shapes = layer.tensor_shapes
-    kinds = {"input": "input", "weight": "weight", "grad_output": "output", "mask": "input", "summed": "input"}
-    kinds["written"] = "output" if step == "forward" else "input"
+    kinds = {"input": "input", "weight": "weight", "grad_output": "output", "mask": "input"}
+    kinds |= {"summed": "input", "ppu_mask": "input", "written": "output" if step == "forward" else "input"}
     for name, kind in kinds.items():
         tensor: Tensor | None = getattr(operands, name)
         if tensor is not None and tensor.shape != shapes[kind]:
@@ -78,6 +78,7 @@ def make_work(
     bias: Tensor | None = None,
     written: Tensor | None = None,
     summed: Tensor | None = None,
+    ppu_mask: Tensor | None = None,
     is_weight_pruned: bool = False,
 ) -> Work:
     """Bring a step and its tensors together; `written` replaces the computed tensor that the PPU writes."""
@@ -88,6 +89,7 @@ def make_work(
         mask if step == "gta" else None,
         written,
         summed if step == "gta" else None,
+        ppu_mask if step == "gta" else None,
         is_weight_pruned=is_weight_pruned,
         is_written_compressed=output_is_relu if step == "forward" else True,
     )
@@ -98,7 +100,8 @@ def make_work(
     elif written is None and step == "gta":
         gradient = compute_grad_input(layer, operands.take("grad_output"), operands.take("weight"))
         total = gradient if summed is None else gradient + summed
-        operands = replace(operands, written=total if mask is None else total * (mask != 0))
+        kept = ppu_mask if mask is None else mask
+        operands = replace(operands, written=total if kept is None else total * (kept != 0))
     if isinstance(layer, Conv):
         return ConvWork(layer, step, machine, operands)
     return LinearWork(layer, step, machine, operands)
@@ -129,6 +132,7 @@ def run_step(
     bias: Tensor | None = None,
     written: Tensor | None = None,
     summed: Tensor | None = None,
+    ppu_mask: Tensor | None = None,
     is_weight_pruned: bool = False,
 ) -> StepTimes:
     """Run a step from tensors `(N, C, H, W)`, `(M, C/G, R, S)`, `(N, M, P, Q)` (fully connected: two axes) to times."""
@@ -144,6 +148,7 @@ def run_step(
         bias=bias,
         written=written,
         summed=summed,
+        ppu_mask=ppu_mask,
         is_weight_pruned=is_weight_pruned,
     )
     tiles, tiling = lower_step(work)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from browser.small_runs import make_run
 
 from reports.run_files import Run, load_run, read_actions
-from sim.results import make_frame
+from sim.results import describe_columns, make_frame
 from sim.run import simulate
+from sim.version import SCHEMA_VERSION
 from workloads.errors import InputError
 
 
@@ -66,20 +69,43 @@ def test_a_path_without_a_run_is_refused(tmp_path: Path) -> None:
 def test_a_record_of_another_form_is_refused(copy: Path) -> None:
     path = copy / "run.json"
     record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "schema_version": 99}))
+    path.write_text(json.dumps({**record, "schema_version": 99, "version": "9.9"}))
     with pytest.raises(InputError) as caught:
         load_run(copy)
-    assert str(caught.value) == f"{path}: schema_version is 99; this version reads {record['schema_version']}"
+    assert str(caught.value) == (
+        f"{path}: was written by version 9.9 in form 99; this is version {record['version']} and reads form "
+        f"{record['schema_version']}; simulate it again with this version"
+    )
+
+
+def test_a_run_of_the_first_form_which_had_no_operands_column_is_refused_by_its_form(copy: Path) -> None:
+    path = copy / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "schema_version": 1}))
+    rows = pd.read_csv(copy / "steps.csv", dtype=str, keep_default_na=False)
+    rows.drop(columns="operands").to_csv(copy / "steps.csv", index=False)
+    with pytest.raises(InputError) as caught:
+        load_run(copy)
+    version = record["version"]
+    assert str(caught.value) == (
+        f"{path}: was written by version {version} in form 1; this is version {version} and reads form 2; simulate it "
+        "again with this version"
+    )
+
+
+def test_columns_do_not_change_without_a_new_form() -> None:
+    names = ",".join(name for name, _, _ in describe_columns())
+    assert (SCHEMA_VERSION, hashlib.sha256(names.encode()).hexdigest()[:12]) == (2, "d3a545992cae")
 
 
 def test_a_record_without_a_field_is_refused(copy: Path) -> None:
     path = copy / "run.json"
     record = json.loads(path.read_text())
-    del record["totals"]
-    path.write_text(json.dumps(record))
-    with pytest.raises(InputError) as caught:
-        load_run(copy)
-    assert str(caught.value) == f"{path}: has no field 'totals'"
+    for name in ("totals", "schema_version"):
+        path.write_text(json.dumps({field: value for field, value in record.items() if field != name}))
+        with pytest.raises(InputError) as caught:
+            load_run(copy)
+        assert str(caught.value) == f"{path}: has no field '{name}'"
 
 
 def test_a_record_that_is_no_json_is_refused_with_its_line(copy: Path) -> None:

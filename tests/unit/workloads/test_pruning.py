@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from math import pi, sqrt
 from pathlib import Path
 from statistics import NormalDist
@@ -17,6 +18,7 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.layers import Layer
 from workloads.network import Network, build_network
+from workloads.profile_plan import share_left
 from workloads.pruning import PruningKey, PruningState, draw_uniforms, prune, threshold
 from workloads.pruning_sites import find_pruning_sites
 from workloads.sources import open_operands
@@ -117,9 +119,50 @@ def test_densities_of_a_normal_gradient_are_those_of_the_definition(rate: float,
     gradient = draw_gradient((4, 100_000))
     tau = threshold(gradient, None, rate)
     pruned = prune(gradient, tau, KEY)
-    # Half of the last digit that the definition gives; the deviation of 400,000 draws is below 0.001.
-    assert abs(np.count_nonzero(pruned) / pruned.size - density) < 0.005 + 4 * 0.001
+    expected = share_left(rate)
+    assert round(expected, 2) == density
+    # The deviation of a share of 400,000 draws is below 0.001, that of tau adds as much at most.
+    assert abs(np.count_nonzero(pruned) / pruned.size - expected) < 4 * 0.001
     assert abs(float((np.abs(gradient) < tau).mean()) - rate) < 4 * 0.001
+
+
+@pytest.mark.parametrize("rate", [0.7, 0.99])
+def test_the_sum_of_a_pruned_normal_gradient_is_unbiased_for_every_magnitude(rate: float) -> None:
+    gradient = draw_gradient((4, 100_000))
+    tau = threshold(gradient, None, rate)
+    change = (prune(gradient, tau, KEY) - gradient).astype(np.float64)
+    edges = np.linspace(0, tau, 9)
+    for low, high in pairwise(edges):
+        chosen = (np.abs(gradient) >= low) & (np.abs(gradient) < high)
+        sizes = np.abs(gradient[chosen]).astype(np.float64)
+        # An element of magnitude a becomes tau with probability a / tau: its variance is a (tau - a).
+        deviation = sqrt(float((sizes * (tau - sizes)).sum()))
+        assert abs(float((np.sign(gradient[chosen]) * change[chosen]).sum())) < 4 * deviation, (low, high)
+
+
+OTHER_KEYS = {
+    "image": KEY.image_key(1),
+    "seed": dataclasses.replace(KEY, seed=8).image_key(0),
+    "layer": dataclasses.replace(KEY, layer="conv2").image_key(0),
+    "iteration": dataclasses.replace(KEY, iteration=4).image_key(0),
+}
+
+
+@pytest.mark.parametrize("place", OTHER_KEYS)
+def test_draws_of_another_place_are_not_correlated(place: str) -> None:
+    count = 100_000
+    own, other = (draw_uniforms(key, np.arange(count)) for key in (KEY.image_key(0), OTHER_KEYS[place]))
+    for lag in range(4):
+        correlation = np.corrcoef(own[: count - lag], other[lag:])[0, 1]
+        assert abs(correlation) < 4 / sqrt(count), lag
+
+
+def test_draws_of_neighbouring_elements_are_not_correlated() -> None:
+    count = 100_000
+    draws = draw_uniforms(KEY.image_key(0), np.arange(count))
+    # Neighbours in a row, in a column, and in the next channel of usual sizes.
+    for lag in (1, 2, 3, 7, 8, 14, 28, 32, 49, 56, 64, 224, 1024):
+        assert abs(np.corrcoef(draws[:-lag], draws[lag:])[0, 1]) < 4 / sqrt(count - lag), lag
 
 
 def test_an_image_is_pruned_alike_in_any_batch_and_any_order() -> None:

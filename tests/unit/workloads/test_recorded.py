@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cli.malformed_recordings import RECORDED_WORKLOAD, packed, sound_arrays
 from numpy.lib import format as npy
 
+from sim.run import simulate
 from workloads.errors import InputError
 from workloads.network import Network
 from workloads.operands import Operands
@@ -17,7 +19,7 @@ from workloads.recorded import load_recorded, open_recording, save_recorded
 from workloads.schema import SyntheticOperands
 from workloads.shapes import Step
 from workloads.synthetic import make_synthetic
-from workloads.workload import make_workload
+from workloads.workload import Workload, make_workload
 from workloads.yaml_file import parse_yaml
 
 TENSORS = ("input", "weight", "bias", "grad_output", "mask")
@@ -204,4 +206,71 @@ def test_a_later_version_of_the_array_format_is_named(tmp_path: Path, network: N
         load_recorded(path, network)
     assert str(caught.value) == (
         f"{path}: array 'conv1/input' is damaged: version 3.0 of the .npy format is not supported"
+    )
+
+
+# Behind `first` stand a sum of its own and, through a batch norm, another, and so two stored gradients.
+SUMMED = """\
+name: summed
+batch: 2
+input: {channels: 3, height: 5, width: 4}
+layers:
+  - {name: first, type: conv2d, out_channels: 3, kernel: 3, padding: 1}
+  - {name: second, type: conv2d, out_channels: 3, kernel: 3, padding: 1}
+  - {name: near, type: add, inputs: [second, first]}
+  - {name: norm, type: batch_norm}
+  - {name: far, type: add, inputs: [norm, first]}
+operands: {source: recorded, path: saved.npz}
+"""
+SHARES = ("second/summed/0", "second/summed/1")
+
+
+def save_summed(folder: Path, *left_out: str) -> tuple[Workload, list[Operands]]:
+    """Save integers of a network that sums gradients, some arrays left out."""
+    workload = make_workload(parse_yaml(SUMMED, "net.yaml"), folder)
+    source = SyntheticOperands(source="synthetic", seed=5, integers=True)
+    operands = list(make_synthetic(workload.network, source))
+    save_recorded(folder / "whole.npz", operands)
+    with np.load(folder / "whole.npz") as whole:
+        np.savez(folder / "saved.npz", **{name: whole[name] for name in whole.files if name not in left_out})
+    return workload, operands
+
+
+def test_recorded_gradients_are_summed_as_those_that_were_saved(tmp_path: Path) -> None:
+    workload, saved = save_summed(tmp_path)
+    shares = {one.layer: one.summed for one in saved}
+    assert {name: len(found) for name, found in shares.items()} == {"first": 0, "second": 2}
+    for loaded in load_recorded(tmp_path / "saved.npz", workload.network):
+        np.testing.assert_array_equal(np.array(loaded.summed), np.array(shares[loaded.layer]))
+    result = simulate(workload, layers="second", steps=["gta"])
+    assert result.failures == ()
+    without = simulate(save_summed(tmp_path, *SHARES)[0], layers="second", steps=["gta"])
+    assert without.failures == ()
+    # Two dense gradients of two bytes an element on the dense machine.
+    read, unread = (run.steps[1].dram_read_bytes for run in (result, without))
+    assert read - unread == 2 * 2 * prod(shares["second"][0].shape)
+
+
+def test_without_recorded_gradients_nothing_is_summed(tmp_path: Path) -> None:
+    workload, _ = save_summed(tmp_path, *SHARES)
+    assert [one.summed for one in load_recorded(tmp_path / "saved.npz", workload.network)] == [(), ()]
+
+
+@pytest.mark.parametrize("left_out", SHARES)
+def test_a_part_of_the_summed_gradients_is_refused(tmp_path: Path, left_out: str) -> None:
+    workload, _ = save_summed(tmp_path, left_out)
+    with pytest.raises(InputError) as caught:
+        load_recorded(tmp_path / "saved.npz", workload.network)
+    assert str(caught.value) == (
+        f"{tmp_path}/saved.npz: the array '{left_out}' is missing; of the gradients that the layer's own is added to, "
+        "all 2 are recorded or none"
+    )
+
+
+def test_a_gradient_for_a_layer_that_sums_nothing_is_refused(tmp_path: Path, network: Network) -> None:
+    arrays = sound_arrays()
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, network, arrays | {"conv2/summed/0": arrays["conv2/input"]})
+    assert (
+        str(caught.value) == f"{tmp_path}/tensors.npz: unknown array 'conv2/summed/0' (the layers are conv1, conv2, fc)"
     )

@@ -81,6 +81,32 @@ def test_the_batch_behind_a_full_fifo_is_pruned_with_its_mean() -> None:
     assert done.state.taus["flat"] == (state.taus["flat"][1], found.own_threshold)
 
 
+def test_a_warm_up_longer_than_the_fifo_prunes_its_last_batches_and_keeps_the_youngest_thresholds() -> None:
+    network = make_network()
+    parameters = initial_parameters(network, SEED)
+    depth, batches, rate = 2, 4, 0.9
+    pruning = GradientPruning(rate=rate, fifo_depth=depth, warmup_batches=batches)
+    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=SEED)
+    taus: dict[str, list[float]] = {"flat": [], "conv1": []}
+
+    def hook(node: str, gradient: Array, mask: BoolArray | None) -> Array:
+        if node not in taus:
+            return gradient
+        last = taus[node][-depth:]
+        taus[node].append(threshold(gradient, mask, rate))
+        used = float(np.float32(sum(last) / depth)) if len(last) == depth else 0.0
+        return prune(gradient, used, PruningKey(SEED, node, number))
+
+    for number in range(batches):
+        run_iteration(network, parameters, *load_batch(number), seed=SEED, iteration=number, hook=hook)
+    assert {node: list(kept) for node, kept in state.taus.items()} == {
+        node: found[-depth:] for node, found in taus.items()
+    }
+    # Behind a pruned gradient stand other ones: conv1's thresholds are not those of iterations without pruning.
+    gradient, mask = record_gradients(batches - 1, parameters)["conv1"]
+    assert state.taus["conv1"][-1] != threshold(gradient, mask, rate)
+
+
 def test_the_pruned_gradient_is_what_the_layers_before_get() -> None:
     network = make_network()
     parameters = initial_parameters(network, SEED)

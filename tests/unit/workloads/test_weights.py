@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,19 @@ def test_files_without_weights_are_refused(tmp_path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, NAN)
     assert refuse(path) == f"{path}: is one plain array; an .npz file of the network's parameters is needed"
+
+
+def test_weights_damaged_inside_their_compression_are_refused(tmp_path: Path) -> None:
+    path, plain = tmp_path / "w.npz", zipfile.ZipFile(write(tmp_path / "plain.npz"))
+    with plain, zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+        # Behind the first entry's header and name: two bytes of version, two of length, then LZMA's properties.
+        properties = 30 + len(plain.namelist()[0]) + 4
+    data = bytearray(path.read_bytes())
+    data[properties] = 0xFF
+    path.write_bytes(data)
+    assert refuse(path) == f"{path}: cannot be read as an .npz file of plain arrays; it is damaged or pickled"
 
 
 def test_the_iteration_runs_on_the_given_weights(tmp_path: Path) -> None:
