@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +16,9 @@ from dataflows.taps import pair_rows, tabulate_taps
 from dataflows.tasks import BoolArray, StepValues
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
+
+# Rows and columns of a square of a matrix that is transposed at a time.
+SQUARE = 32
 
 
 def execute_conv(operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
@@ -40,9 +44,25 @@ def execute_forward(operands: Operands, shape: ConvShape, array: PEArray, execut
 
 def order_weight_for_src(weight: NDArray[np.float32], shape: ConvShape) -> NDArray[np.float32]:
     """Lay the filters last: ``(M, C / G, R, S)`` to ``(C, R, S, M / G)``."""
+    if shape.groups == shape.kernel_height == shape.kernel_width == 1:
+        turned: NDArray[np.float32] = transpose_matrix(weight[:, :, 0, 0])
+        return turned[:, None, None, :]
     grouped = weight.reshape(shape.groups, shape.group_out_channels, *weight.shape[1:])
     ordered = grouped.transpose(0, 2, 3, 4, 1)
     return np.ascontiguousarray(ordered).reshape(shape.in_channels, *weight.shape[2:], shape.group_out_channels)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def transpose_matrix(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Transpose a matrix in squares that stay in the cache: the weights of a fully connected layer are large."""
+    rows, columns = matrix.shape
+    turned = np.empty((columns, rows), dtype=matrix.dtype)
+    for row in range(0, rows, SQUARE):
+        for column in range(0, columns, SQUARE):
+            for place in range(column, min(columns, column + SQUARE)):
+                for other in range(row, min(rows, row + SQUARE)):
+                    turned[place, other] = matrix[other, place]
+    return turned
 
 
 def execute_gta(operands: Operands, shape: ConvShape, array: PEArray, executed: BoolArray) -> StepValues:

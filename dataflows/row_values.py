@@ -75,9 +75,10 @@ def convolve_src_rows(
                                 else:
                                     done += filters
             multiplications[index] += done
-            for m in range(group_filters):
-                if flags[m]:
-                    output[n, p, :, low + m] = sums[:, m]
+            for q in range(out_width):
+                for m in range(group_filters):
+                    if flags[m]:
+                        output[n, p, q, low + m] = sums[q, m]
     return output, row_ops.sum(), multiplications.sum()
 
 
@@ -152,6 +153,13 @@ def convolve_msrc_rows(
     return output, row_ops.sum(), multiplications.sum()
 
 
+@numba.njit(nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
+def add_scaled(sums: FloatArray, x: float, values: FloatArray) -> None:
+    """Add x times values to sums, element by element; indices from 0 let the compiler use vectors."""
+    for index in range(len(values)):
+        sums[index] += x * values[index]
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def correlate_osrc_rows(
     first: IntArray,
@@ -195,7 +203,7 @@ def correlate_osrc_rows(
         if channels == 0:
             continue
         group = m // group_filters
-        low = group * group_channels
+        low, high = group * group_channels, (group + 1) * group_channels
         sums = np.zeros((R, kernel_width, group_channels), dtype=np.float32)
         flat_sums = sums.reshape(R, kernel_width * group_channels)
         done = 0
@@ -215,13 +223,10 @@ def correlate_osrc_rows(
                             continue
                         s0, w0 = tap[tap_first[q]], partner[tap_first[q]]
                         if groups == 1:
-                            to, source = s0 * C, w0 * C
-                            for index in range(taps * C):
-                                flat_sums[r, to + index] += x * flat[n, h, source + index]
+                            add_scaled(flat_sums[r, s0 * C :], x, flat[n, h, w0 * C : (w0 + taps) * C])
                         else:
                             for entry in range(taps):
-                                for c in range(group_channels):
-                                    sums[r, s0 + entry, c] += x * activation[n, h, w0 + entry, low + c]
+                                add_scaled(sums[r, s0 + entry], x, activation[n, h, w0 + entry, low:high])
                         if channels == group_channels:
                             done += totals[n, h, w0 + taps, group] - totals[n, h, w0, group]
                             continue
@@ -229,7 +234,9 @@ def correlate_osrc_rows(
                             for c in range(group_channels):
                                 done += flags[c] and present[n, h, w0 + entry, low + c]
         multiplications[m] = done
-        for c in range(group_channels):
-            if flags[c]:
-                output[m, :, :, c] = sums[:, :, c]
+        for r in range(R):
+            for s in range(kernel_width):
+                for c in range(group_channels):
+                    if flags[c]:
+                        output[m, r, s, c] = sums[r, s, c]
     return output, row_ops.sum(), multiplications.sum()

@@ -47,21 +47,20 @@ def list_entries(task_limits: tuple[int, ...], cut_limits: tuple[int, ...], size
     indices = len(task_limits)
     parts = list(itertools.product(*runs[indices:]))
     tiles = [(*tile, *part) for tile in itertools.product(*runs[:indices]) for part in parts]
-    places, low, high, first, last, tile_first = [], [], [], [], [], [0]
-    for number, tile in enumerate(tiles):
-        starts = np.array([run.start for run in tile[:indices]])
-        shape = tuple(len(run) for run in tile[:indices])
-        within = np.stack(np.unravel_index(np.arange(int(np.prod(shape))), shape), axis=1) + starts
-        places.append(within)
-        low.append(np.tile([run.start for run in tile[indices:]], (len(within), 1)))
-        high.append(np.tile([run.stop for run in tile[indices:]], (len(within), 1)))
-        first.append(np.full(len(within), number % len(parts) == 0))
-        last.append(np.full(len(within), number % len(parts) == len(parts) - 1))
-        tile_first.append(tile_first[-1] + len(within))
+    starts = np.array([[run.start for run in tile] for tile in tiles], dtype=np.int64)
+    ends = np.array([[run.stop for run in tile] for tile in tiles], dtype=np.int64)
+    lengths = (ends - starts)[:, :indices]
+    tile_first = np.append(0, np.cumsum(lengths.prod(axis=1))).astype(np.int64)
+    tile_of = np.repeat(np.arange(len(tiles)), np.diff(tile_first))
+    within = np.arange(tile_first[-1]) - tile_first[tile_of]
+    places = np.empty((len(within), indices), dtype=np.int64)
+    for index in range(indices - 1, -1, -1):
+        within, place = np.divmod(within, lengths[tile_of, index])
+        places[:, index] = starts[tile_of, index] + place
+    part_of = tile_of % len(parts)
     return Entries(
-        np.concatenate(places).astype(np.int64), np.concatenate(low).astype(np.int64),
-        np.concatenate(high).astype(np.int64), np.concatenate(first), np.concatenate(last),
-        np.array(tile_first, dtype=np.int64), tuple(tiles),
+        places, starts[tile_of, indices:], ends[tile_of, indices:], part_of == 0, part_of == len(parts) - 1, tile_first,
+        tuple(tiles),
     )  # fmt: skip
 
 

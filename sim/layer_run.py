@@ -98,6 +98,7 @@ def run_layer_step(
         UnmappableLayerError: the layer does not fit a machine.
     """
     runs: list[StepRun] = []
+    comparison = Comparison(operands, step)
     for machine in machines:
         array = machine.array.describe()
         dataflow = options.work.load(machine.dataflow)
@@ -109,7 +110,7 @@ def run_layer_step(
             sums = finish_values(operands, step, values)
             output = write_values(operands, step, sums)
             if options.verifies:
-                verification = verify_values(operands, step, table, values, sums, output)
+                verification = verify_values(comparison, table, values, sums, output)
         counts = count_step_actions(operands, step, machine, table, timing)
         result = make_result(operands, step, machine, table, timing, verification, counts)
         stored = find_stored_bytes(operands, step, machine, table)
@@ -219,8 +220,26 @@ def is_finished(operands: Operands, step: Step) -> bool:
     return step is Step.GTA and (bool(operands.summed) or finish.mask is not None or finish.tau > 0)
 
 
+class Comparison:
+    """Compares the sums of a step with the reference; sums that another machine had already are not compared again."""
+
+    def __init__(self, operands: Operands, step: Step) -> None:
+        self.operands = operands
+        self.step = step
+        self._compared: list[tuple[FloatArray, Verification]] = []
+
+    def compare(self, sums: FloatArray) -> Verification:
+        """Compare a machine's sums."""
+        for known, verification in self._compared:
+            if np.array_equal(known, sums):
+                return verification
+        verification = verify_step(self.operands, self.step, sums)
+        self._compared.append((sums, verification))
+        return verification
+
+
 def verify_values(
-    operands: Operands, step: Step, table: TaskTable, values: StepValues, sums: FloatArray, written: FloatArray
+    comparison: Comparison, table: TaskTable, values: StepValues, sums: FloatArray, written: FloatArray
 ) -> Verification:
     """Compare values with the reference and counts of work with what was timed; wrong values are named first.
 
@@ -228,7 +247,8 @@ def verify_values(
     sums with what the host's pruning makes of the same, exactly. So an element is snapped otherwise than in the
     reference only where its sum lies within the sum's tolerance of the border; sums of integers leave no such border.
     """
-    compared = verify_step(operands, step, sums)
+    operands, step = comparison.operands, comparison.step
+    compared = comparison.compare(sums)
     miscounted = check_written(operands, step, sums, written) or check_counts(operands, step, table, values)
     if miscounted is None:
         return compared

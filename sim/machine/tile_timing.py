@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,21 +90,28 @@ def find_alike(tile_first: IntArray, work: Work) -> IntArray:
     return alike
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def is_alike(tile_first: IntArray, work: Work, tile: int, other: int) -> bool:
     """Tell whether two tiles of as many entries and bursts have equal work."""
-    entries = [slice(int(tile_first[one]), int(tile_first[one + 1])) for one in (tile, other)]
-    firsts = [work.burst_first[span.start : span.stop + 1] for span in entries]
-    bursts = [slice(int(first[0]), int(first[-1])) for first in firsts]
-    return (
-        all(
-            np.array_equal(column[entries[0]], column[entries[1]])
-            for column in (work.pes, work.read_cycles, work.process_cycles, work.write_cycles)
-        )
-        and np.array_equal(firsts[0] - firsts[0][0], firsts[1] - firsts[1][0])
-        and all(
-            np.array_equal(column[bursts[0]], column[bursts[1]]) for column in (work.fetch_cycles, work.burst_cycles)
-        )
-    )
+    first, second = tile_first[tile], tile_first[other]
+    base, other_base = work.burst_first[first], work.burst_first[second]
+    for entry in range(tile_first[tile + 1] - first):
+        one, two = first + entry, second + entry
+        if (
+            work.burst_first[one + 1] - base != work.burst_first[two + 1] - other_base
+            or work.pes[one] != work.pes[two]
+            or work.read_cycles[one] != work.read_cycles[two]
+            or work.process_cycles[one] != work.process_cycles[two]
+            or work.write_cycles[one] != work.write_cycles[two]
+        ):
+            return False
+    for burst in range(work.burst_first[tile_first[tile + 1]] - base):
+        if work.fetch_cycles[base + burst] != work.fetch_cycles[other_base + burst]:
+            return False
+        for pe in range(work.burst_cycles.shape[1]):
+            if work.burst_cycles[base + burst, pe] != work.burst_cycles[other_base + burst, pe]:
+                return False
+    return True
 
 
 def time_tiles(
