@@ -6,13 +6,14 @@ INSTALLED := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test check columns lock clean
+.PHONY: help demo gallery test check bench columns lock clean
 
 help:
 	@echo "make demo    simulate LeNet-5 and AlexNet (CIFAR size), sparse and dense, every value verified"
 	@echo "make gallery simulate presets and make example pages of them in out/gallery"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make check   run the static checks, then the tests"
+	@echo "make bench   measure how fast it is on full-size networks; BENCH=--quick on small ones"
 	@echo "make lock    pin the dependencies of pyproject.toml in requirements.lock"
 	@echo "make columns renew the table of result columns in README.md"
 	@echo "make clean   remove .venv and everything that was generated"
@@ -58,6 +59,11 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+# Other words for BENCH: `make bench BENCH='--workload AlexNet --repetitions 5'`; tests/benchmarks has more commands.
+BENCH :=
+bench: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks run $(BENCH)
 
 columns: $(INSTALLED)
 	{ sed '/^<!-- columns:/q' README.md && $(BIN)/sparsetrain columns && sed -n '/^<!-- end of columns/,$$p' README.md; } > README.new

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
+from sim.kernels import COMPILING, must_compile
 from sim.layer_run import StepOptions, StepRun, StepWork
 from sim.machine.accelerator import Engine
 from sim.notebook import make_compact_html
@@ -162,6 +163,8 @@ def simulate(
         work=work or StepWork(),
         traced=None if trace_file is None else machines[0].name,
     )
+    if on_notice is not None and must_compile({machine.dataflow for machine in machines}, options.engine):
+        on_notice(COMPILING)
     streams: dict[str, OperandStream] = {}
     found = Findings(machines, streams, IterationTrace(machines[0].name, trace_window, on_notice))
     done = 0
