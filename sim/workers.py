@@ -14,7 +14,7 @@ from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun, run_layer_step
 from workloads.errors import InputError
 from workloads.operands import Operands
-from workloads.reference import fixed_blas_threads
+from workloads.reference import STEP_BLAS_THREADS, fixed_blas_threads
 from workloads.shapes import Step
 
 Work = Iterator[tuple[Operands, Step, tuple[Architecture, ...]]]
@@ -31,7 +31,7 @@ def execute_work(work: Work, options: StepOptions, jobs: int) -> Iterator[list[S
 def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRun]]:
     """Run the steps on threads; at most one step more than there are threads is held at a time."""
     pending: deque[Future[list[StepRun]]] = deque()
-    with fixed_blas_threads(), ThreadPoolExecutor(THREADS) as pool:
+    with fixed_blas_threads(STEP_BLAS_THREADS), ThreadPoolExecutor(THREADS) as pool:
         try:
             for operands, step, machines in work:
                 pending.append(pool.submit(run_layer_step, operands, step, machines, options))

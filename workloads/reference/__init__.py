@@ -4,9 +4,10 @@ from workloads.reference.bounds import bound_forward, bound_gta, bound_gtw, sum_
 from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.reference.steps import run_forward, run_gta, run_gtw
-from workloads.reference.threads import fixed_blas_threads
+from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
 
 __all__ = [
+    "STEP_BLAS_THREADS",
     "bound_forward",
     "bound_gta",
     "bound_gtw",

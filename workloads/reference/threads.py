@@ -9,14 +9,16 @@ from functools import cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+# Of the host's pass, which runs alone, and of a layer's step, beside which other steps run.
 BLAS_THREADS = 2
+STEP_BLAS_THREADS = 1
 
 
 @contextmanager
-def fixed_blas_threads() -> Iterator[None]:
-    """Run the block with `BLAS_THREADS` threads: their number decides how BLAS splits a sum, and so its rounding."""
+def fixed_blas_threads(threads: int = BLAS_THREADS) -> Iterator[None]:
+    """Run the block with so many threads: their number decides how BLAS splits a sum, and so its rounding."""
     # BLAS may raise the invalid flag on lanes that it pads, whatever the operands.
-    with _blas_controller().limit(limits=BLAS_THREADS, user_api="blas"), np.errstate(invalid="ignore"):
+    with _blas_controller().limit(limits=threads, user_api="blas"), np.errstate(invalid="ignore"):
         yield
 
 
