@@ -91,7 +91,7 @@ def offer(m: Machine, group: int) -> None:
         plan_deal(m)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
 def deal(m: Machine, w: Work) -> None:
     """Hand the next entry to the lowest group that may take one."""
     c, g = m.counts, m.groups
@@ -115,7 +115,7 @@ def deal(m: Machine, w: Work) -> None:
     plan_deal(m)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
 def begin_task(m: Machine, w: Work, group: int, entry: int) -> None:
     """Make an entry the present task of a group."""
     now = m.counts[NOW]
@@ -158,7 +158,7 @@ def arrive(m: Machine, w: Work, group: int, half: int) -> None:
     work(m, w, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
 def work(m: Machine, w: Work, group: int) -> None:
     """Put the PEs of the present task on the bursts that are here."""
     g, ready, now = m.groups, m.ready, m.counts[NOW]
@@ -247,7 +247,7 @@ def plan_hand_over(m: Machine, group: int) -> None:
     c[HANDED_TAIL] += 1
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
 def hand_over(m: Machine, w: Work, group: int) -> None:
     """Hand an ended task's results to the PPU if it has a place."""
     g = m.groups
