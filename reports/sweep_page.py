@@ -20,7 +20,7 @@ from reports.sweep_figures import (
     write_value,
 )
 from sim.sweep.analysis import measure_sensitivity, select_pareto
-from sim.sweep.evaluation import Status
+from sim.sweep.job import Status
 from sim.sweep.metrics import METRICS
 from sim.sweep.reading import ENDING, load_sweep
 from workloads.errors import InputError

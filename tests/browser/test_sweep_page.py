@@ -13,7 +13,8 @@ from unit.sweep.small_sweeps import load_text, make_metrics
 from reports.page import write_page
 from reports.sweep_page import build_sweep_page
 from sim.sweep.design import list_settings
-from sim.sweep.evaluation import Outcome, Status, make_job
+from sim.sweep.evaluation import make_job
+from sim.sweep.job import Outcome, Status
 from sim.sweep.reading import load_sweep
 from sim.sweep.runner import note_sweep
 from sim.sweep.space import Space
