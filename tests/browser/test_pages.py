@@ -40,7 +40,7 @@ def test_a_page_draws_every_chart_without_error_request_or_overflow(
 
 
 def test_a_script_that_fails_is_an_error_of_the_page(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
-    broken = pages["ideal"].read_text().replace("drawAll();", "drawAll(); missing(); fetch('http://127.0.0.1:9/');")
+    broken = pages["ideal"].read_text().replace("\nstart();", "\nstart(); missing(); fetch('http://127.0.0.1:9/');")
     (tmp_path / "broken.html").write_text(broken)
     with visit(browser, tmp_path / "broken.html") as found:
         assert any("missing is not defined" in error for error in found.errors)
@@ -49,7 +49,7 @@ def test_a_script_that_fails_is_an_error_of_the_page(browser: Browser, pages: di
 def test_the_page_may_not_ask_the_network_for_anything(
     browser: Browser, pages: dict[str, Path], tmp_path: Path
 ) -> None:
-    asking = pages["ideal"].read_text().replace("drawAll();", "drawAll(); fetch('http://127.0.0.1:9/').catch(() => 0);")
+    asking = pages["ideal"].read_text().replace("\nstart();", "\nstart(); fetch('http://127.0.0.1:9/').catch(() => 0);")
     (tmp_path / "asking.html").write_text(asking)
     with visit(browser, tmp_path / "asking.html") as found:
         assert any("Content Security Policy" in error for error in found.errors)
