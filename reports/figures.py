@@ -133,7 +133,8 @@ def plot_utilization(run: Run) -> go.Figure:
             meta={"part": "pe_utilization", "machine": machine},
             hovertemplate=(f"%{{x}}<br>%{{y}}<br>{protect(machine)}<br>utilisation <b>%{{text}}</b><extra></extra>"),
         )
-    figure.update_yaxes(autorange="reversed", type="category")
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     widen(figure, 160 + (MIN_CROWDED_PIXELS if is_dense else 2 * MIN_LAYER_PIXELS) * len(table.columns))
     figure.update_layout(
         margin={"t": 40, "l": 70},

@@ -151,12 +151,13 @@ def list_machines(run: Run, chart: str) -> str:
 def make_charts(run: Run, prefix: str = "") -> tuple[str, dict[str, go.Figure]]:
     """Make the boxes of all charts of a run, and their figures by name."""
     figures = plot_all(run)
+    narrow = set(figures) - set(WIDE)
     boxes = [
         chart_box(
             prefix + name,
             unescape(str(figure.layout.title.text)),
             TELLERS[name](run),
-            is_wide=name in WIDE,
+            is_wide=name in WIDE or len(narrow) == 1,
             above=list_machines(run, name),
         )
         for name, figure in figures.items()

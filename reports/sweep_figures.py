@@ -24,6 +24,7 @@ FRONT_COLOR, POINT_COLOR = "#D55E00", "#7F9FB8"
 GROUP_COLORS = ("#CBBA69", "#A69D75", "#7C7B78", "#575D6D", "#D55E00")
 METRIC_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#999999", "#8C6D31", "#D55E00")
 AXIS_PIXELS, LEVEL_PIXELS = 130, 46
+HOVER_LETTERS = 80
 Heights = NDArray[np.float64]
 UNITS = {metric.name: metric.unit for metric in METRICS}
 
@@ -34,10 +35,22 @@ def name_metric(metric: str) -> str:
     return f"{metric} ({unit})" if unit and unit not in metric else metric
 
 
-def describe_rows(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Write some columns of each row as lines of hover text."""
-    columns = [[f"{escape(name)}: {escape(write_value(value))}" for value in rows[name].tolist()] for name in names]
-    return ["<br>".join(lines) for lines in zip(*columns, strict=True)] if columns else [""] * len(rows)
+def describe_rows(rows: pd.DataFrame, names: Sequence[str], letters: int = 0) -> list[str]:
+    """Write some columns of each row as hover text: a line for each, or lines filled up to a number of letters."""
+    columns = [[f"{name}: {write_value(value)}" for value in rows[name].tolist()] for name in names]
+    found = [fill_lines(parts, letters) for parts in zip(*columns, strict=True)] if columns else [[""]] * len(rows)
+    return ["<br>".join(map(escape, lines)) for lines in found]
+
+
+def fill_lines(parts: Sequence[str], letters: int) -> list[str]:
+    """Put parts on lines of about as many letters, at least one part on each."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 2 <= letters:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def write_value(value: Any) -> str:
@@ -71,10 +84,11 @@ def plot_front(
             line=line,
             name=words,
             text=[text.replace("<br>", ", ") for text in describe_rows(rows, paths)],
-            customdata=describe_rows(rows, names),
+            # Plotly shows no hover text at all that is taller than its chart.
+            customdata=describe_rows(rows, names, HOVER_LETTERS),
             meta={"part": words},
             hovertemplate=(
-                f"%{{customdata}}<br><b>%{{x:,.9g}}</b> {protect(first)}<br><b>%{{y:,.9g}}</b> {protect(second)}"
+                f"%{{customdata}}<br><b>%{{x:,.9~g}}</b> {protect(first)}<br><b>%{{y:,.9~g}}</b> {protect(second)}"
                 "<extra></extra>"
             ),
         )

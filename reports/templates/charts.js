@@ -78,7 +78,8 @@ function isInView(box) {
 }
 
 // Safari has no idle callbacks.
-const whenIdle = window.requestIdleCallback || ((callback) => setTimeout(callback, 50));
+const whenIdle = (callback) =>
+  (window.requestIdleCallback ? requestIdleCallback(callback, { timeout: 500 }) : setTimeout(callback, 50));
 
 // What is coming into view is drawn at once; all else one by one while the page has nothing better to do.
 const nearby = new IntersectionObserver((entries) => {
