@@ -18,6 +18,8 @@ from sim.run_directory import replace_file
 from sim.version import MODEL_VERSION
 
 TEMPLATES = files("reports") / "templates"
+FACTORY_START = '(typeof self !== "undefined" ? self : this, () => {\n'
+FACTORY_END = "return Plotly;\n}));"
 
 
 def build_page(
@@ -41,7 +43,7 @@ def build_page(
         links=links,
         main=main,
         data=write_json({"figures": drawn, **data}),
-        plotly=get_plotlyjs(),
+        plotly=read_plotly(),
         tables=read_template("table.js"),
         charts=read_template("charts.js"),
     )
@@ -50,6 +52,18 @@ def build_page(
 def read_template(name: str) -> str:
     """Read a file that lies beside the code."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def read_plotly() -> str:
+    """Give plotly's script, its one large function in parentheses where its wrapping is the known one.
+
+    Browsers take these for a sign that the function runs at once, and parse it once instead of twice.
+    """
+    script: str = get_plotlyjs()
+    if script.count(FACTORY_START) == script.count(FACTORY_END) == 1:
+        script = script.replace(FACTORY_START, FACTORY_START.replace("() =>", "(() =>"))
+        script = script.replace(FACTORY_END, FACTORY_END.replace("}));", "})));"))
+    return script
 
 
 def reduce_figure(figure: go.Figure) -> dict[str, Any]:

@@ -3,11 +3,12 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import pytest
 from browser.small_runs import make_run
+from plotly.offline import get_plotlyjs
 
 from reports import figures, layer_bars
 from reports.comparison import build_comparison_page, choose_baseline, label_runs, list_entries
 from reports.layer_bars import protect
-from reports.page import write_json
+from reports.page import FACTORY_END, FACTORY_START, read_plotly, write_json
 from reports.palette import COMPONENT_COLORS, COMPONENT_WORDS, STATE_COLORS, STATE_WORDS, STEP_COLORS, STEP_WORDS
 from reports.run_files import COMPUTE_KINDS, Run
 from sim.energy import COMPONENTS
@@ -119,3 +120,10 @@ def test_a_baseline_that_is_none_of_the_runs_is_refused(run: Run, ideal: Run) ->
         build_comparison_page([run, ideal], "other")
     known = "small on sparsetrain, small on ideal, small on sparsetrain: sparsetrain-dense, small on ideal: ideal-dense"
     assert str(caught.value) == f"--baseline other: is none of the runs; they are {known}"
+
+
+def test_plotlys_large_function_is_put_in_parentheses_and_nothing_else_is_changed() -> None:
+    before, after = get_plotlyjs(), read_plotly()
+    start, end = before.index(FACTORY_START) + FACTORY_START.index("() =>"), before.index(FACTORY_END)
+    close = end + FACTORY_END.index("}") + 1
+    assert after == f"{before[:start]}({before[start:close]}){before[close:]}"
