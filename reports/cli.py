@@ -8,34 +8,18 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from dataflows.registry import list_dataflows
-from reports.ablation import make_ablation_table, make_densities_table
 from reports.report_commands import compare, explain, report
 from reports.sweep_commands import SWEEP_COMMANDS
-from reports.tables import describe_run, make_steps_table, make_technology_table
-from sim import run as runs
-from sim.architecture import Architecture, list_architectures, load_architecture, shorten_line
-from sim.results import make_columns_table
-from sim.sweep.form import list_sweeps
-from sim.technology import list_technologies
-from sim.technology_listing import format_technology
-from sim.trace_file import parse_window
 from sim.version import MODEL_VERSION
-from workloads.datasets.address import SHIPPED, DatasetKind
 from workloads.errors import InputError
-from workloads.operand_choice import choose_operands
-from workloads.presets import list_presets
-from workloads.profile import profile_names
-from workloads.schema import json_schema
-from workloads.validation import validate_document
-from workloads.workload import load_workload, make_workload
-from workloads.yaml_file import dump_yaml, load_yaml
+
+# The simulator takes seconds to import, so a command imports what it needs in its own body.
+if TYPE_CHECKING:
+    from sim.run import RunResult
 
 EXIT_MISMATCH, EXIT_BAD_INPUT = 1, 2
 
@@ -56,6 +40,8 @@ class Command(click.Group):
         except OSError as error:
             if error.errno in (None, errno.EPIPE):
                 raise
+            from sim.architecture import shorten_line
+
             sentence = f"{shorten_line(str(error.filename))}: {error.strerror}"
         click.echo(f"sparsetrain: {sentence}", err=True)
         raise click.exceptions.Exit(EXIT_BAD_INPUT)
@@ -80,11 +66,15 @@ def main() -> None:
 
 def complete_workloads(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the names of workload presets to the shell."""
+    from workloads.presets import list_presets
+
     return [name for name in list_presets() if name.startswith(incomplete)]
 
 
 def complete_architectures(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Offer the names of architecture presets to the shell."""
+    from sim.architecture import list_architectures
+
     return [preset.name for preset in list_architectures() if preset.name.startswith(incomplete)]
 
 
@@ -92,7 +82,7 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.argument("workload", shell_complete=complete_workloads)
 @click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
               shell_complete=complete_architectures, help="Architecture preset or YAML file.")  # fmt: skip
-@click.option("--baseline", "baselines", multiple=True, default=(runs.SKIPPING_OFF,), metavar="NAME|FILE|POLICY|none",
+@click.option("--baseline", "baselines", multiple=True, default=("skipping-off",), metavar="NAME|FILE|POLICY|none",
               shell_complete=complete_architectures,
               help="Machine to compare with, or a policy: natural, mask, pruning@RATE; may be repeated, or separated "
               "by commas. The default, skipping-off, is the same machine with skipping off.")  # fmt: skip
@@ -105,7 +95,7 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.option("--operands", metavar="synthetic|profile",
               help="Random tensors as operands: half of them zero, or with the shipped profile's zeros.")  # fmt: skip
 @click.option("--data", metavar="KIND:PATH",
-              help=f"Other images for the host; KIND is {', '.join(DatasetKind)}, or left away.")  # fmt: skip
+              help="Other images for the host; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
 @click.option("--weights", metavar="FILE.npz", help="Initial weights for operands of the host.")
 @click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
@@ -144,12 +134,19 @@ def simulate(
     trace_window: str,
 ) -> None:
     """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
+    from reports.progress_bars import RunBar
+    from sim.architecture import load_architecture
+    from sim.run import simulate as simulate_workload
+    from sim.trace_file import parse_window
+    from workloads.operand_choice import choose_operands
+    from workloads.workload import load_workload
+
     loaded = load_workload(workload, batch=batch, seed=None if operands else seed)
     loaded = choose_operands(loaded, operands=operands, data=data, weights=weights, seed=seed)
     machine = load_architecture(arch, overrides)
     directory = out or Path("out") / f"{file_name(loaded.name)}-{file_name(machine.name)}"
-    with ProgressBar() as bar:
-        result = runs.simulate(
+    with RunBar() as bar:
+        result = simulate_workload(
             loaded,
             machine,
             baseline=split_baselines(baselines),
@@ -191,34 +188,13 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
 
 
-class ProgressBar:
-    """Layer, step and remaining time on a terminal; nothing in a pipe."""
-
-    def __init__(self) -> None:
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("preparing operands", total=None)
-
-    def __enter__(self) -> ProgressBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, progress: runs.Progress) -> None:
-        """Show that one more step is done."""
-        self._bar.update(
-            self._task, description=f"{progress.layer} {progress.step}",
-            completed=progress.done_macs, total=progress.total_macs,
-        )  # fmt: skip
-
-
-def print_run(result: runs.RunResult) -> None:
+def print_run(result: RunResult) -> None:
     """Print the closing table and sentences of a run."""
+    from rich.console import Console
+
+    from reports.ablation import make_ablation_table, make_densities_table
+    from reports.tables import describe_run, make_steps_table
+
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     console.print(make_steps_table(result))
     if len(result.machines) > 2:
@@ -235,6 +211,14 @@ def print_run(result: runs.RunResult) -> None:
 @main.command("list")
 def list_everything() -> None:
     """List workloads, architectures, dataflows, datasets and profiles that can be named."""
+    from dataflows.registry import list_dataflows
+    from sim.architecture import list_architectures
+    from sim.sweep.form import list_sweeps
+    from sim.technology import list_technologies
+    from workloads.datasets.address import SHIPPED
+    from workloads.presets import list_presets
+    from workloads.profile import profile_names
+
     sections: dict[str, dict[str, str]] = {
         "Workloads": list_presets(),
         "Architectures": {preset.name: preset.description for preset in list_architectures()},
@@ -256,11 +240,18 @@ def list_everything() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field of an architecture.")
 def show(name: str, overrides: tuple[str, ...]) -> None:
     """Print the resolved YAML of a workload or an architecture, by preset or file NAME."""
+    from workloads.yaml_file import dump_yaml
+
     click.echo(dump_yaml(resolve(name, overrides)), nl=False)
 
 
 def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Load a workload or an architecture, whichever a name or file stands for, as plain data."""
+    from sim.architecture import list_architectures, load_architecture
+    from workloads.presets import list_presets
+    from workloads.workload import load_workload
+    from workloads.yaml_file import load_yaml
+
     architectures = [preset.name for preset in list_architectures()]
     is_architecture = name in architectures
     if not is_architecture and name not in list_presets():
@@ -279,6 +270,11 @@ def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
     """Check workload and architecture FILEs without simulating them."""
+    from sim.architecture import Architecture
+    from workloads.validation import validate_document
+    from workloads.workload import make_workload
+    from workloads.yaml_file import load_yaml
+
     failures = 0
     for name in files:
         try:
@@ -301,6 +297,9 @@ def validate(files: tuple[str, ...]) -> None:
 @click.argument("form", type=click.Choice(["workload", "architecture"]))
 def schema(form: str) -> None:
     """Print the JSON schema of a YAML form, for editors."""
+    from sim.architecture import Architecture
+    from workloads.schema import json_schema
+
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     data = json_schema() if form == "workload" else {**draft, **Architecture.model_json_schema()}
     click.echo(json.dumps(data, indent=2))
@@ -309,6 +308,8 @@ def schema(form: str) -> None:
 @main.command()
 def columns() -> None:
     """Print the columns of steps.csv with units and meanings, as Markdown."""
+    from sim.results import make_columns_table
+
     click.echo(make_columns_table())
 
 
@@ -316,6 +317,11 @@ def columns() -> None:
 @click.argument("name")
 def technology(name: str) -> None:
     """Print a technology table, by preset or file NAME: every figure with unit, node, source and scaling."""
+    from rich.console import Console
+
+    from reports.tables import make_technology_table
+    from sim.technology_listing import format_technology
+
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     console.print(make_technology_table(format_technology(name, Path())))
 

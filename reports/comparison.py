@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape, unescape
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ from reports.quantities import write_energy
 from reports.run_files import Run
 from reports.run_parts import list_machines, make_steps_table, write_configuration, write_limits, write_verdict
 from workloads.errors import InputError
+
+BAR_PIXELS, NAME_PIXELS, NAME_LETTERS = 22, 14, 44
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,16 +156,19 @@ DIFFERENCES = """<div class="panel table" data-differences>
 
 
 def plot_totals(entries: Sequence[Entry]) -> go.Figure:
-    """Draw the cycles of every entry, stacked by step."""
+    """Draw the cycles of every entry, stacked by step, its name above its bar."""
     figure = plain_figure("Which run takes how many cycles?", "cycles", "")
     labels = [escape(entry.label) for entry in entries]
     steps = dict.fromkeys(step for entry in entries for step in entry.totals["cycles_by_step"])
+    names = ["<br>".join(map(escape, wrap(entry.label, NAME_LETTERS))) for entry in entries]
+    pixels = BAR_PIXELS + 10 + NAME_PIXELS * max(1 + name.count("<br>") for name in names)
     for step in [*(name for name in STEP_WORDS if name in steps), *(name for name in steps if name not in STEP_WORDS)]:
         cycles = [entry.totals["cycles_by_step"].get(step, 0) for entry in entries]
         figure.add_bar(
             orientation="h",
             x=cycles,
             y=labels,
+            width=BAR_PIXELS / pixels,
             name=STEP_WORDS.get(step, escape(step)),
             marker={"color": STEP_COLORS.get(step, "#777777")},
             text=[f"{value:,d}" for value in cycles],
@@ -170,8 +176,19 @@ def plot_totals(entries: Sequence[Entry]) -> go.Figure:
             meta={"part": step},
             hovertemplate=f"%{{y}}<br>{step}<br><b>%{{text}}</b> cycles<extra></extra>",
         )
-    figure.update_layout(barmode="stack", meta={"height": 150 + 40 * len(entries), "min_width": 560})
-    figure.update_yaxes(type="category", categoryorder="array", categoryarray=labels, autorange="reversed")
+    for place, name in enumerate(names):
+        figure.add_annotation(
+            text=name, x=0, xref="paper", y=place, yshift=BAR_PIXELS / 2, xanchor="left", yanchor="bottom",
+            align="left", showarrow=False, font={"size": 11},
+        )  # fmt: skip
+    # Half a place below the last bar is too much, and the first name needs more than half a place.
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=labels, showticklabels=False,
+        range=[len(entries) - 1 + BAR_PIXELS / pixels, BAR_PIXELS / pixels - 1],
+    )  # fmt: skip
+    figure.update_layout(
+        barmode="stack", meta={"height": 150 + pixels * len(entries)}, margin={"l": 16, "b": 50}, legend={"y": 1.01}
+    )
     return figure
 
 
@@ -187,7 +204,7 @@ def tell_totals(entries: Sequence[Entry], baseline: int) -> str:
 def write_totals(entries: Sequence[Entry], baseline: int) -> str:
     """Tabulate totals and ratios to the baseline."""
     columns = ["run", "cycles", "ms", "speed-up", "speed-up, convolutions", "energy", "energy ratio"]
-    return f'<div class="panel">{write_table(columns, list_totals(entries, baseline))}</div>'
+    return f'<div class="panel">{write_table(columns, list_totals(entries, baseline), long=["run"])}</div>'
 
 
 def list_totals(entries: Sequence[Entry], baseline: int) -> list[list[object]]:
@@ -223,7 +240,7 @@ def make_side_by_side(runs: Sequence[Run], labels: Sequence[str]) -> tuple[str, 
             if name in charts:
                 figures[f"{name}{number}"] = charts[name]
                 title = f"{unescape(str(charts[name].layout.title.text))} {label}"
-                above = list_machines(run) if name in ("cycles", "time", "energy") else ""
+                above = list_machines(run, name)
                 row.append(chart_box(f"{name}{number}", title, TELLERS[name](run), is_wide=False, above=above))
         boxes.append(f'<div class="beside">{"".join(row)}</div>')
     return f'<div class="stack">{"".join(boxes)}</div>', figures
@@ -233,9 +250,12 @@ def share_scale(figures: Sequence[go.Figure], name: str) -> None:
     """Give the bars of cycles and energy one vertical scale."""
     if name not in ("cycles", "energy"):
         return
-    most = max(find_tallest(figure) for figure in figures)
+    ranges = [figure.layout.yaxis.range for figure in figures]
+    most = max(
+        1.05 * find_tallest(figure) if own is None else own[1] for figure, own in zip(figures, ranges, strict=True)
+    )
     for figure in figures:
-        figure.update_yaxes(range=[0, 1.05 * most])
+        figure.update_yaxes(range=[0, most])
 
 
 def find_tallest(figure: go.Figure) -> float:
@@ -243,5 +263,6 @@ def find_tallest(figure: go.Figure) -> float:
     heights: dict[tuple[str, str], float] = {}
     for trace in figure.data:
         for place, height in zip(trace.x, trace.y, strict=True):
-            heights[trace.offsetgroup, place] = heights.get((trace.offsetgroup, place), 0.0) + (height or 0.0)
+            bar = (trace.meta["machine"], place)
+            heights[bar] = heights.get(bar, 0.0) + (height or 0.0)
     return max(heights.values(), default=1.0)

@@ -11,7 +11,21 @@ from html import escape
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.layer_bars import add_bars, layer_figure, name_places, plain_figure, protect, write_numbers
+from reports.layer_bars import (
+    CROWD_LAYERS,
+    MIN_CROWDED_PIXELS,
+    MIN_LAYER_PIXELS,
+    add_bars,
+    bar_figure,
+    layer_figure,
+    name_axis,
+    name_places,
+    plain_figure,
+    protect,
+    split_rows,
+    widen,
+    write_numbers,
+)
 from reports.palette import (
     COMPONENT_COLORS,
     COMPONENT_WORDS,
@@ -26,11 +40,12 @@ from reports.quantities import scale_energy
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture
 
 FALLBACK_COLOR = "#777777"
+CELL_PIXELS = 26
 
 
 def plot_cycles(run: Run) -> go.Figure:
     """Draw the cycles of each layer on each machine, stacked by step."""
-    figure = layer_figure(run, "Which layers and steps take the cycles?", "cycles")
+    figure = bar_figure(run, "Which layers and steps take the cycles?", "cycles")
     sums = run.frame.assign(place=name_places(run.frame)).pivot_table(
         index=["machine", "place"], columns="step", values="cycles", aggfunc="sum", sort=False
     )
@@ -43,7 +58,7 @@ def plot_cycles(run: Run) -> go.Figure:
 
 def plot_time(run: Run) -> go.Figure:
     """Draw what share of each layer's time the PE groups spent in each state."""
-    figure = layer_figure(run, "Where did the groups' time go?", "share of the groups' cycles")
+    figure = bar_figure(run, "Where did the groups' time go?", "share of the groups' cycles")
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
     frame = run.frame.assign(place=name_places(run.frame))
     sums = frame.groupby(["machine", "place"], sort=False)[list(STATE_WORDS)].sum()
@@ -64,7 +79,7 @@ def plot_energy(run: Run) -> go.Figure:
     frame = run.frame.assign(place=name_places(run.frame))
     sums = frame.groupby(["machine", "place"], sort=False)[list(columns)].sum()
     divisor, unit = scale_energy(float(sums.sum(axis=1).max()))
-    figure = layer_figure(run, "Which components take the energy?", f"energy ({unit})")
+    figure = bar_figure(run, "Which components take the energy?", f"energy ({unit})")
     add_bars(figure, run, sums, columns, sums / divisor, unit="pJ", number_format="{:,.9g}")
     return figure
 
@@ -73,6 +88,7 @@ def plot_densities(run: Run) -> go.Figure:
     """Draw the density of each operand, layer by layer."""
     figure = layer_figure(run, "How sparse are the operands?", "density (share of nonzeros)", with_passes=False)
     figure.update_yaxes(range=[-0.03, 1.03])
+    figure.update_xaxes(range=[-0.7, len(run.layers()) - 0.3])
     frame = run.rows(run.machine)
     frame = frame[frame["kind"].isin(COMPUTE_KINDS)].drop_duplicates("layer")
     for column, (words, color, symbol, size) in DENSITY_MARKS.items():
@@ -82,7 +98,7 @@ def plot_densities(run: Run) -> go.Figure:
             name=words,
             mode="lines+markers",
             line={"color": color, "width": 1, "dash": "dot"},
-            marker={"color": color, "symbol": symbol, "size": size},
+            marker={"color": color, "symbol": symbol, "size": size * shrink_marks(len(frame))},
             text=[f"{value:.9g}" for value in frame[column]],
             meta={"part": column, "machine": run.machine},
             hovertemplate=f"%{{x}}<br>{words}<br>density <b>%{{text}}</b><extra></extra>",
@@ -98,27 +114,32 @@ def plot_utilization(run: Run) -> go.Figure:
         index=["machine", "step"], columns="layer", values="pe_utilization", aggfunc="first", sort=False
     )
     table = table.reindex(columns=run.layers())
-    rows = [(machine, step) for machine in run.machines for step in STEP_WORDS if (machine, step) in table.index]
-    table = table.loc[rows]
-    values = [[None if pd.isna(value) else value for value in line] for line in table.to_numpy().tolist()]
-    figure.add_heatmap(
-        x=[escape(name) for name in table.columns],
-        y=[f"{step} · {protect(machine)}" for machine, step in rows],
-        z=values,
-        text=[["" if value is None else f"{value:.9g}" for value in line] for line in values],
-        colorscale="Cividis",
-        zmin=0,
-        zmax=1,
-        xgap=1,
-        ygap=1,
-        hoverongaps=False,
-        colorbar={"title": {"text": "utilisation"}, "thickness": 12, "tickformat": ".0%"},
-        meta={"part": "pe_utilization"},
-        hovertemplate="%{x}<br>%{y}<br>utilisation <b>%{text}</b><extra></extra>",
-    )
-    figure.update_yaxes(autorange="reversed", type="category")
-    least = max(figure.layout.meta["min_width"], 300 + 12 * len(table.columns), 480)
-    figure.update_layout(meta={"min_width": least, "height": 150 + 34 * len(rows)}, margin={"t": 48})
+    steps = [step for step in STEP_WORDS if step in set(frame["step"])]
+    split_rows(figure, run, "", CELL_PIXELS * len(steps))
+    is_dense = len(table.columns) > CROWD_LAYERS
+    for number, machine in enumerate(run.machines):
+        own = table.loc[machine].reindex(steps)
+        values = [[None if pd.isna(value) else value for value in line] for line in own.to_numpy().tolist()]
+        figure.add_heatmap(
+            x=[escape(name) for name in table.columns],
+            y=steps,
+            z=values,
+            text=[["" if value is None else f"{value:.9g}" for value in line] for line in values],
+            coloraxis="coloraxis",
+            xgap=0 if is_dense else 1,
+            ygap=1,
+            hoverongaps=False,
+            yaxis=name_axis("y", number),
+            meta={"part": "pe_utilization", "machine": machine},
+            hovertemplate=(f"%{{x}}<br>%{{y}}<br>{protect(machine)}<br>utilisation <b>%{{text}}</b><extra></extra>"),
+        )
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
+    widen(figure, 160 + (MIN_CROWDED_PIXELS if is_dense else 2 * MIN_LAYER_PIXELS) * len(table.columns))
+    figure.update_layout(
+        margin={"t": 40, "l": 70},
+        coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": 1, "colorbar": {"thickness": 10, "tickformat": ".0%"}},
+    )  # fmt: skip
     return figure
 
 
@@ -143,12 +164,19 @@ def plot_roofline(run: Run) -> go.Figure:
             if rows.empty:
                 continue
             rates = rows["effectual_macs"] / rows["cycles"]
+            named = {trace.name for trace in figure.data}
             figure.add_scatter(
                 x=rows["intensity"].tolist(),
                 y=rates.tolist(),
                 mode="markers",
-                name=f"{step} · {protect(machine)}",
-                marker={"color": STEP_COLORS[step], "symbol": symbol_of(number), "size": 9},
+                name=step,
+                legendgroup=step,
+                showlegend=step not in named,
+                marker={
+                    "color": STEP_COLORS[step],
+                    "symbol": symbol_of(number),
+                    "size": 9 * shrink_marks(len(run.layers())),
+                },
                 text=[escape(name) for name in rows["layer"]],
                 meta={"part": step, "machine": machine},
                 hovertemplate=(
@@ -159,6 +187,11 @@ def plot_roofline(run: Run) -> go.Figure:
     figure.update_xaxes(type="log", tickformat=",~g", dtick=1)
     figure.update_yaxes(type="log", tickformat=",~g", dtick=1)
     return figure
+
+
+def shrink_marks(layers: int) -> float:
+    """Give the factor by which marks are smaller where there are many layers."""
+    return 0.65 if layers > CROWD_LAYERS else 1.0
 
 
 def add_ceilings(figure: go.Figure, run: Run, least: float, most: float) -> None:
@@ -178,7 +211,7 @@ def add_ceilings(figure: go.Figure, run: Run, least: float, most: float) -> None
         x=[x for x, _ in points],
         y=[y for _, y in points],
         mode="lines",
-        name=f"roof: {words}",
+        name="roof",
         line={"color": FALLBACK_COLOR, "width": 2},
         meta={"part": "roof"},
         hovertemplate=f"{words}<br>%{{x:.6g}} MACs per byte: %{{y:.6g}} MACs per cycle<extra></extra>",
@@ -218,7 +251,7 @@ def plot_speedup(run: Run, baseline: str | None = None) -> go.Figure:
                 marker={
                     "color": STEP_COLORS[step],
                     "symbol": symbol,
-                    "size": 9,
+                    "size": 9 * shrink_marks(len(run.layers())),
                     "line": {"width": 1.5, "color": STEP_COLORS[step]},
                 },
                 text=[escape(name) for name in rows["layer"]],

@@ -92,7 +92,8 @@ def tell_roofline(run: Run) -> str:
     moved = rows["dram_read_bytes"] + rows["dram_write_bytes"]
     bound = int((rows["effectual_macs"] * bytes_per_cycle < multipliers * moved).sum())
     return (
-        f"{bound} of {len(rows)} steps on {run.machine} lie left of the ridge at "
+        f"The roof: {multipliers} multipliers and {bytes_per_cycle} DRAM bytes a cycle. {bound} of {len(rows)} steps "
+        f"on {run.machine} lie left of the ridge at "
         f"{multipliers / bytes_per_cycle:.3g} MACs per byte, where DRAM is the lower ceiling; the others right of it."
     )
 

@@ -32,7 +32,8 @@ def build_index(folder: Path) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>Example reports</title><style>{read_template('page.css')}</style></head><body><header>"
-        f'<h1>Example reports</h1></header><main><div class="panel"><ul>{items}</ul></div></main></body></html>\n'
+        f"<h1>Example reports</h1><p>Each page is one file that needs no network.</p></header>"
+        f'<main><div class="panel"><ul>{items}</ul></div></main></body></html>\n'
     )
 
 

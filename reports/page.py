@@ -18,7 +18,8 @@ from sim.run_directory import replace_file
 from sim.version import MODEL_VERSION
 
 TEMPLATES = files("reports") / "templates"
-SCRIPTS = ("charts.js", "table.js")
+FACTORY_START = '(typeof self !== "undefined" ? self : this, () => {\n'
+FACTORY_END = "return Plotly;\n}));"
 
 
 def build_page(
@@ -42,14 +43,27 @@ def build_page(
         links=links,
         main=main,
         data=write_json({"figures": drawn, **data}),
-        plotly=get_plotlyjs(),
-        script="\n".join(read_template(name) for name in SCRIPTS),
+        plotly=read_plotly(),
+        tables=read_template("table.js"),
+        charts=read_template("charts.js"),
     )
 
 
 def read_template(name: str) -> str:
     """Read a file that lies beside the code."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def read_plotly() -> str:
+    """Give plotly's script, its one large function in parentheses where its wrapping is the known one.
+
+    Browsers take these for a sign that the function runs at once, and parse it once instead of twice.
+    """
+    script: str = get_plotlyjs()
+    if script.count(FACTORY_START) == script.count(FACTORY_END) == 1:
+        script = script.replace(FACTORY_START, FACTORY_START.replace("() =>", "(() =>"))
+        script = script.replace(FACTORY_END, FACTORY_END.replace("}));", "})));"))
+    return script
 
 
 def reduce_figure(figure: go.Figure) -> dict[str, Any]:
@@ -78,6 +92,25 @@ def chart_box(name: str, title: str, caption: str, *, is_wide: bool, above: str 
     )
 
 
+def table_box(name: str, caption: str, filters: Mapping[str, str], file: str, example: str) -> str:
+    """Make the box of a table that the page's script fills, sorts, filters and offers as a file.
+
+    name: of the page's data for it. filters: a column to choose a value of, for each label. example: words to search.
+    """
+    choices = "".join(
+        f'<label>{escape(label)}<select data-filter="{escape(column)}"><option value="">all</option></select></label>'
+        for label, column in filters.items()
+    )
+    return (
+        f'<div class="panel table" data-table="{name}"><div class="controls">'
+        f'<label>Search words<input type="search" data-filter="*" placeholder="{escape(example)}"></label>{choices}'
+        f'<button type="button" class="download">Download {escape(file)}</button></div>'
+        '<details><summary>Columns</summary><div class="columns"></div></details>'
+        f'<div class="table-scroll"><table><caption hidden>{escape(caption)}</caption></table></div>'
+        '<p class="count" aria-live="polite"></p><button type="button" class="more">Show all rows</button></div>'
+    )
+
+
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], long: Sequence[str] = ()) -> str:
     """Write a table; numbers stand right, words left, those of `long` columns are wrapped."""
     numeric = [all(is_quantity(row[place]) for row in rows) for place in range(len(columns))]
@@ -100,10 +133,12 @@ def is_quantity(cell: object) -> bool:
 
 
 def write_cell(cell: object) -> str:
-    """Write a cell: whole numbers with separators, others with six digits."""
+    """Write a cell: whole numbers with separators, others with six digits and without an exponent."""
     if isinstance(cell, bool) or not isinstance(cell, int | float):
         return escape(str(cell))
-    return f"{cell:,d}" if isinstance(cell, int) else f"{cell:,.6g}"
+    if isinstance(cell, int):
+        return f"{cell:,d}"
+    return f"{cell:,.6g}" if abs(cell) < 1e6 else f"{cell:,.0f}"
 
 
 def write_page(path: Path, page: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from reports.run_files import load_run
 from workloads.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command()
@@ -26,9 +28,10 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
 
     A RUN is a directory that 'sparsetrain simulate' wrote, a STORE a file that 'sparsetrain sweep' wrote.
     """
-    # Plotly takes long to import, and only pages need it.
+    # Pandas and plotly take long to import, and other commands do without them.
     from reports.comparison import build_comparison_page
     from reports.page import write_page
+    from reports.run_files import load_run
     from reports.run_page import build_run_page
     from reports.sweep_page import build_sweep_page, is_store
     from reports.timeline import plot_timeline, read_trace
@@ -61,6 +64,7 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
 def compare(runs: tuple[str, ...], baseline: str | None, measure: str) -> None:
     """Print the differences of two or more RUNs, step by step, and their totals."""
     from reports.difference_tables import make_differences_table, make_totals_table
+    from reports.run_files import load_run
 
     if len(runs) < 2:
         raise InputError("compare needs two or more runs")
@@ -78,6 +82,7 @@ def compare(runs: tuple[str, ...], baseline: str | None, measure: str) -> None:
 def explain(run: str, layer: str, step: str | None, machine: str | None) -> None:
     """Say where the cycles and the energy of a LAYER of a RUN come from, for one STEP or all."""
     from reports.explanation import explain_layer
+    from reports.run_files import load_run
 
     console = make_console()
     for part in explain_layer(load_run(run), layer, step, machine):
@@ -89,4 +94,6 @@ def explain(run: str, layer: str, step: str | None, machine: str | None) -> None
 
 def make_console() -> Console:
     """Make a console that is wide where nobody's terminal is asked."""
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)

@@ -18,6 +18,7 @@ from workloads.errors import InputError
 WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")
 FLAG_COLUMNS = ("verified",)
 COMPUTE_KINDS = ("conv2d", "linear")
+SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
 RECORD_FIELDS = ("version", "workload", "architecture", "seed", "operand_source", "totals", "machines", "verdict")
 
 

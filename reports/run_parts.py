@@ -9,14 +9,15 @@ import plotly.graph_objects as go
 
 from reports.figures import plot_all
 from reports.findings import TELLERS, count_verdicts
-from reports.page import chart_box, write_table
-from reports.palette import pattern_of
-from reports.quantities import write_energy, write_percent
-from reports.run_files import WORD_COLUMNS, Run
+from reports.layer_bars import is_crowded
+from reports.page import chart_box, table_box, write_table
+from reports.palette import pattern_of, symbol_of
+from reports.quantities import write_energy, write_percent, write_ratio
+from reports.run_ablation import write_ablation
+from reports.run_files import SCOPE_WORDS, WORD_COLUMNS, Run
 from sim.results import SCOPES, describe_columns
 from workloads.yaml_file import dump_yaml
 
-SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
 WIDE = ("cycles", "time", "energy", "utilization", "densities")
 SHOWN_COLUMNS = (
     "layer", "step", "machine", "cycles", "busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles",
@@ -34,6 +35,15 @@ NOT_MODELLED = (
     "The machine's numbers are this project's own design decisions and are marked as assumed in its presets; nothing "
     "here reproduces a table of the paper.",
 )
+BARS = ("cycles", "time", "energy")
+SYMBOL_MARKS = {
+    "circle": "M6 5 a4 4 0 1 0 8 0 a4 4 0 1 0 -8 0",
+    "diamond-open": "M10 0.5 L14.5 5 L10 9.5 L5.5 5 Z",
+    "square-open": "M6 1 H14 V9 H6 Z",
+    "triangle-up-open": "M10 0.5 L15 9.5 H5 Z",
+    "cross-open": "M8.5 0.5 H11.5 V3.5 H14.5 V6.5 H11.5 V9.5 H8.5 V6.5 H5.5 V3.5 H8.5 Z",
+    "star-open": "M10 0.3 L11.2 3.6 L14.7 3.7 L11.9 5.9 L12.9 9.4 L10 7.4 L7.1 9.4 L8.1 5.9 L5.3 3.7 L8.8 3.6 Z",
+}
 PATTERN_MARKS = {
     "/": "M0 12 L12 0 M-6 6 L6 -6 M6 18 L18 6",
     "\\": "M0 0 L12 12 M-6 6 L6 18 M6 -6 L18 6",
@@ -80,11 +90,6 @@ def list_warnings(run: Run) -> list[str]:
     return [*run.record.get("failures", [])[:5], *described.get("warnings", [])]
 
 
-def write_ratio(value: float | None) -> str:
-    """Write a ratio; a dash where there is none."""
-    return "-" if value is None else f"{value:.2f}x"
-
-
 def make_card(words: str, value: str, more: str) -> str:
     """Make one number of the headline."""
     return f'<div class="card"><dt>{escape(words)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>'
@@ -115,7 +120,7 @@ def write_headline(run: Run) -> str:
         leakage = write_percent(totals["leakage_pj"], totals["energy_pj"])
         more = f"{write_energy(totals['dynamic_pj'])} without leakage ({leakage})"
         cards.append(make_card("Energy", write_energy(totals["energy_pj"]), more))
-    return f'<dl class="cards">{"".join(cards)}</dl>{write_baselines(run)}'
+    return f'<dl class="cards">{"".join(cards)}</dl>{write_ablation(run)}'
 
 
 def describe_convolutions(run: Run) -> str:
@@ -123,45 +128,37 @@ def describe_convolutions(run: Run) -> str:
     return f"of them {run.totals(run.machine, 'convolutions')['cycles']:,} in convolutions"
 
 
-def write_baselines(run: Run) -> str:
-    """Tabulate the ratios to all baselines where there are several."""
-    if len(run.machines) < 3:
-        return ""
-    rows = []
-    for baseline in run.machines[1:]:
-        ratios = run.ratios(baseline)
-        rows.append(
-            [baseline, f"{run.totals(baseline)['cycles']:,}"]
-            + [write_ratio(ratios[scope][name]) for name in ("speedup", "energy_ratio") for scope in SCOPES]
-        )
-    columns = ["baseline", "cycles", *(f"{words}, {SCOPE_WORDS[scope]}" for words in ("speed-up", "energy ratio")
-                                       for scope in SCOPES)]  # fmt: skip
-    return f'<div class="panel">{write_table(columns, rows)}</div>'
-
-
-def list_machines(run: Run) -> str:
-    """Explain which fill stands for which machine."""
-    if len(run.machines) < 2:
+def list_machines(run: Run, chart: str) -> str:
+    """Explain which fill of a chart's bars, or which mark, stands for which machine."""
+    if len(run.machines) < 2 or (chart in BARS and is_crowded(run)) or chart not in (*BARS, "roofline"):
         return ""
     items = []
     for number, machine in enumerate(run.machines):
-        marks = PATTERN_MARKS.get(pattern_of(number))
-        path = f'<path d="{marks}" stroke="currentColor" stroke-width="1.5" fill="none"/>' if marks else ""
+        if chart in BARS:
+            marks = PATTERN_MARKS.get(pattern_of(number))
+            path = f'<path d="{marks}" stroke="currentColor" stroke-width="1.5" fill="none"/>' if marks else ""
+        else:
+            fill = "none" if symbol_of(number).endswith("-open") else "currentColor"
+            path = (
+                f'<path d="{SYMBOL_MARKS[symbol_of(number)]}" stroke="currentColor" stroke-width="1.3" fill="{fill}"/>'
+            )
+        kind = "fill" if chart in BARS else "mark"
         picture = f'<svg width="20" height="10" viewBox="0 0 20 10" aria-hidden="true">{path}</svg>'
-        items.append(f"<li><i>{picture}</i>{escape(machine)}</li>")
+        items.append(f'<li><i class="{kind}">{picture}</i>{escape(machine)}</li>')
     return f'<ul class="machines">{"".join(items)}</ul>'
 
 
 def make_charts(run: Run, prefix: str = "") -> tuple[str, dict[str, go.Figure]]:
     """Make the boxes of all charts of a run, and their figures by name."""
     figures = plot_all(run)
+    narrow = set(figures) - set(WIDE)
     boxes = [
         chart_box(
             prefix + name,
             unescape(str(figure.layout.title.text)),
             TELLERS[name](run),
-            is_wide=name in WIDE,
-            above=list_machines(run) if name in ("cycles", "time", "energy") else "",
+            is_wide=name in WIDE or len(narrow) == 1,
+            above=list_machines(run, name),
         )
         for name, figure in figures.items()
     ]
@@ -179,19 +176,7 @@ def describe_missing(run: Run, figures: dict[str, go.Figure]) -> list[str]:
     return [words for name, words in reasons.items() if name not in figures]
 
 
-STEPS_TABLE = """<div class="panel table" data-table="{name}">
-<div class="controls">
-<label>Search words<input type="search" data-filter="*" placeholder="conv1 gtw"></label>
-<label>Step<select data-filter="step"><option value="">all</option></select></label>
-<label>Machine<select data-filter="machine"><option value="">all</option></select></label>
-<label>Kind<select data-filter="kind"><option value="">all</option></select></label>
-<button type="button" class="download">Download steps.csv</button>
-</div>
-<details><summary>Columns</summary><div class="columns"></div></details>
-<div class="table-scroll"><table><caption hidden>{caption}</caption></table></div>
-<p class="count" aria-live="polite"></p>
-<button type="button" class="more">Show all rows</button>
-</div>"""
+STEPS_FILTERS = {"Step": "step", "Machine": "machine", "Kind": "kind"}
 
 
 def make_steps_table(run: Run, name: str = "steps") -> tuple[str, dict[str, Any]]:
@@ -201,7 +186,7 @@ def make_steps_table(run: Run, name: str = "steps") -> tuple[str, dict[str, Any]
          "isShown": column in SHOWN_COLUMNS}
         for column, unit, meaning in describe_columns()
     ]  # fmt: skip
-    box = STEPS_TABLE.format(name=name, caption=escape(f"All steps of {run.title}"))
+    box = table_box(name, f"All steps of {run.title}", STEPS_FILTERS, "steps.csv", "conv1 gtw")
     return box, {name: {"csv": run.steps_csv, "columns": columns, "file": f"{run.path.name or 'run'}-steps.csv"}}
 
 

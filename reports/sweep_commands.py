@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from workloads.errors import InputError
 
@@ -55,6 +52,7 @@ def sweep(
     Interrupted or killed, the same command goes on. A point that fails is kept with its error and ends the command
     with exit code 1; one that no tiling fits is infeasible, which is a result.
     """
+    from reports.progress_bars import SweepBar
     from sim.sweep.space import load_space
     from sim.sweep.sweep import SweepOptions, run_sweep
 
@@ -80,6 +78,7 @@ def sweep(
 
 def print_estimate(space: Any, path: Path, jobs: int) -> None:
     """Print what a sweep would take."""
+    from reports.progress_bars import format_seconds
     from sim.sweep.sweep import estimate_sweep
 
     estimate = estimate_sweep(space, path, jobs)
@@ -100,53 +99,6 @@ def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None
     if progress.failed:
         click.echo("Failed points are run again with --retry-failed.")
     click.echo(f"Store: {path}")
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
-class SweepBar:
-    """Points done, running, failed, the best so far and the remaining time, on a terminal; nothing in a pipe."""
-
-    def __init__(self, jobs: int) -> None:
-        console = Console(stderr=True)
-        self._jobs = jobs
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[words]}"),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("checking the space", total=None, words="")
-
-    def __enter__(self) -> SweepBar:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
-
-    def update(self, progress: SweepProgress) -> None:
-        """Show how far the sweep is."""
-        counts = f"{progress.ended}/{progress.total} points, {progress.running} running, {progress.failed} failed"
-        words = []
-        if progress.evaluated:
-            left = (progress.total - progress.ended) * progress.seconds / progress.evaluated / self._jobs
-            words.append(f"{format_seconds(max(0.0, left))} left")
-        if progress.best is not None:
-            words.append(f"best {progress.best[0]:,.6g} at {progress.best[1]}")
-        self._bar.update(
-            self._task, description=counts, completed=progress.ended, total=progress.total, words="; ".join(words)
-        )  # fmt: skip
 
 
 @click.command()
@@ -209,6 +161,7 @@ def split_names(text: str) -> list[str]:
 def print_frame(frame: pd.DataFrame) -> None:
     """Print a table, its first rows if there are many."""
     from rich import box
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 

@@ -24,6 +24,7 @@ FRONT_COLOR, POINT_COLOR = "#D55E00", "#7F9FB8"
 GROUP_COLORS = ("#CBBA69", "#A69D75", "#7C7B78", "#575D6D", "#D55E00")
 METRIC_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#999999", "#8C6D31", "#D55E00")
 AXIS_PIXELS, LEVEL_PIXELS = 130, 46
+HOVER_LETTERS = 80
 Heights = NDArray[np.float64]
 UNITS = {metric.name: metric.unit for metric in METRICS}
 
@@ -34,10 +35,22 @@ def name_metric(metric: str) -> str:
     return f"{metric} ({unit})" if unit and unit not in metric else metric
 
 
-def describe_rows(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Write some columns of each row as lines of hover text."""
-    columns = [[f"{escape(name)}: {escape(write_value(value))}" for value in rows[name].tolist()] for name in names]
-    return ["<br>".join(lines) for lines in zip(*columns, strict=True)] if columns else [""] * len(rows)
+def describe_rows(rows: pd.DataFrame, names: Sequence[str], letters: int = 0) -> list[str]:
+    """Write some columns of each row as hover text: a line for each, or lines filled up to a number of letters."""
+    columns = [[f"{name}: {write_value(value)}" for value in rows[name].tolist()] for name in names]
+    found = [fill_lines(parts, letters) for parts in zip(*columns, strict=True)] if columns else [[""]] * len(rows)
+    return ["<br>".join(map(escape, lines)) for lines in found]
+
+
+def fill_lines(parts: Sequence[str], letters: int) -> list[str]:
+    """Put parts on lines of about as many letters, at least one part on each."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 2 <= letters:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def write_value(value: Any) -> str:
@@ -56,7 +69,7 @@ def plot_front(
 
     settings: what the hover text of a point on the front says; of the others it says what the sweep varies.
     """
-    figure = plain_figure(f"What does less {first} cost in {second}?", name_metric(first), name_metric(second))
+    figure = plain_figure(f"How does {second} trade off against {first}?", name_metric(first), name_metric(second))
     is_front = find_pareto(make_costs(points, [first, second]))
     front = points[is_front].sort_values(first, kind="stable")
     for rows, names, words, mark, line in (
@@ -71,10 +84,11 @@ def plot_front(
             line=line,
             name=words,
             text=[text.replace("<br>", ", ") for text in describe_rows(rows, paths)],
-            customdata=describe_rows(rows, names),
+            # Plotly shows no hover text at all that is taller than its chart.
+            customdata=describe_rows(rows, names, HOVER_LETTERS),
             meta={"part": words},
             hovertemplate=(
-                f"%{{customdata}}<br><b>%{{x:,.9g}}</b> {protect(first)}<br><b>%{{y:,.9g}}</b> {protect(second)}"
+                f"%{{customdata}}<br><b>%{{x:,.9~g}}</b> {protect(first)}<br><b>%{{y:,.9~g}}</b> {protect(second)}"
                 "<extra></extra>"
             ),
         )
@@ -107,10 +121,11 @@ def plot_coordinates(points: pd.DataFrame, paths: Sequence[str], objectives: Seq
     for place, (name, ticks) in enumerate(zip(axes, labels, strict=True)):
         figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": "#888888", "width": 1})
         for height, words in ticks:
+            # The page puts its own background behind what has this name, so that lines do not cross the words.
             figure.add_annotation(x=place, y=height, text=escape(words), showarrow=False, xanchor="left", xshift=4,
-                                  font={"size": 10})  # fmt: skip
-        figure.add_annotation(x=place, y=-0.06, text=f"<b>{escape(name.replace('.', '. '))}</b>", showarrow=False,
-                              yanchor="top", width=AXIS_PIXELS - 10, font={"size": 10})  # fmt: skip
+                                  font={"size": 10}, name="label", borderpad=1)  # fmt: skip
+        figure.add_annotation(x=place, y=-0.05, text=f"<b>{escape(name).replace('.', '.<br>')}</b>", showarrow=False,
+                              yanchor="top", font={"size": 10})  # fmt: skip
     figure.update_xaxes(visible=False, range=[-0.3, len(axes) - 0.2])
     figure.update_yaxes(visible=False, range=[-0.22, 1.06])
     figure.update_layout(meta={"height": 440, "min_width": AXIS_PIXELS * len(axes)}, margin={"l": 8, "r": 8, "b": 8})
@@ -131,7 +146,12 @@ def place_on_axis(values: pd.Series[Any]) -> tuple[Heights, list[tuple[float, st
     numbers = values.astype(float).to_numpy()
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
     heights: Heights = np.asarray((numbers - low) / (high - low), dtype=np.float64)
-    return heights, [(part, f"{low + part * (high - low):,.4g}") for part in (0.0, 0.5, 1.0)]
+    return heights, [(part, shorten_number(low + part * (high - low))) for part in (0.0, 0.5, 1.0)]
+
+
+def shorten_number(value: float) -> str:
+    """Write a number with four digits or, where it has more before the point, as a whole one."""
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def plot_main_effects(points: pd.DataFrame, paths: Sequence[str], metrics: Sequence[str]) -> go.Figure:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from reports.page import build_page, chart_box, write_table
+from reports.page import build_page, chart_box, table_box, write_table
 from reports.sweep_figures import (
     plot_coordinates,
     plot_front,
@@ -20,7 +20,7 @@ from reports.sweep_figures import (
     write_value,
 )
 from sim.sweep.analysis import measure_sensitivity, select_pareto
-from sim.sweep.evaluation import Status
+from sim.sweep.job import Status
 from sim.sweep.metrics import METRICS
 from sim.sweep.reading import ENDING, load_sweep
 from workloads.errors import InputError
@@ -43,20 +43,7 @@ SENSITIVITY_WORDS = (
     "first-order Sobol' index. What is missing to 100% over all parameters is interaction between them. Where the "
     "points are no full grid, shares of parameters whose values occur together overlap."
 )
-
-
-POINTS_TABLE = """<div class="panel table" data-table="points">
-<div class="controls">
-<label>Search words<input type="search" data-filter="*" placeholder="infeasible"></label>
-<label>Workload<select data-filter="workload"><option value="">all</option></select></label>
-<label>Status<select data-filter="status"><option value="">all</option></select></label>
-<button type="button" class="download">Download points.csv</button>
-</div>
-<details><summary>Columns</summary><div class="columns"></div></details>
-<div class="table-scroll"><table><caption hidden>{caption}</caption></table></div>
-<p class="count" aria-live="polite"></p>
-<button type="button" class="more">Show all rows</button>
-</div>"""
+POINTS_FILTERS = {"Workload": "workload", "Status": "status"}
 
 
 def is_store(path: Path) -> bool:
@@ -121,10 +108,7 @@ def draw_workload(
         found = measure_sensitivity(points, paths, objectives)
         figures[f"{name}-sensitivity"] = plot_sensitivity(found, objectives)
         captions[f"{name}-sensitivity"] = SENSITIVITY_WORDS
-    boxes = [
-        chart_box(key, unescape_title(figure), captions[key], is_wide="sensitivity" not in key)
-        for key, figure in figures.items()
-    ]
+    boxes = [chart_box(key, unescape_title(figure), captions[key], is_wide=True) for key, figure in figures.items()]
     words = "" if boxes else '<p class="soft">One point alone has nothing to be compared with.</p>'
     return f'<div class="charts">{"".join(boxes)}</div>{words}', figures
 
@@ -218,13 +202,13 @@ def make_points_table(frame: pd.DataFrame, paths: Sequence[str], title: str, nam
             "name": column,
             "unit": described[column].unit if column in described else "",
             "meaning": described[column].meaning if column in described else "",
-            "isWord": frame[column].dtype == object,
+            "isWord": not pd.api.types.is_numeric_dtype(frame[column]),
             "isShown": column in shown,
         }
         for column in kept
     ]
     csv = frame[kept].to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    box = POINTS_TABLE.format(caption=escape(f"All points of {title}"))
+    box = table_box("points", f"All points of {title}", POINTS_FILTERS, "points.csv", "infeasible")
     return box, {"points": {"csv": csv, "columns": columns, "file": f"{name}-points.csv"}}
 
 

@@ -1,8 +1,8 @@
-"use strict";
-const page = JSON.parse(document.getElementById("page-data").textContent);
+const boxes = [...document.querySelectorAll(".chart")];
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 const isTouch = window.matchMedia("(pointer: coarse)").matches;
 const PRINT_WIDTH = 680;
+let isPrinting = false;
 
 function readColors(isPrint) {
   const style = getComputedStyle(document.documentElement);
@@ -29,11 +29,14 @@ function themeOf(layout, isPrint) {
     changes[axis + ".tickcolor"] = colors.line;
     changes[axis + ".zerolinecolor"] = colors.line;
   }
+  (layout.annotations || []).forEach((one, place) => {
+    if (one.name === "label") changes[`annotations[${place}].bgcolor`] = colors.panel;
+  });
   return changes;
 }
 
 function setPath(target, path, value) {
-  const parts = path.split(".");
+  const parts = path.replace("[", ".").replace("]", "").split(".");
   const last = parts.pop();
   let place = target;
   for (const part of parts) place = place[part] = place[part] || {};
@@ -48,36 +51,76 @@ function layoutOf(figure, box) {
   layout.margin = Object.assign({}, layout.margin, { t: layout.showlegend === false ? 12 : 30 });
   layout.hoverlabel = { align: "left", namelength: -1 };
   layout.dragmode = isTouch ? false : layout.dragmode;
-  const meta = layout.meta || {};
-  if (meta.height) box.style.height = meta.height + "px";
-  if (meta.min_width) box.style.minWidth = meta.min_width + "px";
-  for (const [path, value] of Object.entries(themeOf(layout, false))) setPath(layout, path, value);
+  for (const [path, value] of Object.entries(themeOf(layout, isPrinting))) setPath(layout, path, value);
+  if (isPrinting) layout.width = printWidth(box);
   return layout;
 }
 
-async function drawChart(box) {
+// A chart takes its place before it is drawn, so that nothing moves when it is.
+function reservePlace(box) {
+  const meta = page.figures[box.dataset.figure].layout.meta || {};
+  if (meta.height) box.style.height = meta.height + "px";
+  if (meta.min_width) box.style.minWidth = meta.min_width + "px";
+}
+
+function drawChart(box) {
+  if (box.dataset.drawn) return;
   const figure = page.figures[box.dataset.figure];
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], displayModeBar: isTouch ? false : "hover" };
-  await Plotly.newPlot(box, figure.data, layoutOf(figure, box), config);
   box.dataset.drawn = "yes";
+  nearby.unobserve(box);
+  Plotly.newPlot(box, figure.data, layoutOf(figure, box), config);
 }
 
-async function drawAll() {
-  for (const box of document.querySelectorAll(".chart")) {
-    await drawChart(box);
-    // Between two charts the page answers to clicks and scrolling.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
-  document.documentElement.dataset.drawn = "yes";
+function isInView(box) {
+  const place = box.getBoundingClientRect();
+  return place.bottom > 0 && place.top < window.innerHeight;
 }
 
-function changeTheme(isPrint) {
-  for (const box of document.querySelectorAll(".chart[data-drawn]")) {
-    const changes = themeOf(box.layout, isPrint);
-    if (isPrint) changes.width = Math.min(PRINT_WIDTH, box.clientWidth);
-    else changes.width = null;
-    Plotly.relayout(box, changes);
+// Safari has no idle callbacks.
+const whenIdle = (callback) =>
+  (window.requestIdleCallback ? requestIdleCallback(callback, { timeout: 500 }) : setTimeout(callback, 50));
+
+// What is coming into view is drawn at once; all else one by one while the page has nothing better to do.
+const nearby = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) drawChart(entry.target);
+}, { rootMargin: "300px 0px" });
+
+function drawNext() {
+  const box = boxes.find((one) => !one.dataset.drawn);
+  if (box) {
+    drawChart(box);
+    whenIdle(drawNext);
+  } else {
+    performance.mark("complete");
+    document.documentElement.dataset.drawn = "yes";
   }
+}
+
+function start() {
+  boxes.forEach(reservePlace);
+  boxes.filter(isInView).forEach(drawChart);
+  whenIdle(() => {
+    performance.mark("interactive");
+    for (const box of boxes) if (!box.dataset.drawn) nearby.observe(box);
+    whenIdle(drawNext);
+  });
+}
+
+function printWidth(box) {
+  return Math.min(PRINT_WIDTH, box.clientWidth);
+}
+
+function changeTheme() {
+  for (const box of boxes.filter((one) => one.dataset.drawn)) {
+    Plotly.relayout(box, { ...themeOf(box.layout, isPrinting), width: isPrinting ? printWidth(box) : null });
+  }
+}
+
+function changePrinting(isNow) {
+  isPrinting = isNow;
+  changeTheme();
+  if (isNow) boxes.forEach(drawChart);
 }
 
 function listNumbers(figure) {
@@ -85,7 +128,7 @@ function listNumbers(figure) {
   for (const trace of figure.data) {
     const meta = trace.meta || {};
     if (trace.type === "heatmap") {
-      trace.y.forEach((y, row) => trace.x.forEach((x, column) => rows.push([y, x, "", trace.text[row][column]])));
+      trace.y.forEach((y, row) => trace.x.forEach((x, column) => rows.push([y, x, meta.machine, trace.text[row][column]])));
     } else {
       (trace.x || []).forEach((x, place) => {
         const text = trace.text ? trace.text[place] : "", y = trace.y[place];
@@ -131,9 +174,10 @@ function fillNumbers(details) {
   details.append(scroll);
 }
 
-darkScheme.addEventListener("change", () => changeTheme(false));
-window.addEventListener("beforeprint", () => changeTheme(true));
-window.addEventListener("afterprint", () => changeTheme(false));
+darkScheme.addEventListener("change", changeTheme);
+window.addEventListener("beforeprint", () => changePrinting(true));
+window.addEventListener("afterprint", () => changePrinting(false));
 for (const details of document.querySelectorAll("details.data")) {
   details.addEventListener("toggle", () => fillNumbers(details));
 }
+start();

@@ -1,3 +1,5 @@
+"use strict";
+const page = JSON.parse(document.getElementById("page-data").textContent);
 const ROWS_AT_FIRST = 60;
 
 function parseCsv(text) {
@@ -198,8 +200,3 @@ function makeDifferences(root) {
 
 for (const root of document.querySelectorAll("[data-table]")) makeStepsTable(root);
 for (const root of document.querySelectorAll("[data-differences]")) makeDifferences(root);
-// The page answers before its charts are drawn.
-function start() {
-  drawAll();
-}
-setTimeout(start, 0);

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sim.sweep.evaluation import Status
+from sim.sweep.job import Status
 from sim.sweep.metrics import is_maximized
 
 LARGEST_LEVELS = 12

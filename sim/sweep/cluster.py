@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from queue import Empty, LifoQueue
 from typing import Any
 
-from sim.sweep.evaluation import Job, Outcome, Status
 from sim.sweep.execution import Deliver
+from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.point_process import PointLimits, PointProcess
 from sim.sweep.worker import EVALUATOR
 from workloads.errors import InputError

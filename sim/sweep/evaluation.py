@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from sim.layer_run import StepWork
 from sim.run import simulate
 from sim.sweep.design import Design
 from sim.sweep.form import SweepForm
+from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.metrics import measure_run
 from sim.sweep.sharing import SharedWork
 from workloads.document import YamlDocument
@@ -25,46 +24,6 @@ from workloads.workload import Workload, make_workload
 
 KEPT_WORKLOADS = 8
 REASON_CHARACTERS = 2000
-
-
-class Status(StrEnum):
-    """How a point ended."""
-
-    DONE = "done"
-    INFEASIBLE = "infeasible"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker process needs to evaluate a point, as plain data.
-
-    workload: the resolved form; paths in it are absolute. baseline: a policy's name, an architecture's data, or None.
-    """
-
-    key: str
-    workload_digest: str
-    workload: dict[str, Any]
-    machine: dict[str, Any]
-    baseline: str | dict[str, Any] | None
-    steps: tuple[str, ...]
-    layers: str
-    shares: bool = True
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a point ended: its metrics, or in one sentence why there are none.
-
-    seconds: what the evaluation took. peak_memory_mb: of its process, None where nothing watched it.
-    """
-
-    key: str
-    status: Status
-    reason: str = ""
-    metrics: dict[str, Any] | None = None
-    seconds: float = 0.0
-    peak_memory_mb: float | None = None
 
 
 def make_job(design: Design, key: str, workload_digest: str, form: SweepForm, *, shares: bool) -> Job:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import LifoQueue
 from typing import Protocol
 
-from sim.sweep.evaluation import Job, Outcome, Status
+from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.point_process import PointLimits, PointProcess, StoppedError
 from sim.sweep.worker import EVALUATOR
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.results import ENERGY_COLUMNS, describe_columns
-from sim.run import RunResult
+
+if TYPE_CHECKING:
+    from sim.run import RunResult
 
 NETWORK, CONVOLUTIONS = "network", "convolutions"
 COUNTED = (

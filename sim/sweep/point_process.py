@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 import psutil
 
-from sim.sweep.evaluation import Job, Outcome, Status
+from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.worker import EVALUATOR, LENGTH
 
 WATCH_INTERVAL_S = 0.05

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from sim.sweep.evaluation import Outcome, Status
+from sim.sweep.job import Outcome, Status
 
 
 @dataclasses.dataclass(slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sim.sweep.evaluation import Status
 from sim.sweep.expression import parse_expression
+from sim.sweep.job import Status
 from sim.sweep.metrics import METRICS
 from sim.sweep.store import FIXED_COLUMNS, Column, Store, SweepRow, quote
 from workloads.errors import InputError

@@ -10,10 +10,11 @@ from queue import Empty, SimpleQueue
 
 from sim.sweep.claims import LEASE_S, Owner
 from sim.sweep.design import Design, list_settings
-from sim.sweep.evaluation import Job, Outcome, Status, make_job
+from sim.sweep.evaluation import make_job
 from sim.sweep.execution import Executor
 from sim.sweep.form import SweepForm
 from sim.sweep.identity import Identifier, digest_json, find_model_version
+from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.metrics import is_maximized
 from sim.sweep.progress import OnProgress, SweepProgress
 from sim.sweep.space import Space

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.sweep.claims import Owner
-from sim.sweep.evaluation import Outcome, Status
+from sim.sweep.job import Outcome, Status
 from sim.sweep.metrics import METRICS
 from sim.sweep.values import Value
 from workloads.errors import InputError

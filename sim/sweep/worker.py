@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from sim.sweep.evaluation import Job, Outcome
+from sim.sweep.job import Job, Outcome
 
 LENGTH = struct.Struct("!Q")
 READY = b"ready"

@@ -13,14 +13,16 @@ from browser.small_runs import make_run
 from browser.visit import find_chromium, launch
 from playwright.sync_api import Browser, sync_playwright
 
+from reports import layer_bars
 from reports.comparison import build_comparison_page
+from reports.gallery import INDEX, build_index
 from reports.page import write_page
 from reports.run_files import Run
 from reports.run_page import build_run_page
 from reports.timeline import plot_timeline, read_trace
 from sim.trace_file import WHOLE
 
-collect_ignore = [] if find_chromium() else ["test_pages.py", "test_sweep_page.py"]
+collect_ignore = [] if find_chromium() else ["test_pages.py", "test_page_kinds.py", "test_sweep_page.py"]
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +49,26 @@ def slim_run(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def pages(folder: Path, run: Run, slim_run: Run) -> dict[str, Path]:
-    """A page of a run with a timeline, one without energy and DRAM, and one that compares two runs."""
+def ablation_run(folder: Path) -> Run:
+    return make_run(folder, "ablation", baseline=("skipping-off", "natural", "mask"))
+
+
+@pytest.fixture(scope="session")
+def pages(folder: Path, run: Run, slim_run: Run, ablation_run: Run) -> dict[str, Path]:
+    """Pages of a run with a timeline, of one without energy and DRAM, of an ablation, of two runs, and their index.
+
+    The bars of the ablation are drawn as those of a network of many layers.
+    """
     timeline = plot_timeline(read_trace(folder / "full.json.gz"), WHOLE)
     made = {
         "run": build_run_page(run, timeline),
         "ideal": build_run_page(make_run(folder, "ideal", "ideal")),
         "comparison": build_comparison_page([run, slim_run]),
     }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layer_bars, "CROWD_BARS", len(ablation_run.layers()))
+        made["ablation"] = build_run_page(ablation_run)
     for name, page in made.items():
         write_page(folder / f"{name}.html", page)
-    return {name: folder / f"{name}.html" for name in made}
+    write_page(folder / INDEX, build_index(folder))
+    return {name: folder / f"{name}.html" for name in (*made, "index")}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reports.run_files import Run, load_run
+from sim.policies import SKIPPING_OFF
 from sim.run import simulate
 from workloads.workload import load_workload
 
@@ -25,13 +27,17 @@ operands: {source: synthetic, seed: 1, density: {input: 0.5, grad_output: 0.4}, 
 """
 
 
-def make_run(folder: Path, name: str, arch: str = "sparsetrain", *overrides: str, trace: bool = False) -> Run:
-    """Simulate the small network on a machine and its dense baseline; `trace` writes `<name>.json.gz` beside it."""
+def make_run(
+    folder: Path, name: str, arch: str = "sparsetrain", *overrides: str, trace: bool = False,
+    baseline: Sequence[str] = (SKIPPING_OFF,),
+) -> Run:  # fmt: skip
+    """Simulate the small network on a machine and its baselines; `trace` writes `<name>.json.gz` beside it."""
     path = folder / "small.yaml"
     path.write_text(WORKLOAD)
     simulate(
         load_workload(str(path)),
         arch,
+        baseline=list(baseline),
         overrides=overrides,
         out=folder / name,
         trace=folder / f"{name}.json.gz" if trace else None,

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browser.visit import Visit, visit
+from browser.reading import FIRST_STEPS, read_column, wait_until
+from browser.visit import visit
 from playwright.sync_api import Browser
 
-from reports.layer_bars import PASSES
-from reports.run_files import COMPUTE_KINDS, Run
+from reports.run_files import Run
 
 CHARTS = {
     "run": ["cycles", "time", "energy", "densities", "utilization", "roofline", "speedup", "timeline"],
+    "ablation": ["cycles", "time", "energy", "densities", "utilization", "roofline", "speedup"],
     "ideal": ["cycles", "time", "densities", "utilization", "speedup"],
     "comparison": [
         "totals",
@@ -19,7 +20,6 @@ CHARTS = {
           for number in range(2)),
     ],
 }  # fmt: skip
-FIRST_STEPS = '[data-table="steps"]'
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -40,7 +40,7 @@ def test_a_page_draws_every_chart_without_error_request_or_overflow(
 
 
 def test_a_script_that_fails_is_an_error_of_the_page(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
-    broken = pages["ideal"].read_text().replace("drawAll();", "drawAll(); missing(); fetch('http://127.0.0.1:9/');")
+    broken = pages["ideal"].read_text().replace("\nstart();", "\nstart(); missing(); fetch('http://127.0.0.1:9/');")
     (tmp_path / "broken.html").write_text(broken)
     with visit(browser, tmp_path / "broken.html") as found:
         assert any("missing is not defined" in error for error in found.errors)
@@ -49,7 +49,7 @@ def test_a_script_that_fails_is_an_error_of_the_page(browser: Browser, pages: di
 def test_the_page_may_not_ask_the_network_for_anything(
     browser: Browser, pages: dict[str, Path], tmp_path: Path
 ) -> None:
-    asking = pages["ideal"].read_text().replace("drawAll();", "drawAll(); fetch('http://127.0.0.1:9/').catch(() => 0);")
+    asking = pages["ideal"].read_text().replace("\nstart();", "\nstart(); fetch('http://127.0.0.1:9/').catch(() => 0);")
     (tmp_path / "asking.html").write_text(asking)
     with visit(browser, tmp_path / "asking.html") as found:
         assert any("Content Security Policy" in error for error in found.errors)
@@ -61,35 +61,22 @@ def test_a_users_words_are_shown_and_not_executed(browser: Browser, pages: dict[
         assert run.record["workload"]["description"] in found.page.inner_text("header")
 
 
-def test_a_click_in_the_legend_hides_a_trace_and_another_shows_it(browser: Browser, pages: dict[str, Path]) -> None:
-    state = "document.querySelector('[data-figure=cycles]')._fullData.map(trace => trace.visible)"
-    with visit(browser, pages["run"]) as found:
+@pytest.mark.parametrize(("kind", "name"), [("run", "cycles"), ("ablation", "cycles"), ("comparison", "totals")])
+def test_a_click_in_the_legend_hides_a_part_on_all_machines_and_another_shows_it(
+    browser: Browser, pages: dict[str, Path], kind: str, name: str
+) -> None:
+    state = (
+        f"document.querySelector('.chart[data-figure={name}]')._fullData"
+        ".filter(trace => trace.meta.part === 'forward').map(trace => trace.visible).join()"
+    )
+    with visit(browser, pages[kind]) as found:
         shown = found.page.evaluate(state)
-        assert set(shown) == {True}
-        toggle = found.page.locator("[data-figure=cycles] .legendtoggle").first
+        assert set(shown.split(",")) == {"true"}
+        toggle = found.page.locator(f"[data-figure={name}] .legendtoggle").first
         toggle.click()
-        wait_until(found, f"{state}[0] === 'legendonly'")
+        wait_until(found, f"{state} === '{shown.replace('true', 'legendonly')}'")
         toggle.click()
-        wait_until(found, f"{state}[0] === true")
-
-
-def wait_until(found: Visit, condition: str) -> None:
-    """Wait for a condition; the page's own policy forbids the browser to poll for a text of it."""
-    for _ in range(100):
-        if found.page.evaluate(condition):
-            # A second click within 300 ms would be a double click.
-            found.page.wait_for_timeout(500)
-            return
-        found.page.wait_for_timeout(100)
-    raise AssertionError(f"never true: {condition}")
-
-
-def read_column(found: Visit, name: str, table: str = FIRST_STEPS) -> list[str]:
-    """Give the exact texts of a shown column."""
-    heads = found.page.eval_on_selector_all(f"{table} thead button", "heads => heads.map(head => head.textContent)")
-    place = heads.index(name) + 1
-    cells = f"{table} .table-scroll tbody td:nth-child({place})"
-    return [str(text) for text in found.page.eval_on_selector_all(cells, "all => all.map(cell => cell.textContent)")]
+        wait_until(found, f"{state} === '{shown}'")
 
 
 def test_the_table_sorts_numbers_by_size_both_ways(browser: Browser, pages: dict[str, Path], run: Run) -> None:
@@ -138,40 +125,6 @@ def test_the_downloaded_table_is_steps_csv_byte_for_byte(
     assert (tmp_path / "steps.csv").read_bytes() == (run.path / "steps.csv").read_bytes()
 
 
-HOVER = """async ([name, curve, point]) => {
-  const box = document.querySelector(`[data-figure=${name}]`);
-  Plotly.Fx.unhover(box);
-  // Plotly draws no two hover labels within 50 ms.
-  await new Promise(resolve => setTimeout(resolve, 80));
-  Plotly.Fx.hover(box, [{ curveNumber: curve, pointNumber: point }]);
-  return [...box.querySelectorAll('.hoverlayer .hovertext tspan, .hoverlayer .hovertext text')]
-    .map(part => part.textContent).join('|');
-}"""
-
-
-@pytest.mark.parametrize(("name", "column", "unit"), [("cycles", "step", "cycles"), ("energy", "component", "pJ")])
-def test_hover_texts_tell_the_exact_numbers_of_steps_csv(
-    browser: Browser, pages: dict[str, Path], run: Run, name: str, column: str, unit: str
-) -> None:
-    frame = run.frame.assign(place=run.frame["layer"].where(run.frame["kind"].isin(COMPUTE_KINDS), PASSES))
-    with visit(browser, pages["run"]) as found:
-        traces = found.page.evaluate(
-            "name => document.querySelector(`[data-figure=${name}]`).data.map(trace => [trace.meta, trace.x])", name
-        )
-        hovered = 0
-        for curve, (meta, places) in enumerate(traces):
-            for point, place in enumerate(places):
-                rows = frame[(frame["machine"] == meta["machine"]) & (frame["place"] == place)]
-                if column == "step":
-                    exact = f"{rows.loc[rows['step'] == meta['part'], 'cycles'].sum():,d}"
-                else:
-                    exact = f"{rows[meta['part']].sum():,.9g}"
-                text = found.page.evaluate(HOVER, [name, curve, point])
-                assert f"{exact} {unit}" in text.replace("|", " ").replace("  ", " ")
-                hovered += 1
-        assert hovered > len(run.layers()) * len(run.machines)
-
-
 def test_the_headline_tells_the_ratios_of_run_json(browser: Browser, pages: dict[str, Path], run: Run) -> None:
     ratios = run.ratios(run.machines[1])
     expected = [
@@ -207,14 +160,3 @@ def test_another_baseline_changes_the_ratios_of_a_comparison(
         assert read_column(found, "/ baseline", table) == [f"{ratio:.3f}" for ratio in own / other]
         found.page.select_option(f"{table} [data-measure]", "energy")
         assert read_column(found, "/ baseline", table)[0] != f"{(own / other).iloc[0]:.3f}"
-
-
-def test_charts_fit_the_paper_when_the_page_is_printed(browser: Browser, pages: dict[str, Path]) -> None:
-    with visit(browser, pages["run"]) as found:
-        found.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-        found.page.emulate_media(media="print")
-        found.page.wait_for_timeout(300)
-        widths = found.page.evaluate("[...document.querySelectorAll('.chart .main-svg')].map(svg => svg.clientWidth)")
-        assert max(widths) <= 680
-        assert not found.page.locator("nav").is_visible()
-        assert found.page.pdf()[:4] == b"%PDF"

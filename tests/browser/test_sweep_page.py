@@ -3,9 +3,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from pathlib import Path
 
 import pytest
+from browser.reading import read_hover
 from browser.visit import visit
 from playwright.sync_api import Browser
 from unit.sweep.small_sweeps import load_text, make_metrics
@@ -13,7 +15,8 @@ from unit.sweep.small_sweeps import load_text, make_metrics
 from reports.page import write_page
 from reports.sweep_page import build_sweep_page
 from sim.sweep.design import list_settings
-from sim.sweep.evaluation import Outcome, Status, make_job
+from sim.sweep.evaluation import make_job
+from sim.sweep.job import Outcome, Status
 from sim.sweep.reading import load_sweep
 from sim.sweep.runner import note_sweep
 from sim.sweep.space import Space
@@ -103,6 +106,22 @@ def test_the_table_sorts_filters_and_holds_the_numbers_of_the_store(browser: Bro
     assert cycles == frame["cycles"].dropna().tolist()
 
 
+def test_words_are_searched_in_the_table(browser: Browser, page: Path) -> None:
+    with visit(browser, page) as found:
+        found.page.fill('[data-table="points"] [data-filter="*"]', "infeasible")
+        assert f"of {POINTS // 100} matching" in found.page.inner_text('[data-table="points"] .count')
+
+
+def test_hover_texts_tell_the_numbers_of_the_store(browser: Browser, page: Path, store: Path) -> None:
+    frame = load_sweep(store)
+    written = {(f"{cycles:,.9g}", f"{energy:,.9g}") for cycles, energy in zip(frame["cycles"].dropna(),
+               frame["energy_pj"].dropna(), strict=True)}  # fmt: skip
+    with visit(browser, page) as found:
+        for point in range(3):
+            text = read_hover(found, "w0-front0", 1, point)
+            assert any(f"{cycles} cycles" in text and f"{energy} energy_pj" in text for cycles, energy in written)
+
+
 def test_a_click_on_the_legend_hides_a_group_of_lines(browser: Browser, page: Path) -> None:
     with visit(browser, page) as found:
         box = '.chart[data-figure="w0-lines"]'
@@ -120,5 +139,5 @@ def test_a_point_on_the_front_says_its_whole_configuration(browser: Browser, pag
     with visit(browser, page) as found:
         text = found.page.evaluate("page.figures['w0-front0'].data[1].customdata[0]")
     assert {"array.groups", "array.accumulators", "buffer.ports", "operands.seed"} <= {
-        line.partition(":")[0] for line in text.split("<br>")
+        part.partition(":")[0] for part in re.split("<br>|, ", text)
     }

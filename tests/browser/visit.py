@@ -42,8 +42,14 @@ def launch(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def visit(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Iterator[Visit]:
-    """Open a page from its file and wait until its charts are drawn."""
+def visit(
+    browser: Browser, path: Path, width: int = 1280, scheme: str = "light", *, script: str = "",
+    until: str = "html[data-drawn]",
+) -> Iterator[Visit]:  # fmt: skip
+    """Open a page from its file and wait, unless for another element, until its charts are drawn.
+
+    script: what runs before the page's own.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,  # type: ignore[arg-type]
@@ -56,8 +62,9 @@ def visit(browser: Browser, path: Path, width: int = 1280, scheme: str = "light"
     page.on("pageerror", lambda error: found.errors.append(str(error)))
     page.on("request", lambda request: found.requests.append(request.url))
     try:
+        page.add_init_script(script)
         page.goto(path.absolute().as_uri())
-        page.wait_for_selector("html[data-drawn]", state="attached")
+        page.wait_for_selector(until, state="attached")
         found.requests = [url for url in found.requests if not url.startswith(("file:", "data:", "blob:"))]
         yield found
     finally:

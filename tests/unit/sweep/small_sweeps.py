@@ -13,8 +13,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from sim.sweep.evaluation import Job, Outcome, evaluate_safely
+from sim.sweep.evaluation import evaluate_safely
 from sim.sweep.execution import InlineExecutor
+from sim.sweep.job import Job, Outcome
 from sim.sweep.metrics import METRICS
 from sim.sweep.space import Space, make_space
 from sim.sweep.sweep import run_sweep

@@ -11,8 +11,9 @@ import pytest
 from unit.sweep.small_sweeps import count_evaluations, load_text, read_rows
 
 from sim.sweep.analysis import make_costs, measure_hypervolume
-from sim.sweep.evaluation import Job, Outcome, evaluate_safely
+from sim.sweep.evaluation import evaluate_safely
 from sim.sweep.execution import InlineExecutor
+from sim.sweep.job import Job, Outcome
 from sim.sweep.metrics import METRICS
 from sim.sweep.reading import load_sweep
 from sim.sweep.sweep import run_sweep

@@ -9,9 +9,10 @@ import pytest
 from unit.sweep.small_sweeps import count_evaluations, load_text, read_rows
 
 from sim.run import simulate
-from sim.sweep.evaluation import Evaluator, Job, Outcome, make_job
+from sim.sweep.evaluation import Evaluator, make_job
 from sim.sweep.execution import InlineExecutor
 from sim.sweep.identity import Identifier
+from sim.sweep.job import Job, Outcome
 from sim.sweep.metrics import measure_run
 from sim.sweep.sharing import LimitedCache, SharedWork
 from sim.sweep.space import Space

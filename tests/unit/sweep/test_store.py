@@ -9,9 +9,9 @@ import pytest
 from unit.sweep.small_sweeps import QuickEvaluator, count_evaluations, load_text, read_rows
 
 from sim.sweep.claims import LEASE_S, Owner
-from sim.sweep.evaluation import Job, Outcome, Status
 from sim.sweep.execution import InlineExecutor
 from sim.sweep.identity import Identifier
+from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.reading import load_sweep
 from sim.sweep.space import Space
 from sim.sweep.store import Store
