@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -53,10 +54,27 @@ def test_local_processes_give_the_rows_that_one_process_gives(tmp_path: Path) ->
     assert read_rows(one) == read_rows(many)
 
 
+def interrupt_at_work(store: Path) -> None:
+    """Interrupt this process once a point of the sweep is under way."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (store.exists() and count_claims(store)):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def count_claims(store: Path) -> int:
+    """Count the points under way, 0 while the store is being made."""
+    try:
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as opened:
+            return int(opened.execute("SELECT COUNT(*) FROM claims").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
 def test_a_sweep_that_is_interrupted_leaves_a_store_that_goes_on(tmp_path: Path) -> None:
     store, space = tmp_path / "store.sqlite", load_text(tmp_path, MISBEHAVING)
     executor = LocalExecutor(1, PointLimits(), f"{HERE}:MisbehavingEvaluator")
-    threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Thread(target=interrupt_at_work, args=(store,)).start()
     with pytest.raises(KeyboardInterrupt):
         run_sweep(space, store, executor=executor)
     with Store.open(store) as opened:
