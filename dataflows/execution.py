@@ -19,6 +19,7 @@ from workloads.shapes import ConvShape, LinearShape, Step
 
 # Rows and columns of a square of a matrix that is transposed at a time.
 SQUARE = 32
+LAID_OUT_WEIGHTS = 2**22
 
 
 def execute_conv(operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
@@ -35,11 +36,20 @@ def execute_forward(operands: Operands, shape: ConvShape, array: PEArray, execut
     wanted = blocks.spread(flags).reshape(shape.batch, shape.out_height, shape.out_channels)
     rows = compress_rows(operands.input, keeps_zeros=not array.skip_zeros)
     taps = tabulate_taps(shape, Step.FORWARD)
-    output, row_ops, multiplications = convolve_src_rows(
-        rows.first, rows.position, rows.value, order_weight_for_src(operands.weight, shape), wanted,
-        array.skip_zeros and array.skip_weights, pair_rows(shape), taps.first, taps.tap, taps.partner, shape.out_width,
-    )  # fmt: skip
-    return StepValues(np.ascontiguousarray(output.transpose(0, 3, 1, 2)), int(row_ops), int(multiplications))
+    # The large weights of a fully connected layer are laid out for some filters at a time.
+    run = shape.out_channels if shape.groups > 1 else max(1, LAID_OUT_WEIGHTS // operands.weight[0].size)
+    parts, row_ops, multiplications = [], 0, 0
+    for start in range(0, shape.out_channels, run):
+        span = slice(start, min(shape.out_channels, start + run))
+        part = dataclasses.replace(shape, out_channels=span.stop - start)
+        output, operations, products = convolve_src_rows(
+            rows.first, rows.position, rows.value, order_weight_for_src(operands.weight[span], part),
+            np.ascontiguousarray(wanted[..., span]), array.skip_zeros and array.skip_weights, pair_rows(shape),
+            taps.first, taps.tap, taps.partner, shape.out_width,
+        )  # fmt: skip
+        parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
+        row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
+    return StepValues(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), row_ops, multiplications)
 
 
 def order_weight_for_src(weight: NDArray[np.float32], shape: ConvShape) -> NDArray[np.float32]:

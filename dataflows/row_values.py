@@ -153,13 +153,6 @@ def convolve_msrc_rows(
     return output, row_ops.sum(), multiplications.sum()
 
 
-@numba.njit(nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def add_scaled(sums: FloatArray, x: float, values: FloatArray) -> None:
-    """Add x times values to sums, element by element; indices from 0 let the compiler use vectors."""
-    for index in range(len(values)):
-        sums[index] += x * values[index]
-
-
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def correlate_osrc_rows(
     first: IntArray,
@@ -203,7 +196,7 @@ def correlate_osrc_rows(
         if channels == 0:
             continue
         group = m // group_filters
-        low, high = group * group_channels, (group + 1) * group_channels
+        low = group * group_channels
         sums = np.zeros((R, kernel_width, group_channels), dtype=np.float32)
         flat_sums = sums.reshape(R, kernel_width * group_channels)
         done = 0
@@ -222,11 +215,13 @@ def correlate_osrc_rows(
                         if taps == 0:
                             continue
                         s0, w0 = tap[tap_first[q]], partner[tap_first[q]]
-                        if groups == 1:
-                            add_scaled(flat_sums[r, s0 * C :], x, flat[n, h, w0 * C : (w0 + taps) * C])
-                        else:
-                            for entry in range(taps):
-                                add_scaled(sums[r, s0 + entry], x, activation[n, h, w0 + entry, low:high])
+                        # Taps are neighbours, and where all channels are of one group their columns are too.
+                        spans, width = (1, taps * C) if groups == 1 else (taps, group_channels)
+                        for span in range(spans):
+                            near = flat[n, h, (w0 + span) * C + low : (w0 + span) * C + low + width]
+                            total = flat_sums[r, (s0 + span) * group_channels : (s0 + span) * group_channels + width]
+                            for index in range(width):
+                                total[index] += x * near[index]
                         if channels == group_channels:
                             done += totals[n, h, w0 + taps, group] - totals[n, h, w0, group]
                             continue

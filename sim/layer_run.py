@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,23 +101,30 @@ def run_layer_step(
     runs: list[StepRun] = []
     comparison = Comparison(operands, step)
     for machine in machines:
-        array = machine.array.describe()
         dataflow = options.work.load(machine.dataflow)
         table = options.work.lower(dataflow, operands, step, machine)
         timing, trace = time_step(table, machine, options)
-        verification, output = NOT_VERIFIED, None
+        verification, kept = NOT_VERIFIED, None
         if options.verifies or options.keeps_output:
-            values = dataflow.execute(operands, step, array, timing.executed)
-            sums = finish_values(operands, step, values)
-            output = write_values(operands, step, sums)
-            if options.verifies:
-                verification = verify_values(comparison, table, values, sums, output)
+            verification, kept = compute_values(comparison, machine, dataflow, table, timing, options)
         counts = count_step_actions(operands, step, machine, table, timing)
         result = make_result(operands, step, machine, table, timing, verification, counts)
         stored = find_stored_bytes(operands, step, machine, table)
-        kept = output if options.keeps_output else None
         runs.append(StepRun(result, verification.message, kept, stored, counts, trace))
     return runs
+
+
+def compute_values(
+    comparison: Comparison, machine: Architecture, dataflow: Dataflow, table: TaskTable, timing: StepTiming,
+    options: StepOptions,
+) -> tuple[Verification, FloatArray | None]:  # fmt: skip
+    """Compute the values of the tasks that were executed; compare them and keep what is written, where asked to."""
+    operands, step = comparison.operands, comparison.step
+    values = dataflow.execute(operands, step, machine.array.describe(), timing.executed)
+    sums = finish_values(operands, step, values)
+    written = write_values(operands, step, sums)
+    verification = verify_values(comparison, table, values, sums, written) if options.verifies else NOT_VERIFIED
+    return verification, written if options.keeps_output else None
 
 
 def time_step(table: TaskTable, machine: Architecture, options: StepOptions) -> tuple[StepTiming, StepTrace | None]:
@@ -226,16 +234,14 @@ class Comparison:
     def __init__(self, operands: Operands, step: Step) -> None:
         self.operands = operands
         self.step = step
-        self._compared: list[tuple[FloatArray, Verification]] = []
+        self._compared: dict[bytes, Verification] = {}
 
     def compare(self, sums: FloatArray) -> Verification:
-        """Compare a machine's sums."""
-        for known, verification in self._compared:
-            if np.array_equal(known, sums):
-                return verification
-        verification = verify_step(self.operands, self.step, sums)
-        self._compared.append((sums, verification))
-        return verification
+        """Compare a machine's sums; a digest stands for those compared before, which may be large."""
+        digest = hashlib.blake2b(np.ascontiguousarray(sums).view(np.uint8).data, digest_size=32).digest()
+        if digest not in self._compared:
+            self._compared[digest] = verify_step(self.operands, self.step, sums)
+        return self._compared[digest]
 
 
 def verify_values(

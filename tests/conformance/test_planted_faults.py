@@ -33,8 +33,10 @@ KERNEL = {Step.FORWARD: SRC, Step.GTA: MSRC, Step.GTW: OSRC}
 PRODUCT = {
     Step.FORWARD: "sums[q, m] += x * weight[c, r, s, m]",
     Step.GTA: "sums[w, c] += x * weight[m, r, s, c]",
-    Step.GTW: "sums[r, s, c] += x * activation[n, h, w, low + c]",
+    Step.GTW: "total[index] += x * near[index]",
 }
+# OSRC runs over taps and channels at once.
+OSRC_PLACE = "c, s = index % group_channels, s0 + span + index // group_channels\n"
 ROW_OPS = {
     Step.FORWARD: "row_ops[index] += filters",
     Step.GTA: "row_ops[index] += channels",
@@ -51,6 +53,8 @@ def run_on(machine: str, operands: Operands, step: Step) -> StepRun:
 
 def plant(monkeypatch: pytest.MonkeyPatch, step: Step, line: str, replacement: str) -> None:
     """Replace a line of a step's kernel."""
+    if line == PRODUCT[Step.GTW]:
+        replacement = OSRC_PLACE + replacement
     monkeypatch.setattr(execution, KERNEL[step], mutate_kernel(KERNEL[step], line, replacement))
 
 
