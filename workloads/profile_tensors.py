@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
 from statistics import NormalDist
@@ -77,20 +78,23 @@ class ProfiledNetwork:
         """Make the operands of all layers that the accelerator executes, one layer at a time."""
         return (self.layer(node.name) for node in self.network.compute_nodes())
 
-    def layer(self, name: str) -> Operands:
-        """Make the operands of one layer; the layer whose input needs no gradient has no GTA."""
-        shape = self.network.layer_shape(name)
+    def layer(self, name: str, images: Sequence[int] | None = None) -> Operands:
+        """Make the operands of one layer; the layer whose input needs no gradient has no GTA.
+
+        images: numbers of the images that are made; by default all of the batch. The threshold of the gradient that is
+        written follows from those made.
+        """
+        whole = self.network.layer_shape(name)
+        numbers = tuple(range(whole.batch) if images is None else images)
+        shape = dataclasses.replace(whole, batch=len(numbers))
         input = np.empty(shape.input_shape, np.float32)
         grad_output = np.empty(shape.output_shape, np.float32)
-        for image in range(shape.batch):
-            input[image] = self.image_input(name, image)
-            grad_output[image] = self.image_gradient(name, image)
-        layer, node = self.network.node(name).layer, self.network.node(name)
-        has_gta = node.inputs[0] in list_trained(self.network)
+        for place, image in enumerate(numbers):
+            input[place] = self.image_input(name, image)
+            grad_output[place] = self.image_gradient(name, image)
+        layer = self.network.node(name).layer
         sources = self.network.summed_gradients(name)
-        summed = tuple(
-            np.stack([self._draw_summed(name, source, image) for image in range(shape.batch)]) for source in sources
-        )
+        summed = tuple(np.stack([self._draw_summed(name, source, image) for image in numbers]) for source in sources)
         return Operands(
             layer=name,
             shape=shape,
@@ -99,11 +103,16 @@ class ProfiledNetwork:
             bias=self._bias(name) if isinstance(layer, Conv2d | Linear) and layer.bias else None,
             grad_output=grad_output,
             mask=input != 0 if self.network.is_behind_relu(name) else None,
-            steps=tuple(Step) if has_gta else (Step.FORWARD, Step.GTW),
+            steps=self.steps(name),
             relu_follows=self.network.relu_follows(name),
-            finish=self._finish(name, grad_output, summed),
+            finish=self._finish(name, grad_output, summed, None if images is None else numbers),
             summed=summed,
         )
+
+    def steps(self, name: str) -> tuple[Step, ...]:
+        """Give the steps that a layer has."""
+        has_gta = self.network.node(name).inputs[0] in list_trained(self.network)
+        return tuple(Step) if has_gta else (Step.FORWARD, Step.GTW)
 
     def image_input(self, name: str, image: int) -> FloatArray:
         """Make one image's input of a layer, ``(C, H, W)`` or ``(C,)``; it depends on no other image."""
@@ -138,7 +147,9 @@ class ProfiledNetwork:
             return gradient
         return np.where(support.reshape(shape) != 0, gradient, np.float32(0))
 
-    def _finish(self, name: str, grad_output: FloatArray, summed: tuple[FloatArray, ...]) -> GradientFinish:
+    def _finish(
+        self, name: str, grad_output: FloatArray, summed: tuple[FloatArray, ...], images: tuple[int, ...] | None
+    ) -> GradientFinish:
         """Have the PPU prune the gradient that this layer writes, where the graph has a site for it.
 
         Sums of independent products are normal: the threshold follows from the mean squares of gradient and weights.
@@ -153,7 +164,7 @@ class ProfiledNetwork:
         square = products * weight_square * float(np.square(grad_output, dtype=np.float64).mean())
         sigma = sqrt(square + sum(float(np.square(one, dtype=np.float64).mean()) for one in summed))
         tau = float(np.float32(NormalDist().inv_cdf((1 + self.pruning_rate) / 2) * sigma))
-        return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0))
+        return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0, images))
 
     def _make(self, plan: TensorPlan, image: int) -> FloatArray:
         if isinstance(plan, DrawnTensor):

@@ -30,15 +30,20 @@ FRACTION_SHIFT, FRACTION_UNIT = 11, 2.0**-53
 
 @dataclass(frozen=True, slots=True)
 class PruningKey:
-    """The place of a tensor's draws; layer is the node to whose output the gradient is."""
+    """The place of a tensor's draws; layer is the node to whose output the gradient is.
+
+    images: the numbers of a tensor's images in their batch; None is 0, 1, 2 and so on.
+    """
 
     seed: int
     layer: str
     iteration: int
+    images: tuple[int, ...] | None = None
 
     def image_key(self, image: int) -> int:
-        """Give the 64-bit counter from which an image's elements count on."""
-        generator = keyed_generator(self.seed, self.layer, "pruning", self.iteration, image)
+        """Give the 64-bit counter from which the elements of a tensor's image count on."""
+        number = image if self.images is None else self.images[image]
+        generator = keyed_generator(self.seed, self.layer, "pruning", self.iteration, number)
         return int(generator.integers(UINT64_LAST, dtype=np.uint64, endpoint=True))
 
 

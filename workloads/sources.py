@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from workloads.errors import InputError
 from workloads.host import Labels, initial_parameters, run_iteration
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
+from workloads.layer_images import LayerImages, keep_images
 from workloads.operands import Operands
 from workloads.profile import check_profile, read_profile
 from workloads.profile_tensors import ProfiledNetwork
@@ -23,7 +25,7 @@ from workloads.pruning_sites import find_pruning_sites
 from workloads.recorded import load_recorded
 from workloads.reference.arrays import keep_in_memory
 from workloads.schema import GradientPruning, HostOperands, ProfileOperands, RecordedOperands, SyntheticOperands
-from workloads.synthetic import make_synthetic
+from workloads.synthetic import ALL_STEPS, make_synthetic, make_synthetic_layer
 from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
 from workloads.weights import load_weights
 from workloads.workload import Workload
@@ -34,7 +36,7 @@ class OperandStream:
     """The operands of every layer, in the network's order, and the words that name their source.
 
     facts: what else is known of the source, such as the loss of the host's iteration. pruned: the nodes the gradient to
-    whose output is pruned.
+    whose output is pruned. images: the layers again, to be made image by image; None where all images are there.
     """
 
     layers: Iterator[Operands]
@@ -42,6 +44,13 @@ class OperandStream:
     seed: int | None
     facts: dict[str, Any]
     pruned: frozenset[str] = frozenset()
+    images: tuple[LayerImages, ...] | None = None
+
+    def list_images(self) -> Iterator[LayerImages]:
+        """Give every layer's operands to be had image by image; nothing is made before it is asked for."""
+        if self.images is not None:
+            return iter(self.images)
+        return (keep_images(operands) for operands in self.layers)
 
 
 def open_operands(
@@ -72,7 +81,14 @@ def open_operands(
         return profile_operands(workload, source)
     kind = "integers" if source.integers else "normal values"
     headline = f"synthetic {kind} (unrepresentative: random zeros), seed {source.seed}"
-    return OperandStream(make_synthetic(workload.network, source), headline, source.seed, {})
+    images = tuple(
+        LayerImages(
+            node.name, workload.network.layer_shape(node.name), ALL_STEPS,
+            partial(make_synthetic_layer, workload.network, source, node.name),
+        )
+        for node in workload.network.compute_nodes()
+    )  # fmt: skip
+    return OperandStream(make_synthetic(workload.network, source), headline, source.seed, {}, images=images)
 
 
 def release_layers(layers: Iterator[Operands], keeper: TensorKeeper) -> Iterator[Operands]:
@@ -100,7 +116,14 @@ def profile_operands(workload: Workload, source: ProfileOperands) -> OperandStre
         f"{pruned}, seed {source.seed}"
     )
     nodes = frozenset(find_pruning_sites(workload.network)) if rate else frozenset()
-    return OperandStream(profiled.operands(), headline, source.seed, facts, nodes)
+    images = tuple(
+        LayerImages(
+            node.name, workload.network.layer_shape(node.name), profiled.steps(node.name),
+            partial(profiled.layer, node.name),
+        )
+        for node in workload.network.compute_nodes()
+    )  # fmt: skip
+    return OperandStream(profiled.operands(), headline, source.seed, facts, nodes, images)
 
 
 def train_operands(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -23,15 +24,21 @@ def make_synthetic(network: Network, source: SyntheticOperands) -> Iterator[Oper
     return (make_synthetic_layer(network, source, node.name) for node in network.compute_nodes())
 
 
-def make_synthetic_layer(network: Network, source: SyntheticOperands, name: str) -> Operands:
+def make_synthetic_layer(
+    network: Network, source: SyntheticOperands, name: str, images: Sequence[int] | None = None
+) -> Operands:
     """Make the operands of one layer; an image's tensors depend on seed, layer and its number, not on the batch.
+
+    images: numbers of the images that are made; by default all of the batch.
 
     Each element is nonzero with the tensor's density, independently of all others, and then normal (weights divided by
     the root of their fan-in), or with `integers` one of -4..-1, 1..4. Behind a ReLU the input's elements are their
     absolute values, and the mask is where they are nonzero. The bias is dense. Gradients that the GTA's result is
     added to are as dense as grad_output, but for the mask.
     """
-    shape = network.layer_shape(name)
+    whole = network.layer_shape(name)
+    numbers = range(whole.batch) if images is None else images
+    shape = dataclasses.replace(whole, batch=len(numbers))
     is_rectified = network.is_behind_relu(name)
 
     def draw(tensor: str, one: tuple[int, ...], density: float, image: int = 0) -> FloatArray:
@@ -39,8 +46,8 @@ def make_synthetic_layer(network: Network, source: SyntheticOperands, name: str)
 
     def draw_batch(tensor: str, batch: tuple[int, ...], density: float) -> FloatArray:
         tensors = np.empty(batch, np.float32)
-        for image in range(batch[0]):
-            tensors[image] = draw(tensor, batch[1:], density, image)
+        for place, image in enumerate(numbers):
+            tensors[place] = draw(tensor, batch[1:], density, image)
         return tensors
 
     input = draw_batch("input", shape.input_shape, source.density.input)
