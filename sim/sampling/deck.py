@@ -1,0 +1,129 @@
+"""Estimates from a sample: weights for sums, a hot deck for what is no sum, the jackknife for both.
+
+In a sum a drawn tile stands for as many as its strata have. What is no sum, such as the cycles of a step, is computed
+on a whole table of tiles: one that was not drawn takes the figures of a drawn one of its stratum, all of them
+together, and a cluster that was not drawn those of a drawn cluster, place by place. Donors take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.sampling.design import Stratum, TileSample
+from sim.sampling.intervals import EXACT, Spread, add_independent
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Deck:
+    """A whole table of tiles made of drawn ones.
+
+    donors: int64 ``(C, P)``, for each tile the drawn one whose figures it takes. weights: float ``(drawn,)``, how many
+    tiles each drawn one stands for in a sum. Drawn tiles are numbered by cluster, then by place.
+    """
+
+    donors: IntArray
+    weights: FloatArray
+
+
+Evaluate = Callable[[Deck], FloatArray]
+
+
+def make_deck(sample: TileSample) -> Deck:
+    """Deal the drawn tiles to all tiles."""
+    return _Dealer(sample).deck
+
+
+def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[FloatArray, tuple[Spread, ...]]:
+    """Estimate quantities, and their spreads by the jackknife: each drawn cluster and each drawn tile is left out once.
+
+    evaluate: gives the quantities, float ``(quantities,)``, of a deck. With s^2 the variances of both stages and f the
+    share of clusters drawn, the variance is (1 - f) s_clusters^2 + f s_tiles^2 (Cochran, Sampling Techniques, 10.4).
+    """
+    dealer = _Dealer(sample)
+    found = evaluate(dealer.deck)
+    parts: list[list[Spread]] = [[] for _ in found]
+
+    def add(stratum: Stratum, share: float, values: list[FloatArray]) -> None:
+        count = len(stratum.drawn)
+        deviations = np.square(np.array(values) - np.mean(values, axis=0)).sum(axis=0)
+        variances = share * (1 - stratum.fraction) * (count - 1) / count * deviations
+        for place, variance in enumerate(variances):
+            parts[place].append(Spread(float(variance), count - 1))
+
+    for stratum in sample.clusters:
+        if stratum.fraction < 1:
+            add(stratum, 1.0, [evaluate(dealer.without_cluster(stratum, int(one))) for one in stratum.drawn])
+        for cluster in stratum.drawn:
+            for places in sample.places[int(cluster)]:
+                if places.fraction < 1:
+                    left_out = (dealer.without_tile(stratum, int(cluster), places, int(one)) for one in places.drawn)
+                    add(places, stratum.fraction, [evaluate(deck) for deck in left_out])
+    return found, tuple(add_independent(spreads) if spreads else EXACT for spreads in parts)
+
+
+class _Dealer:
+    """Deals decks of one sample, whole or with something left out."""
+
+    def __init__(self, sample: TileSample) -> None:
+        drawn = sample.tiles
+        self._numbers = np.cumsum(drawn.reshape(-1)).reshape(drawn.shape) - 1
+        self._sample = sample
+        self._rows = {cluster: self._deal_places(cluster, sample.places[cluster]) for cluster in sorted(sample.places)}
+        donors = np.zeros(drawn.shape, dtype=np.int64)
+        self._donor_of = np.zeros(len(drawn), dtype=np.int64)
+        weights = np.zeros(int(drawn.sum()))
+        for stratum in sample.clusters:
+            self._donor_of[stratum.drawn] = stratum.drawn
+            others = np.setdiff1d(stratum.members, stratum.drawn)
+            self._donor_of[others] = take_turns(stratum.drawn, len(others))
+            for cluster in stratum.drawn:
+                for places in sample.places[int(cluster)]:
+                    weights[self._numbers[cluster, places.drawn]] = 1 / (stratum.fraction * places.fraction)
+        for cluster, donor in enumerate(self._donor_of):
+            donors[cluster] = self._rows[int(donor)]
+        self.deck = Deck(donors, weights)
+
+    def without_cluster(self, stratum: Stratum, cluster: int) -> Deck:
+        """Deal the deck again as if a cluster had not been drawn."""
+        left = stratum.drawn[stratum.drawn != cluster]
+        donors, weights = self.deck.donors.copy(), self.deck.weights.copy()
+        needy = np.flatnonzero(self._donor_of == cluster)
+        for place, donor in zip(needy, take_turns(left, len(needy)), strict=True):
+            donors[place] = self._rows[int(donor)]
+        for one in stratum.drawn:
+            numbers = np.unique(self._rows[int(one)])
+            weights[numbers] *= 0.0 if one == cluster else len(stratum.drawn) / len(left)
+        return Deck(donors, weights)
+
+    def without_tile(self, stratum: Stratum, cluster: int, places: Stratum, tile: int) -> Deck:
+        """Deal the deck again as if a tile had not been drawn."""
+        left = places.drawn[places.drawn != tile]
+        donors, weights = self.deck.donors.copy(), self.deck.weights.copy()
+        row = self._rows[cluster].copy()
+        needy = places.members[row[places.members] == self._numbers[cluster, tile]]
+        row[needy] = self._numbers[cluster, take_turns(left, len(needy))]
+        donors[self._donor_of == cluster] = row
+        weights[self._numbers[cluster, tile]] = 0.0
+        weights[self._numbers[cluster, left]] = len(places.members) / len(left) / stratum.fraction
+        return Deck(donors, weights)
+
+    def _deal_places(self, cluster: int, strata: tuple[Stratum, ...]) -> IntArray:
+        row = np.zeros(self._numbers.shape[1], dtype=np.int64)
+        for stratum in strata:
+            row[stratum.drawn] = self._numbers[cluster, stratum.drawn]
+            others = np.setdiff1d(stratum.members, stratum.drawn)
+            row[others] = self._numbers[cluster, take_turns(stratum.drawn, len(others))]
+        return row
+
+
+def take_turns(donors: IntArray, count: int) -> IntArray:
+    """Give so many donors, each as often as any other, but for one."""
+    turns: IntArray = donors[np.arange(count) % len(donors)]
+    return turns

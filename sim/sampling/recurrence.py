@@ -1,0 +1,45 @@
+"""The cycles of a step from its tiles: the loads and write-backs of the DRAM channel around them.
+
+Nothing is handed over from one tile to the next but the buffer's halves, so a tile takes as long wherever it stands in
+a step, and a step follows from the durations and bytes of its tiles (section 6 of the machine's definition).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+UNLIMITED = -1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def compose_tiles(
+    durations: IntArray, load_bytes: IntArray, write_back_bytes: IntArray, bytes_per_cycle: int, latency_cycles: int
+) -> tuple[int, int, int]:
+    """Give the cycles of a step, the start of its last tile, and the cycles for which its DRAM channel transfers.
+
+    Arrays int64 ``(tiles,)``. bytes_per_cycle: UNLIMITED moves any transfer in no time.
+    """
+    tiles = len(durations)
+    free_at = busy = end = last = 0
+    loaded = np.zeros(tiles + 2, dtype=np.int64)
+    for tile in range(-2, tiles):
+        # Loads 0 and 1 are queued at the start, load k + 2 when tile k has ended, behind its write-back.
+        if tile >= 0:
+            last = max(end, loaded[tile])
+            end = last + durations[tile]
+            if write_back_bytes[tile]:
+                cycles = 0 if bytes_per_cycle == UNLIMITED else -(-write_back_bytes[tile] // bytes_per_cycle)
+                free_at = max(end + latency_cycles, free_at) + cycles
+                busy += cycles
+        if tile + 2 < tiles:
+            loaded[tile + 2] = end
+            if load_bytes[tile + 2]:
+                cycles = 0 if bytes_per_cycle == UNLIMITED else -(-load_bytes[tile + 2] // bytes_per_cycle)
+                free_at = max(end + latency_cycles, free_at) + cycles
+                busy += cycles
+                loaded[tile + 2] = free_at
+    return max(end, free_at), last, busy
