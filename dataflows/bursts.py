@@ -57,16 +57,17 @@ def pack_rows(
     burst_first: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
-) -> int:
+    written: IntArray,
+) -> None:
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
-    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. Returns words written into
-    stores.
+    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. written: words written into
+    stores, of each entry.
     """
-    words = 0
     R = driver_bytes.shape[2]
     for entry in entries:
+        words = 0
         base, pes = first_output[entry], outputs[entry]
         group = base // outputs_per_group
         place = burst_first[entry] if fills else 0
@@ -111,6 +112,6 @@ def pack_rows(
             words += count_words(mask_bytes[entry], data_bits)
             if fills:
                 burst_bytes[start] += mask_bytes[entry]
+        written[entry] = words
         if not fills:
             counts[entry] = place
-    return words

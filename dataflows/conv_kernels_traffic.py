@@ -14,7 +14,8 @@ from dataflows.dealing import Blocks, count_kernels_per_pe
 from dataflows.kernel_bursts import COST_BYTES, KernelCycles, PackedBursts, gather_bursts, make_room, pack_entries
 from dataflows.memory import MemoryShare, RowFormat, Traffic
 from dataflows.row_cycles import cost_taps
-from dataflows.storage import choose_format, size_raw, size_rows
+from dataflows.rows_plan import choose_stored
+from dataflows.storage import size_raw, size_rows
 from dataflows.taps import pair_rows, tabulate_taps
 from dataflows.tiles import Entries, list_entries, require_tiling
 from dataflows.tiling_search import measure_kernels_tile, search_kernels
@@ -26,7 +27,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class KernelsPlan:
-    """Stored sizes of a GTW step: driver_bytes ``(N, M, P)``, input_bytes ``(N, groups, C / G, H)``."""
+    """Stored sizes of a GTW step: driver_bytes ``(N, M, P)``, input_bytes ``(N, groups, C / G, H)``; their formats."""
 
     operands: Operands
     shape: ConvShape
@@ -36,6 +37,12 @@ class KernelsPlan:
     pairs: IntArray
     driver_bytes: IntArray
     input_bytes: IntArray
+    formats: tuple[RowFormat, ...]
+
+    @property
+    def limits(self) -> tuple[int, int, int, int]:
+        """Limits of the task indices filter and block, and of the reduction indices image and row."""
+        return self.shape.out_channels, self.blocks.per_group, self.shape.batch, self.shape.in_height
 
     @property
     def block_channels(self) -> IntArray:
@@ -49,19 +56,41 @@ class KernelsPlan:
         return self.shape.kernel_height * size_raw(self.shape.kernel_width, self.memory.acc_bits)
 
 
-def plan_kernels(operands: Operands, array: PEArray, memory: MemoryShare) -> KernelsPlan:
-    """Size the rows of both sparse operands as they are stored."""
+def plan_kernels(
+    operands: Operands, array: PEArray, memory: MemoryShare, formats: tuple[RowFormat, ...] | None = None
+) -> KernelsPlan:
+    """Size the rows of both sparse operands as they are stored; formats: by default the best for these operands."""
     assert isinstance(operands.shape, ConvShape)
     shape = operands.shape
-    sizes = []
-    for tensor in (operands.grad_output, operands.input):
+    sizes, chosen = [], []
+    for place, tensor in enumerate((operands.grad_output, operands.input)):
         nonzeros = np.count_nonzero(tensor, axis=-1).astype(np.int64)
-        form = choose_format(nonzeros, tensor.shape[-1], memory) if array.skip_zeros else RowFormat.RAW
+        form = formats[place] if formats else choose_stored(nonzeros, tensor.shape[-1], array, memory)
         sizes.append(size_rows(nonzeros, tensor.shape[-1], form, memory.data_bits))
+        chosen.append(form)
     run = count_kernels_per_pe(shape, array)
     inputs = sizes[1].reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height)
     blocks = Blocks(shape.group_in_channels, array.pes_per_group, run)
-    return KernelsPlan(operands, shape, array, memory, blocks, pair_rows(shape), sizes[0], inputs)
+    return KernelsPlan(operands, shape, array, memory, blocks, pair_rows(shape), sizes[0], inputs, tuple(chosen))
+
+
+@dataclass(frozen=True, eq=False)
+class KernelsTables:
+    """Running sums of stored bytes, as `measure_kernels_tile` takes them, and the output rows that input rows meet."""
+
+    drivers: IntArray
+    inputs: IntArray
+    span_low: IntArray
+    span_high: IntArray
+
+
+def tabulate_kernels(plan: KernelsPlan) -> KernelsTables:
+    """Sum the stored bytes of both operands."""
+    span_low, span_high = span_rows(plan.pairs)
+    met = (plan.pairs >= 0).any(axis=1)
+    drivers = sum_corners(plan.driver_bytes.transpose(1, 0, 2)[None])[0]
+    inputs = sum_corners(np.where(met, plan.input_bytes, 0).transpose(1, 0, 3, 2))
+    return KernelsTables(drivers, inputs, span_low, span_high)
 
 
 def make_kernels_traffic(operands: Operands, array: PEArray, memory: MemoryShare) -> tuple[Traffic, IntArray]:
@@ -71,14 +100,22 @@ def make_kernels_traffic(operands: Operands, array: PEArray, memory: MemoryShare
         UnmappableLayerError: no tiling fits the buffer.
     """
     plan = plan_kernels(operands, array, memory)
-    shape = plan.shape
-    limits, cuts = (shape.out_channels, plan.blocks.per_group), (shape.batch, shape.in_height)
-    sizes = np.array([*limits, *cuts], dtype=np.int64)
-    span_low, span_high = span_rows(plan.pairs)
-    met = (plan.pairs >= 0).any(axis=1)
-    drivers = sum_corners(plan.driver_bytes.transpose(1, 0, 2)[None])[0]
-    inputs = sum_corners(np.where(met, plan.input_bytes, 0).transpose(1, 0, 3, 2))
-    tables = (drivers, inputs, span_low, span_high, shape.group_out_channels, plan.block_channels)
+    tables = tabulate_kernels(plan)
+    sizes = find_kernels_tiling(plan, tables)
+    entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
+    return pack_kernels_traffic(plan, tables, entries, sizes), entries.task_numbers(plan.limits[:2])
+
+
+def find_kernels_tiling(plan: KernelsPlan, made: KernelsTables) -> IntArray:
+    """Find the run lengths of (filter, block, image, row), int64 ``(4,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    shape, memory = plan.shape, plan.memory
+    sizes = np.array(plan.limits, dtype=np.int64)
+    spans = made.span_low, made.span_high
+    tables = (made.drivers, made.inputs, *spans, shape.group_out_channels, plan.block_channels)
     if memory.capacity_bytes is not None:
         sizes, _ = search_kernels(*tables, plan.kernel_bytes, memory.capacity_bytes)
         if not sizes.all():
@@ -86,10 +123,8 @@ def make_kernels_traffic(operands: Operands, array: PEArray, memory: MemoryShare
             factor = 2 if shape.batch * shape.in_height == 1 else 1
             least = factor * int(plan.block_channels[1]) * plan.kernel_bytes
             least += 2 * int(measure_kernels_tile(smallest, *tables))
-            require_tiling(operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
-    entries = list_entries(limits, cuts, tuple(int(size) for size in sizes))
-    traffic = pack_kernels_traffic(plan, entries, drivers, inputs, span_low, span_high, sizes)
-    return traffic, entries.task_numbers(limits)
+            require_tiling(plan.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
+    return sizes
 
 
 def sum_corners(table: IntArray) -> IntArray:
@@ -98,11 +133,9 @@ def sum_corners(table: IntArray) -> IntArray:
     return np.ascontiguousarray(padded.cumsum(1).cumsum(2).cumsum(3))
 
 
-def pack_kernels_traffic(
-    plan: KernelsPlan, entries: Entries, drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray,
-    sizes: IntArray,
-) -> Traffic:  # fmt: skip
+def pack_kernels_traffic(plan: KernelsPlan, tables: KernelsTables, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
+    drivers, inputs, span_low, span_high = tables.drivers, tables.inputs, tables.span_low, tables.span_high
     b = entries.places[:, 1]
     first = plan.block_channels[b]
     channels = plan.block_channels[b + 1] - first
@@ -146,7 +179,7 @@ def pack_kernels_traffic(
 
 def pack_all_kernels(
     plan: KernelsPlan, entries: Entries, first: IntArray, channels: IntArray
-) -> tuple[IntArray, IntArray, IntArray, int]:
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Pack every entry's bursts; on a dense machine those of filters that work the same channels and rows are alike."""
     columns = [first, channels, entries.low[:, 0], entries.high[:, 0], entries.low[:, 1], entries.high[:, 1]]
     filters = entries.places[:, 0]
@@ -163,7 +196,7 @@ def pack_all_kernels(
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
     gather_bursts(kind_of, packed.ends, packed.size_bytes, packed.cycles, burst_first, burst_bytes, burst_cycles)
-    return burst_first, burst_bytes, burst_cycles, int(packed.words[kind_of].sum())
+    return burst_first, burst_bytes, burst_cycles, packed.words[kind_of]
 
 
 def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:

@@ -80,9 +80,19 @@ def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: Me
     """
     plan = plan_rows(operands, step, array, memory)
     tables = tabulate_rows(plan)
-    weight_row = size_raw(plan.shape.kernel_width, memory.data_bits)
-    limits, cuts = plan.limits, (plan.reductions,)
-    sizes, mask_row = np.array([*limits, *cuts], dtype=np.int64), plan.mask_row_bytes
+    sizes = find_rows_tiling(plan, tables)
+    entries = list_entries(plan.limits, (plan.reductions,), tuple(int(size) for size in sizes))
+    return pack_rows_traffic(plan, tables, entries, sizes), entries.task_numbers(plan.limits)
+
+
+def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
+    """Find the run lengths of (image, result row, block, reduction), int64 ``(4,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    memory, weight_row, mask_row = plan.memory, plan.weight_row_bytes, plan.mask_row_bytes
+    sizes = np.array([*plan.limits, plan.reductions], dtype=np.int64)
     if memory.capacity_bytes is not None:
         result_row = size_raw(plan.result_width, memory.data_bits)
         partial_row = size_raw(plan.result_width, memory.acc_bits)
@@ -97,16 +107,14 @@ def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: Me
                 output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, mask_row))
                 for runs, output in choices
             )
-            require_tiling(operands.layer, step.value, sizes, least, memory.capacity_bytes)
-    entries = list_entries(limits, cuts, tuple(int(size) for size in sizes))
-    return pack_rows_traffic(plan, tables, entries, weight_row, sizes), entries.task_numbers(limits)
+            require_tiling(plan.operands.layer, plan.step.value, sizes, least, memory.capacity_bytes)
+    return sizes
 
 
-def pack_rows_traffic(
-    plan: RowsPlan, tables: RowsTables, entries: Entries, weight_row: int, sizes: IntArray
-) -> Traffic:
+def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
     memory, n, x, b = plan.memory, *entries.places.T
+    weight_row = plan.weight_row_bytes
     first = tables.block_outputs[b]
     outputs = tables.block_outputs[b + 1] - first
     outputs = np.minimum(outputs, plan.blocks.pes)
@@ -181,7 +189,7 @@ def measure_footprint(plan: RowsPlan, entries: Entries, loads: IntArray, sizes: 
 
 def pack_all_rows(
     plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray, weight_row: int
-) -> tuple[IntArray, IntArray, IntArray, int]:
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Cut the items of every kind of entry into bursts, and fill them in for every entry."""
     half = plan.memory.half_store_bytes or UNLIMITED_BYTES
     bits = plan.memory.data_bits
@@ -198,7 +206,7 @@ def pack_all_rows(
         half, cycles, burst_first, burst_bytes, burst_cycles,
     )  # fmt: skip
     words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
-    return burst_first, burst_bytes, burst_cycles, int(words.sum())
+    return burst_first, burst_bytes, burst_cycles, words.astype(np.int64)
 
 
 def find_kinds(columns: list[IntArray]) -> tuple[IntArray, IntArray]:

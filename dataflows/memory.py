@@ -46,8 +46,9 @@ class Traffic:
     of each tile. tile_load_bytes, tile_write_back_bytes ``(tiles,)``: its DRAM transfers. burst_first
     ``(entries + 1,)`` of burst_bytes ``(bursts,)`` and burst_cycles ``(bursts, PEs)``.
     pes ``(entries,)``: PEs that own an output.
-    ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``. store_writes: words written into operand stores, once
-    for each receiving PE. footprint_bytes: largest use of the buffer. tiling: the run lengths chosen, in words.
+    ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``. store_writes ``(entries,)``: words written into
+    operand stores, once for each receiving PE. footprint_bytes: largest use of the buffer. tiling: the run lengths
+    chosen, in words.
     """
 
     tile_first: IntArray
@@ -60,6 +61,6 @@ class Traffic:
     ppu_read_bytes: IntArray
     ppu_elements: IntArray
     ppu_write_bytes: IntArray
-    store_writes: int
+    store_writes: IntArray
     footprint_bytes: int
     tiling: str

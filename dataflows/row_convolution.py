@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from dataflows.array import PEArray
 from dataflows.conv_kernels_traffic import make_kernels_traffic
 from dataflows.conv_lowering import count_conv, list_conv_tasks, lower_conv
 from dataflows.conv_rows_traffic import make_rows_traffic
+from dataflows.conv_tiles import pack_kernels_tiles, pack_rows_tiles, plan_kernels_tiles, plan_rows_tiles
 from dataflows.dealing import require_accumulators
 from dataflows.execution import execute_conv, execute_linear
 from dataflows.linear_lowering import lower_linear
+from dataflows.linear_tiles import pack_linear_tiles, plan_outer_tiles, plan_products_tiles
 from dataflows.linear_traffic import make_linear_traffic
 from dataflows.memory import MemoryShare, Traffic
 from dataflows.tasks import BoolArray, IntArray, StepValues, TaskTable
+from dataflows.tile_plan import TilePlan
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 
@@ -44,6 +48,34 @@ class RowConvolution:
         names, indices = list_conv_tasks(operands.shape, step, array)
         pe_cycles = sum_bursts(len(indices), traffic, dispatch)
         return TaskTable(pe_cycles, names, indices, count_conv(operands, step, array), traffic, dispatch)
+
+    def plan_tiles(
+        self, operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare
+    ) -> TilePlan:
+        """Cut one step of a batch into tiles, of which only some are to be lowered.
+
+        Raises:
+            UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
+        """
+        require_accumulators(operands, step, array)
+        if isinstance(operands.shape, LinearShape):
+            if step is Step.GTW:
+                return plan_outer_tiles(operands, images, array, memory)
+            return plan_products_tiles(operands, images, step, array, memory)
+        if step is Step.GTW:
+            return plan_kernels_tiles(operands, images, array, memory)
+        return plan_rows_tiles(operands, images, step, array, memory)
+
+    def pack_tiles(
+        self, plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, step: Step, array: PEArray,
+        memory: MemoryShare,
+    ) -> Traffic:  # fmt: skip
+        """Give the traffic of some tiles of a plan."""
+        if isinstance(operands.shape, LinearShape):
+            return pack_linear_tiles(plan, operands, images, tiles, step, array, memory)
+        if step is Step.GTW:
+            return pack_kernels_tiles(plan, operands, images, tiles, array, memory)
+        return pack_rows_tiles(plan, operands, images, tiles, step, array, memory)
 
     def execute(self, operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
         """Compute the values of the executed tasks, multiplication by multiplication on the driver elements."""

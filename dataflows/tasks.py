@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.array import PEArray
 from dataflows.memory import MemoryShare, Traffic
+from dataflows.tile_plan import TilePlan
 from workloads.operands import Operands
 from workloads.shapes import Step
 
@@ -107,4 +109,36 @@ class Dataflow(Protocol):
 
     def execute(self, operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
         """Compute the values of the tasks flagged in `executed` ``(tasks,)``, multiplication by multiplication."""
+        ...
+
+
+@runtime_checkable
+class SampledDataflow(Protocol):
+    """What a dataflow offers besides where steps are to be sampled: some tiles of a step without the others.
+
+    Such a dataflow counts the same for an image whichever others are in the batch; and its GTW has the same tasks for
+    any batch, whose cycles are sums over images, while the tasks of Forward and GTA belong to one image each.
+    """
+
+    def plan_tiles(
+        self, operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare
+    ) -> TilePlan:
+        """Cut one step of a batch into tiles.
+
+        operands: of some of its images. images: int64 ``(N,)``, for every image of the batch the place in the operands
+        of the one that stands for it.
+
+        Raises:
+            UnmappableLayerError: the layer does not fit; the message names it.
+        """
+        ...
+
+    def pack_tiles(
+        self, plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, step: Step, array: PEArray,
+        memory: MemoryShare,
+    ) -> Traffic:  # fmt: skip
+        """Give the traffic of some tiles, by their numbers in a plan's order.
+
+        operands: of the images of these numbers, ascending; they hold all that the tiles read.
+        """
         ...

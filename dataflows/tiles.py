@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from dataflows.errors import UnmappableLayerError
 
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,15 @@ def list_entries(task_limits: tuple[int, ...], cut_limits: tuple[int, ...], size
     indices = len(task_limits)
     parts = list(itertools.product(*runs[indices:]))
     tiles = [(*tile, *part) for tile in itertools.product(*runs[:indices]) for part in parts]
+    number = np.arange(len(tiles)) % len(parts)
+    return fill_tiles(tiles, indices, number == 0, number == len(parts) - 1)
+
+
+def fill_tiles(
+    tiles: Sequence[tuple[range, ...]], indices: int, is_first: Sequence[bool] | BoolArray,
+    is_last: Sequence[bool] | BoolArray,
+) -> Entries:  # fmt: skip
+    """List the dispatch entries of tiles, whose flags tell the first and the last parts of their reductions."""
     starts = np.array([[run.start for run in tile] for tile in tiles], dtype=np.int64)
     ends = np.array([[run.stop for run in tile] for tile in tiles], dtype=np.int64)
     lengths = (ends - starts)[:, :indices]
@@ -57,9 +68,9 @@ def list_entries(task_limits: tuple[int, ...], cut_limits: tuple[int, ...], size
     for index in range(indices - 1, -1, -1):
         within, place = np.divmod(within, lengths[tile_of, index])
         places[:, index] = starts[tile_of, index] + place
-    part_of = tile_of % len(parts)
+    first, last = np.array(is_first, dtype=np.bool_), np.array(is_last, dtype=np.bool_)
     return Entries(
-        places, starts[tile_of, indices:], ends[tile_of, indices:], part_of == 0, part_of == len(parts) - 1, tile_first,
+        places, starts[tile_of, indices:], ends[tile_of, indices:], first[tile_of], last[tile_of], tile_first,
         tuple(tiles),
     )  # fmt: skip
 

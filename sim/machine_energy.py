@@ -80,7 +80,7 @@ def count_actions(table: TaskTable, timing: StepTiming, bytes_per_access: int) -
         multiplies=counts.multiplications,
         accumulates=counts.multiplications,
         operand_store_reads=2 * counts.multiplications,
-        operand_store_writes=traffic.store_writes,
+        operand_store_writes=int(traffic.store_writes.sum()),
         taps_examined=counts.taps_examined,
         ppu_elements=int(traffic.ppu_elements.sum()),
         buffer_reads=accesses(bursts, reads, write_backs),

@@ -116,7 +116,7 @@ def make_instant_traffic(table: TaskTable) -> Traffic:
         ppu_read_bytes=zeros,
         ppu_elements=zeros,
         ppu_write_bytes=zeros,
-        store_writes=0,
+        store_writes=zeros,
         footprint_bytes=0,
         tiling="",
     )

@@ -112,7 +112,7 @@ def make_traffic(tiles: Sequence[TimedTile], pes_per_group: int) -> Traffic:
         ppu_read_bytes=np.array([task.ppu_read_bytes for task in tasks], dtype=np.int64),
         ppu_elements=np.array([task.elements for task in tasks], dtype=np.int64),
         ppu_write_bytes=np.array([task.write_bytes for task in tasks], dtype=np.int64),
-        store_writes=0,
+        store_writes=np.zeros(len(tasks), dtype=np.int64),
         footprint_bytes=0,
         tiling="",
     )
