@@ -18,7 +18,7 @@ from dataflows.linear_lowering import lower_linear
 from dataflows.linear_tiles import pack_linear_tiles, plan_outer_tiles, plan_products_tiles
 from dataflows.linear_traffic import make_linear_traffic
 from dataflows.memory import MemoryShare, Traffic
-from dataflows.tasks import BoolArray, IntArray, StepValues, TaskTable
+from dataflows.tasks import BoolArray, IntArray, StepCounts, StepValues, TaskTable
 from dataflows.tile_plan import TilePlan
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
@@ -65,6 +65,12 @@ class RowConvolution:
         if step is Step.GTW:
             return plan_kernels_tiles(operands, images, array, memory)
         return plan_rows_tiles(operands, images, step, array, memory)
+
+    def count(self, operands: Operands, step: Step, array: PEArray) -> StepCounts:
+        """Count what the PEs do in a step, without cutting it into tasks."""
+        if isinstance(operands.shape, LinearShape):
+            return lower_linear(operands, step, array).counts
+        return count_conv(operands, step, array)
 
     def pack_tiles(
         self, plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, step: Step, array: PEArray,

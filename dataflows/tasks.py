@@ -113,7 +113,7 @@ class Dataflow(Protocol):
 
 
 @runtime_checkable
-class SampledDataflow(Protocol):
+class SampledDataflow(Dataflow, Protocol):
     """What a dataflow offers besides where steps are to be sampled: some tiles of a step without the others.
 
     Such a dataflow counts the same for an image whichever others are in the batch; and its GTW has the same tasks for
@@ -131,6 +131,10 @@ class SampledDataflow(Protocol):
         Raises:
             UnmappableLayerError: the layer does not fit; the message names it.
         """
+        ...
+
+    def count(self, operands: Operands, step: Step, array: PEArray) -> StepCounts:
+        """Count what the PEs do in a step, as `lower` does where there is no memory."""
         ...
 
     def pack_tiles(

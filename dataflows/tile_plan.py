@@ -20,7 +20,7 @@ class TilePlan:
 
     sizes: run lengths along each axis, the `indices` task indices before the reduction indices. runs: what they cut.
     classes: int64 ``(runs,)`` for each axis; runs of one class have the same geometry. image_axis: the axis of images.
-    formats: of the sparse tensors, in an order of the step's own. headers: row operations that a PE does for each one
+    formats: of the tensors, the step's sparse operand first (input in Forward, else grad_output). headers: row operations that a PE does for each one
     of the uncut step.
     """
 
@@ -31,6 +31,11 @@ class TilePlan:
     image_axis: int
     formats: tuple[RowFormat, ...]
     headers: int = 1
+
+    @property
+    def tasks(self) -> int:
+        """Tasks of the whole step."""
+        return int(np.prod([axis[-1].stop for axis in self.runs[: self.indices]]))
 
     def __len__(self) -> int:
         return int(np.prod([len(axis) for axis in self.runs]))

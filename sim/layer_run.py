@@ -19,6 +19,7 @@ from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices
 from sim.pruning_unit import write_gradient
 from sim.results import ENERGY_COLUMNS, StepResult
+from sim.sampling.intervals import Spread
 from sim.stored_tensors import StoredBytes, size_stored
 from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
 from workloads.errors import InputError
@@ -36,7 +37,8 @@ class StepRun:
     """A step's result on one machine; output is None unless values were computed and asked for.
 
     stored: bytes that the step's tensors take on this machine. counts: actions, None on a machine without prices.
-    trace: what its units did and when, where that was asked for.
+    trace: what its units did and when, where that was asked for. spreads: of cycles and energy, where they are
+    estimated.
     """
 
     result: StepResult
@@ -45,6 +47,7 @@ class StepRun:
     stored: StoredBytes
     counts: ActionCounts | None
     trace: StepTrace | None = None
+    spreads: tuple[Spread, Spread] | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -347,6 +350,9 @@ def make_result(
         verdict=check.verdict.value,
         max_abs_error=check.max_abs_error,
         tolerance=check.tolerance,
+        cycles_ci95=0.0,
+        energy_ci95_pj=None if energy is None else 0.0,
+        sampled_fraction=1.0,
         operands="",
     )
 

@@ -124,6 +124,9 @@ def run_elementwise(
         verdict="none",
         max_abs_error=None,
         tolerance=None,
+        cycles_ci95=0.0,
+        energy_ci95_pj=None if energy is None else 0.0,
+        sampled_fraction=1.0,
         operands="",
     )
     return result, counts

@@ -96,6 +96,11 @@ class StepResult:
     )
     max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
     tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
+    cycles_ci95: float = column("cycles", "Half the width of the 95 % confidence interval of cycles; 0 is exact.")
+    energy_ci95_pj: float | None = column("pJ", "Half the width of the 95 % confidence interval of energy_pj.")
+    sampled_fraction: float = column(
+        "fraction", "Share of the step's tiles that was simulated; below 1 the figures are estimates."
+    )
     operands: str = column("", "Where the operands are from, and what is unrepresentative of them; of passes too.")
 
 
@@ -123,7 +128,9 @@ def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.D
     return pd.DataFrame(rows, columns=["layer", "step", "machine", *names])
 
 
-ENERGY_COLUMNS = tuple(item.name for item in dataclasses.fields(StepResult) if item.name.endswith("_pj"))
+ENERGY_COLUMNS = tuple(
+    item.name for item in dataclasses.fields(StepResult) if item.name.endswith("_pj") and "_ci95" not in item.name
+)
 SUMMED_COLUMNS = (
     "cycles",
     "bound_cycles",

@@ -25,11 +25,13 @@ class Deck:
     """A whole table of tiles made of drawn ones.
 
     donors: int64 ``(C, P)``, for each tile the drawn one whose figures it takes. weights: float ``(drawn,)``, how many
-    tiles each drawn one stands for in a sum. Drawn tiles are numbered by cluster, then by place.
+    tiles each drawn one stands for in a sum. Drawn tiles are numbered by cluster, then by place. cluster_weights:
+    float ``(drawn clusters,)``, the same of clusters, ascending.
     """
 
     donors: IntArray
     weights: FloatArray
+    cluster_weights: FloatArray
 
 
 Evaluate = Callable[[Deck], FloatArray]
@@ -78,8 +80,10 @@ class _Dealer:
         self._rows = {cluster: self._deal_places(cluster, sample.places[cluster]) for cluster in sorted(sample.places)}
         donors = np.zeros(drawn.shape, dtype=np.int64)
         self._donor_of = np.zeros(len(drawn), dtype=np.int64)
-        weights = np.zeros(int(drawn.sum()))
+        weights, cluster_weights = np.zeros(int(drawn.sum())), np.zeros(len(self._rows))
+        self._chosen = np.array(list(self._rows), dtype=np.int64)
         for stratum in sample.clusters:
+            cluster_weights[np.searchsorted(self._chosen, stratum.drawn)] = 1 / stratum.fraction
             self._donor_of[stratum.drawn] = stratum.drawn
             others = np.setdiff1d(stratum.members, stratum.drawn)
             self._donor_of[others] = take_turns(stratum.drawn, len(others))
@@ -88,7 +92,7 @@ class _Dealer:
                     weights[self._numbers[cluster, places.drawn]] = 1 / (stratum.fraction * places.fraction)
         for cluster, donor in enumerate(self._donor_of):
             donors[cluster] = self._rows[int(donor)]
-        self.deck = Deck(donors, weights)
+        self.deck = Deck(donors, weights, cluster_weights)
 
     def without_cluster(self, stratum: Stratum, cluster: int) -> Deck:
         """Deal the deck again as if a cluster had not been drawn."""
@@ -97,10 +101,12 @@ class _Dealer:
         needy = np.flatnonzero(self._donor_of == cluster)
         for place, donor in zip(needy, take_turns(left, len(needy)), strict=True):
             donors[place] = self._rows[int(donor)]
+        cluster_weights = self.deck.cluster_weights.copy()
         for one in stratum.drawn:
-            numbers = np.unique(self._rows[int(one)])
-            weights[numbers] *= 0.0 if one == cluster else len(stratum.drawn) / len(left)
-        return Deck(donors, weights)
+            factor = 0.0 if one == cluster else len(stratum.drawn) / len(left)
+            weights[np.unique(self._rows[int(one)])] *= factor
+            cluster_weights[np.searchsorted(self._chosen, one)] *= factor
+        return Deck(donors, weights, cluster_weights)
 
     def without_tile(self, stratum: Stratum, cluster: int, places: Stratum, tile: int) -> Deck:
         """Deal the deck again as if a tile had not been drawn."""
@@ -112,7 +118,7 @@ class _Dealer:
         donors[self._donor_of == cluster] = row
         weights[self._numbers[cluster, tile]] = 0.0
         weights[self._numbers[cluster, left]] = len(places.members) / len(left) / stratum.fraction
-        return Deck(donors, weights)
+        return Deck(donors, weights, self.deck.cluster_weights)
 
     def _deal_places(self, cluster: int, strata: tuple[Stratum, ...]) -> IntArray:
         row = np.zeros(self._numbers.shape[1], dtype=np.int64)

@@ -81,17 +81,33 @@ class TileSample:
 
 
 @dataclass(frozen=True)
-class TileDraws:
+class StepDraws:
     """The random order in which the units of one step are drawn, keyed by (seed, layer, step) alone."""
 
-    population: TilePopulation
     seed: int
     layer: str
     step: str
 
+    def order_images(self, count: int) -> NDArray[np.float64]:
+        """Give the priority of each image of a batch, the smallest first: ``(count,)``."""
+        return keyed_generator(self.seed, self.layer, self.step, "images").random(count)
+
+    def order_places(self, cluster: int, count: int) -> NDArray[np.float64]:
+        """Give the priority of each place in a cluster: ``(count,)``."""
+        return keyed_generator(self.seed, self.layer, self.step, "places", cluster).random(count)
+
+
+@dataclass(frozen=True, eq=False)
+class TileDraws:
+    """The draws of tiles of a population; cluster_order: priority of each cluster, ``(C,)``."""
+
+    population: TilePopulation
+    draws: StepDraws
+    cluster_order: NDArray[np.float64]
+
     def draw(self, effort: Effort) -> TileSample:
         """Draw the sample of an effort."""
-        order = keyed_generator(self.seed, self.layer, self.step, "clusters").random(len(self.population.cluster_class))
+        order = self.cluster_order
         clusters = tuple(
             choose_first(np.flatnonzero(self.population.cluster_class == kind), order, effort.clusters)
             for kind in np.unique(self.population.cluster_class)
@@ -102,7 +118,7 @@ class TileDraws:
 
     def _draw_places(self, cluster: int, halvings: int) -> tuple[Stratum, ...]:
         kinds = self.population.place_class
-        order = keyed_generator(self.seed, self.layer, self.step, "places", cluster).random(len(kinds))
+        order = self.draws.order_places(cluster, len(kinds))
         strata: list[Stratum] = []
         for kind in np.unique(kinds):
             strata += [choose_first(part, order, DRAWN) for part in halve(np.flatnonzero(kinds == kind), halvings)]

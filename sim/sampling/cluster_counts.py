@@ -1,0 +1,58 @@
+"""What is counted of the operands of a cluster of images, without simulating it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.memory import RowFormat
+from dataflows.storage import size_rows
+from dataflows.tasks import StepCounts
+from workloads.operands import Operands
+from workloads.shapes import Step
+
+FloatArray = NDArray[np.float64]
+
+
+class ClusterCount(IntEnum):
+    """What adds up over clusters: the counts of a step, nonzeros, and the stored bytes of its sparse operand."""
+
+    ROW_OPS = 0
+    MULTIPLICATIONS = 1
+    EFFECTUAL_MACS = 2
+    DENSE_MACS = 3
+    HEADER_CYCLES = 4
+    EMPTY_ISSUE_CYCLES = 5
+    TAPS_EXAMINED = 6
+    INPUT_NONZEROS = 7
+    GRADIENT_NONZEROS = 8
+    MASK_NONZEROS = 9
+    STORED_BYTES = 10
+
+
+def count_cluster(
+    operands: Operands, counts: StepCounts, step: Step, form: RowFormat = RowFormat.RAW, data_bits: int = 0
+) -> FloatArray:
+    """Count what a cluster adds to its step: float64 ``(counts,)``, whole numbers.
+
+    form, data_bits: of the step's sparse operand; 0 bits where memory takes no time.
+    """
+    found = np.zeros(len(ClusterCount))
+    found[ClusterCount.ROW_OPS] = counts.row_ops
+    found[ClusterCount.MULTIPLICATIONS] = counts.multiplications
+    found[ClusterCount.EFFECTUAL_MACS] = counts.effectual_macs
+    found[ClusterCount.DENSE_MACS] = counts.dense_macs
+    found[ClusterCount.HEADER_CYCLES] = counts.header_cycles
+    found[ClusterCount.EMPTY_ISSUE_CYCLES] = counts.empty_issue_cycles
+    found[ClusterCount.TAPS_EXAMINED] = counts.taps_examined
+    found[ClusterCount.INPUT_NONZEROS] = np.count_nonzero(operands.input)
+    found[ClusterCount.GRADIENT_NONZEROS] = np.count_nonzero(operands.grad_output)
+    mask = operands.input.size if operands.mask is None else np.count_nonzero(operands.mask)
+    found[ClusterCount.MASK_NONZEROS] = mask
+    if data_bits:
+        stored = operands.input if step is Step.FORWARD else operands.grad_output
+        nonzeros = np.count_nonzero(stored, axis=-1).astype(np.int64)
+        found[ClusterCount.STORED_BYTES] = size_rows(nonzeros, stored.shape[-1], form, data_bits).sum()
+    return found

@@ -1,0 +1,47 @@
+"""What a sample tells of one step on one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.energy import ActionCounts
+from sim.sampling.intervals import Spread
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class StepEstimate:
+    """A step's figures, rounded, estimated for the whole batch; names and units are those of ``steps.csv``.
+
+    pe_cycles, header_cycles: cycles of PEs at work and of row headers. counts: float64, by `ClusterCount`. actions:
+    None where memory takes no time. fraction: share of the tiles (on an ideal machine: of the images) simulated.
+    cycles_spread, energy_spread: of the cycles, and of the energy in pJ.
+    """
+
+    cycles: int
+    busy_cycles: int
+    wait_operands_cycles: int
+    wait_dram_cycles: int
+    wait_ppu_cycles: int
+    idle_cycles: int
+    ports_busy_cycles: int
+    dram_busy_cycles: int
+    ppu_busy_cycles: int
+    events: int
+    pe_cycles: int
+    header_cycles: int
+    tasks: int
+    tiles: int
+    buffer_read_bytes: int
+    buffer_write_bytes: int
+    dram_read_bytes: int
+    dram_write_bytes: int
+    counts: FloatArray
+    actions: ActionCounts | None
+    fraction: float
+    cycles_spread: Spread
+    energy_spread: Spread

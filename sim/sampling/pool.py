@@ -1,0 +1,34 @@
+"""The images of a layer that a sampled step looks at, made when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workloads.layer_images import LayerImages, join_images, select_images
+from workloads.operands import Operands
+
+
+class ImagePool:
+    """Makes images of one layer once and keeps them."""
+
+    def __init__(self, layer: LayerImages) -> None:
+        self._layer = layer
+        self._places: dict[int, int] = {}
+        self._known: Operands | None = None
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """The images that were made, in that order."""
+        return tuple(self._places)
+
+    def take(self, images: Sequence[int]) -> Operands:
+        """Give the operands of some images, in the order asked for."""
+        if self._layer.has_all:
+            return self._layer.make(images)
+        missing = [image for image in images if image not in self._places]
+        if missing:
+            made = self._layer.make(missing)
+            self._known = made if self._known is None else join_images(self._known, made)
+            self._places |= {image: len(self._places) + place for place, image in enumerate(missing)}
+        assert self._known is not None
+        return select_images(self._known, [self._places[image] for image in images])

@@ -1,0 +1,162 @@
+"""One step of one layer on every machine of a sampled run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from dataflows.registry import load_dataflow
+from dataflows.tasks import SampledDataflow
+from sim.architecture import Architecture
+from sim.energy import ActionCounts, compute_energy
+from sim.layer_run import StepRun, energy_columns
+from sim.machine_energy import find_prices
+from sim.results import StepResult
+from sim.sampling.cluster_counts import ClusterCount
+from sim.sampling.design import StepDraws
+from sim.sampling.estimate import StepEstimate
+from sim.sampling.ideal_sample import IdealSampler
+from sim.sampling.pool import ImagePool
+from sim.sampling.step_sample import StepSampler
+from sim.stored_tensors import StoredBytes
+from workloads.errors import InputError
+from workloads.layer_images import LayerImages
+from workloads.operands import Operands
+from workloads.shapes import ConvShape, Step
+
+# What `auto` aims at: half the width of the interval of a machine's total cycles, as a share of them.
+AIM = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOptions:
+    """How a run is sampled: the fraction of every step's tiles, None for as few as the aim allows; keys of draws."""
+
+    fraction: float | None
+    seed: int
+    nominal_macs: int
+
+    def bound(self, step_macs: int) -> float:
+        """Give the share of a step's cycles that half its interval may take.
+
+        Steps are drawn independently, so the squares of half widths add up. If each step keeps within the aim over the
+        root of its share of the work, and takes that share of the cycles, the total keeps within the aim.
+        """
+        return float(AIM / (step_macs / self.nominal_macs) ** 0.5)
+
+
+def require_sampled(machine: Architecture) -> SampledDataflow:
+    """Give a machine's dataflow, if steps of it can be sampled.
+
+    Raises:
+        InputError: the dataflow lowers whole steps only.
+    """
+    dataflow = load_dataflow(machine.dataflow)
+    if not isinstance(dataflow, SampledDataflow):
+        raise InputError(
+            f"the dataflow '{machine.dataflow}' of '{machine.name}' cannot be sampled: it lowers whole steps only "
+            "(plan_tiles, pack_tiles and count are missing); leave the sample away"
+        )
+    return dataflow
+
+
+def run_sampled_step(
+    layer: LayerImages, step: Step, machines: tuple[Architecture, ...], options: SampleOptions
+) -> list[StepRun]:
+    """Estimate one step on each machine in turn, on the same images where their tiles allow it.
+
+    Raises:
+        UnmappableLayerError: the layer does not fit a machine.
+    """
+    pool, draws = ImagePool(layer), StepDraws(options.seed, layer.layer, step.value)
+    bound = options.bound(layer.shape.nominal_macs)
+    runs = []
+    for machine in machines:
+        dataflow = require_sampled(machine)
+        sampler: StepSampler | IdealSampler
+        if machine.is_ideal:
+            sampler = IdealSampler(pool, layer.shape, step, machine, dataflow, draws)
+        else:
+            sampler = StepSampler(pool, layer.shape, step, machine, dataflow, draws, layer.has_all)
+        if options.fraction is None:
+            found = sampler.estimate_within(lambda one: one.cycles_spread.half_width <= bound * one.cycles)
+        else:
+            found = sampler.estimate(options.fraction)
+        runs.append(make_run(layer, step, machine, found, pool.take([pool.images[0] if pool.images else 0])))
+    return runs
+
+
+def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepEstimate, image: Operands) -> StepRun:
+    """Fill a row of ``steps.csv`` with what was estimated; image: the operands of any one."""
+    array, prices = machine.array.describe(), find_prices(machine)
+    counts = {name: round(float(found.counts[name])) for name in ClusterCount}
+    multiplications, offered = counts[ClusterCount.MULTIPLICATIONS], found.cycles * array.multipliers
+    actions, energy = None, None
+    if prices is not None and found.actions is not None:
+        is_pruned = step is Step.GTA and image.finish.tau > 0 and machine.array.skip_zeros
+        actions = found.actions + ActionCounts(pruned_elements=prod(layer.shape.input_shape) if is_pruned else 0)
+        energy = compute_energy(actions, found.cycles, machine.clock_mhz, prices)
+    inputs, outputs = prod(layer.shape.input_shape), prod(layer.shape.output_shape)
+    result = StepResult(
+        layer=layer.layer,
+        kind="conv2d" if isinstance(layer.shape, ConvShape) else "linear",
+        step=step.value,
+        machine=machine.name,
+        cycles=found.cycles,
+        bound_cycles=-(-multiplications // array.multipliers),
+        busy_cycles=found.busy_cycles,
+        wait_operands_cycles=found.wait_operands_cycles,
+        wait_dram_cycles=found.wait_dram_cycles,
+        wait_ppu_cycles=found.wait_ppu_cycles,
+        idle_cycles=found.idle_cycles,
+        pe_imbalance_cycles=found.busy_cycles * array.pes_per_group - found.pe_cycles,
+        overhead_cycles=found.header_cycles + counts[ClusterCount.EMPTY_ISSUE_CYCLES],
+        ports_busy_cycles=found.ports_busy_cycles,
+        dram_busy_cycles=found.dram_busy_cycles,
+        ppu_busy_cycles=found.ppu_busy_cycles,
+        pe_utilization=multiplications / offered if offered else 0.0,
+        nominal_macs=layer.shape.nominal_macs,
+        dense_macs=counts[ClusterCount.DENSE_MACS],
+        effectual_macs=counts[ClusterCount.EFFECTUAL_MACS],
+        row_ops=counts[ClusterCount.ROW_OPS],
+        tasks=found.tasks,
+        tiles=found.tiles,
+        events=found.events,
+        buffer_read_bytes=found.buffer_read_bytes,
+        buffer_write_bytes=found.buffer_write_bytes,
+        dram_read_bytes=found.dram_read_bytes,
+        dram_write_bytes=found.dram_write_bytes,
+        **energy_columns(energy),
+        input_density=float(found.counts[ClusterCount.INPUT_NONZEROS]) / inputs,
+        weight_density=float((image.weight != 0).mean()),
+        grad_output_density=float(found.counts[ClusterCount.GRADIENT_NONZEROS]) / outputs,
+        mask_density=float(found.counts[ClusterCount.MASK_NONZEROS]) / inputs,
+        verified=False,
+        verdict="none",
+        max_abs_error=None,
+        tolerance=None,
+        cycles_ci95=found.cycles_spread.half_width,
+        energy_ci95_pj=None if energy is None else found.energy_spread.half_width,
+        sampled_fraction=found.fraction,
+        operands="",
+    )
+    return StepRun(
+        result,
+        "",
+        None,
+        describe_stored(machine, step, found),
+        actions,
+        spreads=(found.cycles_spread, found.energy_spread),
+    )
+
+
+def describe_stored(machine: Architecture, step: Step, found: StepEstimate) -> StoredBytes:
+    """Tell what the tensors of a step take on a machine, as `sim.layer_run.find_stored_bytes` does."""
+    if machine.is_ideal:
+        return StoredBytes()
+    operand = round(float(found.counts[ClusterCount.STORED_BYTES]))
+    if step is Step.FORWARD:
+        return StoredBytes(input=operand, output=found.dram_write_bytes)
+    if step is Step.GTA:
+        return StoredBytes(grad_output=operand, grad_input=found.dram_write_bytes)
+    return StoredBytes(grad_output=operand)
