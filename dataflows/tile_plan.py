@@ -20,8 +20,8 @@ class TilePlan:
 
     sizes: run lengths along each axis, the `indices` task indices before the reduction indices. runs: what they cut.
     classes: int64 ``(runs,)`` for each axis; runs of one class have the same geometry. image_axis: the axis of images.
-    formats: of the tensors, the step's sparse operand first (input in Forward, else grad_output). headers: row operations that a PE does for each one
-    of the uncut step.
+    formats: of the tensors, the step's sparse operand first (input in Forward, else grad_output). headers: row
+    operations that a PE does for each one of the uncut step.
     """
 
     sizes: tuple[int, ...]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from dataflows.tasks import SampledDataflow, TaskTable
 from sim.architecture import Architecture
-from sim.machine.accelerator import INSTANT, Engine, StepTiming, run_step
+from sim.machine.accelerator import Engine, StepTiming, run_step
+from sim.machine.surroundings import INSTANT
 from sim.sampling.cluster_counts import ClusterCount, count_cluster
 from sim.sampling.design import ALL_DRAWN, LEAST_CLUSTERS, StepDraws
 from sim.sampling.estimate import StepEstimate

@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.machine.accelerator import Surroundings
+from sim.machine.surroundings import Surroundings
 from sim.sampling.deck import Deck
 from sim.sampling.recurrence import UNLIMITED, compose_tiles
 
