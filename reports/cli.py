@@ -100,6 +100,9 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
               help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
+@click.option("--sample", metavar="FRACTION|auto",
+              help="Simulate only so many of each step's tiles, and estimate the rest; auto: as few as keep total "
+              "cycles within 1 %.")  # fmt: skip
 @click.option("--jobs", type=int, default=1, show_default=True, help="Worker processes.")
 @click.option("--memory-limit", metavar="SIZE",
               help="Bytes, or such as 512MiB: what the host's pass keeps beyond is put into files.")  # fmt: skip
@@ -126,6 +129,7 @@ def simulate(
     weights: str | None,
     no_verify: bool,
     engine: str,
+    sample: str | None,
     jobs: int,
     memory_limit: str | None,
     out: Path | None,
@@ -154,6 +158,7 @@ def simulate(
             layers=layers,
             verify=not no_verify,
             engine=engine,
+            sample=sample,
             jobs=jobs,
             memory_limit=memory_limit,
             out=directory,

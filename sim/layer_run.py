@@ -20,6 +20,7 @@ from sim.machine_energy import count_actions, count_port_bytes, find_prices
 from sim.pruning_unit import write_gradient
 from sim.results import ENERGY_COLUMNS, StepResult
 from sim.sampling.intervals import Spread
+from sim.sampling.options import SampleOptions
 from sim.stored_tensors import StoredBytes, size_stored
 from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
 from workloads.errors import InputError
@@ -83,7 +84,8 @@ class StepWork:
 class StepOptions:
     """What to do with each step: compare its values with the reference, keep them, and on which engine to time it.
 
-    traced: name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none.
+    traced: name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none. sample:
+    of a sampled run, which computes no values.
     """
 
     verifies: bool = True
@@ -91,6 +93,7 @@ class StepOptions:
     engine: Engine = Engine.COMPILED
     work: StepWork = dataclasses.field(default_factory=StepWork)
     traced: str | None = None
+    sample: SampleOptions | None = None
 
 
 def run_layer_step(

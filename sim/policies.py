@@ -143,13 +143,16 @@ class OperandSet:
 
     def deal(self, operands: Operands) -> list[tuple[Operands, tuple[Architecture, ...]]]:
         """Give the operands as each machine's PEs see them, machines that see the same together."""
-        dealt = []
+        return [(policy.restrict(operands), machines) for policy, machines in self.group_policies()]
+
+    def group_policies(self) -> list[tuple[Policy, tuple[Architecture, ...]]]:
+        """Group the machines whose PEs see the same operands, each group with a policy that says how."""
+        groups = []
         for has_mask in (True, False):
             chosen = [one for one in self.contenders if one.policy.has_mask is has_mask]
             if chosen:
-                seen = chosen[0].policy.restrict(operands)
-                dealt.append((seen, tuple(one.machine for one in chosen)))
-        return dealt
+                groups.append((chosen[0].policy, tuple(one.machine for one in chosen)))
+        return groups
 
 
 def group_contenders(workload: Workload, contenders: Sequence[Contender]) -> tuple[OperandSet, ...]:

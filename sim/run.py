@@ -31,13 +31,18 @@ from sim.policies import (
 from sim.record import make_record
 from sim.results import StepResult, make_actions_frame, make_frame
 from sim.run_directory import check_outputs_file, check_target, check_trace_file, write_outputs, write_run
+from sim.sampling.intervals import Spread
+from sim.sampling.options import AIM, SampleOptions
+from sim.sampling.request import list_samples, name_sample, parse_sample, refuse_values
+from sim.sampling.step_run import require_sampled
+from sim.sampling.summary import list_misses, summarize_sampling
 from sim.stored_tensors import StoredBytes
 from sim.trace_file import WHOLE, IterationTrace, Window, write_trace
 from sim.workers import execute_work
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper
 from workloads.network import Network
-from workloads.operand_choice import choose_operands
+from workloads.operand_choice import DEFAULT_SEED, choose_operands
 from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.sources import OperandStream
@@ -111,6 +116,7 @@ def simulate(
     out: str | Path | None = None,
     save_outputs: str | Path | None = None,
     engine: str | Engine = Engine.COMPILED,
+    sample: str | float | None = None,
     memory_limit: str | int | None = None,
     trace: str | Path | None = None,
     trace_window: Window = WHOLE,
@@ -126,6 +132,9 @@ def simulate(
     ``run.json`` and ``steps.csv``, written whole or not at all. save_outputs: an .npz file for the machine's values.
     operands, data, weights: other ones than the workload's, as `workloads.operand_choice.choose_operands` takes them.
     engine: ``simpy``, the definition of the machine, or ``compiled``, the same machine as one loop.
+    sample: a fraction, or ``auto``: only so many of each step's tiles are simulated, no values are computed, and the
+    figures are estimates with confidence intervals. ``auto`` takes as few as keep that of each machine's total cycles
+    within 1 %.
     memory_limit: bytes, or text such as ``512MiB``: what the host's pass has to keep beyond it lies in temporary files.
     trace: a .json.gz file for the first machine's events, as far as they touch trace_window. on_notice: told what the
     user should know before the run ends.
@@ -148,6 +157,11 @@ def simulate(
     keeps = values_file is not None
     trace_file = None if trace is None else check_trace_file(Path(trace), target)
 
+    fraction = None if sample is None else parse_sample(sample)
+    if sample is not None:
+        refuse_values(save_outputs, trace, parse_engine(engine))
+        for machine in machines:
+            require_sampled(machine)
     if memory_limit is not None and work is not None:
         raise InputError("a memory limit was given beside work that keeps its operands; give one of the two")
     sets = group_contenders(loaded, contenders)
@@ -173,7 +187,11 @@ def simulate(
         for one in sets:
             stream = source.open(one.workload, iteration)
             streams |= {contender.machine.name: stream for contender in one.contenders}
-            for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
+            if sample is not None:
+                key = DEFAULT_SEED if stream.seed is None else stream.seed
+                options = dataclasses.replace(options, sample=SampleOptions(fraction, key, total // len(machines)))
+            list_steps = list_work if sample is None else list_samples
+            for runs in execute_work(list_steps(stream, one, chosen, wanted), options, jobs):
                 found.add(runs)
                 done += sum(run.result.nominal_macs for run in runs)
                 if on_progress:
@@ -185,9 +203,14 @@ def simulate(
         found.add_passes(loaded.network, wanted)
     results, failures, outputs = found.results, found.failures, found.outputs
     selection = {"steps": [step.value for step in wanted], "layers": layers}
-    record = make_record(
-        loaded, contenders, streams, selection, results, found.actions, judge(verify, failures), failures
-    )
+    verdict = judge(verify and sample is None, failures)
+    record = make_record(loaded, contenders, streams, selection, results, found.actions, verdict, failures)
+    record["sampling"] = None
+    if sample is not None and options.sample is not None:
+        asked = name_sample(sample, fraction)
+        record["sampling"] = summarize_sampling(asked, options.sample.seed, results, found.spreads, record["totals"])
+        for notice in list_misses(record["sampling"], record["totals"], AIM) if fraction is None else ():
+            (on_notice or ignore)(notice)
     if target is not None:
         write_run(target, record, make_frame(results), make_actions_frame(found.step_actions))
     if values_file is not None:
@@ -214,12 +237,15 @@ class Findings:
         self.outputs: dict[str, FloatArray] = {}
         self.actions: dict[str, ActionCounts] = {machine.name: ActionCounts() for machine in machines}
         self.step_actions: list[tuple[StepResult, ActionCounts]] = []
+        self.spreads: dict[tuple[str, str, str], tuple[Spread, Spread]] = {}
 
     def add(self, runs: Sequence[StepRun]) -> None:
         """Add one step's runs on all machines."""
         for run in runs:
             machine, layer = run.result.machine, run.result.layer
             self._add_result(run.result, run.counts)
+            if run.spreads is not None:
+                self.spreads[layer, run.result.step, machine] = run.spreads
             if run.message:
                 self.failures.append(f"{run.message} on {machine}")
             if run.trace is not None:
@@ -249,6 +275,10 @@ class Findings:
         if counts is not None:
             self.actions[result.machine] += counts
             self.step_actions.append((named, counts))
+
+
+def ignore(_: str) -> None:
+    """Leave a notice unsaid."""
 
 
 def judge(verifies: bool, failures: Sequence[str]) -> str:

@@ -12,12 +12,14 @@ import joblib
 
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun, run_layer_step
+from sim.sampling.step_run import run_sampled_step
 from workloads.errors import InputError
+from workloads.layer_images import LayerImages
 from workloads.operands import Operands
 from workloads.reference import STEP_BLAS_THREADS, fixed_blas_threads
 from workloads.shapes import Step
 
-Work = Iterator[tuple[Operands, Step, tuple[Architecture, ...]]]
+Work = Iterator[tuple[Operands | LayerImages, Step, tuple[Architecture, ...]]]
 
 # Kernels, event loops and numpy leave the interpreter lock, so threads keep a few cores busy.
 THREADS = max(2, min(4, os.cpu_count() or 1))
@@ -34,7 +36,7 @@ def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRu
     with fixed_blas_threads(STEP_BLAS_THREADS), ThreadPoolExecutor(THREADS) as pool:
         try:
             for operands, step, machines in work:
-                pending.append(pool.submit(run_layer_step, operands, step, machines, options))
+                pending.append(pool.submit(run_item, operands, step, machines, options))
                 if len(pending) > THREADS:
                     yield pending.popleft().result()
             while pending:
@@ -61,14 +63,24 @@ def execute_in_processes(work: Work, options: StepOptions, jobs: int) -> Iterato
         raise failures[0]
 
 
+def run_item(
+    operands: Operands | LayerImages, step: Step, machines: tuple[Architecture, ...], options: StepOptions
+) -> list[StepRun]:
+    """Run one (layer, step), or estimate it from a sample of its images."""
+    if isinstance(operands, Operands):
+        return run_layer_step(operands, step, machines, options)
+    assert options.sample is not None
+    return run_sampled_step(operands, step, machines, options.sample)
+
+
 def run_in_process(
-    operands: Operands, step: Step, machines: tuple[Architecture, ...], options: StepOptions
+    operands: Operands | LayerImages, step: Step, machines: tuple[Architecture, ...], options: StepOptions
 ) -> list[StepRun] | InputError:
     """Run one (layer, step) in a worker process.
 
     An `InputError` is returned, so that the first in the order of the steps is raised, not the first in time.
     """
     try:
-        return run_layer_step(operands, step, machines, options)
+        return run_item(operands, step, machines, options)
     except InputError as error:
         return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from dataflows.registry import load_dataflow
@@ -16,6 +15,7 @@ from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.design import StepDraws
 from sim.sampling.estimate import StepEstimate
 from sim.sampling.ideal_sample import IdealSampler
+from sim.sampling.options import SampleOptions
 from sim.sampling.pool import ImagePool
 from sim.sampling.step_sample import StepSampler
 from sim.stored_tensors import StoredBytes
@@ -23,26 +23,6 @@ from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
-
-# What `auto` aims at: half the width of the interval of a machine's total cycles, as a share of them.
-AIM = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class SampleOptions:
-    """How a run is sampled: the fraction of every step's tiles, None for as few as the aim allows; keys of draws."""
-
-    fraction: float | None
-    seed: int
-    nominal_macs: int
-
-    def bound(self, step_macs: int) -> float:
-        """Give the share of a step's cycles that half its interval may take.
-
-        Steps are drawn independently, so the squares of half widths add up. If each step keeps within the aim over the
-        root of its share of the work, and takes that share of the cycles, the total keeps within the aim.
-        """
-        return float(AIM / (step_macs / self.nominal_macs) ** 0.5)
 
 
 def require_sampled(machine: Architecture) -> SampledDataflow:

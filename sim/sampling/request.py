@@ -1,0 +1,85 @@
+"""What a user asks of a sampled run, and what such a run cannot give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from sim.architecture import Architecture
+from sim.machine.accelerator import Engine
+from sim.policies import OperandSet, Policy
+from workloads.errors import InputError
+from workloads.layer_images import LayerImages
+from workloads.operands import Operands
+from workloads.shapes import Step
+from workloads.sources import OperandStream
+
+AUTO = "auto"
+
+
+def parse_sample(sample: str | float) -> float | None:
+    """Give the fraction of tiles that is asked for, None for `auto`.
+
+    Raises:
+        InputError: it is neither `auto` nor a fraction.
+    """
+    if sample == AUTO:
+        return None
+    try:
+        fraction = float(sample)
+    except ValueError:
+        fraction = math.nan
+    if not 0 < fraction <= 1:
+        raise InputError(f"sample must be auto, or a fraction above 0 and at most 1, got '{sample}'")
+    return fraction
+
+
+def refuse_values(save_outputs: Any, trace: Any, engine: Engine) -> None:
+    """Refuse what only a run of whole steps has.
+
+    Raises:
+        InputError: names what was asked for.
+    """
+    if save_outputs is not None:
+        raise InputError(
+            "a sampled run computes no values, so that none can be saved; leave out sample or save_outputs"
+        )
+    if trace is not None:
+        raise InputError("a sampled run executes no whole step that could be traced; leave out sample or trace")
+    if engine is not Engine.COMPILED:
+        raise InputError(
+            f"a sampled run executes single tiles, which only the engine 'compiled' does, got '{engine.value}'"
+        )
+
+
+def list_samples(
+    stream: OperandStream, one: OperandSet, layers: frozenset[str], steps: Sequence[Step]
+) -> Iterator[tuple[LayerImages, Step, tuple[Architecture, ...]]]:
+    """List the wanted (layer, step) of a set of operands, with the machines that work on it; no image is made."""
+    for layer in stream.list_images():
+        if layer.layer in layers:
+            for step in layer.steps:
+                if step in steps:
+                    for policy, machines in one.group_policies():
+                        yield see_images(layer, policy), step, machines
+
+
+def see_images(layer: LayerImages, policy: Policy) -> LayerImages:
+    """Give a layer's images as the PEs of machines with a policy see them."""
+    if policy.has_mask:
+        return layer
+    return LayerImages(
+        layer.layer, layer.shape, layer.steps, partial(make_restricted, policy, layer), layer.has_all
+    )  # fmt: skip
+
+
+def make_restricted(policy: Policy, layer: LayerImages, images: Sequence[int]) -> Operands:
+    """Make images as a policy's machines see them."""
+    return policy.restrict(layer.make(images))
+
+
+def name_sample(sample: str | float, fraction: float | None) -> str | float:
+    """Give what was asked for as it stands in ``run.json``."""
+    return str(sample) if fraction is None else fraction
