@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
+UNLIMITED = 2**62
+
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def divide_up(amount: int, share: int) -> int:
@@ -24,9 +26,11 @@ def divide_up(amount: int, share: int) -> int:
 def measure_rows_tile(
     sizes: IntArray, drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray,
     block_group: IntArray, block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int,
+    limit: int = UNLIMITED,
 ) -> int:  # fmt: skip
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, row, block, reduction).
 
+    A tile of more bytes than the limit ends the measuring.
     drivers: sums of stored bytes ``(groups, N + 1, rows + 1, depth + 1)``; kernel_rows: ``(X + 1, R)``, running counts
     of the rows x that meet kernel row r; block_outputs: ``(blocks + 1,)`` running; block_group: ``(blocks,)``;
     summed: sums of the stored bytes of gradients that the last part adds ``(N + 1, outputs + 1, X + 1)``, or of size 1.
@@ -64,6 +68,8 @@ def measure_rows_tile(
                         c, c_end = block_outputs[b], block_outputs[b_end]
                         load += sum_box(summed, n, n_end, c, c_end, x, x_end)
                     largest = max(largest, load)
+                    if largest > limit:
+                        return int(largest)
             if single_group and not has_summed:
                 break
     return largest
@@ -114,7 +120,8 @@ def search_rows(
                 for group in range(groups):
                     inputs += touches[b_size, group] * streamed[group]
                 fixed = inputs + divide_up(N, n_size) * weights
-                if fixed > best_bytes:
+                least_output = n_size * x_size * widest[b_size] * min(2 * result_row_bytes, partial_row_bytes)
+                if fixed > best_bytes or least_output > capacity:
                     continue
                 for o_size in range(depth, 0, -1):
                     parts = divide_up(depth, o_size)
@@ -122,15 +129,14 @@ def search_rows(
                     tiles = divide_up(N, n_size) * divide_up(X, x_size) * divide_up(blocks, b_size) * parts
                     row_bytes = result_row_bytes if parts == 1 else partial_row_bytes
                     output = n_size * x_size * widest[b_size] * row_bytes * (2 if parts == 1 else 1)
-                    floor = output + 2 * divide_up(loads, tiles)
+                    if loads > best_bytes or output + 2 * divide_up(loads, tiles) > capacity:
+                        continue
                     sizes = np.array([n_size, x_size, b_size, o_size])
                     if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
                         continue
-                    if floor > capacity:
-                        continue
                     needed = output + 2 * measure_rows_tile(
                         sizes, drivers, span_low, span_high, kernel_rows, block_group, block_outputs, summed,
-                        weight_row_bytes, mask_row_bytes,
+                        weight_row_bytes, mask_row_bytes, (capacity - output) // 2,
                     )  # fmt: skip
                     if needed <= capacity:
                         best_bytes, best_tiles, best_needed = loads, tiles, needed
@@ -154,10 +160,11 @@ def is_better(loads: int, tiles: int, sizes: IntArray, best_loads: int, best_til
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def measure_kernels_tile(
     sizes: IntArray, drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray,
-    filters_per_group: int, block_channels: IntArray,
+    filters_per_group: int, block_channels: IntArray, limit: int = UNLIMITED,
 ) -> int:  # fmt: skip
     """Give the bytes of the largest operand tile of GTW for run lengths of (filter, block, image, row).
 
+    A tile of more bytes than the limit ends the measuring.
     drivers: sums of stored bytes ``(M + 1, N + 1, P + 1)``; inputs: ``(groups, N + 1, H + 1, C / G + 1)``.
     """
     M, N, H = drivers.shape[0] - 1, drivers.shape[1] - 1, len(span_low)
@@ -188,6 +195,8 @@ def measure_kernels_tile(
                             + table[n_end, h, c] - table[n, h, c]
                         )  # fmt: skip
                     largest = max(largest, load + rows)
+                    if largest > limit:
+                        return int(largest)
     return largest
 
 
@@ -219,21 +228,21 @@ def search_kernels(
         for m_size in range(M, 0, -1):
             for b_size in range(blocks, 0, -1):
                 loads = divide_up(blocks, b_size) * streamed + input_bytes[m_size]
-                if loads > best_bytes:
+                if loads > best_bytes or m_size * widest[b_size] * kernel_bytes > capacity:
                     continue
                 for n_size in range(N, 0, -1):
                     parts = divide_up(N, n_size) * divide_up(H, h_size)
                     tiles = divide_up(M, m_size) * divide_up(blocks, b_size) * parts
                     output = m_size * widest[b_size] * kernel_bytes * (2 if parts == 1 else 1)
-                    floor = output + 2 * divide_up(loads, tiles)
+                    if output + 2 * divide_up(loads, tiles) > capacity:
+                        continue
                     sizes = np.array([m_size, b_size, n_size, h_size])
                     if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
                         continue
-                    if floor > capacity:
-                        continue
                     needed = output + 2 * measure_kernels_tile(
-                        sizes, drivers, inputs, span_low, span_high, filters_per_group, block_channels
-                    )
+                        sizes, drivers, inputs, span_low, span_high, filters_per_group, block_channels,
+                        (capacity - output) // 2,
+                    )  # fmt: skip
                     if needed <= capacity:
                         best_bytes, best_tiles, best_needed = loads, tiles, needed
                         best[:] = sizes

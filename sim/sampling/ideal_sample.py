@@ -56,6 +56,7 @@ class IdealSampler:
         if self._batch <= max(ALL_DRAWN, images):
             images = self._batch
         chosen, factor = sorted(self._order[:images]), self._batch / images
+        self._pool.prepare(chosen)
         for image in chosen:
             if image not in self._tables:
                 operands = self._pool.take([image])

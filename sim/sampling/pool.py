@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from workloads.layer_images import LayerImages, join_images, select_images
 from workloads.operands import Operands
@@ -25,10 +25,14 @@ class ImagePool:
         """Give the operands of some images, in the order asked for."""
         if self._layer.has_all:
             return self._layer.make(images)
-        missing = [image for image in images if image not in self._places]
+        self.prepare(images)
+        assert self._known is not None
+        return select_images(self._known, [self._places[image] for image in images])
+
+    def prepare(self, images: Iterable[int]) -> None:
+        """Make what is missing of some images, which is best done for many at a time."""
+        missing = [] if self._layer.has_all else sorted(set(images) - self._places.keys())
         if missing:
             made = self._layer.make(missing)
             self._known = made if self._known is None else join_images(self._known, made)
             self._places |= {image: len(self._places) + place for place, image in enumerate(missing)}
-        assert self._known is not None
-        return select_images(self._known, [self._places[image] for image in images])

@@ -52,16 +52,9 @@ class StepSampler:
         self._memory, self._array = memory, machine.array.describe()
         self._surroundings = describe_surroundings(machine)
         self._pricing = Pricing(machine)
-        priority = draws.order_images(shape.batch)
-        self._plan = self._make_plan(priority, has_all)
-        runs, axis = self._plan.runs, self._plan.image_axis
-        self._order = TileOrder(tuple(len(one) for one in runs), axis)
-        others = [kinds for place, kinds in enumerate(self._plan.classes) if place != axis]
-        grid = np.meshgrid(*others, indexing="ij")
-        places = number_classes([tuple(kinds) for kinds in np.stack([one.reshape(-1) for one in grid], axis=1)])
-        self._population = TilePopulation(self._plan.classes[axis], places)
-        first_image = np.array([priority[list(run)].min() for run in runs[axis]])
-        self._draws = TileDraws(self._population, draws, first_image)
+        self._plan, self._draws = self._settle_plan(draws, shape.batch, has_all)
+        self._population = self._draws.population
+        self._order = TileOrder(tuple(len(one) for one in self._plan.runs), self._plan.image_axis)
         self._measured: dict[tuple[int, int], IntArray] = {}
         self._counted: dict[int, FloatArray] = {}
 
@@ -83,13 +76,23 @@ class StepSampler:
         """Simulate every tile."""
         return self._estimate(draw_all(self._population))
 
-    def _make_plan(self, priority: FloatArray, has_all: bool) -> TilePlan:
-        batch = len(priority)
-        pilots = np.argsort(priority, kind="stable")[: batch if has_all else PILOT_IMAGES]
-        images = np.arange(batch) % len(pilots)
-        images[pilots] = np.arange(len(pilots))
-        operands = self._pool.take([int(image) for image in pilots])
-        return self._dataflow.plan_tiles(operands, images, self._step, self._array, self._memory)
+    def _settle_plan(self, draws: StepDraws, batch: int, has_all: bool) -> tuple[TilePlan, TileDraws]:
+        """Find the tiling of the batch from some images, and from more where the first sample needs more of them."""
+        priority = draws.order_images(batch)
+        known = sorted(np.argsort(priority, kind="stable")[: batch if has_all else PILOT_IMAGES].tolist())
+        while True:
+            images = np.arange(batch) % len(known)
+            images[known] = np.arange(len(known))
+            plan = self._dataflow.plan_tiles(
+                self._pool.take(known), images, self._step, self._array, self._memory
+            )  # fmt: skip
+            made = order_tiles(plan, draws, priority)
+            drawn = made.draw(start_effort(made.population)).places
+            runs = plan.runs[plan.image_axis]
+            needed = {image for cluster in drawn for image in runs[cluster]} | set(known)
+            if len(needed) == len(known):
+                return plan, made
+            known = sorted(needed)
 
     def _estimate(self, effort: Effort) -> StepEstimate:
         sample = self._draws.draw(effort)
@@ -157,12 +160,14 @@ class StepSampler:
 
     def _execute(self, sample: TileSample) -> None:
         """Execute the drawn tiles that were not executed before, one cluster after the other."""
+        runs = self._plan.runs[self._plan.image_axis]
+        self._pool.prepare(image for cluster in sample.places for image in runs[cluster])
         for cluster, strata in sample.places.items():
             places = sorted(place for stratum in strata for place in stratum.drawn.tolist())
             missing = [place for place in places if (cluster, place) not in self._measured]
             if not missing:
                 continue
-            images = list(self._plan.runs[self._plan.image_axis][cluster])
+            images = list(runs[cluster])
             operands = self._pool.take(images)
             numbers = self._order.number(np.full(len(missing), cluster), np.array(missing))
             traffic = self._dataflow.pack_tiles(
@@ -175,3 +180,12 @@ class StepSampler:
                 self._counted[cluster] = count_cluster(
                     operands, counts, self._step, self._plan.formats[0], self._memory.data_bits
                 )
+
+
+def order_tiles(plan: TilePlan, draws: StepDraws, priority: FloatArray) -> TileDraws:
+    """Make the draws of a plan's tiles; a run of images comes as early as the first of its images."""
+    others = [kinds for axis, kinds in enumerate(plan.classes) if axis != plan.image_axis]
+    grid = np.stack([one.reshape(-1) for one in np.meshgrid(*others, indexing="ij")], axis=1)
+    places = number_classes([tuple(kinds) for kinds in grid])
+    first_image = np.array([priority[list(run)].min() for run in plan.runs[plan.image_axis]])
+    return TileDraws(TilePopulation(plan.classes[plan.image_axis], places), draws, first_image)
