@@ -6,12 +6,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.memory import Traffic
+from dataflows.tasks import SampledDataflow
+from dataflows.tile_plan import TilePlan
+from sim.architecture import Architecture
+from sim.layer_run import describe_surroundings
 from sim.machine.ledger import State
 from sim.machine.surroundings import Surroundings
 from sim.machine.tile_timing import describe_work, time_tiles
-from sim.sampling.measures import Measure
+from sim.sampling.cluster_counts import count_cluster
+from sim.sampling.design import Stratum, TileSample
+from sim.sampling.measures import Measure, TileOrder
+from sim.sampling.pool import ImagePool
+from sim.sampling.pricing import Pricing
+from workloads.shapes import Step
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+class TileRuns:
+    """Executes tiles of one step on one machine, and remembers what was measured of them."""
+
+    def __init__(
+        self, pool: ImagePool, plan: TilePlan, step: Step, machine: Architecture, dataflow: SampledDataflow
+    ) -> None:
+        memory = machine.describe_memory()
+        assert memory is not None
+        self._pool, self._step, self._dataflow = pool, step, dataflow
+        self._memory, self._array = memory, machine.array.describe()
+        self.plan, self.machine = plan, machine
+        self.order = TileOrder(tuple(len(one) for one in plan.runs), plan.image_axis)
+        self.surroundings, self.pricing = describe_surroundings(machine), Pricing(machine)
+        self._measured: dict[tuple[int, int], IntArray] = {}
+        self._counted: dict[int, FloatArray] = {}
+
+    def execute(self, sample: TileSample) -> tuple[IntArray, FloatArray]:
+        """Execute the drawn tiles that were not executed before, one cluster after the other.
+
+        Returns the measures of the drawn tiles, int64 ``(drawn, measures)``, and what was counted of the drawn
+        clusters, float64 ``(clusters, counts)``.
+        """
+        runs = self.plan.runs[self.plan.image_axis]
+        missing = {cluster: self._list_missing(cluster, strata) for cluster, strata in sample.places.items()}
+        self._pool.prepare(image for cluster, places in missing.items() if places for image in runs[cluster])
+        for cluster, places in missing.items():
+            if places:
+                self._execute_places(cluster, places)
+        measured = [self._measured[int(cluster), int(place)] for cluster, place in np.argwhere(sample.tiles)]
+        return np.array(measured), np.array([self._counted[cluster] for cluster in sorted(sample.places)])
+
+    def _list_missing(self, cluster: int, strata: tuple[Stratum, ...]) -> list[int]:
+        places = sorted(place for stratum in strata for place in stratum.drawn.tolist())
+        return [place for place in places if (cluster, place) not in self._measured]
+
+    def _execute_places(self, cluster: int, places: list[int]) -> None:
+        images = list(self.plan.runs[self.plan.image_axis][cluster])
+        operands = self._pool.take(images)
+        tiles = self.order.number(np.full(len(places), cluster), np.array(places))
+        traffic = self._dataflow.pack_tiles(
+            self.plan, operands, images, tiles, self._step, self._array, self._memory
+        )  # fmt: skip
+        found = measure_tiles(traffic, self.machine.array.groups, self.surroundings)
+        self._measured |= {(cluster, place): row for place, row in zip(places, found, strict=True)}
+        if cluster not in self._counted:
+            counts = self._dataflow.count(operands, self._step, self._array)
+            self._counted[cluster] = count_cluster(
+                operands, counts, self._step, self.plan.formats[0], self._memory.data_bits
+            )
 
 
 def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> IntArray:
