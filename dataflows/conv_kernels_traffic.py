@@ -208,8 +208,10 @@ def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> Packe
     for start in range(0, shape.out_channels, shape.group_out_channels):
         for base in range(start, start + shape.group_out_channels, chunk):
             span = range(base, min(base + chunk, start + shape.group_out_channels))
-            begin, end = np.searchsorted(filters, [span.start, span.stop])
-            pack_span(plan, packed, (int(begin), int(end)), filters, base, bounds, source.issue(span))
+            begin, end = (int(place) for place in np.searchsorted(filters, [span.start, span.stop]))
+            if begin < end:
+                wanted = range(int(filters[begin]), int(filters[end - 1]) + 1)
+                pack_span(plan, packed, (begin, end), filters, wanted.start, bounds, source.issue(wanted))
     return packed
 
 

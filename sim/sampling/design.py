@@ -19,8 +19,9 @@ IntArray = NDArray[np.int64]
 
 # A variance needs two; of three, two would leave a single one to be estimated.
 DRAWN, ALL_DRAWN = 2, 3
-# Clusters of one length that are drawn at least: seven degrees of freedom.
-LEAST_CLUSTERS = 8
+# Clusters of one length that are drawn at least: with four degrees of freedom an interval is 1.4 times as wide as with
+# many.
+LEAST_CLUSTERS = 5
 # A step of so few tiles is simulated whole.
 FEW_TILES = 16
 

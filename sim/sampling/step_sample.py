@@ -13,6 +13,7 @@ from sim.architecture import Architecture
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.deck import Deck, estimate_spreads, make_deck
 from sim.sampling.design import (
+    LEAST_CLUSTERS,
     Effort,
     StepDraws,
     TileDraws,
@@ -34,8 +35,8 @@ from workloads.shapes import Step
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-# Images of which the tiling of a step is found, where not all of them are there.
-PILOT_IMAGES = 8
+# Images of which the tiling of a step is found at first, where not all of them are there: those drawn at least.
+PILOT_IMAGES = LEAST_CLUSTERS
 
 
 class StepSampler:
