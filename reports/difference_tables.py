@@ -11,6 +11,7 @@ from rich.text import Text
 
 from reports.comparison import Entry, choose_baseline, list_entries, list_totals, tabulate_differences
 from reports.run_files import Run
+from reports.sampled_words import write_width
 
 UNITS = {"cycles": "cycles", "energy_pj": "pJ"}
 
@@ -54,10 +55,19 @@ def make_totals_table(runs: Sequence[Run], baseline: str | None) -> Table:
     table.add_column("run", overflow="fold")
     for name in ("cycles", "ms", "speed-up", "speed-up,\nconvolutions", "energy", "energy\nratio"):
         table.add_column(name, justify="right")
+    widths = {entry.label: write_total_width(entry) for entry in entries}
     for label, cycles, milliseconds, *rest in list_totals(entries, chosen):
-        cells = [str(label), f"{cycles:,d}", f"{milliseconds:,.4g}", *map(str, rest)]
+        cells = [str(label), f"{cycles:,d}{widths[str(label)]}", f"{milliseconds:,.4g}", *map(str, rest)]
         table.add_row(*[Text(cell) for cell in cells])
     return table
+
+
+def write_total_width(entry: Entry) -> str:
+    """Write how far a sampled run's total cycles may be off."""
+    sampling = entry.run.record.get("sampling")
+    if sampling is None:
+        return ""
+    return f" {write_width(sampling['machines'][entry.machine]['network']['cycles_ci95'], entry.totals['cycles'])}"
 
 
 def start_table(title: str) -> Table:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
+from reports.sampled_words import write_width
 from workloads.errors import InputError
 
 STATES = {
@@ -48,7 +49,8 @@ def explain_step(run: Run, row: pd.Series) -> Iterator[str | Table]:
     """Explain one row of ``steps.csv``."""
     totals = run.totals(row["machine"])
     yield (
-        f"{row['layer']} ({row['kind']}), {row['step']} on {row['machine']}: {row['cycles']:,} cycles, "
+        f"{row['layer']} ({row['kind']}), {row['step']} on {row['machine']}: {row['cycles']:,} cycles"
+        f"{tell_sample(row)}, "
         f"{write_percent(row['cycles'], totals['cycles'])} of the iteration's {totals['cycles']:,}"
         f"{describe_rivals(run, row)}."
     )
@@ -61,6 +63,14 @@ def explain_step(run: Run, row: pd.Series) -> Iterator[str | Table]:
     if row["kind"] in COMPUTE_KINDS:
         yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
     yield from explain_energy(run, row)
+
+
+def tell_sample(row: pd.Series) -> str:
+    """Say how far an estimate may be off, and of which share of the tiles it is made."""
+    if row["sampled_fraction"] == 1:
+        return ""
+    width = write_width(row["cycles_ci95"], row["cycles"])
+    return f" ({width}, estimated from {row['sampled_fraction']:.2%} of the tiles)"
 
 
 def describe_rivals(run: Run, row: pd.Series) -> str:

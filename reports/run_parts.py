@@ -15,13 +15,14 @@ from reports.palette import pattern_of, symbol_of
 from reports.quantities import write_energy, write_percent, write_ratio
 from reports.run_ablation import write_ablation
 from reports.run_files import SCOPE_WORDS, WORD_COLUMNS, Run
+from reports.sampled_words import describe_sampling
 from sim.results import SCOPES, describe_columns
 from workloads.yaml_file import dump_yaml
 
 WIDE = ("cycles", "time", "energy", "utilization", "densities")
 SHOWN_COLUMNS = (
     "layer", "step", "machine", "cycles", "busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles",
-    "idle_cycles", "pe_utilization", "effectual_macs", "dense_macs", "energy_pj", "verdict",
+    "idle_cycles", "pe_utilization", "effectual_macs", "dense_macs", "energy_pj", "cycles_ci95", "verdict",
 )  # fmt: skip
 NOT_MODELLED = (
     "PE groups do not share reads: there is no multicast from the buffer, so every group fetches its own operands.",
@@ -80,6 +81,7 @@ def write_header(run: Run) -> str:
         f"Operands: {escape(str(run.record['operand_source']))}.</p>",
         f"<p>Values: {write_verdict(run)}.</p>",
     ]
+    lines += [f"<p>{escape(words)}</p>" for words in describe_sampling(run.record)]
     lines += [f'<p class="notice bad">{escape(str(words))}.</p>' for words in list_warnings(run)]
     return "\n".join(line for line in lines if line)
 

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from reports.sampled_words import describe_sampling, write_width
 from sim.results import StepResult
 from sim.run import RunResult
 from sim.technology_listing import TechnologyRow
@@ -43,7 +44,8 @@ def make_steps_table(result: RunResult) -> Table:
         title=f"{result.workload.name} on {machine}", title_justify="left", header_style="bold", pad_edge=False,
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), collapse_padding=True,
     )  # fmt: skip
-    columns = ["layer", "step", f"cycles\n{machine}"]
+    is_sampled = result.record["sampling"] is not None
+    columns = ["layer", "step", f"cycles\n{machine}", *(["\n±95%"] if is_sampled else [])]
     for other in others:
         columns += [f"cycles\n{other}", "speed-\nup"] + (["energy\nratio"] if has_energy else [])
     columns += ["MACs\nleft", "\nbusy", *(f"wait\n{words}" if words != "idle" else "\nidle" for _, words in WAITS)]
@@ -62,13 +64,16 @@ def make_steps_table(result: RunResult) -> Table:
             is_pass = True
             table.add_section()
         cells = [layer if layer != previous else "", step_name, f"{first.cycles:,}"]
+        width = None if first.tasks == 0 else first.cycles_ci95
+        cells += [write_width(width, first.cycles)] if is_sampled else []
         for other in others:
             cells += compare_cells(first, by_machine.get(other), has_energy)
         cells += attribution_cells(first, pes)
         table.add_row(*[Text(cell) for cell in cells], verdict_text(list(by_machine.values())))
         previous = layer
     for scope, words in (("convolutions", "convolutions"), ("network", "whole network")):
-        add_total_row(table, words, scope, result.totals, machine, others, has_energy)
+        width = result.record["sampling"]["machines"][machine][scope]["cycles_ci95"] if is_sampled else None
+        add_total_row(table, words, scope, result.totals, machine, others, has_energy, width)
     return table
 
 
@@ -103,10 +108,12 @@ def verdict_text(steps: list[StepResult]) -> Text:
 
 
 def add_total_row(
-    table: Table, words: str, scope: str, totals: dict[str, Any], machine: str, others: list[str], has_energy: bool
-) -> None:
-    """Add a row with the total cycles of every machine, and the ratios to the first."""
-    cells = [words, "", f"{totals['machines'][machine][scope]['cycles']:,}"]
+    table: Table, words: str, scope: str, totals: dict[str, Any], machine: str, others: list[str], has_energy: bool,
+    width: float | None,
+) -> None:  # fmt: skip
+    """Add a row with the total cycles of every machine, and the ratios to the first; width: of a sampled run."""
+    cycles = totals["machines"][machine][scope]["cycles"]
+    cells = [words, "", f"{cycles:,}", *([] if width is None else [write_width(width, cycles)])]
     for other in others:
         ratios = totals["ratios"][other][scope]
         cells += [f"{totals['machines'][other][scope]['cycles']:,}", format_ratio(ratios["speedup"], 1)]
@@ -135,8 +142,10 @@ def describe_run(result: RunResult) -> list[str]:
     for name, ratios in result.totals["ratios"].items():
         lines.append(f"Beside {name}: {describe_ratios(ratios)}.")
     compared = [step for step in result.steps if step.verdict != "none"]
+    lines += describe_sampling(result.record)
     if not compared:
-        lines.append("Verdict: not verified; no values were computed.")
+        why = "no values were computed" if result.record["sampling"] is None else "a sampled run computes no values"
+        lines.append(f"Verdict: not verified; {why}.")
     elif result.is_correct:
         exact = sum(step.verdict == "exact" for step in compared)
         largest = max(step.max_abs_error or 0.0 for step in compared)

@@ -31,9 +31,10 @@ from sim.policies import (
 from sim.record import make_record
 from sim.results import StepResult, make_actions_frame, make_frame
 from sim.run_directory import check_outputs_file, check_target, check_trace_file, write_outputs, write_run
+from sim.sampling.estimation import estimate_steps
 from sim.sampling.intervals import Spread
 from sim.sampling.options import AIM, SampleOptions
-from sim.sampling.request import list_samples, name_sample, parse_sample, refuse_values
+from sim.sampling.request import name_sample, parse_sample, refuse_values
 from sim.sampling.step_run import require_sampled
 from sim.sampling.summary import list_misses, summarize_sampling
 from sim.stored_tensors import StoredBytes
@@ -182,6 +183,13 @@ def simulate(
     streams: dict[str, OperandStream] = {}
     found = Findings(machines, streams, IterationTrace(machines[0].name, trace_window, on_notice))
     done = 0
+
+    def tell(runs: Sequence[StepRun]) -> None:
+        nonlocal done
+        done += sum(run.result.nominal_macs for run in runs)
+        if on_progress:
+            on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
+
     with open_keeper(memory_limit) as keeper:
         source = work or StepWork(keeper=keeper)
         for one in sets:
@@ -190,12 +198,12 @@ def simulate(
             if sample is not None:
                 key = DEFAULT_SEED if stream.seed is None else stream.seed
                 options = dataclasses.replace(options, sample=SampleOptions(fraction, key, total // len(machines)))
-            list_steps = list_work if sample is None else list_samples
-            for runs in execute_work(list_steps(stream, one, chosen, wanted), options, jobs):
+                for runs in estimate_steps(stream, one, chosen, wanted, options, jobs, tell):
+                    found.add(runs)
+                continue
+            for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
                 found.add(runs)
-                done += sum(run.result.nominal_macs for run in runs)
-                if on_progress:
-                    on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
+                tell(runs)
     if not found.results:
         raise InputError(f"no layer that matches '{layers}' has a step {' or '.join(wanted)}; nothing can be simulated")
     found.sort_results()

@@ -34,6 +34,8 @@ class Deck:
     cluster_weights: FloatArray
 
 
+ROUNDING = 1e-12
+
 Evaluate = Callable[[Deck], FloatArray]
 
 
@@ -67,7 +69,11 @@ def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[FloatArray
                 if places.fraction < 1:
                     left_out = (dealer.without_tile(stratum, int(cluster), places, int(one)) for one in places.drawn)
                     add(places, stratum.fraction, [evaluate(deck) for deck in left_out])
-    return found, tuple(add_independent(spreads) if spreads else EXACT for spreads in parts)
+    spreads = (add_independent(one) for one in parts)
+    # Prices are sums of floats: what they round off is no spread.
+    return found, tuple(
+        EXACT if one.variance <= (ROUNDING * value) ** 2 else one for one, value in zip(spreads, found, strict=True)
+    )
 
 
 class _Dealer:

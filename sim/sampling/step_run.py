@@ -49,7 +49,7 @@ def run_sampled_step(
         UnmappableLayerError: the layer does not fit a machine.
     """
     pool, draws = ImagePool(layer), StepDraws(options.seed, layer.layer, step.value)
-    bound = options.bound(layer.shape.nominal_macs)
+    bound = options.bound(layer.layer, step.value, layer.shape.nominal_macs, layer.has_all)
     runs = []
     for machine in machines:
         dataflow = require_sampled(machine)

@@ -37,6 +37,7 @@ def make_job(design: Design, key: str, workload_digest: str, form: SweepForm, *,
         baseline=baseline.model_dump(mode="json") if isinstance(baseline, Architecture) else baseline,
         steps=tuple(step.value for step in form.steps or tuple(Step)),
         layers=form.layers,
+        sample=form.sample,
         shares=shares,
     )
 
@@ -57,7 +58,8 @@ class Evaluator:
         baseline = job.baseline if job.baseline is None or isinstance(job.baseline, str) else load_machine(job.baseline)
         result = simulate(
             self._find_workload(job), load_machine(job.machine),
-            baseline=baseline, steps=job.steps, layers=job.layers, verify=False, work=work,
+            baseline=baseline, steps=job.steps, layers=job.layers, sample=job.sample, verify=False,
+            work=work,
         )  # fmt: skip
         return measure_run(result)
 

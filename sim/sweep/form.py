@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from workloads.shapes import Step
 from workloads.validation import did_you_mean, validate_document
 from workloads.yaml_file import load_yaml, parse_yaml
 
+SampleFraction = Annotated[float, Field(gt=0.0, le=1.0)]
 PointCount = Annotated[int, Field(ge=1, le=10_000_000)]
 Population = Annotated[int, Field(ge=2, le=10_000)]
 Megabytes = Annotated[int, Field(ge=1, le=2**24)]
@@ -100,6 +101,7 @@ class SweepForm(StrictModel):
     baseline: PlainText = NO_BASELINE
     steps: Annotated[list[Step], Field(min_length=1)] | None = None
     layers: PlainText = "*"
+    sample: Literal["auto"] | SampleFraction | None = None
     combine: Combination = Combination.GRID
     parameters: dict[str, Any] = Field(default_factory=dict)
     points: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None

@@ -90,7 +90,12 @@ class Identifier:
     """Makes the keys of designs; data files are read once, when a sweep first meets them."""
 
     def __init__(self, form: SweepForm) -> None:
-        self._selection = {"steps": [step.value for step in form.steps] if form.steps else None, "layers": form.layers}
+        self._selection: dict[str, Any] = {
+            "steps": [step.value for step in form.steps] if form.steps else None,
+            "layers": form.layers,
+        }
+        if form.sample is not None:
+            self._selection["sample"] = form.sample
         self._workloads: dict[int, tuple[Workload, str]] = {}
         self._files: dict[str, Any] = {}
 

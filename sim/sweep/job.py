@@ -29,6 +29,7 @@ class Job:
     baseline: str | dict[str, Any] | None
     steps: tuple[str, ...]
     layers: str
+    sample: str | float | None = None
     shares: bool = True
 
 

@@ -73,6 +73,9 @@ def list_metrics() -> tuple[Metric, ...]:
         Metric("speedup", "ratio", "The baseline's cycles over this machine's; empty without a baseline."),
         Metric("convolution_speedup", "ratio", "The same for the convolutions alone."),
         Metric("energy_ratio", "ratio", "The baseline's energy over this machine's."),
+        Metric("cycles_ci95", "cycles", "Half the width of the 95 % interval of cycles; 0 without a sample."),
+        Metric("energy_ci95_pj", "pJ", "Half the width of the 95 % interval of energy_pj; 0 without a sample."),
+        Metric("sampled_fraction", "fraction", "Share of the machine's tiles that was simulated."),
         *counted,
         *energies,
     )
@@ -113,10 +116,20 @@ def measure_run(result: RunResult) -> dict[str, Any]:
         "speedup": ratios[NETWORK]["speedup"] if ratios else None,
         "convolution_speedup": ratios[CONVOLUTIONS]["speedup"] if ratios else None,
         "energy_ratio": ratios[NETWORK]["energy_ratio"] if ratios else None,
+        **measure_sample(result, machine.name, energy is not None),
         **{name: network[name] for name in COUNTED},
         **{name: network[name] for name in ENERGY_COLUMNS},
     }
     return {metric.name: found[metric.name] for metric in METRICS}
+
+
+def measure_sample(result: RunResult, machine: str, has_energy: bool) -> dict[str, Any]:
+    """Give how far a machine's figures may be off, and the share of its tiles they are made of."""
+    sampling = result.record["sampling"]
+    if sampling is None:
+        return {"cycles_ci95": 0.0, "energy_ci95_pj": 0.0 if has_energy else None, "sampled_fraction": 1.0}
+    found = sampling["machines"][machine]
+    return {**found[NETWORK], "sampled_fraction": found["sampled_fraction"]}
 
 
 def measure_busy(network: dict[str, Any]) -> float:

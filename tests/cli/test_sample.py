@@ -1,0 +1,204 @@
+"""`--sample`: what is simulated, what is written, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.command import run_command
+
+from sim import simulate
+from sim.results import ENERGY_COLUMNS, describe_columns
+from sim.sampling import step_run
+from workloads import sources
+from workloads.operands import Operands
+from workloads.profile_tensors import ProfiledNetwork
+
+BATCH = 24
+NETWORK = """\
+name: batch
+batch: 24
+input: {channels: 4, height: 10, width: 10}
+layers:
+  - {name: conv1, type: conv2d, out_channels: 6, kernel: 3, padding: 1}
+  - {name: relu1, type: relu}
+  - {name: conv2, type: conv2d, out_channels: 8, kernel: 3, padding: 1, bias: false}
+  - {name: bn2, type: batch_norm}
+  - {name: relu2, type: relu}
+  - {name: flat, type: flatten}
+  - {name: fc, type: linear, out_features: 12}
+  - {name: loss, type: softmax_cross_entropy}
+"""
+PROFILE = "layer,tensor,density\nrelu1,output,0.5\nrelu2,output,0.4\n"
+CLUSTERED = (
+    "operands: {source: profile, path: own.csv, seed: 2, clustering: {image_variance: 0.1}}\npruning: {rate: 0.8}\n"
+)
+SYNTHETIC = "operands: {source: synthetic, seed: 2, density: {input: 0.5, grad_output: 0.3}}\n"
+HOST = "operands: {source: host, dataset: fashion_mnist, seed: 2, images: {resize: 10, channels: 3}}\n"
+SMALL_BUFFER = ("buffer.capacity_bytes=2500", "buffer.operand_store_bytes=256", "array.groups=4")
+OPTIONS = tuple(part for change in SMALL_BUFFER for part in ("--set", change))
+
+
+def write_network(folder: Path, operands: str = CLUSTERED) -> Path:
+    (folder / "own.csv").write_text(PROFILE)
+    path = folder / "net.yaml"
+    channels = "channels: 3" if operands is HOST else "channels: 4"
+    path.write_text(NETWORK.replace("channels: 4", channels) + operands)
+    return path
+
+
+def read_rows(directory: Path) -> list[dict[str, str]]:
+    with (directory / "steps.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("arch", ["sparsetrain", "ideal"])
+@pytest.mark.parametrize("source", [SYNTHETIC, HOST], ids=["synthetic", "host"])
+def test_a_sample_of_everything_is_the_full_run(tmp_path: Path, arch: str, source: str) -> None:
+    path, changes = write_network(tmp_path, source), SMALL_BUFFER if arch == "sparsetrain" else SMALL_BUFFER[2:]
+    full = simulate(path, arch, overrides=changes, verify=False)
+    sampled = simulate(path, arch, overrides=changes, sample=1)
+    assert sampled.frame.equals(full.frame)
+    assert sampled.record["totals"] == full.record["totals"]
+    assert (full.record["sampling"], sampled.record["verdict"]) == (None, "not verified")
+
+
+def test_a_run_without_a_sample_has_no_intervals(tmp_path: Path) -> None:
+    frame = simulate(write_network(tmp_path, SYNTHETIC), overrides=SMALL_BUFFER, verify=False).frame
+    assert set(frame["cycles_ci95"]) == set(frame["energy_ci95_pj"]) == {0.0}
+    assert set(frame["sampled_fraction"]) == {1.0}
+
+
+def test_a_sampled_run_tells_its_share_and_its_intervals(tmp_path: Path) -> None:
+    result = simulate(write_network(tmp_path), overrides=SMALL_BUFFER, sample=0.2)
+    frame, record = result.frame, result.record["sampling"]
+    steps = frame[frame["tiles"] > 0]
+    assert (record["asked"], record["seed"], record["confidence"]) == (0.2, 2, 0.95)
+    for machine, found in record["machines"].items():
+        mine = steps[steps["machine"] == machine]
+        shares = mine["sampled_fraction"] * mine["tiles"]
+        assert found["sampled_fraction"] == pytest.approx(shares.sum() / mine["tiles"].sum())
+        assert found["sampled_fraction"] < 0.6
+        assert found["network"]["cycles_ci95"] < mine["cycles_ci95"].sum() or machine == "sparsetrain-dense"
+    sparse = steps[(steps["machine"] == "sparsetrain") & (steps["sampled_fraction"] < 1)]
+    assert (sparse["cycles_ci95"] > 0).all()
+    assert (sparse["energy_ci95_pj"] > 0).all()
+    dense = steps[steps["machine"] == "sparsetrain-dense"]
+    assert (dense["cycles_ci95"] == 0).all()
+
+
+def test_rows_of_a_sampled_run_keep_the_laws_of_full_ones(tmp_path: Path) -> None:
+    frame = simulate(write_network(tmp_path), overrides=SMALL_BUFFER, sample=0.2).frame
+    states = [name for name, unit, _ in describe_columns() if unit == "group-cycles"]
+    assert (frame[states].sum(axis=1) == 4 * frame["cycles"]).all()
+    assert (frame[states] >= 0).all().all()
+    parts = [name for name in ENERGY_COLUMNS if name not in ("energy_pj", "dynamic_pj")]
+    assert frame[parts].sum(axis=1).to_numpy() == pytest.approx(frame["energy_pj"].to_numpy())
+    assert not frame["verified"].any()
+    assert set(frame["verdict"]) == {"none"}
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(tmp_path: Path) -> None:
+    write_network(tmp_path)
+    for out, more in (("one", ()), ("two", ("--jobs", "2")), ("again", ())):
+        done = run_command(tmp_path, "simulate", "net.yaml", *OPTIONS, "--sample", "0.2", "--out", out, *more)
+        assert (done.exit_code, done.stderr) == (0, "")
+    for name in ("steps.csv", "run.json"):
+        texts = {(tmp_path / out / name).read_bytes() for out in ("one", "two", "again")}
+        assert len(texts) == 1
+
+
+def test_another_seed_draws_others(tmp_path: Path) -> None:
+    path = write_network(tmp_path)
+    cycles = [simulate(path, overrides=SMALL_BUFFER, sample=0.2, seed=seed).frame["cycles"] for seed in (2, 3)]
+    assert not cycles[0].equals(cycles[1])
+
+
+@pytest.mark.parametrize("source", [CLUSTERED, HOST], ids=["profile", "host"])
+def test_auto_keeps_total_cycles_within_one_percent(tmp_path: Path, source: str) -> None:
+    notices: list[str] = []
+    path = write_network(tmp_path, source)
+    result = simulate(path, overrides=SMALL_BUFFER, sample="auto", on_notice=notices.append)
+    totals, record = result.totals["machines"], result.record["sampling"]
+    assert record["asked"] == "auto"
+    for machine, found in record["machines"].items():
+        share = found["network"]["cycles_ci95"] / totals[machine]["network"]["cycles"]
+        assert share <= 0.01
+    assert notices == []
+
+
+def test_images_that_are_not_looked_at_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, set[int]] = {}
+    make = ProfiledNetwork.layer
+
+    def note(self: ProfiledNetwork, name: str, images: Sequence[int] | None = None) -> Operands:
+        made.setdefault(name, set()).update(range(BATCH) if images is None else images)
+        return make(self, name, images)
+
+    monkeypatch.setattr(sources.ProfiledNetwork, "layer", note)
+    simulate(write_network(tmp_path), overrides=SMALL_BUFFER, sample=0.05, steps=("forward",), layers="conv*")
+    assert set(made) == {"conv1", "conv2"}
+    assert all(len(images) < BATCH / 2 for images in made.values())
+
+
+def test_tables_show_the_interval_beside_the_figure(tmp_path: Path) -> None:
+    write_network(tmp_path)
+    done = run_command(tmp_path, "simulate", "net.yaml", *OPTIONS, "--sample", "0.2", "--out", "run")
+    row = next(row for row in read_rows(tmp_path / "run") if row["layer"] == "conv2" and row["step"] == "gta")
+    width = f"±{float(row['cycles_ci95']) / int(row['cycles']):.2%}"
+    lines = done.stdout.splitlines()
+    assert any(f"{int(row['cycles']):,}" in line and width in line for line in lines)
+    assert "Verdict: not verified; a sampled run computes no values." in lines
+    record: Any = json.loads((tmp_path / "run" / "run.json").read_text())
+    found, cycles = (record[place]["machines"]["sparsetrain"] for place in ("sampling", "totals"))
+    total = f"±{found['network']['cycles_ci95'] / cycles['network']['cycles']:.2%}"
+    assert any(line.startswith(" whole network") and total in line for line in lines)
+    explained = run_command(tmp_path, "explain", "run", "conv2", "gta").stdout
+    assert f"cycles ({width}, estimated from {float(row['sampled_fraction']):.2%} of the tiles)" in explained
+    run_command(tmp_path, "simulate", "net.yaml", *OPTIONS, "--sample", "0.5", "--out", "other")
+    assert total in run_command(tmp_path, "compare", "run", "other").stdout
+    run_command(tmp_path, "report", "run", "-o", "page.html")
+    assert f"Sampled (0.2): {found['sampled_fraction']:.2%} on sparsetrain" in (tmp_path / "page.html").read_text()
+
+
+REFUSED = [
+    (("--sample", "all"), "sample must be auto, or a fraction above 0 and at most 1, got 'all'"),
+    (("--sample", "0"), "sample must be auto, or a fraction above 0 and at most 1, got '0'"),
+    (("--sample", "1.5"), "sample must be auto, or a fraction above 0 and at most 1, got '1.5'"),
+    (("--sample", "nan"), "sample must be auto, or a fraction above 0 and at most 1, got 'nan'"),
+    (
+        ("--sample", "auto", "--save-outputs", "values.npz"),
+        "a sampled run computes no values, so that none can be saved; leave out sample or save_outputs",
+    ),
+    (
+        ("--sample", "auto", "--trace", "trace.json.gz"),
+        "a sampled run executes no whole step that could be traced; leave out sample or trace",
+    ),
+    (
+        ("--sample", "auto", "--engine", "simpy"),
+        "a sampled run executes single tiles, which only the engine 'compiled' does, got 'simpy'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[" ".join(options) for options, _ in REFUSED])
+def test_what_a_sampled_run_cannot_give_is_refused(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    write_network(tmp_path)
+    done = run_command(tmp_path, "simulate", "net.yaml", *options, "--out", "run")
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"sparsetrain: {message}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dataflow_that_lowers_whole_steps_only_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_network(tmp_path)
+    monkeypatch.setattr(step_run, "load_dataflow", lambda _: object())
+    done = run_command(tmp_path, "simulate", "net.yaml", "--sample", "0.5", "--out", "run")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "sparsetrain: the dataflow 'sparsetrain' of 'sparsetrain' cannot be sampled: it lowers whole steps only "
+        "(plan_tiles, pack_tiles and count are missing); leave the sample away\n",
+    )
