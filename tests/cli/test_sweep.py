@@ -204,3 +204,12 @@ def test_a_command_that_is_stopped_leaves_no_process_and_goes_on(number: signal.
     assert outcome.stdout.splitlines()[0] == (
         f"Points: {LONG_POINTS - kept} done, 0 infeasible, 0 failed; {kept} were there already"
     )
+
+
+def test_points_of_a_sampled_sweep_tell_their_intervals(tmp_path: Path) -> None:
+    write_sweep(tmp_path, "sample: 0.5\nbaseline: skipping-off\n" + SWEEP.replace("baseline: skipping-off\n", ""))
+    outcome = run_command(tmp_path, "sweep", "sweep.yaml")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    frame = load_sweep(tmp_path / "out" / "small.sqlite")
+    assert (frame["sampled_fraction"] <= 1).all()
+    assert (frame["cycles_ci95"] >= 0).all()
