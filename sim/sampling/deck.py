@@ -49,6 +49,8 @@ def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[FloatArray
 
     evaluate: gives the quantities, float ``(quantities,)``, of a deck. With s^2 the variances of both stages and f the
     share of clusters drawn, the variance is (1 - f) s_clusters^2 + f s_tiles^2 (Cochran, Sampling Techniques, 10.4).
+    The runs of neighbours that places of one class were cut into count as one stratum here: two draws of a run are
+    alike by chance too often, and what the runs gain is left as a reserve.
     """
     dealer = _Dealer(sample)
     found = evaluate(dealer.deck)
@@ -65,7 +67,7 @@ def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[FloatArray
         if stratum.fraction < 1:
             add(stratum, 1.0, [evaluate(dealer.without_cluster(stratum, int(one))) for one in stratum.drawn])
         for cluster in stratum.drawn:
-            for places in sample.places[int(cluster)]:
+            for places in sample.join_strata(int(cluster)):
                 if places.fraction < 1:
                     left_out = (dealer.without_tile(stratum, int(cluster), places, int(one)) for one in places.drawn)
                     add(places, stratum.fraction, [evaluate(deck) for deck in left_out])
@@ -115,11 +117,11 @@ class _Dealer:
         return Deck(donors, weights, cluster_weights)
 
     def without_tile(self, stratum: Stratum, cluster: int, places: Stratum, tile: int) -> Deck:
-        """Deal the deck again as if a tile had not been drawn."""
+        """Deal the deck again as if a tile had not been drawn, the others from all places of its class alike."""
         left = places.drawn[places.drawn != tile]
         donors, weights = self.deck.donors.copy(), self.deck.weights.copy()
         row = self._rows[cluster].copy()
-        needy = places.members[row[places.members] == self._numbers[cluster, tile]]
+        needy = np.setdiff1d(places.members, left)
         row[needy] = self._numbers[cluster, take_turns(left, len(needy))]
         donors[self._donor_of == cluster] = row
         weights[self._numbers[cluster, tile]] = 0.0

@@ -75,6 +75,16 @@ class TileSample:
                 flags[cluster, stratum.drawn] = True
         return flags
 
+    def join_strata(self, cluster: int) -> tuple[Stratum, ...]:
+        """Give the strata of a drawn cluster's places with all runs of neighbours of one class together."""
+        by_kind: dict[int, list[Stratum]] = {}
+        for stratum in self.places[cluster]:
+            by_kind.setdefault(int(self.population.place_class[stratum.members[0]]), []).append(stratum)
+        return tuple(
+            Stratum(np.concatenate([one.members for one in runs]), np.concatenate([one.drawn for one in runs]))
+            for runs in by_kind.values()
+        )
+
     @property
     def fraction(self) -> float:
         """The share of the tiles that is drawn."""
