@@ -39,15 +39,6 @@ def add_independent(spreads: Iterable[Spread]) -> Spread:
     return Spread(total, max(1.0, 1 / shares) if shares else math.inf)
 
 
-def add_dependent(spreads: Iterable[Spread]) -> Spread:
-    """Bound the spread of a sum of estimates that may go together: standard errors add, the fewest degrees count."""
-    parts = [spread for spread in spreads if spread.variance]
-    if not parts:
-        return EXACT
-    error = math.fsum(math.sqrt(part.variance) for part in parts)
-    return Spread(error * error, min(part.degrees for part in parts))
-
-
 def scale_spread(spread: Spread, factor: float) -> Spread:
     """Give the spread of an estimate times a constant."""
     return Spread(spread.variance * factor * factor, spread.degrees)

@@ -7,7 +7,6 @@ import pytest
 from sim.sampling.intervals import (
     EXACT,
     Spread,
-    add_dependent,
     add_independent,
     divide_estimates,
     incomplete_beta,
@@ -64,11 +63,6 @@ def test_independent_variances_add_and_their_degrees_are_satterthwaites() -> Non
     assert mixed.degrees == pytest.approx(4**2 / (3**2 / 2 + 1**2 / 8))
     assert add_independent([EXACT, EXACT]) == EXACT
     assert add_independent([Spread(2.0, math.inf)]) == Spread(2.0, math.inf)
-
-
-def test_standard_errors_of_estimates_that_may_go_together_add() -> None:
-    assert add_dependent([Spread(4.0, 5), Spread(9.0, 3)]) == Spread(25.0, 3)
-    assert add_dependent([EXACT]) == EXACT
 
 
 def test_a_ratios_relative_variance_is_the_sum_of_its_parts() -> None:
