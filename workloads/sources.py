@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets import Dataset, load_dataset
 from workloads.errors import InputError
-from workloads.host import Labels, initial_parameters, run_iteration
+from workloads.host import Iteration, Labels, initial_parameters, run_iteration
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import LayerImages, keep_images
@@ -156,7 +156,7 @@ def train_operands(
             network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype, keep=keep
         )
         facts |= {"loss": found.loss, "accuracy": found.accuracy}
-        return OperandStream(found.operands(), headline, seed, facts)
+        return OperandStream(release_gradients(found).operands(), headline, seed, facts)
     state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype, keep=keep)
     done = run_pruned_iteration(
         network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number,
@@ -165,7 +165,13 @@ def train_operands(
     facts |= {"loss": done.iteration.loss, "accuracy": done.iteration.accuracy}
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
     pruned = frozenset(node for node, one in done.prunings.items() if one.threshold)
+    done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
     return OperandStream(done.operands(), f"{headline}, {describe_pruning(pruning)}", seed, facts, pruned)
+
+
+def release_gradients(found: Iteration) -> Iteration:
+    """Let go of the parameters' gradients, which no layer takes as an operand."""
+    return dataclasses.replace(found, grads={})
 
 
 def describe_images(dataset: Dataset, chosen: NDArray[np.intp], source: HostOperands) -> str:
