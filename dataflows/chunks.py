@@ -38,6 +38,19 @@ class Chunks:
     segments: IntArray
     words: IntArray
 
+    def span(self, start: int, end: int) -> Chunks:
+        """Give the chunks of the kinds ``start .. end`` alone."""
+        low, high = self.first[start], self.first[end]
+        return Chunks(
+            first=self.first[start : end + 1] - low,
+            low=self.low[low:high],
+            high=self.high[low:high],
+            count=self.count[low:high],
+            size_bytes=self.size_bytes[low:high],
+            segments=self.segments[low:high],
+            words=self.words[start:end],
+        )
+
     @property
     def bursts(self) -> IntArray:
         """Bursts of each kind, ``(kinds,)``."""
@@ -165,6 +178,7 @@ def sum_drivers(
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def fill_bursts(
+    entries: IntArray,
     kind_of: IntArray,
     output: IntArray,
     pes: IntArray,
@@ -178,13 +192,13 @@ def fill_bursts(
     burst_bytes: IntArray,
     burst_cycles: IntArray,
 ) -> None:
-    """Fill in the bursts of every entry from the chunks of its kind.
+    """Fill in the bursts of some entries from the chunks of their kinds.
 
     output: the first output of each entry within its group; cycles: ``(chunks, outputs)``, or one column for all.
     """
     is_shared = cycles.shape[1] == 1
     spent = np.zeros(burst_cycles.shape[1], dtype=np.int64)
-    for entry in range(len(kind_of)):
+    for entry in entries:
         kind = kind_of[entry]
         place = burst_first[entry]
         for chunk in range(first[kind], first[kind + 1]):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dataflows.array import PEArray
 from dataflows.bursts import UNLIMITED_BYTES
-from dataflows.chunk_cycles import cost_chunks
-from dataflows.chunks import cut_chunks, fill_bursts
+from dataflows.chunk_cycles import ChunkCycles
+from dataflows.chunks import IMAGE, cut_chunks, fill_bursts
 from dataflows.memory import MemoryShare, Traffic
 from dataflows.rows_plan import RowsPlan, plan_rows
 from dataflows.storage import size_raw
@@ -197,14 +197,20 @@ def pack_all_rows(
     columns = [n, x, first // plan.blocks.outputs, outputs, entries.low[:, 0], entries.high[:, 0]]
     kinds, kind_of = find_kinds(columns)
     chunks = cut_chunks(kinds, plan.driver_bytes, plan.pairs, weight_row, half, bits)
-    cycles = cost_chunks(plan, kinds, chunks)
     burst_first = np.append(0, np.cumsum(chunks.bursts[kind_of])).astype(np.int64)
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
-    fill_bursts(
-        kind_of, first % plan.blocks.outputs, outputs, mask_bytes, chunks.first, chunks.size_bytes, chunks.segments,
-        half, cycles, burst_first, burst_bytes, burst_cycles,
-    )  # fmt: skip
+    cost = ChunkCycles(plan)
+    order = np.argsort(kind_of, kind="stable")
+    # Cycles are made image by image: they take more room than the bursts that they are summed into.
+    for image in np.unique(kinds[:, IMAGE]):
+        start, end = (int(place) for place in np.searchsorted(kinds[:, IMAGE], [image, image + 1]))
+        members = order[slice(*np.searchsorted(kind_of[order], [start, end]))]
+        part = chunks.span(start, end)
+        fill_bursts(
+            members, kind_of - start, first % plan.blocks.outputs, outputs, mask_bytes, part.first, part.size_bytes,
+            part.segments, half, cost.sum_up(kinds[start:end], part), burst_first, burst_bytes, burst_cycles,
+        )  # fmt: skip
     words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
     return burst_first, burst_bytes, burst_cycles, words.astype(np.int64)
 

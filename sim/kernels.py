@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from numba.core.dispatcher import Dispatcher
@@ -22,8 +24,27 @@ def must_compile(dataflows: Iterable[str], engine: Engine) -> bool:
     """
     for name in dataflows:
         load_dataflow(name)
+    discard_stale(("dataflows", "sim.machine"))
     packages = ["dataflows"] + ["sim.machine"] * (engine is Engine.COMPILED)
     return any(lacks_compiled(package) for package in packages)
+
+
+def discard_stale(packages: Iterable[str]) -> None:
+    """Discard what was compiled before the source of any kernel changed.
+
+    A kernel holds the code and the constants of those it calls, but numba compares the file of the kernel alone.
+    """
+    kernels = [kernel for package in packages for kernel in find_kernels(package)]
+    sources = {Path(kernel.py_func.__code__.co_filename) for kernel in kernels}
+    # Files of constants stand beside the kernels that they are for, and share the first word of their names.
+    sources |= {near for source in sources for near in source.parent.glob(f"{source.stem.partition('_')[0]}_state.py")}
+    newest = max((source.stat().st_mtime_ns for source in sources if source.exists()), default=0)
+    for folder in {kernel.stats.cache_path for kernel in kernels}:
+        for index in Path(folder).glob("*.nbi") if folder else ():
+            # Another process may have done so already; where nobody may write, the installer wrote everything at once.
+            with contextlib.suppress(OSError):
+                if index.stat().st_mtime_ns < newest:
+                    index.unlink()
 
 
 def lacks_compiled(package: str) -> bool:

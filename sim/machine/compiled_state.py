@@ -68,7 +68,7 @@ NEVER = 2**62
 FETCHED, MOVED, BURST_END, LAST_BURST_END, OFFER, PROCESSED = range(6)
 HALF_SHIFT, GROUP_SHIFT, KIND_MASK = 3, 4, 7
 PPU, OPERANDS = 0, 1
-NUMBER_BITS, NUMBER_MASK = 36, (1 << 36) - 1
+NUMBER_BITS = 36
 
 # Events less than SLOTS cycles ahead lie in a ring of lists, later ones in a heap.
 SLOTS = 4096

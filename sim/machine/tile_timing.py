@@ -73,14 +73,10 @@ def find_alike(tile_first: IntArray, work: Work) -> IntArray:
     """Give, for each tile, the first one whose entries have the same bursts and results: ``(tiles,)``."""
     tiles = len(tile_first) - 1
     alike = np.arange(tiles, dtype=np.int64)
+    if tiles == 1:
+        return alike
     known: dict[tuple[int, ...], list[int]] = {}
-    for tile in range(tiles):
-        first, end = int(tile_first[tile]), int(tile_first[tile + 1])
-        bursts = int(work.burst_first[first]), int(work.burst_first[end])
-        middle = (bursts[0] + bursts[1]) // 2
-        key: tuple[int, ...] = (end - first, bursts[1] - bursts[0])
-        if bursts[1] > bursts[0]:
-            key += (int(work.fetch_cycles[middle]), int(work.burst_cycles[middle, 0]))
+    for tile, key in enumerate(zip(*summarize_tiles(tile_first, work), strict=True)):
         for other in known.setdefault(key, []):
             if is_alike(tile_first, work, tile, other):
                 alike[tile] = other
@@ -88,6 +84,22 @@ def find_alike(tile_first: IntArray, work: Work) -> IntArray:
         else:
             known[key].append(tile)
     return alike
+
+
+def summarize_tiles(tile_first: IntArray, work: Work) -> list[list[int]]:
+    """Sum up each tile, so that few that differ need to be compared: sizes, sums, and sums weighted by position."""
+    edges = work.burst_first[tile_first]
+
+    def add(values: IntArray) -> IntArray:
+        running = np.append(0, np.cumsum(values))
+        added: IntArray = running[edges[1:]] - running[edges[:-1]]
+        return added
+
+    cycles, places = work.burst_cycles.sum(axis=1), np.arange(len(work.fetch_cycles))
+    sums = [add(work.fetch_cycles), add(cycles)]
+    # Sums that overflow wrap around alike in equal tiles.
+    weighted = [add(places * values) - edges[:-1] * add(values) for values in (work.fetch_cycles, cycles)]
+    return [column.tolist() for column in (np.diff(tile_first), np.diff(edges), *sums, *weighted)]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

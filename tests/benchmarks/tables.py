@@ -132,7 +132,8 @@ def describe_session(session: Session) -> str:
         "disk. Peak: from then on; the host's pass before has its own.",
         make_targets_table(session.measurements),
         "MACs are one iteration's; cycles and events those of both machines, without values. x: how many times the "
-        "time of numpy's float32 reference of the same steps, or of float32 matrix products alone with the same MACs.",
+        "time of numpy's float32 reference of the same steps, or of float32 matrix products alone with the same MACs, "
+        "each on one BLAS thread; a simulation runs two to four steps at a time.",
         make_rates_table(session.measurements),
         *(f"{one.case}: not available: {one.missing}." for one in session.measurements if one.missing),
     ]

@@ -49,7 +49,7 @@ def make_traffic(seed: int, longest_cycles: int, tiles: int = 4, entries_per_til
         ppu_read_bytes=read,
         ppu_elements=elements,
         ppu_write_bytes=write,
-        store_writes=0,
+        store_writes=np.zeros(tiles * entries_per_tile, dtype=np.int64),
         footprint_bytes=0,
         tiling="",
     )

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 import sim.run
-from sim.kernels import COMPILING, find_kernels, lacks_compiled
+from sim.kernels import COMPILING, discard_stale, find_kernels, lacks_compiled
 from sim.run import simulate
 
 PACKAGE = "small_kernels"
@@ -74,6 +74,25 @@ def test_a_changed_source_lacks_them_again(source: Path) -> None:
     os.utime(source, (later, later))
     import_kernels()
     assert lacks_compiled(PACKAGE)
+
+
+def test_kernels_that_call_a_changed_one_are_compiled_anew(source: Path) -> None:
+    other = source.parent / "callers.py"
+    other.write_text(
+        f"import numba\nfrom {PACKAGE}.numbers import double\n\n"
+        "@numba.njit(cache=True)\ndef quadruple(value):\n    return double(double(value))\n"
+    )
+    import_kernels()
+    assert importlib.import_module(f"{PACKAGE}.callers").quadruple(3) == 12
+    discard_stale([PACKAGE])
+    assert not lacks_compiled(PACKAGE)
+    source.write_text(SOURCE.replace("2 * value", "3 * value"))
+    later = source.stat().st_mtime + 10
+    os.utime(source, (later, later))
+    import_kernels()
+    callers = importlib.import_module(f"{PACKAGE}.callers")
+    discard_stale([PACKAGE])
+    assert callers.quadruple(3) == 27
 
 
 def test_a_package_without_kernels_lacks_none() -> None:
