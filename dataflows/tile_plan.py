@@ -40,6 +40,10 @@ class TilePlan:
     def __len__(self) -> int:
         return int(np.prod([len(axis) for axis in self.runs]))
 
+    def is_same(self, other: TilePlan) -> bool:
+        """Tell whether another plan of the same step cuts it alike; the classes follow from the runs."""
+        return (self.runs, self.formats, self.headers) == (other.runs, other.formats, other.headers)
+
     def choose(self, tiles: IntArray, images: Sequence[int]) -> ChosenTiles:
         """Give the ranges of some tiles, by their numbers; images are counted among those of these numbers, ascending.
 

@@ -18,13 +18,14 @@ class LayerImages:
     """A layer of which any images may be asked for.
 
     shape: of the whole batch. make: gives the operands of the images of these numbers, a batch of their own in the
-    order asked for; an image is the same in whichever batch. has_all: all images are there anyway.
+    order asked for, or for None of the whole batch; an image is the same in whichever batch. has_all: all images are
+    there anyway.
     """
 
     layer: str
     shape: LayerShape
     steps: tuple[Step, ...]
-    make: Callable[[Sequence[int]], Operands]
+    make: Callable[[Sequence[int] | None], Operands]
     has_all: bool = False
 
 
@@ -33,8 +34,10 @@ def keep_images(operands: Operands) -> LayerImages:
     return LayerImages(operands.layer, operands.shape, operands.steps, partial(select_images, operands), has_all=True)
 
 
-def select_images(operands: Operands, images: Sequence[int]) -> Operands:
-    """Give some images of a batch as a batch of their own; weights and the threshold of pruning stay the batch's."""
+def select_images(operands: Operands, images: Sequence[int] | None) -> Operands:
+    """Give some images of a batch, None for all, as a batch of their own; weights and pruning threshold stay its."""
+    if images is None:
+        return operands
     chosen = np.asarray(images, dtype=np.int64)
     key = operands.finish.key
     if key is not None:

@@ -27,7 +27,7 @@ from workloads.profile_plan import (
     plan_output,
 )
 from workloads.pruning import PruningKey
-from workloads.pruning_sites import find_pruning_sites
+from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.reference.pooling import (
     PoolWindow,
     avg_pool_backward,
@@ -40,6 +40,9 @@ from workloads.reference.pooling import (
 from workloads.schema import Clustering
 from workloads.shapes import Step
 from workloads.synthetic import draw_sparse
+
+# Images of which a threshold of pruning is estimated where not the whole batch is made.
+THRESHOLD_IMAGES = 5
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ class ProfiledNetwork:
     def layer(self, name: str, images: Sequence[int] | None = None) -> Operands:
         """Make the operands of one layer; the layer whose input needs no gradient has no GTA.
 
-        images: numbers of the images that are made; by default all of the batch. The threshold of the gradient that is
-        written follows from those made.
+        images: numbers of the images that are made; by default all of the batch, from which the threshold of the
+        gradient that is written then follows. Of images that are named it follows from the first ones of the batch,
+        whichever are named, so that an image is pruned alike in any company.
         """
         whole = self.network.layer_shape(name)
         numbers = tuple(range(whole.batch) if images is None else images)
@@ -105,7 +109,7 @@ class ProfiledNetwork:
             mask=input != 0 if self.network.is_behind_relu(name) else None,
             steps=self.steps(name),
             relu_follows=self.network.relu_follows(name),
-            finish=self._finish(name, grad_output, summed, None if images is None else numbers),
+            finish=self._finish(name, grad_output, summed) if images is None else self._finish_some(name, numbers),
             summed=summed,
         )
 
@@ -147,15 +151,31 @@ class ProfiledNetwork:
             return gradient
         return np.where(support.reshape(shape) != 0, gradient, np.float32(0))
 
-    def _finish(
-        self, name: str, grad_output: FloatArray, summed: tuple[FloatArray, ...], images: tuple[int, ...] | None
-    ) -> GradientFinish:
+    def _sites(self, name: str) -> list[PruningSite]:
+        """List where the gradient that a layer writes is pruned."""
+        if not self.pruning_rate:
+            return []
+        return [site for site in find_pruning_sites(self.network).values() if site.writer == name]
+
+    def _finish_some(self, name: str, images: tuple[int, ...]) -> GradientFinish:
+        """Have the PPU prune some images with a threshold that does not depend on which they are."""
+        if not self._sites(name):
+            return GradientFinish()
+        first = range(min(THRESHOLD_IMAGES, self.network.layer_shape(name).batch))
+        gradient = np.stack([self.image_gradient(name, image) for image in first])
+        sources = self.network.summed_gradients(name)
+        summed = tuple(np.stack([self._draw_summed(name, source, image) for image in first]) for source in sources)
+        found = self._finish(name, gradient, summed)
+        assert found.key is not None
+        return dataclasses.replace(found, key=dataclasses.replace(found.key, images=images))
+
+    def _finish(self, name: str, grad_output: FloatArray, summed: tuple[FloatArray, ...]) -> GradientFinish:
         """Have the PPU prune the gradient that this layer writes, where the graph has a site for it.
 
         Sums of independent products are normal: the threshold follows from the mean squares of gradient and weights.
         """
-        sites = [site for site in find_pruning_sites(self.network).values() if site.writer == name]
-        if not self.pruning_rate or not sites:
+        sites = self._sites(name)
+        if not sites:
             return GradientFinish()
         shape = self.network.layer_shape(name)
         density = self.profile.density(name, "weight")
@@ -164,7 +184,7 @@ class ProfiledNetwork:
         square = products * weight_square * float(np.square(grad_output, dtype=np.float64).mean())
         sigma = sqrt(square + sum(float(np.square(one, dtype=np.float64).mean()) for one in summed))
         tau = float(np.float32(NormalDist().inv_cdf((1 + self.pruning_rate) / 2) * sigma))
-        return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0, images))
+        return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0))
 
     def _make(self, plan: TensorPlan, image: int) -> FloatArray:
         if isinstance(plan, DrawnTensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from workloads.layer_images import LayerImages, join_images, select_images
+from workloads.layer_images import LayerImages, join_images, keep_images, select_images
 from workloads.operands import Operands
 
 
@@ -15,11 +15,18 @@ class ImagePool:
         self._layer = layer
         self._places: dict[int, int] = {}
         self._known: Operands | None = None
+        self._whole: ImagePool | None = self if layer.has_all else None
 
     @property
     def images(self) -> tuple[int, ...]:
         """The images that were made, in that order."""
         return tuple(self._places)
+
+    def complete(self) -> ImagePool:
+        """Give a pool of the whole batch, with what follows from it as a whole: the full run's threshold of pruning."""
+        if self._whole is None:
+            self._whole = ImagePool(keep_images(self._layer.make(None)))
+        return self._whole
 
     def take(self, images: Sequence[int]) -> Operands:
         """Give the operands of some images, in the order asked for."""

@@ -75,7 +75,7 @@ def see_images(layer: LayerImages, policy: Policy) -> LayerImages:
     )  # fmt: skip
 
 
-def make_restricted(policy: Policy, layer: LayerImages, images: Sequence[int]) -> Operands:
+def make_restricted(policy: Policy, layer: LayerImages, images: Sequence[int] | None) -> Operands:
     """Make images as a policy's machines see them."""
     return policy.restrict(layer.make(images))
 

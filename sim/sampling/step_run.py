@@ -17,7 +17,8 @@ from sim.sampling.estimate import StepEstimate
 from sim.sampling.ideal_sample import IdealSampler
 from sim.sampling.options import SampleOptions
 from sim.sampling.pool import ImagePool
-from sim.sampling.step_sample import StepSampler, make_sampler
+from sim.sampling.step_cut import begin_cut
+from sim.sampling.step_sample import StepSampler
 from sim.stored_tensors import StoredBytes
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
@@ -57,7 +58,7 @@ def run_sampled_step(
         if machine.is_ideal:
             sampler = IdealSampler(pool, layer.shape, step, machine, dataflow, draws)
         else:
-            sampler = make_sampler(pool, layer, step, machine, dataflow, draws)
+            sampler = StepSampler(begin_cut(pool, layer, step, machine, dataflow, draws))
         if options.fraction is None:
             found = sampler.estimate_within(lambda one: one.cycles_spread.half_width <= bound * one.cycles)
         else:

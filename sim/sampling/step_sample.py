@@ -7,64 +7,69 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.tasks import SampledDataflow
-from dataflows.tile_plan import TilePlan, number_classes
-from sim.architecture import Architecture
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.deck import Deck, estimate_spreads, make_deck
 from sim.sampling.design import (
-    LEAST_CLUSTERS,
     Effort,
-    StepDraws,
-    TileDraws,
     TilePopulation,
+    TileSample,
     choose_effort,
-    draw_all,
     grow,
     start_effort,
 )
 from sim.sampling.estimate import StepEstimate
 from sim.sampling.intervals import Spread
 from sim.sampling.measures import Measure, StepTimes, sum_measures, time_deck
-from sim.sampling.pool import ImagePool
 from sim.sampling.pricing import round_actions
+from sim.sampling.step_cut import StepCut
 from sim.sampling.tile_runs import TileRuns
-from workloads.layer_images import LayerImages
-from workloads.shapes import Step
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-# Images of which the tiling of a step is found at first, where not all of them are there: those drawn at least.
-PILOT_IMAGES = LEAST_CLUSTERS
+Choose = Callable[[TilePopulation], Effort]
 
 
 class StepSampler:
     """Draws and estimates the tiles of one step on one machine."""
 
-    def __init__(self, runs: TileRuns, draws: TileDraws) -> None:
-        self.runs, self._draws, self._population = runs, draws, draws.population
+    def __init__(self, cut: StepCut) -> None:
+        self._cut = cut
+
+    @property
+    def runs(self) -> TileRuns:
+        """The tiles as they are cut at present."""
+        return self._cut.runs
 
     def estimate(self, fraction: float) -> StepEstimate:
         """Estimate the step from about this fraction of its tiles."""
-        return self._estimate(choose_effort(self._population, fraction))
+        return self._estimate(lambda population: choose_effort(population, fraction))[0]
 
     def estimate_within(self, is_enough: Callable[[StepEstimate], bool]) -> StepEstimate:
         """Estimate the step from more and more tiles until it is enough, or all are simulated."""
-        effort: Effort | None = start_effort(self._population)
+        choose: Choose = start_effort
         while True:
-            assert effort is not None
-            found = self._estimate(effort)
-            effort = grow(self._population, effort)
-            if effort is None or is_enough(found):
+            found, effort = self._estimate(choose)
+            more = grow(self._cut.draws.population, effort)
+            if more is None or is_enough(found):
                 return found
 
-    def estimate_all(self) -> StepEstimate:
-        """Simulate every tile."""
-        return self._estimate(draw_all(self._population))
+            # More images may cut the step anew; the effort stays what was reached.
+            def choose(_: TilePopulation, effort: Effort = more) -> Effort:
+                return effort
 
-    def _estimate(self, effort: Effort) -> StepEstimate:
-        sample = self._draws.draw(effort)
+    def _draw(self, choose: Choose) -> tuple[TileSample, Effort]:
+        """Draw tiles of a tiling that all images they belong to were looked at for."""
+        while True:
+            effort = choose(self._cut.draws.population)
+            sample = self._cut.draws.draw(effort)
+            needed = self._cut.list_images(sample)
+            if needed <= self._cut.known:
+                return sample, effort
+            self._cut = self._cut.learn(needed)
+
+    def _estimate(self, choose: Choose) -> tuple[StepEstimate, Effort]:
+        sample, effort = self._draw(choose)
         measured, counted = self.runs.execute(sample)
         order, surroundings, pricing = self.runs.order, self.runs.surroundings, self.runs.pricing
 
@@ -76,7 +81,7 @@ class StepSampler:
         _, (cycles_spread, energy_spread) = estimate_spreads(sample, evaluate)
         deck = make_deck(sample)
         times = time_deck(deck, measured, order, surroundings)
-        return self._fill(
+        found = self._fill(
             times,
             sum_measures(deck, measured),
             deck.cluster_weights @ counted,
@@ -85,6 +90,7 @@ class StepSampler:
             energy_spread,
             len(measured),
         )
+        return found, effort
 
     def _fill(
         self, times: StepTimes, sums: FloatArray, counts: FloatArray, last: IntArray, cycles_spread: Spread,
@@ -128,36 +134,3 @@ class StepSampler:
             cycles_spread=cycles_spread,
             energy_spread=energy_spread,
         )
-
-
-def make_sampler(
-    pool: ImagePool, layer: LayerImages, step: Step, machine: Architecture, dataflow: SampledDataflow, draws: StepDraws
-) -> StepSampler:
-    """Find the tiling of a batch from some images, and from more where the first sample needs more of them.
-
-    Raises:
-        UnmappableLayerError: the layer does not fit the machine.
-    """
-    batch, memory = layer.shape.batch, machine.describe_memory()
-    assert memory is not None
-    priority = draws.order_images(batch)
-    known = sorted(np.argsort(priority, kind="stable")[: batch if layer.has_all else PILOT_IMAGES].tolist())
-    while True:
-        images = np.arange(batch) % len(known)
-        images[known] = np.arange(len(known))
-        plan = dataflow.plan_tiles(pool.take(known), images, step, machine.array.describe(), memory)
-        made = order_tiles(plan, draws, priority)
-        runs = plan.runs[plan.image_axis]
-        needed = {image for cluster in made.draw(start_effort(made.population)).places for image in runs[cluster]}
-        if needed <= set(known):
-            return StepSampler(TileRuns(pool, plan, step, machine, dataflow), made)
-        known = sorted(needed | set(known))
-
-
-def order_tiles(plan: TilePlan, draws: StepDraws, priority: FloatArray) -> TileDraws:
-    """Make the draws of a plan's tiles; a run of images comes as early as the first of its images."""
-    others = [kinds for axis, kinds in enumerate(plan.classes) if axis != plan.image_axis]
-    grid = np.stack([one.reshape(-1) for one in np.meshgrid(*others, indexing="ij")], axis=1)
-    places = number_classes([tuple(kinds) for kinds in grid])
-    first_image = np.array([priority[list(run)].min() for run in plan.runs[plan.image_axis]])
-    return TileDraws(TilePopulation(plan.classes[plan.image_axis], places), draws, first_image)

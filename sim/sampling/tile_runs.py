@@ -32,7 +32,7 @@ class TileRuns:
     ) -> None:
         memory = machine.describe_memory()
         assert memory is not None
-        self._pool, self._step, self._dataflow = pool, step, dataflow
+        self.pool, self._step, self._dataflow = pool, step, dataflow
         self._memory, self._array = memory, machine.array.describe()
         self.plan, self.machine = plan, machine
         self.order = TileOrder(tuple(len(one) for one in plan.runs), plan.image_axis)
@@ -48,7 +48,7 @@ class TileRuns:
         """
         runs = self.plan.runs[self.plan.image_axis]
         missing = {cluster: self._list_missing(cluster, strata) for cluster, strata in sample.places.items()}
-        self._pool.prepare(image for cluster, places in missing.items() if places for image in runs[cluster])
+        self.pool.prepare(image for cluster, places in missing.items() if places for image in runs[cluster])
         for cluster, places in missing.items():
             if places:
                 self._execute_places(cluster, places)
@@ -61,7 +61,7 @@ class TileRuns:
 
     def _execute_places(self, cluster: int, places: list[int]) -> None:
         images = list(self.plan.runs[self.plan.image_axis][cluster])
-        operands = self._pool.take(images)
+        operands = self.pool.take(images)
         tiles = self.order.number(np.full(len(places), cluster), np.array(places))
         traffic = self._dataflow.pack_tiles(
             self.plan, operands, images, tiles, self._step, self._array, self._memory

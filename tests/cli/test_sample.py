@@ -37,6 +37,7 @@ PROFILE = "layer,tensor,density\nrelu1,output,0.5\nrelu2,output,0.4\n"
 CLUSTERED = (
     "operands: {source: profile, path: own.csv, seed: 2, clustering: {image_variance: 0.1}}\npruning: {rate: 0.8}\n"
 )
+UNPRUNED = CLUSTERED.partition("pruning")[0]
 SYNTHETIC = "operands: {source: synthetic, seed: 2, density: {input: 0.5, grad_output: 0.3}}\n"
 HOST = "operands: {source: host, dataset: fashion_mnist, seed: 2, images: {resize: 10, channels: 3}}\n"
 SMALL_BUFFER = ("buffer.capacity_bytes=2500", "buffer.operand_store_bytes=256", "array.groups=4")
@@ -57,11 +58,14 @@ def read_rows(directory: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("arch", ["sparsetrain", "ideal"])
-@pytest.mark.parametrize("source", [SYNTHETIC, HOST], ids=["synthetic", "host"])
-def test_a_sample_of_everything_is_the_full_run(tmp_path: Path, arch: str, source: str) -> None:
+@pytest.mark.parametrize("seed", [2, 3, 4])
+@pytest.mark.parametrize(
+    "source", [SYNTHETIC, HOST, CLUSTERED, UNPRUNED], ids=["synthetic", "host", "profile", "profile without pruning"]
+)
+def test_a_sample_of_everything_is_the_full_run(tmp_path: Path, arch: str, source: str, seed: int) -> None:
     path, changes = write_network(tmp_path, source), SMALL_BUFFER if arch == "sparsetrain" else SMALL_BUFFER[2:]
-    full = simulate(path, arch, overrides=changes, verify=False)
-    sampled = simulate(path, arch, overrides=changes, sample=1)
+    full = simulate(path, arch, overrides=changes, verify=False, seed=seed)
+    sampled = simulate(path, arch, overrides=changes, sample=1, seed=seed)
     assert sampled.frame.equals(full.frame)
     assert sampled.record["totals"] == full.record["totals"]
     assert (full.record["sampling"], sampled.record["verdict"]) == (None, "not verified")

@@ -5,6 +5,7 @@ The tiles of each step are executed once; what differs from draw to draw is whic
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 
 import pytest
@@ -18,7 +19,8 @@ from sim.sampling.design import StepDraws
 from sim.sampling.estimate import StepEstimate
 from sim.sampling.ideal_sample import IdealSampler
 from sim.sampling.pool import ImagePool
-from sim.sampling.step_sample import StepSampler, make_sampler, order_tiles
+from sim.sampling.step_cut import begin_cut, order_tiles
+from sim.sampling.step_sample import StepSampler
 from workloads.layer_images import keep_images
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
@@ -48,13 +50,13 @@ def draw_estimates(case: str, step: Step, name: str = "sparsetrain") -> Outcome:
     shape, capacity, dram = CASES[case]
     machine, layer = make_machine(name, capacity, dram), keep_images(draw_clustered(shape, seed=5))
     draws = StepDraws(0, "layer", step.value)
-    whole = make_sampler(ImagePool(layer), layer, step, machine, RowConvolution(), draws)
+    cut = begin_cut(ImagePool(layer), layer, step, machine, RowConvolution(), draws)
     estimates = []
     for seed in range(1, DRAWS + 1):
         draws = StepDraws(seed, "layer", step.value)
-        tiles = order_tiles(whole.runs.plan, draws, draws.order_images(shape.batch))
-        estimates.append(StepSampler(whole.runs, tiles).estimate(FRACTION))
-    return whole.estimate(1.0), estimates
+        tiles = order_tiles(cut.runs.plan, draws, draws.order_images(shape.batch))
+        estimates.append(StepSampler(dataclasses.replace(cut, draws=tiles)).estimate(FRACTION))
+    return StepSampler(cut).estimate(1.0), estimates
 
 
 def price(found: StepEstimate, machine: Architecture) -> float:

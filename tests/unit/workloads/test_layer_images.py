@@ -108,3 +108,18 @@ def test_what_the_ppu_does_to_a_gradient_is_cut_out_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(twice.finish.mask, mask[[3, 6]])
     assert twice.finish.key == PruningKey(1, "input", 0, (3, 6))
     assert twice.finish.tau == late.tau
+
+
+def test_images_that_are_named_are_pruned_alike_whichever_they_are(tmp_path: Path) -> None:
+    stream = open_stream(tmp_path, PROFILED)
+    whole = {operands.layer: operands.finish for operands in stream.layers}
+    assert sum(finish.tau > 0 for finish in whole.values()) >= 2
+    for layer in stream.list_images():
+        found = [layer.make(images).finish for images in CHOICES]
+        assert len({finish.tau for finish in found}) == 1
+        assert [finish.key and finish.key.images for finish in found] == [
+            tuple(images) if finish.key else None for finish, images in zip(found, CHOICES, strict=True)
+        ]
+        made = layer.make(None).finish
+        assert (made.tau, made.key) == (whole[layer.layer].tau, whole[layer.layer].key)
+        assert found[0].tau == pytest.approx(whole[layer.layer].tau, rel=0.3)
