@@ -67,7 +67,8 @@ def write_total_width(entry: Entry) -> str:
     sampling = entry.run.record.get("sampling")
     if sampling is None:
         return ""
-    return f" {write_width(sampling['machines'][entry.machine]['network']['cycles_ci95'], entry.totals['cycles'])}"
+    found = sampling["machines"][entry.machine]
+    return f" {write_width(found['network']['cycles_ci95'], entry.totals['cycles'], found['sampled_fraction'])}"
 
 
 def start_table(title: str) -> Table:

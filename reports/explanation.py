@@ -69,7 +69,9 @@ def tell_sample(row: pd.Series) -> str:
     """Say how far an estimate may be off, and of which share of the tiles it is made."""
     if row["sampled_fraction"] == 1:
         return ""
-    width = write_width(row["cycles_ci95"], row["cycles"])
+    if row["tasks"] == 0:
+        return f" (estimated, without an interval, from {row['sampled_fraction']:.2%} of the tiles of all steps)"
+    width = write_width(row["cycles_ci95"], row["cycles"], row["sampled_fraction"])
     return f" ({width}, estimated from {row['sampled_fraction']:.2%} of the tiles)"
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def write_width(width: float | None, value: float | None) -> str:
-    """Write half an interval as a share of its value; a dash where there is none."""
+def write_width(width: float | None, value: float | None, fraction: float) -> str:
+    """Write half an interval as a share of its value; a dash where there is none, `exact` where all was simulated."""
     if width is None or not value:
         return "-"
-    return "exact" if not width else f"±{width / value:.2%}"
+    return "exact" if fraction == 1 and not width else f"±{width / value:.2%}"
 
 
 def describe_sampling(record: Mapping[str, Any]) -> list[str]:
@@ -26,10 +26,10 @@ def describe_sampling(record: Mapping[str, Any]) -> list[str]:
         "± is the 95 % confidence interval."
     ]
     for machine, found in sampling["machines"].items():
-        totals = record["totals"]["machines"][machine]["network"]
-        words = f"{totals['cycles']:,} {write_width(found['network']['cycles_ci95'], totals['cycles'])} cycles"
+        totals, share = record["totals"]["machines"][machine]["network"], found["sampled_fraction"]
+        words = f"{totals['cycles']:,} {write_width(found['network']['cycles_ci95'], totals['cycles'], share)} cycles"
         if totals["energy_pj"] is not None:
-            width = write_width(found["network"]["energy_ci95_pj"], totals["energy_pj"])
+            width = write_width(found["network"]["energy_ci95_pj"], totals["energy_pj"], share)
             words += f", {totals['energy_pj'] / 1e6:,.2f} uJ {width}"
         if (ratios := sampling["ratios"].get(machine)) is not None:
             ratio, width = record["totals"]["ratios"][machine]["network"]["speedup"], ratios["network"]["speedup_ci95"]

@@ -65,15 +65,19 @@ def make_steps_table(result: RunResult) -> Table:
             table.add_section()
         cells = [layer if layer != previous else "", step_name, f"{first.cycles:,}"]
         width = None if first.tasks == 0 else first.cycles_ci95
-        cells += [write_width(width, first.cycles)] if is_sampled else []
+        cells += [write_width(width, first.cycles, first.sampled_fraction)] if is_sampled else []
         for other in others:
             cells += compare_cells(first, by_machine.get(other), has_energy)
         cells += attribution_cells(first, pes)
         table.add_row(*[Text(cell) for cell in cells], verdict_text(list(by_machine.values())))
         previous = layer
     for scope, words in (("convolutions", "convolutions"), ("network", "whole network")):
-        width = result.record["sampling"]["machines"][machine][scope]["cycles_ci95"] if is_sampled else None
-        add_total_row(table, words, scope, result.totals, machine, others, has_energy, width)
+        words_of_width = None
+        if is_sampled:
+            found = result.record["sampling"]["machines"][machine]
+            cycles = result.totals["machines"][machine][scope]["cycles"]
+            words_of_width = write_width(found[scope]["cycles_ci95"], cycles, found["sampled_fraction"])
+        add_total_row(table, words, scope, result.totals, machine, others, has_energy, words_of_width)
     return table
 
 
@@ -109,11 +113,11 @@ def verdict_text(steps: list[StepResult]) -> Text:
 
 def add_total_row(
     table: Table, words: str, scope: str, totals: dict[str, Any], machine: str, others: list[str], has_energy: bool,
-    width: float | None,
+    width: str | None,
 ) -> None:  # fmt: skip
-    """Add a row with the total cycles of every machine, and the ratios to the first; width: of a sampled run."""
+    """Add a row with the total cycles of every machine, and the ratios to the first; width: words of a sampled run."""
     cycles = totals["machines"][machine][scope]["cycles"]
-    cells = [words, "", f"{cycles:,}", *([] if width is None else [write_width(width, cycles)])]
+    cells = [words, "", f"{cycles:,}", *([] if width is None else [width])]
     for other in others:
         ratios = totals["ratios"][other][scope]
         cells += [f"{totals['machines'][other][scope]['cycles']:,}", format_ratio(ratios["speedup"], 1)]

@@ -96,10 +96,18 @@ class StepResult:
     )
     max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
     tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
-    cycles_ci95: float = column("cycles", "Half the width of the 95 % confidence interval of cycles; 0 is exact.")
-    energy_ci95_pj: float | None = column("pJ", "Half the width of the 95 % confidence interval of energy_pj.")
+    cycles_ci95: float = column(
+        "cycles",
+        "Half the width of the 95 % confidence interval of cycles; 0: all was drawn, or what was drawn did not differ; "
+        "passes of a sampled run have no interval.",
+    )
+    energy_ci95_pj: float | None = column(
+        "pJ", "Half the width of the 95 % confidence interval of energy_pj; 0 as for cycles."
+    )
     sampled_fraction: float = column(
-        "fraction", "Share of the step's tiles that was simulated; below 1 the figures are estimates."
+        "fraction",
+        "Share of the step's tiles that was simulated (ideal machines: of its images; passes: of the tiles of all "
+        "steps, whose bytes they move); below 1 the figures are estimates.",
     )
     operands: str = column("", "Where the operands are from, and what is unrepresentative of them; of passes too.")
 

@@ -36,7 +36,7 @@ from sim.sampling.intervals import Spread
 from sim.sampling.options import AIM, SampleOptions
 from sim.sampling.request import name_sample, parse_sample, refuse_values
 from sim.sampling.step_run import require_sampled
-from sim.sampling.summary import list_misses, summarize_sampling
+from sim.sampling.summary import list_misses, share_simulated, summarize_sampling
 from sim.stored_tensors import StoredBytes
 from sim.trace_file import WHOLE, IterationTrace, Window, write_trace
 from sim.workers import execute_work
@@ -272,8 +272,10 @@ class Findings:
         """Add the elementwise passes, whose tensors are stored as the steps found them."""
         for machine in self._machines:
             stored = self._stored[machine.name]
+            # A pass moves the bytes that the steps were found to store: where those are estimates, so is the pass.
+            share = share_simulated(self.results, machine.name)
             for result, counts in run_passes(network, machine, stored, steps, self._streams[machine.name].pruned):
-                self._add_result(result, counts)
+                self._add_result(dataclasses.replace(result, sampled_fraction=share), counts)
                 if machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cli.command import run_command
 
+from reports.sampled_words import write_width
 from sim import simulate
 from sim.results import ENERGY_COLUMNS, describe_columns
 from sim.sampling import step_run
@@ -116,6 +117,25 @@ def test_the_same_seed_gives_the_same_bytes_in_any_number_of_processes(tmp_path:
         assert len(texts) == 1
 
 
+def test_passes_of_a_sampled_run_are_estimates_without_an_interval(tmp_path: Path) -> None:
+    frame = simulate(write_network(tmp_path), overrides=SMALL_BUFFER, sample=0.2).frame
+    for _, mine in frame.groupby("machine"):
+        passes, steps = mine[mine["tasks"] == 0], mine[mine["tiles"] > 0]
+        share = (steps["sampled_fraction"] * steps["tiles"]).sum() / steps["tiles"].sum()
+        assert len(passes) > 0
+        assert share < 1
+        assert passes["sampled_fraction"].to_numpy() == pytest.approx(share)
+        assert set(passes["cycles_ci95"]) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("width", "fraction", "words"),
+    [(0.0, 1.0, "exact"), (0.0, 0.5, "±0.00%"), (2.0, 0.5, "±1.00%"), (2.0, 1.0, "±1.00%"), (None, 1.0, "-")],
+)
+def test_only_what_was_simulated_whole_is_called_exact(width: float | None, fraction: float, words: str) -> None:
+    assert write_width(width, 200, fraction) == words
+
+
 def test_another_seed_draws_others(tmp_path: Path) -> None:
     path = write_network(tmp_path)
     cycles = [simulate(path, overrides=SMALL_BUFFER, sample=0.2, seed=seed).frame["cycles"] for seed in (2, 3)]
@@ -163,6 +183,8 @@ def test_tables_show_the_interval_beside_the_figure(tmp_path: Path) -> None:
     assert any(line.startswith(" whole network") and total in line for line in lines)
     explained = run_command(tmp_path, "explain", "run", "conv2", "gta").stdout
     assert f"cycles ({width}, estimated from {float(row['sampled_fraction']):.2%} of the tiles)" in explained
+    explained = run_command(tmp_path, "explain", "run", "bn2", "forward").stdout
+    assert f"(estimated, without an interval, from {found['sampled_fraction']:.2%} of the tiles" in explained
     run_command(tmp_path, "simulate", "net.yaml", *OPTIONS, "--sample", "0.5", "--out", "other")
     assert total in run_command(tmp_path, "compare", "run", "other").stdout
     run_command(tmp_path, "report", "run", "-o", "page.html")
