@@ -50,13 +50,21 @@ def estimate_steps(
 
         tighter = dataclasses.replace(options, sample=dataclasses.replace(options.sample, bounds=bounds))
         for runs in execute_work(list_again(), tighter, jobs):
-            found[name_runs(runs)] = runs
+            found[name_runs(runs)] = choose_narrower(found[name_runs(runs)], runs)
     return list(found.values())
 
 
 def name_runs(runs: Sequence[StepRun]) -> tuple[Key, tuple[str, ...]]:
     """Tell runs of one step on some machines from all others."""
     return (runs[0].result.layer, runs[0].result.step), tuple(run.result.machine for run in runs)
+
+
+def choose_narrower(first: Sequence[StepRun], second: Sequence[StepRun]) -> list[StepRun]:
+    """Give, of two estimates on each machine, the one with the narrower interval; of equal ones the second."""
+    return [
+        one if one.result.cycles_ci95 < other.result.cycles_ci95 else other
+        for one, other in zip(first, second, strict=True)
+    ]
 
 
 def find_bounds(found: Sequence[Sequence[StepRun]]) -> dict[Key, float]:
@@ -70,6 +78,8 @@ def find_bounds(found: Sequence[Sequence[StepRun]]) -> dict[Key, float]:
             continue
         for run in mine:
             key, cycles = (run.result.layer, run.result.step), run.result.cycles
+            if not cycles:
+                continue
             bound = CAUTION * AIM * (total / cycles) ** 0.5
             if run.result.cycles_ci95 > bound * cycles:
                 bounds[key] = min(bound, bounds.get(key, bound))

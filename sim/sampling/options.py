@@ -13,7 +13,8 @@ AIM = 0.01
 class SampleOptions:
     """How a run is sampled: the fraction of every step's tiles, None for as few as the aim allows; keys of draws.
 
-    bounds: of (layer, step), the share of its cycles that half its interval may take; None goes by shares of the MACs.
+    bounds: of (layer, step), a second bound on the share of its cycles that half its interval may take, besides that by
+    shares of the MACs.
     """
 
     fraction: float | None
@@ -28,6 +29,5 @@ class SampleOptions:
         root of its share of the work, and takes that share of the cycles, the total keeps within the aim. Steps of
         operands that pass by only once are held to the aim itself, which the total then keeps in any case.
         """
-        if self.bounds is not None:
-            return self.bounds[layer, step]
-        return AIM if has_all else AIM / (step_macs / self.nominal_macs) ** 0.5
+        bound = AIM if has_all else AIM / (step_macs / self.nominal_macs) ** 0.5
+        return bound if self.bounds is None else min(bound, self.bounds[layer, step])
