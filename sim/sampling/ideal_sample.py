@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dataflows.tasks import SampledDataflow, TaskTable
 from sim.architecture import Architecture
 from sim.machine.accelerator import Engine, StepTiming, run_step
+from sim.machine.ledger import State
 from sim.machine.surroundings import INSTANT
 from sim.sampling.cluster_counts import ClusterCount, count_cluster
 from sim.sampling.design import ALL_DRAWN, LEAST_CLUSTERS, StepDraws
@@ -67,9 +68,9 @@ class IdealSampler:
         timing, work = self._run(chosen), {image: self._sum_work(image) for image in chosen}
         pe_cycles = factor * sum(float(self._tables[image].pe_cycles.sum()) for image in chosen)
         if images == self._batch:
-            cycles, busy, spread = timing.cycles, int(timing.spent[:, 0].sum()), EXACT
+            cycles, busy, spread = timing.cycles, int(timing.spent[:, State.BUSY].sum()), EXACT
         elif self._step is Step.GTW:
-            cycles, busy = round(factor * timing.cycles), round(factor * int(timing.spent[:, 0].sum()))
+            cycles, busy = round(factor * timing.cycles), round(factor * int(timing.spent[:, State.BUSY].sum()))
             left_out = [self._run([one for one in chosen if one != image]).cycles for image in chosen]
             spread = jackknife(np.array(left_out) * (self._batch / (images - 1)), images / self._batch)
         else:

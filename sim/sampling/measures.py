@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -102,8 +101,3 @@ def sum_measures(deck: Deck, measured: IntArray) -> FloatArray:
     """Estimate the sums of all measures over the tiles of a step, ``(measures,)``."""
     sums: FloatArray = deck.weights @ measured.astype(np.float64)
     return sums
-
-
-def stack_measures(rows: Sequence[IntArray]) -> IntArray:
-    """Stack the measures of tiles, int64 ``(tiles, measures)``."""
-    return np.array(rows, dtype=np.int64).reshape(-1, len(Measure))

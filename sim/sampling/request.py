@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from sim.architecture import Architecture
@@ -27,10 +29,11 @@ def parse_sample(sample: str | float) -> float | None:
     """
     if sample == AUTO:
         return None
-    try:
-        fraction = float(sample)
-    except ValueError:
-        fraction = math.nan
+    fraction = math.nan
+    # Python reads 0_1 as a number, and True as 1.
+    if isinstance(sample, Real | str) and not isinstance(sample, bool) and "_" not in str(sample):
+        with suppress(ValueError):
+            fraction = float(sample)
     if not 0 < fraction <= 1:
         raise InputError(f"sample must be auto, or a fraction above 0 and at most 1, got '{sample}'")
     return fraction

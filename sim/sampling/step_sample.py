@@ -102,7 +102,9 @@ class StepSampler:
             round(float(sums[name])) for name in (Measure.BUSY, Measure.WAIT_OPERANDS, Measure.WAIT_PPU, Measure.IDLE)
         )
         idle += groups * (times.cycles - times.last_start) - int(last[Measure.ATTRIBUTED])
-        wait_dram = groups * times.cycles - busy - wait_operands - wait_ppu - idle
+        busy, wait_operands, wait_dram, wait_ppu, idle = fit_states(
+            groups * times.cycles, busy, wait_operands, wait_ppu, idle
+        )
         headers = round(float(counts[ClusterCount.HEADER_CYCLES]))
         cut = (
             (self.runs.plan.headers - 1)
@@ -113,9 +115,9 @@ class StepSampler:
             cycles=times.cycles,
             busy_cycles=busy,
             wait_operands_cycles=wait_operands,
-            wait_dram_cycles=max(0, wait_dram),
+            wait_dram_cycles=wait_dram,
             wait_ppu_cycles=wait_ppu,
-            idle_cycles=idle + min(0, wait_dram),
+            idle_cycles=idle,
             ports_busy_cycles=round(float(sums[Measure.PORTS_BUSY])),
             dram_busy_cycles=times.dram_busy_cycles,
             ppu_busy_cycles=round(float(sums[Measure.PPU_BUSY])),
@@ -134,3 +136,20 @@ class StepSampler:
             cycles_spread=cycles_spread,
             energy_spread=energy_spread,
         )
+
+
+def fit_states(total: int, busy: int, wait_operands: int, wait_ppu: int, idle: int) -> tuple[int, int, int, int, int]:
+    """Give busy, wait for operands, for DRAM, for the PPU, and idle, none negative, which sum to a total.
+
+    What no other state takes is waiting for the DRAM. What is estimated beyond the total is taken from idle, then from
+    busy, then from the waits.
+    """
+    idle = max(0, idle)
+    excess = max(0, busy + wait_operands + wait_ppu + idle - total)
+    found = []
+    for cycles in (idle, busy, wait_operands, wait_ppu):
+        taken = min(cycles, excess)
+        excess -= taken
+        found.append(cycles - taken)
+    idle, busy, wait_operands, wait_ppu = found
+    return busy, wait_operands, total - sum(found), wait_ppu, idle

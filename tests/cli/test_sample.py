@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sim import simulate
 from sim.results import ENERGY_COLUMNS, describe_columns
 from sim.sampling import step_run
 from workloads import sources
+from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.profile_tensors import ProfiledNetwork
 
@@ -196,6 +198,7 @@ REFUSED = [
     (("--sample", "0"), "sample must be auto, or a fraction above 0 and at most 1, got '0'"),
     (("--sample", "1.5"), "sample must be auto, or a fraction above 0 and at most 1, got '1.5'"),
     (("--sample", "nan"), "sample must be auto, or a fraction above 0 and at most 1, got 'nan'"),
+    (("--sample", "0_1"), "sample must be auto, or a fraction above 0 and at most 1, got '0_1'"),
     (
         ("--sample", "auto", "--save-outputs", "values.npz"),
         "a sampled run computes no values, so that none can be saved; leave out sample or save_outputs",
@@ -217,6 +220,13 @@ def test_what_a_sampled_run_cannot_give_is_refused(tmp_path: Path, options: tupl
     done = run_command(tmp_path, "simulate", "net.yaml", *options, "--out", "run")
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"sparsetrain: {message}\n")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("sample", [[0.1], {"fraction": 0.1}, True], ids=str)
+def test_what_is_no_fraction_is_refused_in_python_too(tmp_path: Path, sample: Any) -> None:
+    message = f"sample must be auto, or a fraction above 0 and at most 1, got '{sample}'"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        simulate(write_network(tmp_path), sample=sample)
 
 
 def test_a_dataflow_that_lowers_whole_steps_only_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
