@@ -17,7 +17,10 @@ FloatArray = NDArray[np.float64]
 
 
 class ClusterCount(IntEnum):
-    """What adds up over clusters: the counts of a step, nonzeros, and the stored bytes of its sparse operand."""
+    """What adds up over clusters: the counts of a step, nonzeros, and the stored bytes of its sparse operand.
+
+    UNCUT_PE_CYCLES: the PEs' cycles if no row were cut; 0 where none is.
+    """
 
     ROW_OPS = 0
     MULTIPLICATIONS = 1
@@ -30,10 +33,16 @@ class ClusterCount(IntEnum):
     GRADIENT_NONZEROS = 8
     MASK_NONZEROS = 9
     STORED_BYTES = 10
+    UNCUT_PE_CYCLES = 11
 
 
 def count_cluster(
-    operands: Operands, counts: StepCounts, step: Step, form: RowFormat = RowFormat.RAW, data_bits: int = 0
+    operands: Operands,
+    counts: StepCounts,
+    step: Step,
+    form: RowFormat = RowFormat.RAW,
+    data_bits: int = 0,
+    uncut_pe_cycles: int = 0,
 ) -> FloatArray:
     """Count what a cluster adds to its step: float64 ``(counts,)``, whole numbers.
 
@@ -51,6 +60,7 @@ def count_cluster(
     found[ClusterCount.GRADIENT_NONZEROS] = np.count_nonzero(operands.grad_output)
     mask = operands.input.size if operands.mask is None else np.count_nonzero(operands.mask)
     found[ClusterCount.MASK_NONZEROS] = mask
+    found[ClusterCount.UNCUT_PE_CYCLES] = uncut_pe_cycles
     if data_bits:
         stored = operands.input if step is Step.FORWARD else operands.grad_output
         nonzeros = np.count_nonzero(stored, axis=-1).astype(np.int64)

@@ -106,11 +106,7 @@ class StepSampler:
             groups * times.cycles, busy, wait_operands, wait_ppu, idle
         )
         headers = round(float(counts[ClusterCount.HEADER_CYCLES]))
-        cut = (
-            (self.runs.plan.headers - 1)
-            * round(float(counts[ClusterCount.ROW_OPS]))
-            * self.runs.machine.array.row_overhead_cycles
-        )
+        cut = self._count_cut(sums, counts)
         return StepEstimate(
             cycles=times.cycles,
             busy_cycles=busy,
@@ -136,6 +132,17 @@ class StepSampler:
             cycles_spread=cycles_spread,
             energy_spread=energy_spread,
         )
+
+    def _count_cut(self, sums: FloatArray, counts: FloatArray) -> int:
+        """Estimate the PEs' cycles that cutting rows adds: headers, and multipliers that the ends of pieces leave idle.
+
+        Headers are counted; what the ends add is a difference of estimates, and never negative.
+        """
+        plan, array = self.runs.plan, self.runs.machine.array
+        headers = (plan.headers - 1) * round(float(counts[ClusterCount.ROW_OPS])) * array.row_overhead_cycles
+        if plan.headers == 1 or array.multipliers_per_pe == 1:
+            return headers
+        return max(headers, round(float(sums[Measure.PE_CYCLES] - counts[ClusterCount.UNCUT_PE_CYCLES])))
 
 
 def fit_states(total: int, busy: int, wait_operands: int, wait_ppu: int, idle: int) -> tuple[int, int, int, int, int]:

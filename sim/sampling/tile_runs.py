@@ -70,8 +70,12 @@ class TileRuns:
         self._measured |= {(cluster, place): row for place, row in zip(places, found, strict=True)}
         if cluster not in self._counted:
             counts = self._dataflow.count(operands, self._step, self._array)
+            # A cut row costs more than headers: the multipliers of a PE are not filled at each end.
+            uncut = 0
+            if self.plan.headers > 1:
+                uncut = int(self._dataflow.lower(operands, self._step, self._array).pe_cycles.sum())
             self._counted[cluster] = count_cluster(
-                operands, counts, self._step, self.plan.formats[0], self._memory.data_bits
+                operands, counts, self._step, self.plan.formats[0], self._memory.data_bits, uncut
             )
 
 

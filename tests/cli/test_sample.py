@@ -74,6 +74,17 @@ def test_a_sample_of_everything_is_the_full_run(tmp_path: Path, arch: str, sourc
     assert (full.record["sampling"], sampled.record["verdict"]) == (None, "not verified")
 
 
+def test_rows_cut_for_several_multipliers_cost_what_they_do_in_the_full_run(tmp_path: Path) -> None:
+    path = write_network(tmp_path, SYNTHETIC)
+    changes, chosen = (*SMALL_BUFFER, "array.multipliers_per_pe=2"), {"layers": "fc", "verify": False}
+    full = simulate(path, "sparsetrain", overrides=changes, **chosen).frame
+    single = simulate(path, "sparsetrain", overrides=SMALL_BUFFER, **chosen).frame
+    sampled = simulate(path, "sparsetrain", overrides=changes, sample=1, **chosen).frame
+    cut = full["step"] == "forward"
+    assert (full[cut]["overhead_cycles"] > single[cut]["overhead_cycles"]).all()
+    assert sampled["overhead_cycles"].tolist() == full["overhead_cycles"].tolist()
+
+
 def test_a_run_without_a_sample_has_no_intervals(tmp_path: Path) -> None:
     frame = simulate(write_network(tmp_path, SYNTHETIC), overrides=SMALL_BUFFER, verify=False).frame
     assert set(frame["cycles_ci95"]) == set(frame["energy_ci95_pj"]) == {0.0}
