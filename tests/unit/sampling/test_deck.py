@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sim.machine.surroundings import Surroundings
-from sim.sampling.deck import Deck, estimate_spreads, make_deck
+from sim.sampling.deck import MOST_GROUPS, Deck, estimate_spreads, make_deck
 from sim.sampling.design import DRAWN, Effort, StepDraws, TileDraws, TilePopulation, TileSample, draw_all
 from sim.sampling.measures import Measure, TileOrder, sum_measures, time_deck
 from sim.sampling.recurrence import compose_tiles
@@ -144,3 +144,27 @@ def test_a_deck_of_all_tiles_is_timed_as_they_are() -> None:
     columns = (np.ascontiguousarray(flat[:, column]) for column in range(3))
     assert (found.cycles, found.last_start, found.dram_busy_cycles) == compose_tiles(*columns, 2, 50)
     assert sum_measures(make_deck(sample), tiles[sample.tiles])[Measure.DURATION] == flat[:, Measure.DURATION].sum()
+
+
+def test_of_many_tiles_groups_are_left_out_with_the_textbook_variance_on_average() -> None:
+    M, halvings, seeds = 520, 7, 40
+    ratios, calls = [], 0
+    for seed in range(seeds):
+        values = np.random.default_rng(seed).random((1, M))
+        sample = draw(1, [0] * M, Effort(1, halvings), seed)
+        drawn = values[sample.tiles]
+        assert len(drawn) == DRAWN * 2**halvings
+
+        def count_up(deck: Deck, drawn: FloatArray = drawn) -> FloatArray:
+            nonlocal calls
+            calls += 1
+            return np.array([deck.weights @ drawn])
+
+        found, (spread,) = estimate_spreads(sample, count_up)
+        # 520 places in 128 runs: a run of 5 gives each of its two a greater weight than a run of 4.
+        assert found[0] == pytest.approx(M * drawn.mean(), rel=0.05)
+        assert spread.degrees == MOST_GROUPS - 1
+        ratios.append(spread.variance / (M**2 * (1 - len(drawn) / M) * drawn.var(ddof=1) / len(drawn)))
+    assert calls == seeds * (1 + MOST_GROUPS)
+    # Each ratio has a standard deviation of about (2 / 63)^0.5 = 0.18, the mean of 40 one of 0.03.
+    assert np.mean(ratios) == pytest.approx(1, abs=0.1)
