@@ -13,7 +13,7 @@ from numba.core.dispatcher import Dispatcher
 from dataflows.registry import load_dataflow
 from sim.machine.accelerator import Engine
 
-COMPILING = "compiling kernels, once; this takes up to a minute"
+COMPILING = "compiling kernels, once; this takes about 40 seconds"
 
 
 def must_compile(dataflows: Iterable[str], engine: Engine) -> bool:
