@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.bursts import add_segments, count_words
+from dataflows.tiles import sum_spans
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -54,9 +55,7 @@ class Chunks:
     @property
     def bursts(self) -> IntArray:
         """Bursts of each kind, ``(kinds,)``."""
-        running = np.append(0, np.cumsum(self.segments))
-        made: IntArray = running[self.first[1:]] - running[self.first[:-1]]
-        return made
+        return sum_spans(self.segments, self.first)
 
 
 def cut_chunks(

@@ -14,7 +14,6 @@ from dataflows.conv_rows_traffic import find_rows_tiling, pack_rows_traffic, tab
 from dataflows.memory import MemoryShare, Traffic
 from dataflows.rows_plan import plan_rows
 from dataflows.tile_plan import TilePlan, cut_axes, mark_ends, number_classes
-from dataflows.tiles import fill_tiles
 from workloads.operands import Operands
 from workloads.shapes import Step
 
@@ -63,8 +62,7 @@ def pack_rows_tiles(
     memory: MemoryShare,
 ) -> Traffic:
     """Pack some tiles of Forward or GTA; operands: of the images of these numbers."""
-    chosen = plan.choose(tiles, images)
-    entries = fill_tiles(chosen.ranges, chosen.indices, chosen.is_first, chosen.is_last)
+    entries = plan.choose(tiles, images)
     rows = plan_rows(operands, step, array, memory, plan.formats)
     return pack_rows_traffic(rows, tabulate_rows(rows), entries, np.array(plan.sizes, dtype=np.int64))
 
@@ -101,7 +99,6 @@ def pack_kernels_tiles(
     plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, array: PEArray, memory: MemoryShare
 ) -> Traffic:
     """Pack some tiles of GTW; operands: of the images of these numbers."""
-    chosen = plan.choose(tiles, images)
-    entries = fill_tiles(chosen.ranges, chosen.indices, chosen.is_first, chosen.is_last)
+    entries = plan.choose(tiles, images)
     kernels = plan_kernels(operands, array, memory, plan.formats)
     return pack_kernels_traffic(kernels, tabulate_kernels(kernels), entries, np.array(plan.sizes, dtype=np.int64))

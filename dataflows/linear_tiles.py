@@ -12,7 +12,6 @@ from dataflows.linear_plan import find_outer_tiling, find_products_tiling, plan_
 from dataflows.linear_traffic import pack_outer_traffic, pack_products_traffic
 from dataflows.memory import MemoryShare, Traffic
 from dataflows.tile_plan import TilePlan, cut_axes, mark_ends, number_classes
-from dataflows.tiles import fill_tiles
 from workloads.operands import Operands
 from workloads.shapes import Step
 
@@ -66,8 +65,7 @@ def pack_linear_tiles(
     memory: MemoryShare,
 ) -> Traffic:
     """Pack some tiles of a fully connected step; operands: of the images of these numbers."""
-    chosen = plan.choose(tiles, images)
-    entries = fill_tiles(chosen.ranges, chosen.indices, chosen.is_first, chosen.is_last)
+    entries = plan.choose(tiles, images)
     sizes = np.array(plan.sizes, dtype=np.int64)
     if step is Step.GTW:
         return pack_outer_traffic(plan_outer(operands, array, memory, plan.formats), entries, sizes)

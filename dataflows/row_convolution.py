@@ -20,6 +20,7 @@ from dataflows.linear_traffic import make_linear_traffic
 from dataflows.memory import MemoryShare, Traffic
 from dataflows.tasks import BoolArray, IntArray, StepCounts, StepValues, TaskTable
 from dataflows.tile_plan import TilePlan
+from dataflows.tiles import sum_spans
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 
@@ -99,8 +100,7 @@ def attach_pieces(table: TaskTable, traffic: Traffic, dispatch: IntArray) -> Tas
 
 def sum_bursts(tasks: int, traffic: Traffic, dispatch: IntArray) -> IntArray:
     """Sum the cycles of each task's bursts: int64 ``(tasks, PEs)``."""
-    running = np.pad(traffic.burst_cycles, [(1, 0), (0, 0)]).cumsum(axis=0)
-    entries = running[traffic.burst_first[1:]] - running[traffic.burst_first[:-1]]
+    entries = sum_spans(traffic.burst_cycles, traffic.burst_first)
     pe_cycles = np.zeros((tasks, entries.shape[1]), dtype=np.int64)
     np.add.at(pe_cycles, dispatch, entries)
     return pe_cycles

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.memory import RowFormat
-from dataflows.tiles import cut_runs
+from dataflows.tiles import Entries, cut_runs, fill_tiles
 
 IntArray = NDArray[np.int64]
 
@@ -44,8 +44,8 @@ class TilePlan:
         """Tell whether another plan of the same step cuts it alike; the classes follow from the runs."""
         return (self.runs, self.formats, self.headers) == (other.runs, other.formats, other.headers)
 
-    def choose(self, tiles: IntArray, images: Sequence[int]) -> ChosenTiles:
-        """Give the ranges of some tiles, by their numbers; images are counted among those of these numbers, ascending.
+    def choose(self, tiles: IntArray, images: Sequence[int]) -> Entries:
+        """List the entries of some tiles, by their numbers; images are counted among those of these numbers, ascending.
 
         Raises:
             ValueError: an image of a chosen tile is missing.
@@ -64,17 +64,7 @@ class TilePlan:
             parts = place[self.indices :]
             first.append(not parts.any())
             last.append(bool((parts == np.array(shape[self.indices :]) - 1).all()))
-        return ChosenTiles(tuple(ranges), self.indices, tuple(first), tuple(last))
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenTiles:
-    """Tiles by the ranges of their indices, and whether each holds the first and the last part of its reduction."""
-
-    ranges: tuple[tuple[range, ...], ...]
-    indices: int
-    is_first: tuple[bool, ...]
-    is_last: tuple[bool, ...]
+        return fill_tiles(ranges, self.indices, first, last)
 
 
 def cut_axes(limits: Sequence[int], sizes: Sequence[int]) -> tuple[tuple[range, ...], ...]:

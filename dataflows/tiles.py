@@ -43,6 +43,14 @@ def cut_runs(limit: int, size: int) -> list[range]:
     return [range(start, min(limit, start + size)) for start in range(0, limit, size)]
 
 
+def sum_spans(values: IntArray, edges: IntArray) -> IntArray:
+    """Sum values along their first axis between neighbouring edges, ``(spans + 1,)``: int64 ``(spans, ...)``."""
+    running = np.zeros((len(values) + 1, *values.shape[1:]), dtype=np.int64)
+    np.cumsum(values, axis=0, out=running[1:])
+    sums: IntArray = running[edges[1:]] - running[edges[:-1]]
+    return sums
+
+
 def list_entries(task_limits: tuple[int, ...], cut_limits: tuple[int, ...], sizes: tuple[int, ...]) -> Entries:
     """List the dispatch entries of a tiling: tiles in the order of the task indices, parts of a reduction within."""
     runs = [cut_runs(limit, size) for limit, size in zip((*task_limits, *cut_limits), sizes, strict=True)]

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.memory import Traffic
+from dataflows.tiles import sum_spans
 from sim.machine.clock import DeadlockError
 from sim.machine.compiled import run_events
 from sim.machine.compiled_state import EVENTS, NOW, UNTIL, WAITING_SINCE, Work, make_machine, open_tile
 from sim.machine.ledger import State
+from sim.machine.recurrence import UNLIMITED, start_tiles
 from sim.machine.surroundings import Surroundings
 
 IntArray = NDArray[np.int64]
@@ -38,6 +40,11 @@ class TileTimings:
     spent: IntArray
     events: IntArray
     alike: IntArray
+
+    @property
+    def idle_until(self) -> IntArray:
+        """Until when groups are idle behind their last task, ``(tiles, groups)``: all tasks of the tile have ended."""
+        return np.maximum(self.until, self.working[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +97,11 @@ def summarize_tiles(tile_first: IntArray, work: Work) -> list[list[int]]:
     """Sum up each tile, so that few that differ need to be compared: sizes, sums, and sums weighted by position."""
     edges = work.burst_first[tile_first]
 
-    def add(values: IntArray) -> IntArray:
-        running = np.append(0, np.cumsum(values))
-        added: IntArray = running[edges[1:]] - running[edges[:-1]]
-        return added
-
     cycles, places = work.burst_cycles.sum(axis=1), np.arange(len(work.fetch_cycles))
-    sums = [add(work.fetch_cycles), add(cycles)]
+    columns = (work.fetch_cycles, cycles)
+    sums = [sum_spans(one, edges) for one in columns]
     # Sums that overflow wrap around alike in equal tiles.
-    weighted = [add(places * values) - edges[:-1] * add(values) for values in (work.fetch_cycles, cycles)]
+    weighted = [sum_spans(places * one, edges) - edges[:-1] * added for one, added in zip(columns, sums, strict=True)]
     return [column.tolist() for column in (np.diff(tile_first), np.diff(edges), *sums, *weighted)]
 
 
@@ -172,37 +175,14 @@ def compose_step(
 ) -> Composed:
     """Put the tiles of a step one after the other, with their loads two ahead and their write-backs behind them.
 
-    load_bytes, write_back_bytes: int64 ``(tiles,)``. The DRAM channel is first come, first served; at the end of a
-    tile its write-back is queued before the load that it makes room for.
+    load_bytes, write_back_bytes: int64 ``(tiles,)``.
     """
-    width, latency = surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles
-
-    def transfer_cycles(size_bytes: IntArray) -> list[int]:
-        cycles = np.zeros_like(size_bytes) if width is None else -(-size_bytes // width)
-        taken: list[int] = np.where(size_bytes > 0, cycles, -1).tolist()
-        return taken
-
-    loads, write_backs = transfer_cycles(load_bytes), transfer_cycles(write_back_bytes)
-    tiles, free_at = len(loads), 0
-
-    def transfer(now: int, cycles: int) -> int:
-        nonlocal free_at
-        if cycles < 0:
-            return now
-        free_at = max(now + latency, free_at) + cycles
-        return free_at
-
-    loaded = [transfer(0, cycles) for cycles in loads[:2]]
-    starts, now, last = np.zeros(tiles, dtype=np.int64), 0, 0
-    for tile, cycles in enumerate(timings.cycles.tolist()):
-        now = max(now, loaded[tile])
-        starts[tile] = now
-        now += cycles
-        last = max(last, transfer(now, write_backs[tile]))
-        if tile + 2 < tiles:
-            loaded.append(transfer(now, loads[tile + 2]))
-    total = max(now, last)
-    return Composed(total, spread_waits(timings, starts, total), sum(max(0, one) for one in (*loads, *write_backs)))
+    width = surroundings.dram_bytes_per_cycle
+    starts, total, busy = start_tiles(
+        timings.cycles, load_bytes, write_back_bytes, UNLIMITED if width is None else width,
+        surroundings.dram_latency_cycles,
+    )  # fmt: skip
+    return Composed(int(total), spread_waits(timings, starts, int(total)), int(busy))
 
 
 def spread_waits(timings: TileTimings, starts: IntArray, total: int) -> IntArray:
@@ -210,8 +190,7 @@ def spread_waits(timings: TileTimings, starts: IntArray, total: int) -> IntArray
     groups = timings.until.shape[1]
     spent: IntArray = timings.spent.sum(axis=0)
     until = np.concatenate([np.zeros((1, groups), dtype=np.int64), timings.until + starts[:, None]])
-    ended = np.append(0, timings.working + starts)[:, None]
-    idle_until = np.maximum(until, ended)
+    idle_until = np.concatenate([np.zeros((1, groups), dtype=np.int64), timings.idle_until + starts[:, None]])
     spent[:, State.IDLE] += (idle_until - until)[:-1].sum(axis=0) + total - until[-1]
     spent[:, State.WAIT_DRAM] += (starts[:, None] - idle_until[:-1]).sum(axis=0)
     return spent

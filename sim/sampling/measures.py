@@ -8,9 +8,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.machine.recurrence import UNLIMITED, compose_tiles
 from sim.machine.surroundings import Surroundings
 from sim.sampling.deck import Deck
-from sim.sampling.recurrence import UNLIMITED, compose_tiles
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -91,10 +91,11 @@ def time_deck(deck: Deck, measured: IntArray, order: TileOrder, surroundings: Su
             values = np.rint(values * (wanted / dealt)).astype(np.int64)
         columns.append(values)
     width = surroundings.dram_bytes_per_cycle
+    durations, loads, write_backs = columns
     cycles, last_start, busy = compose_tiles(
-        *columns, UNLIMITED if width is None else width, surroundings.dram_latency_cycles
+        durations, loads, write_backs, UNLIMITED if width is None else width, surroundings.dram_latency_cycles
     )
-    return StepTimes(int(cycles), int(last_start), int(busy), int(donors[-1]))
+    return StepTimes(cycles, last_start, busy, int(donors[-1]))
 
 
 def sum_measures(deck: Deck, measured: IntArray) -> FloatArray:

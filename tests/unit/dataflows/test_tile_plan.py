@@ -117,7 +117,7 @@ def test_stand_ins_make_the_plan_of_the_batch_that_repeats_them() -> None:
 def test_a_tile_whose_images_are_missing_is_refused() -> None:
     runs = ((range(0, 2), range(2, 4)), (range(0, 1),))
     plan = TilePlan((2, 1), runs, (np.zeros(2, np.int64), np.zeros(1, np.int64)), 1, 0, ())
-    assert plan.choose(np.array([1]), [0, 2, 3]).ranges == ((range(1, 3), range(0, 1)),)
+    assert plan.choose(np.array([1]), [0, 2, 3]).tiles == ((range(1, 3), range(0, 1)),)
     with pytest.raises(ValueError, match=r"^a tile needs the images 2 to 3, got \[0, 1, 2\]$"):
         plan.choose(np.array([1]), [0, 1, 2])
 

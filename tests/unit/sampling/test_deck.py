@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sim.machine.recurrence import compose_tiles
 from sim.machine.surroundings import Surroundings
 from sim.sampling.deck import MOST_GROUPS, Deck, estimate_spreads, make_deck
 from sim.sampling.design import DRAWN, Effort, StepDraws, TileDraws, TilePopulation, TileSample, draw_all
 from sim.sampling.measures import Measure, TileOrder, sum_measures, time_deck
-from sim.sampling.recurrence import compose_tiles
 
 FloatArray = NDArray[np.float64]
 

@@ -10,27 +10,28 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from sim.machine.compiled_state import UNLIMITED as UNLIMITED
 
-UNLIMITED = -1
+IntArray = NDArray[np.int64]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def compose_tiles(
+def start_tiles(
     durations: IntArray, load_bytes: IntArray, write_back_bytes: IntArray, bytes_per_cycle: int, latency_cycles: int
-) -> tuple[int, int, int]:
-    """Give the cycles of a step, the start of its last tile, and the cycles for which its DRAM channel transfers.
+) -> tuple[IntArray, int, int]:
+    """Give the start of every tile, the cycles of the step, and those for which its DRAM channel transfers.
 
-    Arrays int64 ``(tiles,)``. bytes_per_cycle: UNLIMITED moves any transfer in no time.
+    Arrays int64 ``(tiles,)``. bytes_per_cycle: UNLIMITED moves any transfer in no time. The channel is first come,
+    first served.
     """
     tiles = len(durations)
-    free_at = busy = end = last = 0
-    loaded = np.zeros(tiles + 2, dtype=np.int64)
+    free_at = busy = end = 0
+    starts, loaded = np.zeros(tiles, dtype=np.int64), np.zeros(tiles + 2, dtype=np.int64)
     for tile in range(-2, tiles):
         # Loads 0 and 1 are queued at the start, load k + 2 when tile k has ended, behind its write-back.
         if tile >= 0:
-            last = max(end, loaded[tile])
-            end = last + durations[tile]
+            starts[tile] = max(end, loaded[tile])
+            end = starts[tile] + durations[tile]
             if write_back_bytes[tile]:
                 cycles = 0 if bytes_per_cycle == UNLIMITED else -(-write_back_bytes[tile] // bytes_per_cycle)
                 free_at = max(end + latency_cycles, free_at) + cycles
@@ -42,4 +43,12 @@ def compose_tiles(
                 free_at = max(end + latency_cycles, free_at) + cycles
                 busy += cycles
                 loaded[tile + 2] = free_at
-    return max(end, free_at), last, busy
+    return starts, max(end, free_at), busy
+
+
+def compose_tiles(
+    durations: IntArray, load_bytes: IntArray, write_back_bytes: IntArray, bytes_per_cycle: int, latency_cycles: int
+) -> tuple[int, int, int]:
+    """Give the cycles of a step, the start of its last tile, and the cycles for which its DRAM channel transfers."""
+    starts, cycles, busy = start_tiles(durations, load_bytes, write_back_bytes, bytes_per_cycle, latency_cycles)
+    return int(cycles), int(starts[-1]), int(busy)
