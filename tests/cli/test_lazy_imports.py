@@ -8,7 +8,7 @@ import pytest
 
 import sim
 import sim.sweep
-from reports.cli import simulate
+from reports.simulate_command import simulate
 from sim.policies import SKIPPING_OFF
 from workloads.datasets.address import DatasetKind
 

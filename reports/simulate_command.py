@@ -1,0 +1,166 @@
+"""The command that simulates a workload."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from workloads.errors import InputError
+
+if TYPE_CHECKING:
+    from sim.run import RunResult
+
+EXIT_MISMATCH = 1
+
+
+def complete_workloads(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the names of workload presets to the shell."""
+    from workloads.presets import list_presets
+
+    return [name for name in list_presets() if name.startswith(incomplete)]
+
+
+def complete_architectures(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the names of architecture presets to the shell."""
+    from sim.architecture import list_architectures
+
+    return [preset.name for preset in list_architectures() if preset.name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("workload", shell_complete=complete_workloads)
+@click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
+              shell_complete=complete_architectures, help="Architecture preset or YAML file.")  # fmt: skip
+@click.option("--baseline", "baselines", multiple=True, default=("skipping-off",), metavar="NAME|FILE|POLICY|none",
+              shell_complete=complete_architectures,
+              help="Machine to compare with, or a policy: natural, mask, pruning@RATE; may be repeated, or separated "
+              "by commas. The default, skipping-off, is the same machine with skipping off.")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a field of the architecture, such as array.groups=28; may be repeated.")  # fmt: skip
+@click.option("--steps", default="forward,gta,gtw", show_default=True, help="Steps to simulate, separated by commas.")
+@click.option("--layers", default="*", show_default=True, metavar="GLOB", help="Only layers whose name matches.")
+@click.option("--batch", type=int, help="Images in the batch, instead of the workload's.")
+@click.option("--seed", type=int, help="Seed of the operands, instead of the workload's.")
+@click.option("--operands", metavar="synthetic|profile",
+              help="Random tensors as operands: half of them zero, or with the shipped profile's zeros.")  # fmt: skip
+@click.option("--data", metavar="KIND:PATH",
+              help="Other images for the host; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
+@click.option("--weights", metavar="FILE.npz", help="Initial weights for operands of the host.")
+@click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
+@click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
+              help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
+@click.option("--sample", metavar="FRACTION|auto",
+              help="Simulate only so many of each step's tiles, and estimate the rest; auto: as few as keep total "
+              "cycles within 1 %.")  # fmt: skip
+@click.option("--jobs", type=int, default=1, show_default=True, help="Worker processes.")
+@click.option("--memory-limit", metavar="SIZE",
+              help="Bytes, or such as 512MiB: what the host's pass keeps beyond is put into files.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Directory for run.json and steps.csv  [default: out/WORKLOAD-ARCH]")  # fmt: skip
+@click.option("--save-outputs", type=click.Path(path_type=Path), metavar="FILE.npz",
+              help="Write <layer>/forward, <layer>/gta, <layer>/gtw as the machine computed them.")  # fmt: skip
+@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE.json.gz",
+              help="Write the machine's events in the Chrome trace format, which Perfetto opens.")  # fmt: skip
+@click.option("--trace-window", default=":", metavar="START:END", help="Cycles of the iteration to trace.")
+@click.pass_context
+def simulate(
+    ctx: click.Context,
+    workload: str,
+    arch: str,
+    baselines: tuple[str, ...],
+    overrides: tuple[str, ...],
+    steps: str,
+    layers: str,
+    batch: int | None,
+    seed: int | None,
+    operands: str | None,
+    data: str | None,
+    weights: str | None,
+    no_verify: bool,
+    engine: str,
+    sample: str | None,
+    jobs: int,
+    memory_limit: str | None,
+    out: Path | None,
+    save_outputs: Path | None,
+    trace: Path | None,
+    trace_window: str,
+) -> None:
+    """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
+    from reports.progress_bars import RunBar
+    from sim.architecture import load_architecture
+    from sim.run import simulate as simulate_workload
+    from sim.trace_file import parse_window
+    from workloads.operand_choice import choose_operands
+    from workloads.workload import load_workload
+
+    loaded = load_workload(workload, batch=batch, seed=None if operands else seed)
+    loaded = choose_operands(loaded, operands=operands, data=data, weights=weights, seed=seed)
+    machine = load_architecture(arch, overrides)
+    directory = out or Path("out") / f"{file_name(loaded.name)}-{file_name(machine.name)}"
+    with RunBar() as bar:
+        result = simulate_workload(
+            loaded,
+            machine,
+            baseline=split_baselines(baselines),
+            steps=tuple(part.strip() for part in steps.split(",") if part.strip()),
+            layers=layers,
+            verify=not no_verify,
+            engine=engine,
+            sample=sample,
+            jobs=jobs,
+            memory_limit=memory_limit,
+            out=directory,
+            save_outputs=save_outputs,
+            trace=trace,
+            trace_window=parse_window(trace_window),
+            on_notice=lambda words: click.echo(f"sparsetrain: {words}", err=True),
+            on_progress=bar.update,
+        )
+    print_run(result)
+    if not result.is_correct:
+        for failure in result.failures:
+            click.echo(f"sparsetrain: {failure}", err=True)
+        ctx.exit(EXIT_MISMATCH)
+
+
+def split_baselines(given: tuple[str, ...]) -> list[str]:
+    """Split baselines at commas, unless a file has such a name; `none` alone is no baseline.
+
+    Raises:
+        InputError: none stands beside others.
+    """
+    parts = [part for text in given for part in ([text] if Path(text).exists() else text.split(","))]
+    names = [part.strip() for part in parts]
+    if "none" in names and len(names) > 1:
+        raise InputError("--baseline none leaves baselines out; it cannot stand beside others")
+    return [] if names == ["none"] else names
+
+
+def file_name(name: str) -> str:
+    """Make a name fit for a directory."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
+
+
+def print_run(result: RunResult) -> None:
+    """Print the closing table and sentences of a run."""
+    from rich.console import Console
+
+    from reports.ablation import make_ablation_table, make_densities_table
+    from reports.tables import describe_run, make_steps_table
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console.print(make_steps_table(result))
+    if len(result.machines) > 2:
+        console.print(make_ablation_table(result))
+        console.print(make_densities_table(result))
+    for line in describe_run(result):
+        console.print(line, markup=False, soft_wrap=True)
+    if result.directory is not None:
+        console.print(
+            f"Results: {result.directory}/steps.csv, {result.directory}/run.json", markup=False, soft_wrap=True
+        )
