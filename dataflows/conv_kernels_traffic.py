@@ -141,6 +141,7 @@ def pack_kernels_traffic(plan: KernelsPlan, tables: KernelsTables, entries: Entr
     channels = plan.block_channels[b + 1] - first
     burst_first, burst_bytes, burst_cycles, words = pack_all_kernels(plan, entries, first, channels)
     write = channels * plan.kernel_bytes
+    passed = write if (plan.pairs >= 0).any() else np.zeros_like(write)
     loads, write_backs = [], []
     for number, (filters, blocks, images, rows) in enumerate(entries.tiles):
         h, h_end = rows.start, rows.stop
@@ -168,9 +169,9 @@ def pack_kernels_traffic(plan: KernelsPlan, tables: KernelsTables, entries: Entr
         burst_bytes=burst_bytes,
         burst_cycles=burst_cycles,
         pes=-(-channels // plan.blocks.run),
-        ppu_read_bytes=np.where(entries.is_first, 0, write),
-        ppu_elements=channels * plan.shape.kernel_height * plan.shape.kernel_width,
-        ppu_write_bytes=write,
+        ppu_read_bytes=np.where(entries.is_first, 0, passed),
+        ppu_elements=np.where(passed > 0, channels * plan.shape.kernel_height * plan.shape.kernel_width, 0),
+        ppu_write_bytes=passed,
         store_writes=words,
         footprint_bytes=output * (1 if is_cut else 2) + 2 * max(loads),
         tiling="x".join(str(size) for size in sizes[:2]) + "|" + "x".join(str(size) for size in sizes[2:]),

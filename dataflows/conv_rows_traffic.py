@@ -133,6 +133,9 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
     if plan.summed_bytes is not None:
         added = np.pad(plan.summed_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
         read = read + np.where(entries.is_last, added[n, first + outputs, x] - added[n, first, x], 0)
+    passes = np.ones(len(x), dtype=np.bool_)
+    if plan.step is Step.GTA and plan.summed_bytes is None:
+        passes = np.any(plan.pairs >= 0, axis=1)[x]
     loads, write_backs = size_tiles(plan, tables, entries, weight_row, final)
     return Traffic(
         tile_first=entries.tile_first,
@@ -142,9 +145,9 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
         burst_bytes=burst_bytes,
         burst_cycles=burst_cycles,
         pes=outputs,
-        ppu_read_bytes=read.astype(np.int64),
-        ppu_elements=outputs * plan.result_width,
-        ppu_write_bytes=np.where(entries.is_last, final, partial).astype(np.int64),
+        ppu_read_bytes=np.where(passes, read, 0).astype(np.int64),
+        ppu_elements=np.where(passes, outputs * plan.result_width, 0),
+        ppu_write_bytes=np.where(passes, np.where(entries.is_last, final, partial), 0).astype(np.int64),
         store_writes=words,
         footprint_bytes=measure_footprint(plan, entries, loads, sizes, tables),
         tiling="x".join(str(size) for size in sizes[:3]) + f"|{sizes[3]}",

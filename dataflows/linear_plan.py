@@ -205,6 +205,17 @@ class OuterPlan:
         """Formats of the gradient and of the input."""
         return self.gradients.form, self.inputs.form
 
+    def find_idle(self, unknown: int = 0) -> NDArray[np.bool_]:
+        """Tell for which filters no image has a product: bool ``(M,)``.
+
+        unknown: images of the batch that are not among these. A filter that none of these needs is then taken to be
+        idle where gradients as sparse as theirs would more likely than not leave it so.
+        """
+        present = np.diff(self.gradients.running, axis=1) > 0
+        if not self.array.skip_zeros or (1 - present.mean()) ** unknown < 0.5:
+            return np.zeros(present.shape[1], dtype=np.bool_)
+        return np.logical_not(present.any(axis=0))
+
     def repeat(self, images: IntArray) -> OuterPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(

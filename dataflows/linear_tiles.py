@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +41,18 @@ def plan_outer_tiles(operands: Operands, images: IntArray, array: PEArray, memor
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    plan = plan_outer(operands, array, memory).repeat(images)
+    known = plan_outer(operands, array, memory)
+    idle, plan = known.find_idle(len(images) - operands.shape.batch), known.repeat(images)
     sizes = tuple(int(size) for size in find_outer_tiling(plan))
     runs = cut_axes(plan.limits, sizes)
     inputs = [count_owned(run, plan.block, plan.shape.in_features) for run in runs[1]]
-    keys = ([len(run) for run in runs[0]], inputs, mark_ends([len(run) for run in runs[2]]))
+    # Tiles of filters at rest take next to no time in every part, so they stand for one another only.
+    filters = [
+        (len(run), bool(idle[run.start : run.stop].all()), bool(idle[run.start : run.stop].any())) for run in runs[0]
+    ]
+    keys: tuple[Sequence[Hashable], ...] = filters, inputs, mark_ends([len(run) for run in runs[2]])
     classes = tuple(number_classes(one) for one in keys)
-    return TilePlan(sizes, runs, classes, 2, 2, plan.formats)
+    return TilePlan(sizes, runs, classes, 2, 2, plan.formats, idle=frozenset(np.flatnonzero(idle).tolist()))
 
 
 def count_owned(blocks: range, size: int, outputs: int) -> tuple[int, int]:
@@ -68,5 +73,6 @@ def pack_linear_tiles(
     entries = plan.choose(tiles, images)
     sizes = np.array(plan.sizes, dtype=np.int64)
     if step is Step.GTW:
-        return pack_outer_traffic(plan_outer(operands, array, memory, plan.formats), entries, sizes)
+        idle = np.isin(np.arange(plan.runs[0][-1].stop), list(plan.idle))
+        return pack_outer_traffic(plan_outer(operands, array, memory, plan.formats), entries, sizes, idle)
     return pack_products_traffic(plan_products(operands, step, array, memory, plan.formats), entries, sizes)

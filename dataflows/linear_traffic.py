@@ -89,6 +89,9 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
     if is_masked_late:
         read = read + np.where(entries.is_last, mask_bytes, 0)
     read = read + np.where(entries.is_last, len(added) * final, 0)
+    passes = np.ones(len(owned), dtype=np.bool_)
+    if plan.step is Step.GTA and not added:
+        passes = np.logical_or.reduceat(works, np.arange(0, outputs, B), axis=1)[n, b]
     loads, write_backs, tile_outputs = [], [], []
     is_cut = int(sizes[2]) < plan.depth
     for number, (images, runs, piece) in enumerate(entries.tiles):
@@ -112,9 +115,9 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
         burst_bytes=burst_bytes,
         burst_cycles=burst_cycles,
         pes=owned,
-        ppu_read_bytes=read,
-        ppu_elements=owned,
-        ppu_write_bytes=np.where(entries.is_last, final, partial),
+        ppu_read_bytes=np.where(passes, read, 0),
+        ppu_elements=np.where(passes, owned, 0),
+        ppu_write_bytes=np.where(passes, np.where(entries.is_last, final, partial), 0),
         store_writes=words,
         footprint_bytes=max(tile_outputs) * (1 if is_cut else 2) + 2 * max(loads),
         tiling=f"{sizes[0]}x{sizes[1]}|{sizes[2]}",
@@ -157,11 +160,14 @@ def make_outer_traffic(operands: Operands, step: Step, array: PEArray, memory: M
     plan = plan_outer(operands, array, memory)
     sizes = find_outer_tiling(plan)
     entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
-    return pack_outer_traffic(plan, entries, sizes), entries.task_numbers(plan.limits[:2])
+    return pack_outer_traffic(plan, entries, sizes, plan.find_idle()), entries.task_numbers(plan.limits[:2])
 
 
-def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray) -> Traffic:
-    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
+def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle: NDArray[np.bool_]) -> Traffic:
+    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel.
+
+    idle: filters without a product in any part of the reduction, ``(M,)``; their tasks hand nothing to the PPU.
+    """
     operands, shape, array, memory = plan.operands, plan.shape, plan.array, plan.memory
     B, run, block, gradients, inputs = array.pes_per_group, plan.run, plan.block, plan.gradients, plan.inputs
     m, b = entries.places.T
@@ -208,9 +214,9 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray) -> Tr
         burst_bytes=burst_bytes,
         burst_cycles=burst_cycles,
         pes=pes,
-        ppu_read_bytes=np.where(entries.is_first, 0, write),
-        ppu_elements=owned,
-        ppu_write_bytes=write,
+        ppu_read_bytes=np.where(entries.is_first | idle[m], 0, write),
+        ppu_elements=np.where(idle[m], 0, owned),
+        ppu_write_bytes=np.where(idle[m], 0, write),
         store_writes=words,
         footprint_bytes=max(tile_outputs) * (1 if is_cut else 2) + 2 * max(loads),
         tiling=f"{sizes[0]}x{sizes[1]}|{sizes[2]}",

@@ -46,9 +46,9 @@ class Traffic:
     of each tile. tile_load_bytes, tile_write_back_bytes ``(tiles,)``: its DRAM transfers. burst_first
     ``(entries + 1,)`` of burst_bytes ``(bursts,)`` and burst_cycles ``(bursts, PEs)``.
     pes ``(entries,)``: PEs that own an output.
-    ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``. store_writes ``(entries,)``: words written into
-    operand stores, once for each receiving PE. footprint_bytes: largest use of the buffer. tiling: the run lengths
-    chosen, in words.
+    ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``; an entry that has none of the three and no burst hands
+    nothing to the PPU. store_writes ``(entries,)``: words written into operand stores, once for each receiving PE.
+    footprint_bytes: largest use of the buffer. tiling: the run lengths chosen, in words.
     """
 
     tile_first: IntArray
@@ -64,3 +64,11 @@ class Traffic:
     store_writes: IntArray
     footprint_bytes: int
     tiling: str
+
+    @property
+    def passes_ppu(self) -> NDArray[np.bool_]:
+        """Flags of the entries whose results pass the PPU, ``(entries,)``: of all but those that have nothing to do."""
+        passes: NDArray[np.bool_] = np.diff(self.burst_first) > 0
+        for amount in (self.ppu_read_bytes, self.ppu_elements, self.ppu_write_bytes):
+            passes = passes | (amount > 0)
+        return passes

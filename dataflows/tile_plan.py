@@ -21,7 +21,8 @@ class TilePlan:
     sizes: run lengths along each axis, the `indices` task indices before the reduction indices. runs: what they cut.
     classes: int64 ``(runs,)`` for each axis; runs of one class have the same geometry. image_axis: the axis of images.
     formats: of the tensors, the step's sparse operand first (input in Forward, else grad_output). headers: row
-    operations that a PE does for each one of the uncut step.
+    operations that a PE does for each one of the uncut step. idle: filters of a fully connected GTW that no image of
+    the batch needs.
     """
 
     sizes: tuple[int, ...]
@@ -31,6 +32,7 @@ class TilePlan:
     image_axis: int
     formats: tuple[RowFormat, ...]
     headers: int = 1
+    idle: frozenset[int] = frozenset()
 
     @property
     def tasks(self) -> int:
@@ -41,8 +43,9 @@ class TilePlan:
         return int(np.prod([len(axis) for axis in self.runs]))
 
     def is_same(self, other: TilePlan) -> bool:
-        """Tell whether another plan of the same step cuts it alike; the classes follow from the runs."""
-        return (self.runs, self.formats, self.headers) == (other.runs, other.formats, other.headers)
+        """Tell whether another plan of the same step cuts it alike; the classes follow from runs and idle filters."""
+        mine, others = ((one.runs, one.formats, one.headers, one.idle) for one in (self, other))
+        return mine == others
 
     def choose(self, tiles: IntArray, images: Sequence[int]) -> Entries:
         """List the entries of some tiles, by their numbers; images are counted among those of these numbers, ascending.

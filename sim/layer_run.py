@@ -181,14 +181,24 @@ def count_step_actions(
 ) -> ActionCounts | None:
     """Count a step's actions; None on a machine whose actions have no price.
 
-    A machine that skips zeros prunes every element of the gradient that it writes; one that does not has no such unit.
+    A machine that skips zeros prunes every element of the gradient that its PPUs write, once, however often its sums
+    pass them; one that does not has no such unit.
     """
     width = None if machine.buffer is None else machine.buffer.bytes_per_port_cycle
     if find_prices(machine) is None or width is None:
         return None
     is_pruned = step is Step.GTA and operands.finish.tau > 0 and machine.array.skip_zeros
-    pruned = ActionCounts(pruned_elements=operands.input.size if is_pruned else 0)
+    pruned = ActionCounts(pruned_elements=count_results(table) if is_pruned else 0)
     return count_actions(table, timing, width) + pruned
+
+
+def count_results(table: TaskTable) -> int:
+    """Count the results that pass the PPUs: those of each task once, though its reduction may be cut."""
+    if table.traffic is None:
+        return 0
+    results = np.zeros(len(table), dtype=np.int64)
+    results[slice(None) if table.dispatch is None else table.dispatch] = table.traffic.ppu_elements
+    return int(results.sum())
 
 
 def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, table: TaskTable) -> StoredBytes:

@@ -32,7 +32,7 @@ class StepTiming:
     """When a step ended and where the time of every unit went.
 
     cycles: of the step, int. spent: int64 ``(groups, states)``, each row sums to cycles.
-    executed_by: int64 ``(tasks,)``, the group whose PPU wrote the last of a task's results, or -1.
+    executed_by: int64 ``(tasks,)``, the group that ended the last of a task, its PPU's writes included, or -1.
     ports_busy_cycles, dram_busy_cycles, ppu_busy_cycles: cycles
     summed over ports, the channel, the PPUs. DRAM bytes are those of executed transfers; events, those of the kernel.
     """
@@ -94,7 +94,7 @@ def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: 
         executed_by=find_workers(table, finished_by),
         ports_busy_cycles=sum(int(np.maximum(cycles, 0).sum()) for cycles in moved),
         dram_busy_cycles=step.dram_busy_cycles,
-        ppu_busy_cycles=int(work.process_cycles.sum()),
+        ppu_busy_cycles=int(np.maximum(work.process_cycles, 0).sum()),
         dram_read_bytes=int(traffic.tile_load_bytes.sum()),
         dram_write_bytes=int(traffic.tile_write_back_bytes.sum()),
         events=int(timings.events.sum()) + 2 * len(timings.events),
@@ -150,6 +150,7 @@ class Accelerator:
                 self._ledger,
                 surroundings.prefetches_next_task,
                 self._end_task,
+                partial(self._finish, index),
                 trace,
             )
             for index in range(groups)

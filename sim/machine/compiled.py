@@ -249,18 +249,22 @@ def plan_hand_over(m: Machine, group: int) -> None:
 
 @numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
 def hand_over(m: Machine, w: Work, group: int) -> None:
-    """Hand an ended task's results to the PPU if it has a place."""
+    """Hand an ended task's results to the PPU if it has a place; one that hands nothing over needs none."""
     g = m.groups
     entry = g[group, PRESENT]
-    has_place = g[group, IN_PROCESS] < 0 or g[group, WAITING] < 0
-    if entry < 0 or not g[group, IS_ENDED] or not has_place:
+    if entry < 0 or not g[group, IS_ENDED]:
+        return
+    passes_ppu = w.process_cycles[entry] >= 0
+    if passes_ppu and g[group, IN_PROCESS] >= 0 and g[group, WAITING] >= 0:
         return
     attribute(m, group, WAIT_PPU, m.counts[NOW])
     g[group, PRESENT] = -1
     g[group, IS_ENDED] = 0
     following = g[group, FOLLOWING]
     g[group, FOLLOWING] = -1
-    if g[group, IN_PROCESS] < 0:
+    if not passes_ppu:
+        finish_entry(m, group, entry)
+    elif g[group, IN_PROCESS] < 0:
         start_results(m, w, group, entry)
     else:
         g[group, WAITING] = entry
@@ -269,6 +273,13 @@ def hand_over(m: Machine, w: Work, group: int) -> None:
         begin_task(m, w, group, following)
     else:
         offer(m, group)
+
+
+@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+def finish_entry(m: Machine, group: int, entry: int) -> None:
+    """Note that an entry is done."""
+    m.finished_by[entry] = group
+    m.counts[LEFT] -= 1
 
 
 @numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
@@ -291,14 +302,13 @@ def process_results(m: Machine, w: Work, group: int) -> None:
 
 @numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
 def finish_results(m: Machine, w: Work, group: int) -> None:
-    """Free a place of the PPU, and note that an entry is done."""
+    """Free a place of the PPU: an entry is done."""
     g = m.groups
     entry, waiting = g[group, IN_PROCESS], g[group, WAITING]
     g[group, IN_PROCESS] = g[group, WAITING] = -1
     if waiting >= 0:
         start_results(m, w, group, waiting)
-    m.finished_by[entry] = group
-    m.counts[LEFT] -= 1
+    finish_entry(m, group, entry)
     if g[group, IS_ENDED]:
         plan_hand_over(m, group)
 

@@ -75,7 +75,8 @@ SLOTS = 4096
 
 
 class Work(NamedTuple):
-    """What the groups work, int64; cycles of a transfer are -1 where there is none.
+    """What the groups work, int64; cycles of a transfer are -1 where there is none, and those of the PPU where an entry
+    hands nothing to it.
 
     burst_first: ``(entries + 1,)``; fetch_cycles ``(bursts,)`` and burst_cycles ``(bursts, PEs)``; pes, read_cycles,
     process_cycles, write_cycles ``(entries,)``.

@@ -43,6 +43,7 @@ class PEGroup:
         ledger: Ledger,
         prefetches: bool,
         on_task_end: Callable[[], None],
+        on_finish: Callable[[int], None],
         trace: TraceRecorder | None = None,
     ) -> None:
         self._trace = trace
@@ -55,6 +56,8 @@ class PEGroup:
         self._ledger = ledger
         self._prefetches = prefetches
         self._on_task_end = on_task_end
+        self._on_finish = on_finish
+        self._passes_ppu = traffic.passes_ppu
         self._present: HeldTask | None = None
         self._following: HeldTask | None = None
         self._is_offered = False
@@ -172,21 +175,30 @@ class PEGroup:
             call_at(self._env, Phase.RESULTS, self.hand_over)
 
     def hand_over(self) -> None:
-        """Hand an ended task's results to the PPU if it has a place, and go on with the next task."""
+        """Hand an ended task's results to the PPU if it has a place, and go on with the next task.
+
+        A task whose results must be zero hands nothing over and needs no place.
+        """
         task = self._present
-        if task is None or not self._is_ended or not self.ppu.has_place:
+        if task is None or not self._is_ended:
+            return
+        passes_ppu = bool(self._passes_ppu[task.entry])
+        if passes_ppu and not self.ppu.has_place:
             return
         self._ledger.attribute(self._index, State.WAIT_PPU, int(self._env.now))
         traffic, entry = self._traffic, task.entry
         self._present, self._is_ended = None, False
-        self.ppu.take(
-            Results(
-                entry,
-                int(traffic.ppu_read_bytes[entry]),
-                int(traffic.ppu_elements[entry]),
-                int(traffic.ppu_write_bytes[entry]),
+        if passes_ppu:
+            self.ppu.take(
+                Results(
+                    entry,
+                    int(traffic.ppu_read_bytes[entry]),
+                    int(traffic.ppu_elements[entry]),
+                    int(traffic.ppu_write_bytes[entry]),
+                )
             )
-        )
+        else:
+            self._on_finish(entry)
         following, self._following = self._following, None
         if following is not None:
             self._begin(following)

@@ -71,7 +71,7 @@ def describe_work(traffic: Traffic, surroundings: Surroundings) -> Work:
         burst_cycles=np.ascontiguousarray(traffic.burst_cycles, dtype=np.int64),
         pes=np.ascontiguousarray(traffic.pes, dtype=np.int64),
         read_cycles=transfer(traffic.ppu_read_bytes),
-        process_cycles=process.astype(np.int64),
+        process_cycles=np.where(traffic.passes_ppu, process, -1).astype(np.int64),
         write_cycles=transfer(traffic.ppu_write_bytes),
     )
 

@@ -18,7 +18,8 @@ class StepEstimate:
     """A step's figures, rounded, estimated for the whole batch; names and units are those of ``steps.csv``.
 
     pe_cycles, header_cycles: cycles of PEs at work and of row headers. counts: float64, by `ClusterCount`. actions:
-    None where memory takes no time. fraction: share of the tiles (on an ideal machine: of the images) simulated.
+    None where memory takes no time. results: those that pass the PPUs, each once though its reduction may be cut.
+    fraction: share of the tiles (on an ideal machine: of the images) simulated.
     cycles_spread, energy_spread: of the cycles, and of the energy in pJ.
     """
 
@@ -41,6 +42,7 @@ class StepEstimate:
     dram_read_bytes: int
     dram_write_bytes: int
     counts: FloatArray
+    results: int
     actions: ActionCounts | None
     fraction: float
     cycles_spread: Spread

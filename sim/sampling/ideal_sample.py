@@ -100,6 +100,7 @@ class IdealSampler:
             dram_read_bytes=0,
             dram_write_bytes=0,
             counts=counts,
+            results=0,
             actions=None,
             fraction=images / self._batch,
             cycles_spread=spread,

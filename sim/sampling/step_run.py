@@ -75,7 +75,7 @@ def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepE
     actions, energy = None, None
     if prices is not None and found.actions is not None:
         is_pruned = step is Step.GTA and image.finish.tau > 0 and machine.array.skip_zeros
-        actions = found.actions + ActionCounts(pruned_elements=prod(layer.shape.input_shape) if is_pruned else 0)
+        actions = found.actions + ActionCounts(pruned_elements=found.results if is_pruned else 0)
         energy = compute_energy(actions, found.cycles, machine.clock_mhz, prices)
     inputs, outputs = prod(layer.shape.input_shape), prod(layer.shape.output_shape)
     result = StepResult(

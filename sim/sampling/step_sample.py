@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,8 @@ class StepSampler:
             groups * times.cycles, busy, wait_operands, wait_ppu, idle
         )
         headers = round(float(counts[ClusterCount.HEADER_CYCLES]))
-        cut = self._count_cut(sums, counts)
+        cut, plan = self._count_cut(sums, counts), self.runs.plan
+        parts = prod(len(runs) for runs in plan.runs[plan.indices :])
         return StepEstimate(
             cycles=times.cycles,
             busy_cycles=busy,
@@ -127,6 +129,7 @@ class StepSampler:
             dram_read_bytes=round(float(sums[Measure.LOAD_BYTES])),
             dram_write_bytes=round(float(sums[Measure.WRITE_BACK_BYTES])),
             counts=counts,
+            results=round(float(sums[Measure.PPU_ELEMENTS]) / parts),
             actions=round_actions(sums, counts),
             fraction=tiles / len(self.runs.plan),
             cycles_spread=cycles_spread,

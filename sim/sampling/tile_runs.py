@@ -104,7 +104,7 @@ def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> 
     written = sum_spans(np.maximum(work.write_cycles, 0), entries)
     read_bytes = sum_spans(traffic.ppu_read_bytes, entries)
     measured[:, Measure.PORTS_BUSY] = fetched + read + written
-    measured[:, Measure.PPU_BUSY] = sum_spans(work.process_cycles, entries)
+    measured[:, Measure.PPU_BUSY] = sum_spans(np.maximum(work.process_cycles, 0), entries)
     measured[:, Measure.PE_CYCLES] = sum_spans(traffic.burst_cycles.sum(axis=1), bursts)
     measured[:, Measure.STORE_WRITES] = sum_spans(traffic.store_writes, entries)
     measured[:, Measure.PPU_ELEMENTS] = sum_spans(traffic.ppu_elements, entries)

@@ -19,8 +19,9 @@ from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.machine_energy import find_prices
 from sim.run import simulate
 from sim.technology import load_technology
-from workloads.operands import Operands
-from workloads.shapes import ConvShape, Step
+from workloads.operands import GradientFinish, Operands
+from workloads.pruning import PruningKey
+from workloads.shapes import ConvShape, LinearShape, Step
 
 # steps.csv holds nine digits of a number; sums in float64 are far closer.
 ROUNDING = 1e-8
@@ -179,6 +180,31 @@ def test_the_energy_of_a_tiny_layer_is_its_counts_times_the_prices(name: str, st
         assert getattr(result, f"{component}_pj") == pytest.approx(expected, rel=ROUNDING)
     leakage = prices.total_leakage_mw() * result.cycles * 1000 / machine.clock_mhz
     assert result.leakage_pj == pytest.approx(leakage, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("step", [Step.GTA, Step.GTW])
+def test_a_task_whose_results_must_be_zero_writes_them_without_an_action(step: Step) -> None:
+    # Three tasks of three inputs in gta (the mask leaves one in the first), three for each filter in gtw (one is idle).
+    mask, gradient = np.zeros((1, 9), np.bool_), np.array([[2, 0, 5]], np.float32)
+    mask[0, 1] = True
+    operands = Operands(
+        "fc", LinearShape(1, 9, 3), np.ones((1, 9), np.float32), np.ones((3, 9), np.float32), None, gradient, mask,
+        tuple(Step), finish=GradientFinish(tau=1.0, key=PruningKey(1, "relu", 0)),
+    )  # fmt: skip
+    (run,) = run_layer_step(operands, step, (SPARSE,), StepOptions(verifies=True, keeps_output=True))
+    assert (run.result.verdict, run.message) == ("exact", "")
+    assert run.result.tasks == {Step.GTA: 3, Step.GTW: 3 * 3}[step]
+    assert run.counts is not None
+    assert run.output is not None
+    if step is Step.GTA:
+        assert np.array_equal(run.output, 7.0 * mask)
+        assert (run.counts.ppu_elements, run.counts.pruned_elements) == (3, 3)
+        assert run.result.buffer_write_bytes == 3 * 2
+    else:
+        assert np.array_equal(run.output, np.repeat(gradient.T, 9, axis=1))
+        assert (run.counts.ppu_elements, run.counts.pruned_elements) == (2 * 9, 0)
+        assert run.result.buffer_write_bytes == 2 * 9 * 4
+        assert run.result.dram_write_bytes == 3 * 9 * 4
 
 
 def test_the_time_of_a_tiny_layer_is_as_counted_by_hand() -> None:

@@ -130,6 +130,7 @@ class Group:
     following: HeldTask | None = None
     live_bursts: dict[int, Burst] = field(default_factory=dict)
     taken_bursts: int = 0
+    void_tasks: int = 0
     waits: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -171,10 +172,15 @@ class Group:
         return (self.present is not None and self.present.start_pes()) or is_changed
 
     def hand_over_results(self) -> bool:
-        """Hand an ended task's results to the PPU if it has a place and say whether that was done."""
-        if self.present is None or not self.present.is_ended or not self.ppu.has_free_place:
+        """Hand an ended task's results to the PPU if it has a place, or drop it if it has none; say whether it went."""
+        if self.present is None or not self.present.is_ended:
             return False
-        self.ppu.take(self.present.task)
+        if not self.present.task.passes_ppu:
+            self.void_tasks += 1
+        elif self.ppu.has_free_place:
+            self.ppu.take(self.present.task)
+        else:
+            return False
         self.present, self.following = self.following, None
         return True
 

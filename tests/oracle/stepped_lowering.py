@@ -181,6 +181,7 @@ class Work:
         self.machine = machine
         self.operands = operands
         self.formats = operands.find_formats(machine)
+        self.known_voids: dict[tuple[int, ...], bool] = {}
 
     name: str
     task_limits: tuple[int, ...]
@@ -232,8 +233,18 @@ class Work:
         """Return the bytes of a task's results, raw at data_bits."""
         raise NotImplementedError
 
+    def is_void(self, index: tuple[int, ...]) -> bool:
+        """Say whether a task's results must be zero: no row operation in any part of its reduction, nothing to add."""
+        if self.step == "forward" or self.operands.summed is not None:
+            return False
+        if index not in self.known_voids:
+            self.known_voids[index] = not self.list_items(index, tuple(map(range, self.reduction_limits)))
+        return self.known_voids[index]
+
     def time_task(self, index: tuple[int, ...], tile: Tile) -> TimedTask:
         """Return a task of a tile as the timing takes it."""
+        if self.is_void(index):
+            return TimedTask((), ppu_read_bytes=0, elements=0, write_bytes=0)
         results = self.size_results(index)
         mask_bytes = 0 if self.masks_in_ppu else self.size_mask(index)
         read_bytes = 0 if tile.is_first_part else results.partial_bytes

@@ -62,6 +62,11 @@ class TimedTask:
         if len(pe_counts) > 1:
             raise ValueError(f"The bursts of a task name {sorted(pe_counts)} PEs; every burst must name the same.")
 
+    @property
+    def passes_ppu(self) -> bool:
+        """Say whether it hands anything to the PPU; a task that does not is over when it has ended."""
+        return bool(self.bursts or self.ppu_read_bytes or self.elements or self.write_bytes)
+
 
 @dataclass(frozen=True)
 class TimedTile:

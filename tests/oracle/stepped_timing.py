@@ -35,6 +35,8 @@ T14. A PPU is busy while it computes its ceil(X / elements_per_cycle) only. A DR
     not in its latency. Buffer bytes are those that pass the ports; DMA is counted in the DRAM bytes alone.
 T15. The step ends at the first border at which all tiles and all write-backs have ended. A tile without tasks ends when
     it starts. A step without tiles takes 0 cycles.
+T16. A task that hands nothing to the PPU is dropped when results are handed over, whether or not the PPU has a place;
+    its tile may end with that.
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ class SteppedMachine:
             has_ended = self.ports.end() | self.dram.end()
             for group in self.groups:
                 has_ended |= group.ppu.end() | group.end()
-            has_ended |= self.control.end(sum(group.ppu.finished_tasks for group in self.groups))
+            has_ended |= self.control.end(sum(group.ppu.finished_tasks + group.void_tasks for group in self.groups))
             is_changed |= has_ended
         return is_changed
 

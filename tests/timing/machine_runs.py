@@ -7,7 +7,7 @@ from typing import Any
 from conformance.stepped_pairs import make_table, make_traffic
 from oracle.stepped_records import TimedTask, TimedTile
 
-from sim.machine.accelerator import StepTiming, Surroundings, run_step
+from sim.machine.accelerator import Engine, StepTiming, Surroundings, run_step
 from sim.machine.ledger import State
 
 
@@ -23,13 +23,13 @@ def tile(*tasks: TimedTask, load_bytes: int = 0, write_back_bytes: int = 0) -> T
     return TimedTile(tasks, load_bytes, write_back_bytes)
 
 
-def run(*work: TimedTask | TimedTile, groups: int = 1, **speeds: Any) -> StepTiming:
+def run(*work: TimedTask | TimedTile, groups: int = 1, engine: Engine = Engine.SIMPY, **speeds: Any) -> StepTiming:
     """Run tasks as one tile, or tiles."""
     tiles = [one for one in work if isinstance(one, TimedTile)] or [
         TimedTile(tuple(one for one in work if isinstance(one, TimedTask)), 0, 0)
     ]
     width = max((len(burst[1]) for one in tiles for each in one.tasks for burst in each.bursts), default=1)
-    return run_step(make_table(make_traffic(tiles, width)), groups, Surroundings(**speeds))
+    return run_step(make_table(make_traffic(tiles, width)), groups, Surroundings(**speeds), engine)
 
 
 def spent(timing: StepTiming, state: State) -> list[int]:

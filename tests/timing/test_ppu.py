@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from timing.machine_runs import run, spent, task
+from timing.machine_runs import run, spent, task, tile
 
+from sim.machine.accelerator import Engine
 from sim.machine.ledger import State
 
 WIDTH = 8
@@ -32,6 +33,30 @@ def test_reading_processing_and_writing_follow_one_another() -> None:
 
 def test_a_task_without_bursts_still_passes_its_unit() -> None:
     assert run(task(elements=9), elements_per_cycle=1).cycles == 9
+
+
+@pytest.mark.parametrize("prefetches", [True, False])
+@pytest.mark.parametrize("engine", list(Engine))
+def test_a_task_that_hands_nothing_over_needs_no_place_in_its_unit(engine: Engine, prefetches: bool) -> None:
+    # The first two tasks take both places; those that hand nothing over end between them, and the last one works.
+    work, elements = 2, 50
+    tasks = [*[task((0, work), elements=elements)] * 2, *[task()] * 40, task((0, work), elements=elements)]
+    timing = run(*tasks, engine=engine, elements_per_cycle=1, prefetches_next_task=prefetches)
+    assert spent(timing, State.BUSY) == [3 * work]
+    assert spent(timing, State.WAIT_PPU) == [elements - 2 * work]
+    assert timing.cycles == work + 3 * elements
+    assert timing.executed.all()
+    assert timing.ppu_busy_cycles == 3 * elements
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_a_tile_of_tasks_that_hand_nothing_over_ends_when_it_starts(engine: Engine) -> None:
+    tiles = [tile(*[task()] * 5, load_bytes=8, write_back_bytes=24), tile(task((0, 3), elements=1), load_bytes=8)]
+    timing = run(*tiles, groups=2, engine=engine, dram_bytes_per_cycle=8, elements_per_cycle=1)
+    # Loads of one cycle each; the second tile starts behind its load and is over before the write-back is.
+    assert timing.cycles == 2 + 3 + 1
+    assert (timing.dram_write_bytes, timing.ppu_busy_cycles) == (24, 1)
+    assert timing.executed.all()
 
 
 @pytest.mark.parametrize("work", [1, 5, 10, 19, 20, 21, 30])

@@ -16,7 +16,7 @@ from dataflows.row_convolution import RowConvolution
 from dataflows.tile_plan import TilePlan, mark_ends, number_classes
 from workloads.layer_images import select_images
 from workloads.operands import Operands
-from workloads.shapes import LayerShape, Step
+from workloads.shapes import LayerShape, LinearShape, Step
 
 DATAFLOW = RowConvolution()
 CASES = 120
@@ -125,3 +125,23 @@ def test_a_tile_whose_images_are_missing_is_refused() -> None:
 def test_classes_are_numbered_in_the_order_of_appearance() -> None:
     assert number_classes(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
     assert mark_ends([3, 3, 1]) == [(3, True, False), (3, False, False), (1, False, True)]
+
+
+@pytest.mark.parametrize(("unknown", "idle"), [(0, {0, 2}), (1, {0, 2}), (3, set())])
+def test_filters_that_no_known_image_needs_are_idle_unless_the_others_are_likely_to_need_them(
+    unknown: int, idle: set[int]
+) -> None:
+    # One of four gradients is there: a filter stays without one in a further image at 3/4, in three at 27/64.
+    gradient = np.array([[0, 3, 0, 0], [0, 0, 0, 2]], dtype=np.float32)
+    shape = LinearShape(2, 6, 4)
+    input, weight = np.ones((2, 6), np.float32), np.ones((4, 6), np.float32)
+    operands = Operands("fc", shape, input, weight, None, gradient, None, tuple(Step))
+    known, images = (0, 1), np.arange(2 + unknown) % 2
+    plan = DATAFLOW.plan_tiles(operands, images, Step.GTW, PEArray(), MemoryShare())
+    assert plan.idle == idle
+    dense = DATAFLOW.plan_tiles(operands, images, Step.GTW, PEArray(skip_zeros=False), MemoryShare())
+    assert dense.idle == frozenset()
+    if unknown == 0:
+        traffic = DATAFLOW.pack_tiles(plan, operands, known, np.arange(len(plan)), Step.GTW, PEArray(), MemoryShare())
+        assert traffic.passes_ppu.reshape(4, -1).all(axis=1).tolist() == [False, True, False, True]
+        assert not plan.is_same(dataclasses.replace(plan, idle=frozenset()))
