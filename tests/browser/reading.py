@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from browser.visit import Visit
+from browser.visit import PATIENCE_MS, Visit
 
 FIRST_STEPS = '[data-table="steps"]'
 HOVER = """async ([name, curve, point]) => {
@@ -19,7 +19,7 @@ HOVER = """async ([name, curve, point]) => {
 
 def wait_until(found: Visit, condition: str) -> None:
     """Wait for a condition; the page's own policy forbids the browser to poll for a text of it."""
-    for _ in range(100):
+    for _ in range(PATIENCE_MS // 100):
         if found.page.evaluate(condition):
             # A second click within 300 ms would be a double click.
             found.page.wait_for_timeout(500)

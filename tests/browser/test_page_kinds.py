@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.reading import read_column, read_hover
+from browser.reading import read_column, read_hover, wait_until
 from browser.visit import visit
 from playwright.sync_api import Browser
 
@@ -18,6 +18,7 @@ window.requestIdleCallback = callback => { if (calls++ === 0) setTimeout(callbac
 """
 DRAWN = "[...document.querySelectorAll('.chart[data-drawn]')].map(box => box.dataset.figure)"
 FILLED = "[...document.querySelectorAll('.chart')].filter(box => box.querySelector('.main-svg')).length"
+WIDEST = "Math.max(0, ...[...document.querySelectorAll('.chart .main-svg')].map(svg => svg.clientWidth))"
 
 
 @pytest.fixture
@@ -156,7 +157,6 @@ def test_all_charts_are_drawn_to_fit_the_paper_before_the_page_is_printed(
         assert found.page.evaluate(FILLED) == found.page.locator(".chart").count()
         found.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         found.page.emulate_media(media="print")
-        found.page.wait_for_timeout(300)
-        widths = found.page.evaluate("[...document.querySelectorAll('.chart .main-svg')].map(svg => svg.clientWidth)")
-        assert 0 < max(widths) <= 680
+        wait_until(found, f"{WIDEST} <= 680")
+        assert 0 < found.page.evaluate(WIDEST) <= 680
         assert not found.page.locator("nav").is_visible()

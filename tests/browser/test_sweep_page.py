@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from browser.reading import read_hover
+from browser.reading import read_hover, wait_until
 from browser.visit import visit
 from playwright.sync_api import Browser
 from unit.sweep.small_sweeps import load_text, make_metrics
@@ -128,11 +128,7 @@ def test_a_click_on_the_legend_hides_a_group_of_lines(browser: Browser, page: Pa
         found.page.locator(f"{box} .legendtoggle").first.click()
         drawn = f"document.querySelector('{box}')._fullData[0].visible"
         # Plotly waits whether a second click makes it a double click.
-        for _ in range(100):
-            if found.page.evaluate(drawn) == "legendonly":
-                break
-            found.page.wait_for_timeout(100)
-        assert found.page.evaluate(drawn) == "legendonly"
+        wait_until(found, f"{drawn} === 'legendonly'")
 
 
 def test_a_point_on_the_front_says_its_whole_configuration(browser: Browser, page: Path) -> None:

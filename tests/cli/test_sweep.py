@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +16,7 @@ import pytest
 from cli.command import run_command, write_small
 from cli.malformed_sweeps import MALFORMED_SWEEPS, SWEEP, MalformedSweep
 from unit.sweep.small_sweeps import count_when_there
+from waiting import HEAR_INTERRUPTS, PATIENCE_S, wait_for
 
 from sim.architecture import list_architectures
 from sim.sweep import load_sweep
@@ -175,16 +175,13 @@ def test_the_page_of_a_store_holds_its_points_and_escapes_what_users_wrote(swept
 def start_long_sweep(folder: Path) -> subprocess.Popen[bytes]:
     """Start the command in a process of its own, and wait until its first points are stored."""
     write_sweep(folder, LONG)
-    code = "from reports.cli import main; main()"
+    code = HEAR_INTERRUPTS + "from reports.cli import main; main()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-c", code, "sweep", "sweep.yaml", "--no-sharing"]
     process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        if count_when_there(folder / "out" / "small.sqlite") >= 2:
-            return process
-        time.sleep(0.01)
-    raise AssertionError("no point was stored")
+    wait_for(lambda: process.poll() is not None or count_when_there(folder / "out" / "small.sqlite") >= 2, "a point")
+    assert process.poll() is None
+    return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -193,11 +190,11 @@ def test_a_command_that_is_stopped_leaves_no_process_and_goes_on(number: signal.
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     if number == signal.SIGINT:
         sentence = "sparsetrain: interrupted; what was finished is in out/small.sqlite, and the same command goes on\n"
         assert (process.returncode, stderr.decode()) == (130, sentence)
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
     assert alive == []
     kept = len(load_sweep(tmp_path / "out" / "small.sqlite"))
     outcome = run_command(tmp_path, "sweep", "sweep.yaml")

@@ -13,6 +13,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from waiting import PATIENCE_S
+
 from sim.sweep.evaluation import evaluate_safely
 from sim.sweep.execution import InlineExecutor
 from sim.sweep.job import Job, Outcome
@@ -40,6 +42,10 @@ parameters:
   array.multipliers_per_pe: [1, 2, 3]
   dram.bytes_per_cycle: [4, 8]
 """
+
+
+# What a point that takes memory takes, above what any other needs.
+GROWN_MB = 700
 
 
 def write_workload(folder: Path) -> None:
@@ -106,14 +112,28 @@ class SlowEvaluator:
         return evaluate_safely(make_metrics, job)
 
 
+class HangingEvaluator:
+    """Answers after a moment, so many times; the next point hangs until the process is killed."""
+
+    def __init__(self, answers: int) -> None:
+        self._left = answers
+        self._answer = SlowEvaluator()
+
+    def __call__(self, job: Job) -> Outcome:
+        if not self._left:
+            time.sleep(PATIENCE_S)
+        self._left -= 1
+        return self._answer(job)
+
+
 def misbehave(job: Job) -> dict[str, Any]:
     """Do by the number of groups what a point may do wrong: 1 hangs, 2 takes memory, 3 dies, 4 raises."""
     groups = job.machine["array"]["groups"]
     if groups == 1:
-        time.sleep(60)
+        time.sleep(PATIENCE_S)
     if groups == 2:
-        taken = [bytearray(os.urandom(1) * 2**24) for _ in range(40)]
-        time.sleep(60)
+        taken = [bytearray(os.urandom(1) * 2**20) for _ in range(GROWN_MB)]
+        time.sleep(PATIENCE_S)
         return {"cycles": len(taken)}
     if groups == 3:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -129,15 +149,18 @@ class MisbehavingEvaluator:
         return evaluate_safely(misbehave, job)
 
 
-def sweep_slowly(folder: str, text: str, store: str) -> None:
+def sweep_slowly(folder: str, text: str, store: str, answers: int) -> None:
     """Run a sweep in this process, slowly enough to be killed on the way; the target of a child process."""
-    run_sweep(load_text(Path(folder), text), store, executor=InlineExecutor(SlowEvaluator()))
+    run_sweep(load_text(Path(folder), text), store, executor=InlineExecutor(HangingEvaluator(answers)))
 
 
-def start_child(folder: Path, text: str, store: Path) -> BaseProcess:
-    """Start `sweep_slowly` in a process that is forked from one which has imported everything already."""
+def start_child(folder: Path, text: str, store: Path, answers: int) -> BaseProcess:
+    """Start `sweep_slowly` in a process that is forked from one which has imported everything already.
+
+    answers: how many points it can end; it hangs at the next and is still there, however late it is killed.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sim.sweep.sweep", "unit.sweep.small_sweeps"])
-    child = context.Process(target=sweep_slowly, args=(str(folder), text, str(store)))
+    child = context.Process(target=sweep_slowly, args=(str(folder), text, str(store), answers))
     child.start()
     return child

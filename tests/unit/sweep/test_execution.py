@@ -4,11 +4,21 @@ import os
 import signal
 import sqlite3
 import threading
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from unit.sweep.small_sweeps import SWEEP, QuickEvaluator, count_evaluations, count_when_there, load_text, read_rows
+from unit.sweep.small_sweeps import (
+    GROWN_MB,
+    SWEEP,
+    QuickEvaluator,
+    count_evaluations,
+    count_when_there,
+    load_text,
+    read_rows,
+)
+from waiting import hearing_interrupts
 
 from sim.sweep.execution import InlineExecutor, LocalExecutor
 from sim.sweep.point_process import PointLimits
@@ -17,6 +27,7 @@ from sim.sweep.store import Store
 from sim.sweep.sweep import SweepOptions, run_sweep
 
 HERE = "unit.sweep.small_sweeps"
+MISBEHAVES = f"{HERE}:MisbehavingEvaluator"
 MISBEHAVING = """\
 name: misbehaving
 workloads: [tiny.yaml]
@@ -25,24 +36,29 @@ parameters:
 """
 
 
-def test_points_that_hang_grow_die_or_raise_are_recorded_and_run_again_only_when_asked_for(tmp_path: Path) -> None:
-    store = tmp_path / "store.sqlite"
-    executor = LocalExecutor(2, PointLimits(timeout_s=3, memory_mb=800), f"{HERE}:MisbehavingEvaluator")
-    space = load_text(tmp_path, MISBEHAVING)
+def test_a_point_that_hangs_is_stopped_at_its_limit(tmp_path: Path) -> None:
+    store, space = tmp_path / "store.sqlite", load_text(tmp_path, MISBEHAVING.replace("[1, 2, 3, 4, 5]", "[1]"))
+    progress = run_sweep(space, store, executor=LocalExecutor(1, PointLimits(timeout_s=0.2), MISBEHAVES))
+    assert (progress.done, progress.failed) == (0, 1)
+    assert list(load_sweep(store)["reason"]) == ["the point took longer than its limit of 0.2 s"]
+
+
+def test_points_that_grow_die_or_raise_are_recorded_and_run_again_only_when_asked_for(tmp_path: Path) -> None:
+    store, space = tmp_path / "store.sqlite", load_text(tmp_path, MISBEHAVING.replace("[1, ", "["))
+    executor = LocalExecutor(2, PointLimits(memory_mb=GROWN_MB), MISBEHAVES)
     progress = run_sweep(space, store, executor=executor)
-    assert (progress.done, progress.failed) == (1, 4)
+    assert (progress.done, progress.failed) == (1, 3)
     frame = load_sweep(store)
     assert dict(zip(frame["array.groups"], frame["reason"], strict=True)) == {
-        1: "the point took longer than its limit of 3 s",
-        2: "the point took more memory than its limit of 800 MB",
+        2: f"the point took more memory than its limit of {GROWN_MB} MB",
         3: "the worker process ended by signal SIGSEGV",
         4: "ZeroDivisionError: nothing to divide by",
         5: "",
     }
     kept = run_sweep(space, store, executor=InlineExecutor(QuickEvaluator()))
-    assert (kept.found, kept.done) == (5, 0)
+    assert (kept.found, kept.done) == (4, 0)
     again = run_sweep(space, store, SweepOptions(retries_failed=True), executor=InlineExecutor(QuickEvaluator()))
-    assert (again.found, again.done) == (1, 4)
+    assert (again.found, again.done) == (1, 3)
     assert set(load_sweep(store)["status"]) == {"done"}
 
 
@@ -54,16 +70,10 @@ def test_local_processes_give_the_rows_that_one_process_gives(tmp_path: Path) ->
     assert read_rows(one) == read_rows(many)
 
 
-def interrupt_at_work(store: Path) -> None:
-    """Interrupt this process once a point of the sweep is under way."""
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not (store.exists() and count_claims(store)):
-        time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 def count_claims(store: Path) -> int:
     """Count the points under way, 0 while the store is being made."""
+    if not store.exists():
+        return 0
     try:
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as opened:
             return int(opened.execute("SELECT COUNT(*) FROM claims").fetchone()[0])
@@ -71,11 +81,34 @@ def count_claims(store: Path) -> int:
         return 0
 
 
+@contextmanager
+def meanwhile(condition: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
+    """Act once when a condition is met, from a thread that does not outlive the block."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            if condition():
+                act()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_a_sweep_that_is_interrupted_leaves_a_store_that_goes_on(tmp_path: Path) -> None:
     store, space = tmp_path / "store.sqlite", load_text(tmp_path, MISBEHAVING)
-    executor = LocalExecutor(1, PointLimits(), f"{HERE}:MisbehavingEvaluator")
-    threading.Thread(target=interrupt_at_work, args=(store,)).start()
-    with pytest.raises(KeyboardInterrupt):
+    executor = LocalExecutor(1, PointLimits(), MISBEHAVES)
+    with (
+        hearing_interrupts(),
+        pytest.raises(KeyboardInterrupt),
+        meanwhile(lambda: count_claims(store) > 0, lambda: os.kill(os.getpid(), signal.SIGINT)),
+    ):
         run_sweep(space, store, executor=executor)
     with Store.open(store) as opened:
         assert opened.read("SELECT COUNT(*) FROM claims") == [(0,)]
@@ -97,14 +130,7 @@ def test_a_cluster_of_which_a_worker_is_killed_ends_with_the_same_rows(tmp_path:
         executor = ClusterExecutor(cluster.scheduler_address, PointLimits(), f"{HERE}:SlowEvaluator")
         victim = next(iter(cluster.workers.values())).pid
 
-        def kill_in_the_middle() -> None:
-            while count_when_there(clustered) < 4:
-                time.sleep(0.01)
-            os.kill(victim, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill_in_the_middle)
-        killer.start()
-        run_sweep(space, clustered, executor=executor)
-        killer.join()
+        with meanwhile(lambda: count_when_there(clustered) >= 4, lambda: os.kill(victim, signal.SIGKILL)):
+            run_sweep(space, clustered, executor=executor)
     assert count_evaluations(clustered) == (24, 24)
     assert read_rows(one) == read_rows(clustered)

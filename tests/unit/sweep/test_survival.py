@@ -15,9 +15,10 @@ from unit.sweep.small_sweeps import (
     read_rows,
     start_child,
 )
+from waiting import wait_for
 
 from sim.sweep.execution import InlineExecutor
-from sim.sweep.sweep import run_sweep
+from sim.sweep.sweep import BATCH_POINTS, run_sweep
 
 SWEEP = """\
 name: killed
@@ -29,17 +30,15 @@ parameters:
 """
 POINTS = 10 * 4 * 3
 KILLS = 10
-MOST_BETWEEN_KILLS = POINTS // KILLS - 2
+# One process evaluates so many points before it stores them, and one that is to be killed hangs among the next.
+ANSWERS = BATCH_POINTS + 3
+assert KILLS * BATCH_POINTS < POINTS
 
 
-def wait_for_points(store: Path, wanted: int, deadline_s: float = 60) -> int:
+def wait_for_points(store: Path, wanted: int) -> int:
     """Wait until a store holds so many evaluations."""
-    until = time.monotonic() + deadline_s
-    while time.monotonic() < until:
-        if (found := count_when_there(store)) >= wanted:
-            return found
-        time.sleep(0.002)
-    raise AssertionError(f"{store} does not reach {wanted} points")
+    wait_for(lambda: count_when_there(store) >= wanted, f"{wanted} points in {store}")
+    return count_when_there(store)
 
 
 @pytest.fixture
@@ -53,29 +52,31 @@ def test_a_sweep_killed_ten_times_ends_with_the_same_rows_and_evaluates_no_point
     tmp_path: Path, undisturbed: list[tuple[object, ...]]
 ) -> None:
     store, draw = tmp_path / "killed.sqlite", np.random.default_rng(7)
-    ended = 0
-    for _ in range(KILLS):
-        child = start_child(tmp_path, SWEEP, store)
-        ended = wait_for_points(store, ended + int(draw.integers(1, MOST_BETWEEN_KILLS)))
-        time.sleep(float(draw.uniform(0, 0.02)))
+    for kill in range(KILLS):
+        child = start_child(tmp_path, SWEEP, store, ANSWERS)
+        wait_for_points(store, kill * BATCH_POINTS + 1)
+        # A kill at any moment must do; this one comes while the next points are evaluated, or while one hangs.
+        time.sleep(float(draw.uniform(0, 0.04)))
         child.kill()
         child.join()
-        assert 0 < count_evaluations(store)[0] < POINTS
+        assert count_evaluations(store)[0] == (kill + 1) * BATCH_POINTS
     run_sweep(load_text(tmp_path, SWEEP), store, executor=InlineExecutor(QuickEvaluator()))
     assert count_evaluations(store) == (POINTS, POINTS)
     assert read_rows(store) == undisturbed
 
 
-def test_two_processes_on_one_store_of_which_one_is_killed_share_the_points(
+def test_processes_on_one_store_of_which_one_is_killed_share_the_points(
     tmp_path: Path, undisturbed: list[tuple[object, ...]]
 ) -> None:
     store = tmp_path / "shared.sqlite"
-    children = [start_child(tmp_path, SWEEP, store) for _ in range(3)]
+    victim = start_child(tmp_path, SWEEP, store, ANSWERS)
+    wait_for_points(store, 1)
+    others = [start_child(tmp_path, SWEEP, store, POINTS) for _ in range(2)]
     wait_for_points(store, POINTS // 4)
-    children[0].kill()
-    for child in children:
+    victim.kill()
+    for child in (victim, *others):
         child.join()
-    assert [child.exitcode for child in children] == [-9, 0, 0]
+    assert [child.exitcode for child in (victim, *others)] == [-9, 0, 0]
     assert count_evaluations(store) == (POINTS, POINTS)
     assert read_rows(store) == undisturbed
 
