@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workloads.errors import InputError
+from workloads.extras import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,13 +195,11 @@ def write_results(frame: pd.DataFrame, csv_file: Path | None, parquet_file: Path
     """
     from sim.run_directory import replace_file
 
+    if parquet_file is not None:
+        import_extra("pyarrow", "parquet", "--parquet")
     if csv_file is not None:
         replace_file(csv_file, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))
     if parquet_file is not None:
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise InputError("--parquet needs pyarrow: pip install 'sparsetrain[parquet]'") from None
         plain = frame.copy()
         plain.attrs = {}
         replace_file(parquet_file, lambda file: plain.to_parquet(file, index=False))

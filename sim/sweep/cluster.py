@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from queue import Empty, LifoQueue
+from types import ModuleType
 from typing import Any
 
 from sim.sweep.execution import Deliver
@@ -12,6 +13,7 @@ from sim.sweep.job import Job, Outcome, Status
 from sim.sweep.point_process import PointLimits, PointProcess
 from sim.sweep.worker import EVALUATOR
 from workloads.errors import InputError
+from workloads.extras import import_extra
 
 CONNECT_TIMEOUT_S = 20
 PROCESSES = "sparsetrain_processes"
@@ -26,10 +28,7 @@ class ClusterExecutor:
         Raises:
             InputError: dask.distributed is not installed, or no scheduler answers.
         """
-        try:
-            import distributed
-        except ImportError:
-            raise InputError("--scheduler needs dask.distributed: pip install 'sparsetrain[dask]'") from None
+        distributed: Any = import_distributed()
         try:
             client: Any = distributed.Client
             self._client = client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
@@ -74,6 +73,15 @@ class ClusterExecutor:
         if futures:
             self._client.cancel(futures, force=True)
         self._client.close(timeout=1)
+
+
+def import_distributed() -> ModuleType:
+    """Import what connects to a Dask scheduler.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    return import_extra("distributed", "dask", "--scheduler")
 
 
 def evaluate_on_worker(jobs: Sequence[Job], limits: PointLimits, evaluator: str) -> list[Outcome]:

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sim.sweep.design import Design, Point
@@ -15,6 +16,7 @@ from sim.sweep.runner import Runner
 from sim.sweep.space import Space
 from sim.sweep.store import Store
 from sim.sweep.values import Parameter, Scale, Value
+from workloads.extras import import_extra
 
 if TYPE_CHECKING:
     import optuna
@@ -31,6 +33,17 @@ class Trial:
     number: int
     settings: Mapping[str, Value]
     designs: tuple[Design, ...] | None
+
+
+def import_optuna(label: str) -> ModuleType:
+    """Import what proposes the points of a search.
+
+    label: the sweep's file.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    return import_extra("optuna", "search", f"{label}: search")
 
 
 def search_space(space: Space, store: Store, runner: Runner) -> None:

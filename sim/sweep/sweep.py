@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.sweep.cluster import ClusterExecutor
+from sim.sweep.cluster import ClusterExecutor, import_distributed
 from sim.sweep.evaluation import Evaluator, make_job
 from sim.sweep.execution import Executor, LocalExecutor
 from sim.sweep.identity import Identifier
 from sim.sweep.point_process import PointLimits
 from sim.sweep.progress import OnProgress, SweepProgress
 from sim.sweep.runner import Runner, RunnerOptions, note_sweep
-from sim.sweep.search import search_space
+from sim.sweep.search import import_optuna, search_space
 from sim.sweep.space import Space, SpaceSize, load_space
 from sim.sweep.store import Store
 from workloads.errors import InputError
@@ -58,12 +58,13 @@ def run_sweep(
     executor: what evaluates the points, in place of processes or a cluster.
 
     Raises:
-        InputError: the sweep file, the store or the scheduler cannot be used.
+        InputError: the sweep file, the store or the scheduler cannot be used, or a library is not installed.
     """
     space = sweep if isinstance(sweep, Space) else load_space(sweep)
     chosen = options or SweepOptions()
     if chosen.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {chosen.jobs}")
+    check_extras(space, chosen.scheduler)
     total = count_points(space)
     progress = SweepProgress(total)
     with Store.open(Path(store), creates=True) as opened:
@@ -84,6 +85,18 @@ def run_sweep(
             working.close()
             runner.release()
     return progress
+
+
+def check_extras(space: Space, scheduler: str | None = None) -> None:
+    """Make sure of the libraries that only some sweeps need, before a store is made.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    if space.form.search is not None:
+        import_optuna(space.document.label)
+    if scheduler is not None:
+        import_distributed()
 
 
 def count_points(space: Space) -> int:
@@ -118,8 +131,9 @@ def estimate_sweep(space: Space, store: str | Path, jobs: int) -> Estimate:
     """Estimate a sweep's time without running it: from earlier points of its workloads, else from its first point.
 
     Raises:
-        InputError: a point is not valid.
+        InputError: a point is not valid, or the sweep needs a library that is not installed.
     """
+    check_extras(space)
     points = count_points(space)
     size = SpaceSize(points, 0) if space.form.search else space.measure()
     identifier = Identifier(space.form)

@@ -50,8 +50,8 @@ def run(
     """Measure the fixed workloads, print their tables and write a JSON file."""
     cases = choose_cases(QUICK_CASES if quick else CASES, names)
     if scalesim and scalesim_python == sys.executable and importlib.util.find_spec("scalesim") is None:
-        raise click.ClickException("the package scalesim is not installed here; pip install sparsetrain[bench], or "
-                                   "name a Python that has it with --scalesim-python")  # fmt: skip
+        raise click.ClickException("the package scalesim is not installed here; in a checkout, pip install '.[bench]' "
+                                   "installs it, and --scalesim-python names another Python that has it")  # fmt: skip
     times = 1 if quick else repetitions
     session = run_session(cases, times, tell, quick=quick, kernels=kernels)
     if scalesim:
