@@ -2,44 +2,70 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+# What running needs (requirements.lock), and all that developing needs (requirements-dev.lock), is installed.
+RUNNING := .venv/.running
+DEVELOPING := .venv/.developing
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test check bench columns lock clean
+.PHONY: help install develop demo gallery test check smoke bench columns lock clean
+# Two installations into one .venv must not overlap.
+.NOTPARALLEL:
 
 help:
 	@echo "make demo    simulate LeNet-5 and AlexNet (CIFAR size), sparse and dense, every value verified"
 	@echo "make gallery simulate presets and make example pages of them in out/gallery"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make check   run the static checks, then the tests"
+	@echo "make smoke   install both locks afresh with old and new pip and Python, and simulate a layer with each"
 	@echo "make bench   measure how fast it is on full-size networks; BENCH=--quick on small ones"
-	@echo "make lock    pin the dependencies of pyproject.toml in requirements.lock"
+	@echo "make install set up .venv from requirements.lock, to run sparsetrain; make develop from requirements-dev.lock"
+	@echo "make lock    pin the dependencies of pyproject.toml in both locks; UPGRADE=--upgrade renews what is pinned"
 	@echo "make columns renew the table of result columns in README.md"
 	@echo "make clean   remove .venv and everything that was generated"
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made of"
 
-$(INSTALLED): requirements.lock pyproject.toml
+# A lock is complete: pip installs it as it stands and asks for nothing beside it, then checks that nothing is missing.
+# Wheels only, since what builds a source package is not locked; bytecode is left to the first import.
+LOCKED := --no-compile --no-deps --only-binary=:all: --require-hashes
+
+define install
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "make: '$(PYTHON)' is not there; Python 3.11 or later is needed, and PYTHON=... names it" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1); Python 3.11 or later is needed, and PYTHON=... names it" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "make: '$(PYTHON)' comes without venv; install it (on Debian and Ubuntu the package python3-venv)" >&2; exit 1; }
-	@echo "setting up .venv from requirements.lock"
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+		{ echo "making .venv of $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear .venv; }
+	@echo "installing the packages of $(1) into .venv, once; $(2)"
+	$(BIN)/python -m pip install --quiet $(LOCKED) -r $(1)
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
+endef
+
+install: $(RUNNING)
+
+develop: $(DEVELOPING)
+
+$(RUNNING): requirements.lock pyproject.toml
+	$(call install,requirements.lock,about 130 MB to download and 400 MB on disk)
 	@touch $@
 
-demo: $(INSTALLED)
+# Developing includes running. Tests take warnings as errors, so they must not be the first to compile a library.
+$(DEVELOPING): requirements-dev.lock requirements.lock pyproject.toml
+	$(call install,requirements-dev.lock,about 330 MB to download and 1200 MB on disk)
+	$(BIN)/python -W ignore -m compileall -qq -j 2 .venv/lib || :
+	@touch $(RUNNING) $@
+
+demo: $(RUNNING)
 	$(BIN)/sparsetrain simulate lenet5
 	$(BIN)/sparsetrain simulate alexnet_cifar
 	@echo "The results lie in the folders named above, in out/: steps.csv, run.json, and the resolved YAML of both inputs."
 
 # One traced run, one of more layers, one of a slower memory, and the page that compares the last two.
 GALLERY := out/gallery
-gallery: $(INSTALLED)
+gallery: $(RUNNING)
 	$(BIN)/sparsetrain simulate lenet5 --out $(GALLERY)/lenet5 --trace $(GALLERY)/lenet5.json.gz
 	$(BIN)/sparsetrain simulate alexnet_cifar --out $(GALLERY)/alexnet_cifar
 	$(BIN)/sparsetrain simulate alexnet_cifar --set dram.bytes_per_cycle=16 --out $(GALLERY)/alexnet_cifar-slow
@@ -49,10 +75,10 @@ gallery: $(INSTALLED)
 	$(BIN)/python -m reports.gallery $(GALLERY)
 	@echo "The gallery: $(GALLERY)/index.html; lenet5.json.gz there opens in Perfetto."
 
-test: $(INSTALLED)
+test: $(DEVELOPING)
 	$(BIN)/python -m pytest -n 2 --cov
 
-check: $(INSTALLED)
+check: $(DEVELOPING)
 	$(BIN)/python -m pip check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,18 +86,25 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+smoke:
+	PYTHON="$(PYTHON)" .ci/smoke
+
 # Other words for BENCH: `make bench BENCH='--workload AlexNet --repetitions 5'`; tests/benchmarks has more commands.
 BENCH :=
-bench: $(INSTALLED)
+bench: $(DEVELOPING)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks run $(BENCH)
 
-columns: $(INSTALLED)
+columns: $(RUNNING)
 	{ sed '/^<!-- columns:/q' README.md && $(BIN)/sparsetrain columns && sed -n '/^<!-- end of columns/,$$p' README.md; } > README.new
 	mv README.new README.md
 
-lock: $(INSTALLED)
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev \
-		pyproject.toml -o requirements.lock
+# Both locks pin the same version of what they share. Neither holds an address, so that everyone can use their own index.
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--quiet --group build pyproject.toml
+UPGRADE :=
+lock: $(DEVELOPING)
+	$(COMPILE) --extra dev $(UPGRADE) -o requirements-dev.lock
+	$(COMPILE) --constraints requirements-dev.lock $(UPGRADE) -o requirements.lock
 
 clean:
 	rm -rf .venv out dist build htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
