@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from workloads.layers import Conv2d, Linear
 from workloads.network import Network, Node
 from workloads.npz_file import DAMAGE
 from workloads.operands import FloatArray, Operands
+from workloads.output_files import replace_file
 from workloads.shapes import Step
 from workloads.validation import did_you_mean
 
@@ -127,17 +127,13 @@ def save_recorded(path: Path | str, operands: Iterable[Operands]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED) as archive:
+
+    def fill(partial: Path) -> None:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
             for layer in operands:
                 _write_layer(archive, layer)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+
+    replace_file(Path(path), fill)
 
 
 def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:

@@ -177,11 +177,18 @@ def test_a_file_whose_operands_fail_halfway_is_not_left_behind(tmp_path: Path, n
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "saved.npz"
+def test_a_recording_makes_its_folder_and_keeps_the_link_that_leads_to_it(tmp_path: Path) -> None:
+    path, link = tmp_path / "new" / "saved.npz", tmp_path / "link.npz"
+    link.symlink_to(path)
+    save_recorded(link, [])
+    assert link.is_symlink()
+    assert path.is_file()
+
+
+def test_a_recording_does_not_replace_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        save_recorded(path, [])
-    assert str(caught.value) == f"{path}: cannot be written: No such file or directory"
+        save_recorded(tmp_path, [])
+    assert str(caught.value) == f"{tmp_path}: is a directory; a file is needed"
 
 
 def test_a_folder_is_no_recording(tmp_path: Path, network: Network) -> None:
