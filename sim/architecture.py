@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dataflows.array import PEArray
 from dataflows.memory import MemoryShare, RowFormat
+from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
 from workloads.layers import LayerName, StrictModel
@@ -23,6 +24,7 @@ Count = Annotated[int, Field(ge=1, le=2**20)]
 Cycles = Annotated[int, Field(ge=0, le=2**20)]
 Bytes = Annotated[int, Field(ge=1, le=2**40)]
 PlainText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+MachineName = Annotated[str, StringConstraints(pattern=MACHINE_NAME, max_length=NAME_CHARACTERS)]
 
 
 class ArraySection(StrictModel):
@@ -109,7 +111,7 @@ class Architecture(StrictModel):
     Without buffer, dram, ppu and storage it is ideal: memory, post-processing and elementwise passes take no time.
     """
 
-    name: LayerName
+    name: MachineName
     clock_mhz: Annotated[int, Field(ge=1, le=100_000)] = 800
     dataflow: LayerName = "sparsetrain"
     array: ArraySection = ArraySection()
@@ -176,18 +178,45 @@ def list_architectures() -> tuple[Preset, ...]:
 
 
 def load_architecture(name_or_path: str | Path, overrides: tuple[str, ...] = ()) -> Architecture:
-    """Load a preset by name or a YAML file, then apply overrides such as ``array.groups=28``.
+    """Load a preset by name or a YAML file, then apply overrides as `override_architecture` does.
 
     Raises:
         InputError: no such preset or file, a field that is unknown or has a value that is not allowed,
             an override that is not KEY=VALUE.
     """
     document = read_architecture(str(name_or_path))
-    architecture = validate_document(document, Architecture)
+    return override_architecture(validate_document(document, Architecture), document, overrides)
+
+
+def override_architecture(
+    architecture: Architecture, document: YamlDocument | None, overrides: tuple[str, ...]
+) -> Architecture:
+    """Apply overrides such as ``array.groups=28``; document: what the machine was read from.
+
+    The name tells what changed, unless an override gives another one: ``sparsetrain[array.groups=28]``.
+
+    Raises:
+        InputError: an override is not KEY=VALUE, or its field is unknown or has a value that is not allowed.
+    """
+    changed = architecture
+    document = document or YamlDocument(architecture.name, architecture.model_dump(mode="json"))
     for override in overrides:
         document = override_field(document, override)
-        architecture = validate_document(document, Architecture)
-    return architecture
+        changed = validate_document(document, Architecture)
+    return changed if changed.name != architecture.name else name_override(architecture, changed)
+
+
+def name_override(before: Architecture, after: Architecture) -> Architecture:
+    """Name a machine by what differs from the one that it was made from, or from the preset that this is named after.
+
+    A field that was set to the value it had is no difference.
+    """
+    name, reference = before.name, before
+    root, told, behind = split_name(before.name)
+    if told and not behind and root in [preset.name for preset in list_architectures()]:
+        name, reference = root, load_architecture(root)
+    changes = list_changes(reference.model_dump(mode="json"), after.model_dump(mode="json"))
+    return after.model_copy(update={"name": name_changes(name, changes)})
 
 
 def read_architecture(name_or_path: str) -> YamlDocument:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from sim.architecture import Architecture, load_architecture, shorten_line
+from sim.architecture import Architecture, load_architecture, override_architecture, shorten_line
 from workloads.errors import InputError
 from workloads.operands import GradientFinish, Operands
 from workloads.schema import GradientPruning, HostOperands
@@ -72,7 +72,10 @@ def choose_contenders(
     Raises:
         InputError: a name, file or override cannot be used, or two machines have one name.
     """
-    machine = arch if isinstance(arch, Architecture) else load_architecture(arch, overrides)
+    if isinstance(arch, Architecture):
+        machine = override_architecture(arch, None, overrides)
+    else:
+        machine = load_architecture(arch, overrides)
     contenders = [Contender(machine)]
     given = [] if baseline is None else [baseline] if isinstance(baseline, Baseline) else list(baseline)
     for one in given:

@@ -17,7 +17,9 @@ ARRAY_FIELDS = (
     "(the fields are groups, pes_per_group, multipliers_per_pe, accumulators, min_tasks_per_group, "
     "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights)"
 )
-NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
+NAME = (
+    r"text of the form [A-Za-z_][A-Za-z0-9_.\-]*(\[[A-Za-z0-9_.,=+~\-]+\][A-Za-z0-9_.\-]*)? of at most 256 characters"
+)
 
 OVERRIDES = [
     ("array.groups", ": must be KEY=VALUE with a dotted KEY, such as array.groups=28"),

@@ -51,7 +51,7 @@ def test_a_clock_too_fast_for_the_buffer_is_a_warning_that_names_both(tmp_path: 
     outcome = run_command(tmp_path, "simulate", "small.yaml", "--set", "clock_mhz=20000", "--out", "results")
     assert outcome.exit_code == 0
     record = json.loads((tmp_path / "results" / "run.json").read_text())
-    warnings = record["machines"]["sparsetrain"]["warnings"]
+    warnings = record["machines"]["sparsetrain[clock_mhz=20000]"]["warnings"]
     assert any(
         warning.startswith("a clock of 20000 MHz gives 0.05 ns a cycle, but a bank of the buffer (12.06 KiB, 128 bits")
         for warning in warnings
@@ -107,8 +107,9 @@ def test_a_machine_with_an_unlimited_size_has_no_energy_and_its_columns_are_empt
     assert rows[columns].isna().all(axis=None)
     assert (rows["cycles"] > 0).all()
     record = json.loads((tmp_path / "results" / "run.json").read_text())
-    assert record["machines"] == {"sparsetrain": None}
-    assert record["totals"]["machines"]["sparsetrain"]["network"]["energy_pj"] is None
+    machine = f"sparsetrain[{limit}=null]"
+    assert record["machines"] == {machine: None}
+    assert record["totals"]["machines"][machine]["network"]["energy_pj"] is None
 
 
 class MemorylessDataflow(RowConvolution):

@@ -34,7 +34,7 @@ def draw_biased_case(index: int) -> tuple[Operands, list[str], dict[str, dict[St
     operands, array = draw_case(SEED, index)
     bias = np.random.default_rng([SEED, index, 1]).integers(-3, 4, operands.shape.weight_shape[0])
     operands = dataclasses.replace(operands, bias=bias.astype(np.float32) if index % 2 else None)
-    machines = {"ideal": array, "ideal-dense": dataclasses.replace(array, skip_zeros=False)}
+    machines = {"drawn": array, "drawn-dense": dataclasses.replace(array, skip_zeros=False)}
     defined = {
         name: {step: define_step(operands, step, machine) for step in ALL_STEPS} for name, machine in machines.items()
     }
@@ -53,7 +53,7 @@ def test_a_recorded_run_has_the_cycles_of_the_definition_and_the_values_of_numpy
     operands, options, defined = draw_biased_case(index)
     workload = write_recorded_layer(tmp_path, operands)
     out, saved = tmp_path / "run", tmp_path / "values.npz"
-    arguments = ["simulate", str(workload), "--arch", "ideal", *options]
+    arguments = ["simulate", str(workload), "--arch", "ideal", *options, "--set", "name=drawn"]
     outcome = CliRunner().invoke(main, [*arguments, "--out", str(out), "--save-outputs", str(saved)])
     assert (outcome.exit_code, outcome.stderr) == (0, "")
 
@@ -62,7 +62,7 @@ def test_a_recorded_run_has_the_cycles_of_the_definition_and_the_values_of_numpy
     cycles = {name: [result.cycles for result in steps.values()] for name, steps in defined.items()}
     for machine, expected in cycles.items():
         assert [int(row["cycles"]) for row in rows if row["machine"] == machine] == expected
-    assert [row["step"] for row in rows if row["machine"] == "ideal"] == list(ALL_STEPS)
+    assert [row["step"] for row in rows if row["machine"] == "drawn"] == list(ALL_STEPS)
     assert {row["verdict"] for row in rows} == {"exact"}
     assert {row["max_abs_error"] for row in rows} == {row["tolerance"] for row in rows} == {"0"}
 
@@ -76,5 +76,5 @@ def test_a_recorded_run_has_the_cycles_of_the_definition_and_the_values_of_numpy
         for step in ALL_STEPS:
             assert outputs[f"layer/{step}"].dtype == np.float32
             np.testing.assert_array_equal(outputs[f"layer/{step}"], REFERENCE[step](operands))
-            expected_output = add_bias(defined["ideal"][step].output, step, operands)
+            expected_output = add_bias(defined["drawn"][step].output, step, operands)
             np.testing.assert_array_equal(outputs[f"layer/{step}"], expected_output)
