@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from reports.report_commands import compare, explain, report
 from reports.simulate_command import simulate
+from reports.standard_output import CLOSED, describe_failure, flush_output, require_output, silence_output
 from reports.sweep_commands import SWEEP_COMMANDS
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
@@ -24,10 +24,21 @@ EXIT_BAD_INPUT = 2
 class Command(click.Group):
     """A group of commands; what was given and cannot be used ends in one sentence and exit code 2."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line; what is printed on the way, such as help, can fail as in `invoke`."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except OSError as error:
+            refuse(describe_failure(error))
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; print the one sentence of bad input, bad usage, or a file that cannot be read or written."""
         try:
-            return super().invoke(ctx)
+            require_output()
+            try:
+                return super().invoke(ctx)
+            finally:
+                flush_output()
         except InputError as error:
             sentence = str(error)
         except click.UsageError as error:
@@ -35,13 +46,20 @@ class Command(click.Group):
             path = own if error.ctx is None else error.ctx.command_path
             sentence = f"{' '.join(error.format_message().split())} (see '{path} --help')"
         except OSError as error:
-            if error.errno in (None, errno.EPIPE):
+            sentence = describe_failure(error)
+        except SystemExit as error:
+            # Rich ends the program where nobody reads its output any more.
+            if not isinstance(error.__context__, BrokenPipeError):
                 raise
-            from sim.architecture import shorten_line
+            sentence = CLOSED
+        return refuse(sentence)
 
-            sentence = f"{shorten_line(str(error.filename))}: {error.strerror}"
-        click.echo(f"sparsetrain: {sentence}", err=True)
-        raise click.exceptions.Exit(EXIT_BAD_INPUT)
+
+def refuse(sentence: str) -> NoReturn:
+    """Print why a command cannot do what was asked, and end it."""
+    silence_output()
+    click.echo(f"sparsetrain: {sentence}", err=True)
+    raise click.exceptions.Exit(EXIT_BAD_INPUT)
 
 
 @click.group(
@@ -57,7 +75,8 @@ def main() -> None:
     A preset's YAML:    sparsetrain show lenet5
     Your own network:   sparsetrain show lenet5 > mine.yaml; sparsetrain simulate mine.yaml
 
-    Bad input ends with one sentence and exit code 2, a value that is not the reference's with exit code 1.
+    Bad input ends with one sentence and exit code 2, as does output that cannot be written; a value that is not the
+    reference's with exit code 1.
     """
 
 

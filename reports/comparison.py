@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from reports.comparison_labels import label_runs
 from reports.figures import plot_all
 from reports.findings import TELLERS
+from reports.input_differences import write_inputs
 from reports.layer_bars import plain_figure
 from reports.page import build_page, chart_box, write_table
 from reports.palette import STEP_COLORS, STEP_WORDS
@@ -36,13 +38,6 @@ class Entry:
     def totals(self) -> dict[str, Any]:
         """Totals over the whole network."""
         return self.run.totals(self.machine)
-
-
-def label_runs(runs: Sequence[Run]) -> list[str]:
-    """Give each run its title, or its directory where titles are the same."""
-    titles = [run.title for run in runs]
-    labels = [title if titles.count(title) == 1 else str(run.path) for title, run in zip(titles, runs, strict=True)]
-    return [f"{label} ({number})" if labels.count(label) > 1 else label for number, label in enumerate(labels, start=1)]
 
 
 def list_entries(runs: Sequence[Run]) -> list[Entry]:
@@ -103,6 +98,7 @@ def build_comparison_page(runs: Sequence[Run], baseline: str | None = None) -> s
         boxes.append(f"<h3>{escape(label)}</h3>{box}")
         settings.append(f"<h3>{escape(label)}</h3>{write_configuration(run)}")
     parts = [
+        ("inputs", "What differs between the inputs", write_inputs(runs)),
         ("overview", "Overview", overview),
         ("differences", "Differences", DIFFERENCES),
         ("charts", "Charts side by side", charts),

@@ -46,4 +46,7 @@ def read_title(path: Path) -> str:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    write_page(target / INDEX, build_index(target))
+    try:
+        write_page(target / INDEX, build_index(target))
+    except InputError as error:
+        sys.exit(f"reports.gallery: {error}")

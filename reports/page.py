@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from sim.run_directory import replace_file
 from sim.version import MODEL_VERSION
+from workloads.output_files import OutputSet, check_output
 
+PAGE_OPTION = "--output"
 TEMPLATES = files("reports") / "templates"
 FACTORY_START = '(typeof self !== "undefined" ? self : this, () => {\n'
 FACTORY_END = "return Plotly;\n}));"
@@ -141,9 +142,16 @@ def write_cell(cell: object) -> str:
     return f"{cell:,.6g}" if abs(cell) < 1e6 else f"{cell:,.0f}"
 
 
-def write_page(path: Path, page: str) -> None:
-    """Write a page whole, or leave what was there."""
-    replace_file(path, lambda temporary: _write_text(temporary, page))
+def write_page(path: Path, page: str, tell: Callable[[], None] = lambda: None) -> None:
+    """Write a page whole, or leave what was there; `tell` is called before it is put in place.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with OutputSet() as outputs:
+        outputs.write(check_output(path, PAGE_OPTION), lambda temporary: _write_text(temporary, page))
+        tell()
+        outputs.commit()
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -29,6 +29,10 @@ class RunBar:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
         self._bar.stop()
 
     def update(self, progress: RunProgress) -> None:

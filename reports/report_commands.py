@@ -30,18 +30,17 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
     """
     # Pandas and plotly take long to import, and other commands do without them.
     from reports.comparison import build_comparison_page
-    from reports.page import write_page
+    from reports.page import PAGE_OPTION
     from reports.run_files import load_run
     from reports.run_page import build_run_page
     from reports.sweep_page import build_sweep_page, is_store
     from reports.timeline import plot_timeline, read_trace
     from sim.trace_file import parse_window
+    from workloads.output_files import check_output
 
-    if output.is_dir():
-        raise InputError(f"--output {output}: is a directory; a file is needed")
+    check_output(output, PAGE_OPTION)
     if all(is_store(Path(name)) for name in runs):
-        write_page(output, build_sweep_page([Path(name) for name in runs]))
-        click.echo(f"Page: {output} ({output.stat().st_size / 1e6:.1f} MB)")
+        put_page(output, build_sweep_page([Path(name) for name in runs]))
         return
     loaded = [load_run(name) for name in runs]
     window = parse_window(trace_window)
@@ -53,8 +52,20 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
         if baseline is not None:
             raise InputError("--baseline chooses among several runs; only one is given")
         page = build_run_page(loaded[0], None if trace is None else plot_timeline(read_trace(trace), window))
-    write_page(output, page)
-    click.echo(f"Page: {output} ({output.stat().st_size / 1e6:.1f} MB)")
+    put_page(output, page)
+
+
+def put_page(output: Path, page: str) -> None:
+    """Write a page and say how large it is; into a pipe or a device goes the page alone."""
+    from reports.page import write_page
+    from reports.standard_output import flush_output
+
+    def tell() -> None:
+        is_apart = output.is_file() or not output.exists()
+        click.echo(f"Page: {output} ({len(page.encode()) / 1e6:.1f} MB)", err=not is_apart)
+        flush_output()
+
+    write_page(output, page, tell)
 
 
 @click.command()
@@ -62,14 +73,16 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
 @click.option("--baseline", metavar="RUN", help="Run that the others are compared with; the first by default.")
 @click.option("--measure", type=click.Choice(["cycles", "energy_pj"]), default="cycles", show_default=True)
 def compare(runs: tuple[str, ...], baseline: str | None, measure: str) -> None:
-    """Print the differences of two or more RUNs, step by step, and their totals."""
+    """Print what differs between the inputs of two or more RUNs, then their steps and totals."""
     from reports.difference_tables import make_differences_table, make_totals_table
+    from reports.input_differences import make_inputs_table
     from reports.run_files import load_run
 
     if len(runs) < 2:
         raise InputError("compare needs two or more runs")
     loaded = [load_run(name) for name in runs]
     console = make_console()
+    console.print(make_inputs_table(loaded, console.width))
     console.print(make_differences_table(loaded, baseline, measure))
     console.print(make_totals_table(loaded, baseline))
 

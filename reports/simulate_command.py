@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +59,8 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.option("--memory-limit", metavar="SIZE",
               help="Bytes, or such as 512MiB: what the host's pass keeps beyond is put into files.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
-              help="Directory for run.json and steps.csv  [default: out/WORKLOAD-ARCH]")  # fmt: skip
+              help="Directory for run.json and steps.csv  [default: out/WORKLOAD-ARCH-CHANGES]")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a run of other inputs in that directory, too.")
 @click.option("--save-outputs", type=click.Path(path_type=Path), metavar="FILE.npz",
               help="Write <layer>/forward, <layer>/gta, <layer>/gtw as the machine computed them.")  # fmt: skip
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE.json.gz",
@@ -86,28 +86,44 @@ def simulate(
     jobs: int,
     memory_limit: str | None,
     out: Path | None,
+    overwrite: bool,
     save_outputs: Path | None,
     trace: Path | None,
     trace_window: str,
 ) -> None:
     """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
     from reports.progress_bars import RunBar
+    from reports.run_folder import name_folder, name_options
+    from reports.standard_output import flush_output
     from sim.architecture import load_architecture
     from sim.run import simulate as simulate_workload
     from sim.trace_file import parse_window
     from workloads.operand_choice import choose_operands
     from workloads.workload import load_workload
 
-    loaded = load_workload(workload, batch=batch, seed=None if operands else seed)
+    base = load_workload(workload)
+    is_other = batch is not None or (seed is not None and not operands)
+    loaded = load_workload(workload, batch=batch, seed=None if operands else seed) if is_other else base
     loaded = choose_operands(loaded, operands=operands, data=data, weights=weights, seed=seed)
     machine = load_architecture(arch, overrides)
-    directory = out or Path("out") / f"{file_name(loaded.name)}-{file_name(machine.name)}"
+    baseline = split_baselines(baselines)
+    chosen_steps = tuple(part.strip() for part in steps.split(",") if part.strip())
+    directory = out or name_folder(
+        base, loaded, machine, operands=operands, baselines=baseline, steps=chosen_steps, layers=layers,
+        selection=name_options(engine=engine, verifies=not no_verify, sample=sample),
+    )  # fmt: skip
+
+    def show(result: RunResult) -> None:
+        bar.stop()
+        print_run(result)
+        flush_output()
+
     with RunBar() as bar:
         result = simulate_workload(
             loaded,
             machine,
-            baseline=split_baselines(baselines),
-            steps=tuple(part.strip() for part in steps.split(",") if part.strip()),
+            baseline=baseline,
+            steps=chosen_steps,
             layers=layers,
             verify=not no_verify,
             engine=engine,
@@ -115,13 +131,14 @@ def simulate(
             jobs=jobs,
             memory_limit=memory_limit,
             out=directory,
+            overwrite=overwrite,
             save_outputs=save_outputs,
             trace=trace,
             trace_window=parse_window(trace_window),
             on_notice=lambda words: click.echo(f"sparsetrain: {words}", err=True),
             on_progress=bar.update,
+            on_written=show,
         )
-    print_run(result)
     if not result.is_correct:
         for failure in result.failures:
             click.echo(f"sparsetrain: {failure}", err=True)
@@ -139,11 +156,6 @@ def split_baselines(given: tuple[str, ...]) -> list[str]:
     if "none" in names and len(names) > 1:
         raise InputError("--baseline none leaves baselines out; it cannot stand beside others")
     return [] if names == ["none"] else names
-
-
-def file_name(name: str) -> str:
-    """Make a name fit for a directory."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
 
 
 def print_run(result: RunResult) -> None:

@@ -123,7 +123,11 @@ def results(
     """Show the points of one STORE or several, or write them to a file."""
     from sim.sweep.analysis import measure_sensitivity, select_pareto, tabulate_sensitivity
     from sim.sweep.reading import choose_columns, filter_points, load_sweep
+    from workloads.output_files import check_output
 
+    for path, option in ((csv_file, "--csv"), (parquet_file, "--parquet")):
+        if path is not None:
+            check_output(path, option)
     frame = load_sweep(stores)
     paths, objectives = list(frame.attrs["paths"]), list(frame.attrs["objectives"])
     if where is not None:
@@ -193,19 +197,25 @@ def write_results(frame: pd.DataFrame, csv_file: Path | None, parquet_file: Path
     Raises:
         InputError: Parquet is asked for, and pyarrow is not installed.
     """
-    from sim.run_directory import replace_file
+    from reports.standard_output import flush_output
+    from workloads.output_files import OutputSet, check_output
 
     if parquet_file is not None:
         import_extra("pyarrow", "parquet", "--parquet")
-    if csv_file is not None:
-        replace_file(csv_file, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))
-    if parquet_file is not None:
-        plain = frame.copy()
-        plain.attrs = {}
-        replace_file(parquet_file, lambda file: plain.to_parquet(file, index=False))
-    for file in (csv_file, parquet_file):
-        if file is not None:
-            click.echo(f"{len(frame):,} rows, {len(frame.columns)} columns: {file}")
+    with OutputSet() as outputs:
+        if csv_file is not None:
+            target = check_output(csv_file, "--csv")
+            outputs.write(target, lambda file: frame.to_csv(file, index=False, lineterminator="\n"))
+        if parquet_file is not None:
+            plain = frame.copy()
+            plain.attrs = {}
+            outputs.write(check_output(parquet_file, "--parquet"), lambda file: plain.to_parquet(file, index=False))
+        for path in (csv_file, parquet_file):
+            if path is not None:
+                is_apart = path.is_file() or not path.exists()
+                click.echo(f"{len(frame):,} rows, {len(frame.columns)} columns: {path}", err=not is_apart)
+        flush_output()
+        outputs.commit()
 
 
 @click.command()

@@ -12,31 +12,29 @@ from sim.policies import Contender
 from sim.results import StepResult, make_totals
 from sim.version import MODEL_VERSION, SCHEMA_VERSION
 from workloads.sources import OperandStream
-from workloads.workload import Workload
 
 
 def make_record(
-    workload: Workload,
+    inputs: Mapping[str, Any],
     contenders: Sequence[Contender],
     streams: Mapping[str, OperandStream],
-    selection: Mapping[str, Any],
     results: Sequence[StepResult],
     actions: Mapping[str, ActionCounts],
     verdict: str,
     failures: Sequence[str],
 ) -> dict[str, Any]:
-    """Make the record of a run. streams: the operands of each machine; actions: what it did in all its rows."""
+    """Make the record of a run.
+
+    inputs: of `sim.run_inputs.describe_inputs`. streams: the operands of each machine; actions: what it did in all its
+    rows.
+    """
     totals = make_totals(results)
     machines = [one.machine for one in contenders]
     stream = streams[machines[0].name]
     return {
         "schema_version": SCHEMA_VERSION,
         "version": MODEL_VERSION,
-        "workload": workload.resolved(),
-        "architecture": machines[0].model_dump(mode="json"),
-        "baseline": machines[1].model_dump(mode="json") if len(machines) > 1 else None,
-        "further_baselines": [machine.model_dump(mode="json") for machine in machines[2:]],
-        **selection,
+        **inputs,
         "seed": stream.seed,
         "operand_source": stream.headline,
         "operand_facts": stream.facts,

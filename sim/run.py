@@ -30,7 +30,8 @@ from sim.policies import (
 )
 from sim.record import make_record
 from sim.results import StepResult, make_actions_frame, make_frame
-from sim.run_directory import check_outputs_file, check_target, check_trace_file, write_outputs, write_run
+from sim.run_inputs import describe_inputs
+from sim.run_outputs import RunFindings, check_targets, write_results
 from sim.sampling.estimation import estimate_steps
 from sim.sampling.intervals import Spread
 from sim.sampling.options import AIM, SampleOptions
@@ -38,7 +39,7 @@ from sim.sampling.request import name_sample, parse_sample, refuse_values
 from sim.sampling.step_run import require_sampled
 from sim.sampling.summary import list_misses, share_simulated, summarize_sampling
 from sim.stored_tensors import StoredBytes
-from sim.trace_file import WHOLE, IterationTrace, Window, write_trace
+from sim.trace_file import WHOLE, IterationTrace, Window
 from sim.workers import execute_work
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper
@@ -99,6 +100,10 @@ class RunResult:
         return not self.failures
 
 
+def ignore(_: object) -> None:
+    """Leave what is told unsaid."""
+
+
 def simulate(
     workload: str | Path | Workload,
     arch: str | Path | Architecture = "sparsetrain",
@@ -124,13 +129,16 @@ def simulate(
     on_progress: Callable[[Progress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
     work: StepWork | None = None,
+    overwrite: bool = False,
+    on_written: Callable[[RunResult], None] = ignore,
 ) -> RunResult:
     """Simulate one training iteration of a workload and compare every output with the reference.
 
     baseline: another machine or several, by preset, file or policy (``natural``, ``mask``, ``pruning@0.9``: the same
     machine on operands with only that sparsity); by default the same machine with skipping off, None leaves it out.
     overrides: ``KEY=VALUE`` for fields of the architecture. layers: a pattern such as ``conv*``. out: a directory for
-    ``run.json`` and ``steps.csv``, written whole or not at all. save_outputs: an .npz file for the machine's values.
+    ``run.json`` and ``steps.csv``; overwrite: whether it may hold a run of other inputs. save_outputs: an .npz file for
+    the machine's values. All that is written appears together, or nothing does.
     operands, data, weights: other ones than the workload's, as `workloads.operand_choice.choose_operands` takes them.
     engine: ``simpy``, the definition of the machine, or ``compiled``, the same machine as one loop.
     sample: a fraction, or ``auto``: only so many of each step's tiles are simulated, no values are computed, and the
@@ -140,6 +148,7 @@ def simulate(
     trace: a .json.gz file for the first machine's events, as far as they touch trace_window. on_notice: told what the
     user should know before the run ends.
     work: what makes operands, tasks and timing; a sweep gives one that remembers, without a memory limit.
+    on_written: called when all is written under temporary names; if it raises, nothing is left.
 
     Raises:
         InputError: something that was given cannot be used; the message names it.
@@ -153,12 +162,16 @@ def simulate(
     chosen = choose_layers(loaded, layers)
     if jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}")
-    target = None if out is None else check_target(Path(out))
-    values_file = None if save_outputs is None else check_outputs_file(Path(save_outputs), target)
-    keeps = values_file is not None
-    trace_file = None if trace is None else check_trace_file(Path(trace), target)
-
     fraction = None if sample is None else parse_sample(sample)
+    selection = describe_selection(loaded, wanted, layers, chosen) | {
+        "options": {
+            "engine": parse_engine(engine).value,
+            "sample": None if sample is None else name_sample(sample, fraction),
+            "verify": verify and sample is None,
+        }
+    }
+    inputs = describe_inputs(loaded, contenders, selection)
+    targets = check_targets(out, save_outputs, trace, inputs, overwrite=overwrite)
     if sample is not None:
         refuse_values(save_outputs, trace, parse_engine(engine))
         for machine in machines:
@@ -173,10 +186,10 @@ def simulate(
     total = len(machines) * sum(loaded.network.layer_shape(name).nominal_macs for name in chosen) * len(wanted)
     options = StepOptions(
         verifies=verify,
-        keeps_output=keeps,
+        keeps_output=targets.values is not None,
         engine=parse_engine(engine),
         work=work or StepWork(),
-        traced=None if trace_file is None else machines[0].name,
+        traced=None if targets.trace is None else machines[0].name,
     )
     if on_notice is not None and must_compile({machine.dataflow for machine in machines}, options.engine):
         on_notice(COMPILING)
@@ -210,24 +223,22 @@ def simulate(
     if len(chosen) == len(loaded.network.compute_nodes()):
         found.add_passes(loaded.network, wanted)
     results, failures, outputs = found.results, found.failures, found.outputs
-    selection = {"steps": [step.value for step in wanted], "layers": layers}
     verdict = judge(verify and sample is None, failures)
-    record = make_record(loaded, contenders, streams, selection, results, found.actions, verdict, failures)
+    record = make_record(inputs, contenders, streams, results, found.actions, verdict, failures)
     record["sampling"] = None
     if sample is not None and options.sample is not None:
         asked = name_sample(sample, fraction)
         record["sampling"] = summarize_sampling(asked, options.sample.seed, results, found.spreads, record["totals"])
         for notice in list_misses(record["sampling"], record["totals"], AIM) if fraction is None else ():
             (on_notice or ignore)(notice)
-    if target is not None:
-        write_run(target, record, make_frame(results), make_actions_frame(found.step_actions))
-    if values_file is not None:
-        write_outputs(values_file, outputs)
-    if trace_file is not None:
-        write_trace(trace_file, found.trace)
-    return RunResult(
-        loaded, machines, record["operand_source"], tuple(results), tuple(failures), outputs, target, record
+    result = RunResult(
+        loaded, machines, record["operand_source"], tuple(results), tuple(failures), outputs,
+        None if targets.directory is None else targets.directory.shown, record,
     )  # fmt: skip
+    rows, actions = make_frame(results), make_actions_frame(found.step_actions)
+    written = RunFindings(record, rows, actions, outputs, found.trace)
+    write_results(targets, written, lambda: on_written(result))
+    return result
 
 
 class Findings:
@@ -287,10 +298,6 @@ class Findings:
             self.step_actions.append((named, counts))
 
 
-def ignore(_: str) -> None:
-    """Leave a notice unsaid."""
-
-
 def judge(verifies: bool, failures: Sequence[str]) -> str:
     """Say in a word how the run's values compare with the reference."""
     if not verifies:
@@ -335,6 +342,14 @@ def choose_layers(workload: Workload, pattern: str) -> frozenset[str]:
     if not chosen:
         raise InputError(f"no layer matches '{pattern}'; the layers are {', '.join(names)}")
     return chosen
+
+
+def describe_selection(
+    workload: Workload, steps: Sequence[Step], pattern: str, chosen: frozenset[str]
+) -> dict[str, Any]:
+    """Give what was chosen of a workload, as a record holds it; a pattern that matches all layers is ``*``."""
+    is_all = len(chosen) == len(workload.network.compute_nodes())
+    return {"steps": [step.value for step in steps], "layers": "*" if is_all else pattern}
 
 
 def list_work(

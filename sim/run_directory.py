@@ -1,145 +1,185 @@
-"""Run directories: written under a temporary name and moved into place, so that none is ever half there."""
+"""Run directories: which may be written, and their files, of which the record keeps size and digest."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sim.results import FLOAT_FORMAT
+from sim.run_inputs import tell_difference
+from sim.version import SCHEMA_VERSION
 from workloads.errors import InputError
+from workloads.output_files import OutputSet, OutputTarget, find_mode, name_kind, require_writable_parent
 from workloads.yaml_file import dump_yaml
 
 RUN_FILE, STEPS_FILE, ACTIONS_FILE = "run.json", "steps.csv", "actions.csv"
 WORKLOAD_FILE, ARCHITECTURE_FILE = "workload.yaml", "architecture.yaml"
 RUN_FILES = (RUN_FILE, STEPS_FILE, ACTIONS_FILE, WORKLOAD_FILE, ARCHITECTURE_FILE)
+# Fields of run.json that are about the files and not about the run.
+FILES_FIELD, DIGEST_FIELD = "files", "record_sha256"
 
 
-def check_target(directory: Path) -> Path:
-    """Refuse a directory that holds something other than an earlier run, before any work is done.
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A directory that a run may be written to; `check_directory` makes it.
+
+    shown: as it was given. place: where it lies, links followed. found: the digest of the run.json that is there.
+    """
+
+    shown: Path
+    place: Path
+    found: str | None
+
+    @property
+    def label(self) -> str:
+        """The option and the directory, as messages name them."""
+        return f"--out {self.shown}"
+
+    def require_unchanged(self) -> None:
+        """Refuse a directory in which something was written since it was checked.
+
+        Raises:
+            InputError: it holds another run.json, or one at all.
+        """
+        if digest_found(self.place) != self.found:
+            raise InputError(f"{self.label}: another run was written there meanwhile; choose another directory")
+
+
+def check_directory(directory: Path, inputs: Mapping[str, Any], *, overwrite: bool) -> RunDirectory:
+    """Refuse a directory whose files must not be replaced, before any work is done.
+
+    Only files that a run wrote, and that are as it wrote them, are replaced: by a run of the same inputs, or of any
+    with `overwrite`. What else lies beside them is left there.
 
     Raises:
-        InputError: the path is a file, a directory with other content, or cannot be written to.
+        InputError: the path is no directory, holds something else or another run, or cannot be written to.
     """
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"--out {directory}: is a file; a directory is needed")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / RUN_FILE).is_file():
-        raise InputError(f"--out {directory}: holds something other than a run ({RUN_FILE}); it is left as it is")
-    require_writable_parent(directory, "--out")
-    return directory
+    label = f"--out {directory}"
+    mode = find_mode(directory, label)
+    if mode is not None and not stat.S_ISDIR(mode):
+        raise InputError(f"{label}: is {name_kind(mode)}; a directory is needed")
+    place = Path(os.path.realpath(directory))
+    if Path(os.path.realpath(Path.cwd())).is_relative_to(place):
+        raise InputError(f"{label}: is or holds the working directory; name a directory of the run's own")
+    if mode is None:
+        require_writable_parent(place, label)
+        return RunDirectory(directory, place, None)
+    if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(f"{label}: nothing can be written in {place}")
+    if any(place.iterdir()):
+        check_files(place, label, inputs, overwrite)
+    return RunDirectory(directory, place, digest_found(place))
 
 
-def check_outputs_file(path: Path, directory: Path | None) -> Path:
-    """Refuse a file for the machine's values that cannot be written, before any work is done.
+def check_files(place: Path, label: str, inputs: Mapping[str, Any], overwrite: bool) -> None:
+    """Refuse a directory with content, unless its run may be replaced.
 
     Raises:
-        InputError: the path is a directory, cannot be written to, or is one of the files of the run in `directory`.
+        InputError: as in `check_directory`.
     """
-    return check_file(path, directory, "--save-outputs")
+    if not os.path.lexists(place / RUN_FILE):
+        raise InputError(f"{label}: holds something other than a run ({RUN_FILE}); it is left as it is")
+    record = read_own_record(place / RUN_FILE)
+    if record is None:
+        raise InputError(f"{label}: {RUN_FILE} there is not as a run wrote it; choose another directory")
+    if FILES_FIELD not in record:
+        if not overwrite:
+            raise InputError(
+                f"{label}: holds a run of form {record['schema_version']}, which does not list its files; "
+                "--overwrite replaces it, or choose another directory"
+            )
+        return
+    for name in RUN_FILES[1:]:
+        path = place / name
+        if os.path.lexists(path) and describe_file(path) != record[FILES_FIELD].get(name):
+            raise InputError(
+                f"{label}: {name} there is not as the run wrote it; move it away or choose another directory"
+            )
+    difference = tell_difference(record, inputs)
+    if difference is not None and not overwrite:
+        raise InputError(
+            f"{label}: holds another run ({difference}); --overwrite replaces it, or choose another directory"
+        )
 
 
-def check_trace_file(path: Path, directory: Path | None) -> Path:
-    """Refuse a file for the events that cannot be written or that no viewer would know, before any work is done.
+def read_own_record(path: Path) -> dict[str, Any] | None:
+    """Read the run.json of a run, of this form unchanged since it was written; None where it is something else.
 
-    Raises:
-        InputError: as in `check_outputs_file`, or the name does not end in .json.gz.
+    Of records of earlier forms, which have no digest, the form is all that is looked at.
     """
-    if not path.name.endswith(".json.gz"):
-        raise InputError(f"--trace {path}: the name must end in .json.gz, by which viewers know the format")
-    return check_file(path, directory, "--trace")
-
-
-def check_file(path: Path, directory: Path | None, option: str) -> Path:
-    """Refuse a file beside the run that cannot be written.
-
-    Raises:
-        InputError: the path is a directory, cannot be written to, or is one of the files of the run in `directory`.
-    """
-    if path.is_dir():
-        raise InputError(f"{option} {path}: is a directory; a file is needed")
-    if directory is not None:
-        own = [directory, *(directory / name for name in RUN_FILES)]
-        if path.absolute() in [taken.absolute() for taken in own]:
-            raise InputError(f"{option} {path}: the run itself is written there; choose another file")
-    require_writable_parent(path, option)
-    return path
-
-
-def require_writable_parent(path: Path, option: str) -> None:
-    """Refuse a path whose nearest existing parent cannot be written to.
-
-    Raises:
-        InputError: names the option, the path and the parent.
-    """
-    parent = path.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {path}: nothing can be written in {parent}")
-
-
-def write_run(directory: Path, record: dict[str, Any], steps: pd.DataFrame, actions: pd.DataFrame) -> None:
-    """Write the files of a run, the resolved YAML of both inputs among them; replace an earlier run."""
-    directory.absolute().parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.absolute().parent))
     try:
-        (fresh / RUN_FILE).write_text(json.dumps(record, indent=2, sort_keys=False) + "\n", encoding="utf-8")
-        steps.to_csv(fresh / STEPS_FILE, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-        actions.to_csv(fresh / ACTIONS_FILE, index=False, lineterminator="\n")
-        (fresh / WORKLOAD_FILE).write_text(dump_yaml(record["workload"]), encoding="utf-8")
-        (fresh / ARCHITECTURE_FILE).write_text(dump_yaml(record["architecture"]), encoding="utf-8")
-        fresh.chmod(0o755)
-        if directory.exists():
-            exchange_directory(directory, fresh)
-        else:
-            fresh.replace(directory)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not {"version", "workload", "architecture", "totals"} <= set(record):
+        return None
+    form = record.get("schema_version")
+    if isinstance(form, int) and form < SCHEMA_VERSION and FILES_FIELD not in record:
+        return record
+    is_own = isinstance(record.get(FILES_FIELD), dict) and record.get(DIGEST_FIELD) == digest_record(record)
+    return record if is_own else None
 
 
-def exchange_directory(directory: Path, fresh: Path) -> None:
-    """Put `fresh` in the place of `directory`, which comes back if that fails."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.absolute().parent))
+def digest_found(place: Path) -> str | None:
+    """Give the SHA-256 of the run.json in a directory; None where there is none."""
     try:
-        directory.replace(aside)
-        try:
-            fresh.replace(directory)
-        except BaseException:
-            aside.replace(directory)
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        return hashlib.sha256((place / RUN_FILE).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
-def write_outputs(path: Path, outputs: dict[str, NDArray[np.float32]]) -> None:
-    """Write the machine's values to an .npz file, ``<layer>/<step>`` to array."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, **outputs)  # type: ignore[arg-type]
-
-    replace_file(path, write)
+def digest_record(record: Mapping[str, Any]) -> str:
+    """Give the SHA-256 of all of a record but its digest, however it is laid out."""
+    kept = {name: value for name, value in record.items() if name != DIGEST_FIELD}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then move it into place."""
-    path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
-    os.close(handle)
-    temporary = Path(name)
+def describe_file(path: Path) -> dict[str, Any] | None:
+    """Give size and SHA-256 of a file; None of what is no plain file."""
     try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def stage_run(
+    outputs: OutputSet, directory: RunDirectory, record: Mapping[str, Any], steps: pd.DataFrame, actions: pd.DataFrame
+) -> None:
+    """Write the files of a run under temporary names, the resolved YAML of both inputs among them.
+
+    Raises:
+        InputError: they cannot be written.
+    """
+    if not directory.place.exists():
+        outputs.stage_folder(directory.place, directory.label)
+    outputs.guard(directory.place.parent, directory.require_unchanged)
+    described: dict[str, Any] = {}
+
+    def write(name: str, text: str) -> None:
+        def fill(path: Path) -> None:
+            path.write_text(text, encoding="utf-8", newline="")
+            described[name] = describe_file(path)
+
+        target = OutputTarget(f"--out {directory.shown / name}", directory.place / name)
+        outputs.write(target, fill)
+
+    write(STEPS_FILE, steps.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n"))
+    write(ACTIONS_FILE, actions.to_csv(index=False, lineterminator="\n"))
+    write(WORKLOAD_FILE, dump_yaml(dict(record["workload"])))
+    write(ARCHITECTURE_FILE, dump_yaml(dict(record["architecture"])))
+    whole = {**record, FILES_FIELD: dict(described)}
+    whole[DIGEST_FIELD] = digest_record(whole)
+    write(RUN_FILE, json.dumps(whole, indent=2, sort_keys=False) + "\n")

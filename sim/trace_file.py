@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.machine.trace import Action, StepTrace, Unit
-from sim.run_directory import replace_file
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
+from workloads.output_files import replace_file
 
 IntArray = NDArray[np.int64]
 MANY_EVENTS = 1_000_000
@@ -148,12 +148,13 @@ class IterationTrace:
 
 def write_trace(path: Path, iteration: IterationTrace) -> None:
     """Write an iteration's events, gzipped; whole or not at all."""
+    replace_file(path, lambda temporary: fill_trace(temporary, iteration))
 
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as file:
-            write_events(file, iteration)  # type: ignore[arg-type]
 
-    replace_file(path, write)
+def fill_trace(path: Path, iteration: IterationTrace) -> None:
+    """Write an iteration's events, gzipped, into a file."""
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as file:
+        write_events(file, iteration)  # type: ignore[arg-type]
 
 
 def write_events(file: IO[bytes], iteration: IterationTrace) -> None:

@@ -99,6 +99,8 @@ class Store:
         """
         if path.is_dir() or (not creates and not path.exists()):
             raise InputError(f"{path}: {'is a directory, not a store' if path.is_dir() else 'there is no such store'}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is a pipe, a socket or a device; a store is a file")
         with naming_faults(path):
             if creates:
                 make_folder(path)

@@ -1,0 +1,95 @@
+"""The name of a run's folder where none is given: workload, machine, and what differs from both as they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sim.architecture import Architecture
+from sim.machine.accelerator import Engine
+from sim.machine_names import digest, write_safely
+from sim.policies import SKIPPING_OFF
+from sim.run import choose_layers, parse_steps
+from sim.sampling.request import name_sample, parse_sample
+from workloads.shapes import Step
+from workloads.workload import Workload
+
+FOLDER = Path("out")
+NAME_CHARACTERS = 120
+
+
+def name_folder(
+    base: Workload,
+    workload: Workload,
+    machine: Architecture,
+    *,
+    operands: str | None,
+    baselines: Sequence[str],
+    steps: Sequence[str],
+    layers: str,
+    selection: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Name the folder of a run.
+
+    base: the workload as its file has it; what equals it is not named. operands: as chosen instead of the file's.
+    selection: more words, with their names, that stand at the end.
+
+    Raises:
+        InputError: a step is unknown, or no layer matches.
+    """
+    parts = list_changes(base, workload, operands)
+    if list(baselines) != [SKIPPING_OFF]:
+        parts.append(("baseline", "+".join(baselines) or "none"))
+    wanted = parse_steps(steps)
+    if wanted != tuple(Step):
+        parts.append(("steps", "+".join(wanted)))
+    if len(choose_layers(workload, layers)) < len(workload.network.compute_nodes()):
+        parts.append(("layers", layers))
+    parts += selection
+    words = [make_fit(workload.name), make_fit(machine.name)]
+    return FOLDER / shorten("-".join([*words, *(f"{name}={write_part(text)}" for name, text in parts)]))
+
+
+def list_changes(base: Workload, workload: Workload, operands: str | None) -> list[tuple[str, str]]:
+    """List how a workload differs from its file: batch, operands, data, weights and seed."""
+    parts = []
+    if workload.form.batch != base.form.batch:
+        parts.append(("batch", str(workload.form.batch)))
+    before, after = ({} if form is None else form.model_dump(mode="json") for form in
+                     (base.form.operands, workload.form.operands))  # fmt: skip
+    changed = [name for name in after if after[name] != before.get(name) and name != "seed"]
+    if operands is not None and changed:
+        parts.append(("operands", operands))
+    parts += [(words, str(after[name])) for name, words in (("dataset", "data"), ("weights", "weights"))
+              if name in changed and operands is None]  # fmt: skip
+    if "seed" in after and after["seed"] != before.get("seed"):
+        parts.append(("seed", str(after["seed"])))
+    return parts
+
+
+def name_options(*, engine: str, verifies: bool, sample: str | None) -> list[tuple[str, str]]:
+    """Give the words of options that differ from their defaults.
+
+    Raises:
+        InputError: the sample is no share.
+    """
+    parts = [("engine", engine)] if engine != Engine.COMPILED else []
+    if sample is not None:
+        return [*parts, ("sample", str(name_sample(sample, parse_sample(sample))))]
+    return parts if verifies else [*parts, ("verify", "no")]
+
+
+def write_part(text: str) -> str:
+    """Write a word of a folder's name; several, joined by plus signs, one by one."""
+    return "+".join(write_safely(part) for part in text.split("+"))
+
+
+def make_fit(name: str) -> str:
+    """Make the name of a workload or machine fit for a folder."""
+    return re.sub(r"[^A-Za-z0-9_.=+~-]+", "-", name).strip("-.") or "run"
+
+
+def shorten(name: str) -> str:
+    """Cut a name that is long for a folder; a digest tells it from others that begin the same."""
+    return name if len(name) <= NAME_CHARACTERS else f"{name[:NAME_CHARACTERS].rstrip('-.+=~')}~{digest(name)}"
