@@ -95,7 +95,8 @@ def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None
     """Say how a sweep ended."""
     words = f"{progress.done:,} done, {progress.infeasible:,} infeasible, {progress.failed:,} failed"
     before = f"; {progress.found:,} were there already" if progress.found and not is_search else ""
-    click.echo(f"Points: {words}{before}")
+    twice = f"; {progress.repeated:,} the same as others" if progress.repeated and not is_search else ""
+    click.echo(f"Points: {words}{before}{twice}")
     if progress.failed:
         click.echo("Failed points are run again with --retry-failed.")
     click.echo(f"Store: {path}")

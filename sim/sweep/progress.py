@@ -13,12 +13,14 @@ from sim.sweep.job import Outcome, Status
 class SweepProgress:
     """Points of a sweep by what became of them.
 
-    found: finished by earlier starts, or by other processes. best: the least first objective (or cycles) of this start,
-    and the point in words. seconds: of all evaluations of this start, over all processes.
+    found: finished by earlier starts, or by other processes. repeated: the same machine and workload as another point of
+    this sweep, and so not run again. best: the least first objective (or cycles) of this start, and the point in words.
+    seconds: of all evaluations of this start, over all processes.
     """
 
     total: int
     found: int = 0
+    repeated: int = 0
     done: int = 0
     infeasible: int = 0
     failed: int = 0
@@ -29,7 +31,7 @@ class SweepProgress:
     @property
     def ended(self) -> int:
         """Points that need no more work."""
-        return self.found + self.done + self.infeasible + self.failed
+        return self.found + self.repeated + self.done + self.infeasible + self.failed
 
     @property
     def evaluated(self) -> int:

@@ -57,6 +57,7 @@ class Runner:
         self._under_way: dict[int, dict[str, Pending]] = {}
         self._deferred: dict[str, Pending] = {}
         self._seen: set[str] = set()
+        self._met: set[bytes] = set()
         self._numbers = itertools.count()
         self._known_workloads: set[str] = set()
         self._renewed = self._reported = time.monotonic()
@@ -101,9 +102,12 @@ class Runner:
 
     def _prepare(self, design: Design) -> Pending | None:
         key = self.key(design)
-        if key in self._deferred or any(key in batch for batch in self._under_way.values()):
-            self.progress.found += 1
+        # Points with different settings may be one machine: it is run once, whatever became of it.
+        if bytes.fromhex(key) in self._met:
+            self.progress.repeated += 1
+            self._report()
             return None
+        self._met.add(bytes.fromhex(key))
         if not self._is_wanted(key):
             self.progress.found += 1
             self._report()
