@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workloads.errors import InputError
-from workloads.validation import did_you_mean
+from workloads.validation import did_you_mean, show_value
 
 LENGTH_LIMIT = 1000
 EXPONENT_LIMIT = 64
@@ -59,7 +59,7 @@ class Expression:
             return compute(self.tree, values)
         except KeyError as error:
             raise InputError(f"{self.label}: {self.text!r} names {error.args[0]!r}, which has no value here") from None
-        except (TypeError, ValueError, ArithmeticError) as error:
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             given = ", ".join(f"{name} = {values[name]!r}" for name in self.names)
             raise InputError(f"{self.label}: {self.text!r} cannot be computed for {given}: {error}") from None
 
@@ -194,7 +194,7 @@ def apply_binary(op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(operand, bool | str) or operand is None:
             raise TypeError(f"{operand!r} is not a number")
     if isinstance(op, ast.Pow) and abs(right) > EXPONENT_LIMIT:
-        raise ValueError(f"the exponent {right} is beyond {EXPONENT_LIMIT}")
+        raise ValueError(f"the exponent {show_value(right)} is beyond {EXPONENT_LIMIT}")
     result = BINARY[type(op)](left, right)
     if isinstance(result, complex) or (isinstance(result, int) and abs(result) >= NUMBER_LIMIT):
         raise ValueError("the result is no number below 2**1024")

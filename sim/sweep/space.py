@@ -25,12 +25,17 @@ from sim.sweep.design import (
 from sim.sweep.expression import Expression, parse_expression
 from sim.sweep.form import Combination, SweepForm, read_sweep, validate_form
 from sim.sweep.identity import describe_dataflow
-from sim.sweep.values import Parameter, Value, read_parameter
+from sim.sweep.values import Parameter, Value, count_values, read_parameter
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.validation import show_value
 
-DRAWS_PER_SAMPLE = 1000
+DRAWS_PER_SAMPLE, MOST_IN_VAIN = 1000, 20_000
+# All points are made and checked before the first one runs: about 0.1 ms each, and 2 ms more for each budget.
+POINT_LIMIT = 1_000_000
+BUDGET_COST = 20
+# Every value is also checked by itself.
+VALUE_LIMIT = 100_000
 COMPUTED_NAMES = ("multipliers", "area_mm2")
 
 
@@ -121,13 +126,7 @@ class Space:
 
     def count_offered(self) -> int:
         """Count the points before constraints and budgets, over all workloads."""
-        workloads = len(self.designer.workload_names)
-        if self.form.points is not None:
-            return workloads * len(self.form.points)
-        if self.form.samples is not None:
-            return workloads * self.form.samples
-        lengths = [len(parameter.values or ()) for parameter in self.parameters]
-        return workloads * (lengths[0] if self.form.combine is Combination.ZIP else math.prod(lengths))
+        return count_offered(self.form, self.parameters)
 
     def _combine(self) -> Iterator[Settings]:
         if self.form.points is not None:
@@ -145,21 +144,64 @@ class Space:
 
     def _draw_designs(self) -> Iterator[Design]:
         samples, seed = self.form.samples or 0, self.form.seed or 0
-        limit = DRAWS_PER_SAMPLE * samples
+        limit = min(DRAWS_PER_SAMPLE * samples, find_point_limit(self.form) // len(self.designer.workload_names))
         for workload in self.designer.workload_names:
-            accepted = 0
+            accepted = in_vain = 0
             for index in range(limit):
                 design = self.make_design(Point(workload, draw_settings(self.parameters, seed, index)))
+                in_vain = 0 if design is not None else in_vain + 1
                 if design is not None:
                     yield design
                     accepted += 1
                 if accepted == samples:
                     break
+                if in_vain == MOST_IN_VAIN:
+                    raise self._refuse_draws(index + 1, accepted)
             else:
-                raise InputError(
-                    f"{self.document.label}: {limit:,} random draws gave only {accepted} of {samples} points that "
-                    "constraints and budgets allow; loosen them or lower samples"
-                )
+                raise self._refuse_draws(limit, accepted)
+
+    def _refuse_draws(self, draws: int, accepted: int) -> InputError:
+        return InputError(
+            f"{self.document.label}: {draws:,} random draws gave only {accepted} of {self.form.samples} points that "
+            "constraints and budgets allow; loosen them or lower samples"
+        )
+
+
+def count_offered(form: SweepForm, parameters: tuple[Parameter, ...]) -> int:
+    """Count the points before constraints and budgets, over all workloads, without making any."""
+    if form.points is not None:
+        return len(form.workloads) * len(form.points)
+    if form.samples is not None:
+        return len(form.workloads) * form.samples
+    lengths = [len(parameter.values or ()) for parameter in parameters]
+    return len(form.workloads) * (lengths[0] if form.combine is Combination.ZIP else math.prod(lengths))
+
+
+def find_point_limit(form: SweepForm, limit: int = POINT_LIMIT) -> int:
+    """Give the most points that are made for a sweep: fewer with budgets, each of which takes many trials a point."""
+    return limit // (1 + BUDGET_COST * len(form.budgets))
+
+
+def require_few_points(form: SweepForm, parameters: tuple[Parameter, ...], document: YamlDocument) -> None:
+    """Refuse a sweep of more points, or a search of more trials, than can be made and checked.
+
+    Raises:
+        InputError: says how many there are, and how many there may be.
+    """
+    search, limit = form.search, find_point_limit(form)
+    points = count_offered(form, parameters) if search is None else search.trials * len(form.workloads)
+    if points > limit:
+        words = "points" if search is None else "trials, over all workloads"
+        budgets = " with so many budgets" if form.budgets else ""
+        raise InputError(
+            f"{document.label}: has {show_count(points)} {words}; a sweep{budgets} may have at most {limit:,}: take "
+            "fewer values, or cut it into sweeps whose stores are merged"
+        )
+
+
+def show_count(number: int) -> str:
+    """Write a count, as a power of ten where its digits fill a line."""
+    return f"{number:,}" if number < 10**18 else f"about 10^{math.floor(math.log10(number))}"
 
 
 def draw_settings(parameters: tuple[Parameter, ...], seed: int, index: int) -> dict[str, Value]:
@@ -196,6 +238,7 @@ def load_space(name_or_path: str | Path) -> Space:
 def make_space(document: YamlDocument, folder: Path) -> Space:
     """Validate a sweep's document; paths in it are relative to `folder`; the rest as `load_space`."""
     form = validate_form(document)
+    require_few_values(form, document)
     parameters = tuple(read_parameter(document, path) for path in form.parameters)
     for path in form.parameters:
         require_root(path, document.origin(("parameters", path)))
@@ -203,6 +246,7 @@ def make_space(document: YamlDocument, folder: Path) -> Space:
         for path in point:
             require_root(path, document.origin(("points", index)))
     require_combinable(form, parameters, document)
+    require_few_points(form, parameters, document)
     designer = Designer(form, document, folder)
     constraints = tuple(
         parse_expression(text, document.origin(("constraints", index))) for index, text in enumerate(form.constraints)
@@ -212,6 +256,20 @@ def make_space(document: YamlDocument, folder: Path) -> Space:
     check_budgets(space)
     check_selection(space)
     return space
+
+
+def require_few_values(form: SweepForm, document: YamlDocument) -> None:
+    """Refuse more values of all parameters together than can be checked one by one, before any range is cut.
+
+    Raises:
+        InputError: says how many there are, and how many there may be.
+    """
+    values = sum(count_values(given) for given in form.parameters.values())
+    if values > VALUE_LIMIT:
+        raise InputError(
+            f"{document.origin(('parameters',))}: the parameters have {show_count(values)} values together; "
+            f"a sweep may have at most {VALUE_LIMIT:,}"
+        )
 
 
 def require_combinable(form: SweepForm, parameters: tuple[Parameter, ...], document: YamlDocument) -> None:

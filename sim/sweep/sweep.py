@@ -13,7 +13,7 @@ from sim.sweep.point_process import PointLimits
 from sim.sweep.progress import OnProgress, SweepProgress
 from sim.sweep.runner import Runner, RunnerOptions, note_sweep
 from sim.sweep.search import import_optuna, search_space
-from sim.sweep.space import Space, SpaceSize, load_space
+from sim.sweep.space import Space, SpaceSize, find_point_limit, load_space
 from sim.sweep.store import Store
 from workloads.errors import InputError
 
@@ -115,7 +115,7 @@ def count_points(space: Space) -> int:
 def is_enumerable(space: Space) -> bool:
     """Tell whether all points of a search's space can be made beforehand."""
     has_steps = all(parameter.values is not None for parameter in space.parameters)
-    return has_steps and space.count_offered() <= ENUMERABLE_POINTS
+    return has_steps and space.count_offered() <= find_point_limit(space.form, ENUMERABLE_POINTS)
 
 
 def make_executor(space: Space, options: SweepOptions) -> Executor:

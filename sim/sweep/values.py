@@ -95,7 +95,7 @@ def read_parameter(document: YamlDocument, path: str) -> Parameter:
             f"{place}: {path} must be a list of at least 1 value or a range {{from, to, steps, scale}}, "
             f"got {show_value(given)}"
         )
-    seen: list[tuple[type, Value]] = []
+    seen: set[tuple[type, Value]] = set()
     for value in given:
         if isinstance(value, list | dict):
             raise InputError(
@@ -103,8 +103,32 @@ def read_parameter(document: YamlDocument, path: str) -> Parameter:
             )
         if (type(value), value) in seen:
             raise InputError(f"{place}: {path} has the value {show_value(value)} twice")
-        seen.append((type(value), value))
+        seen.add((type(value), value))
     return Parameter(path, tuple(given))
+
+
+def count_values(given: Any) -> int:
+    """Count the values that a parameter's list or range asks for, whether or not they are allowed."""
+    if isinstance(given, list):
+        return len(given)
+    steps = given.get("steps") if isinstance(given, dict) else None
+    return steps if isinstance(steps, int) and steps <= STEP_LIMIT else 0
+
+
+def require_computable(low: int | float, high: int | float, scale: Scale, subject: str) -> None:
+    """Refuse ends between which float64 does not reach.
+
+    Raises:
+        InputError: the message begins with `subject`.
+    """
+    try:
+        reach = float(high) / float(low) if scale is Scale.LOG else float(high) - float(low)
+    except OverflowError:
+        reach = math.inf
+    if not math.isfinite(reach):
+        raise InputError(
+            f"{subject}: a range must lie within float64, got from {show_value(low)} to {show_value(high)}"
+        )
 
 
 def read_range(document: YamlDocument, path: str) -> Parameter:
@@ -120,6 +144,7 @@ def read_range(document: YamlDocument, path: str) -> Parameter:
         raise InputError(f"{place}: {path}: from must be below to, got from {show_value(low)} to {show_value(high)}")
     if form.scale is Scale.LOG and low <= 0:
         raise InputError(f"{place}: {path}: a range of scale log must start above 0, got from {show_value(low)}")
+    require_computable(low, high, form.scale, f"{place}: {path}")
     whole = Range(low, high, form.scale)
     if steps is None:
         return Parameter(path, None, whole)
