@@ -34,7 +34,9 @@ def complete_sweeps(_ctx: click.Context, _param: click.Parameter, incomplete: st
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run the points on this Dask cluster, such as tcp://HOST:8786.")
 @click.option(
-    "--dry-run", is_flag=True, help="Check the whole space, count its points, estimate the time; run nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Check the whole space, count its points, estimate the time from the store; run nothing.",
 )
 @click.option("--retry-failed", is_flag=True, help="Run failed points again.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
@@ -88,7 +90,15 @@ def print_estimate(space: Any, path: Path, jobs: int) -> None:
     if estimate.size.left_out:
         words += f", {estimate.size.left_out:,} more left out by constraints and budgets"
     click.echo(words)
-    click.echo(f"Estimated time with --jobs {jobs}: {format_seconds(estimate.seconds)} (from {estimate.basis})")
+    if estimate.seconds is None:
+        click.echo(
+            f"No estimate of the time: {path} holds no earlier point of these workloads, and a dry run runs none."
+        )
+        return
+    click.echo(
+        f"Estimated time with --jobs {jobs}: {format_seconds(estimate.seconds)} for the {estimate.left:,} points that "
+        f"{path} does not hold (from the mean of {estimate.evaluations:,} earlier evaluations in it)"
+    )
 
 
 def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None:

@@ -99,15 +99,12 @@ class Space:
         values = DesignValues(design)
         return design if all(constraint.holds(values) for constraint in self.constraints) else None
 
-    def designs_of_each_workload(self) -> Iterator[Design]:
-        """Make the first design of each workload that constraints and budgets allow."""
-        wanted = set(self.designer.workload_names)
-        for design in self.designs():
-            if design.point.workload in wanted:
-                wanted.remove(design.point.workload)
-                yield design
-            if not wanted:
-                return
+    def first_designs(self, combinations: int) -> Iterator[Design]:
+        """Make the base design of each workload, then those of the first combinations, whatever leaves them out."""
+        yield from probe_designs(self)
+        for settings in itertools.islice(self._combine(), combinations):
+            for workload in self.designer.workload_names:
+                yield self.designer.make(Point(workload, settings), self.document.label)
 
     def measure(self) -> SpaceSize:
         """Make every design once, and count them.

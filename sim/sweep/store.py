@@ -173,12 +173,14 @@ class Store:
         rows = self.read(query, (key, Status.DONE))
         return tuple(rows[0]) if rows else None
 
-    def mean_seconds(self, workload_digests: Sequence[str]) -> float | None:
-        """Give the mean time of earlier evaluations on these workloads, None where there were none."""
-        marks = ", ".join("?" * len(workload_digests))
-        query = f"SELECT AVG(seconds) FROM evaluations JOIN points USING (key) WHERE workload_digest IN ({marks})"
-        seconds: float | None = self.read(query, tuple(workload_digests))[0][0]
-        return seconds
+    def mean_seconds(self, workload_digests: Sequence[str]) -> tuple[int, float | None]:
+        """Count earlier evaluations on these workloads, and give their mean time, None where there were none."""
+        query = (
+            "SELECT COUNT(*), AVG(seconds) FROM evaluations JOIN points USING (key) "
+            "WHERE workload_digest IN (SELECT value FROM json_each(?))"
+        )
+        found: tuple[int, float | None] = self.read(query, (json.dumps(workload_digests),))[0]
+        return found
 
     def add_sweep(self, sweep: SweepRow) -> None:
         """Note a sweep, once."""

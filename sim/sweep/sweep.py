@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.sweep.cluster import ClusterExecutor, import_distributed
-from sim.sweep.evaluation import Evaluator, make_job
 from sim.sweep.execution import Executor, LocalExecutor
 from sim.sweep.identity import Identifier
 from sim.sweep.point_process import PointLimits
@@ -19,6 +18,8 @@ from workloads.errors import InputError
 
 BATCH_POINTS = 8
 ENUMERABLE_POINTS = 100_000
+# Combinations of a search that tell the workloads whose earlier evaluations count.
+LOOKED_AT = 100
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ class SweepOptions:
 class Estimate:
     """What a sweep would take: its points, those not in the store, and seconds on so many processes.
 
-    basis: where the seconds come from, in words.
+    seconds: from the mean of so many earlier evaluations of its workloads in the store, None where there are none.
     """
 
     size: SpaceSize
-    seconds: float
-    basis: str
+    left: int
+    evaluations: int
+    seconds: float | None
 
 
 def run_sweep(
@@ -128,26 +130,22 @@ def make_executor(space: Space, options: SweepOptions) -> Executor:
 
 
 def estimate_sweep(space: Space, store: str | Path, jobs: int) -> Estimate:
-    """Estimate a sweep's time without running it: from earlier points of its workloads, else from its first point.
+    """Count a sweep's points, and estimate its time from earlier evaluations in its store; nothing is evaluated.
 
     Raises:
-        InputError: a point is not valid, or the sweep needs a library that is not installed.
+        InputError: a point is not valid, the store cannot be read, or the sweep needs a library that is not installed.
     """
     check_extras(space)
-    points = count_points(space)
-    size = SpaceSize(points, 0) if space.form.search else space.measure()
+    size = SpaceSize(count_points(space), 0) if space.form.search else space.measure()
+    if not Path(store).exists():
+        return Estimate(size, size.points, 0, None)
     identifier = Identifier(space.form)
-    firsts = list({design.workload.name: design for design in space.designs_of_each_workload()}.values())
-    path = Path(store)
-    if path.exists():
-        with Store.open(path) as opened:
-            mean = opened.mean_seconds([identifier.workload_digest(design.workload) for design in firsts])
-        if mean is not None:
-            return Estimate(size, mean * points / jobs, "the mean of earlier points in the store")
-    evaluate, seconds = Evaluator(), 0.0
-    for design in firsts:
-        job = make_job(design, "", identifier.workload_digest(design.workload), space.form, shares=False)
-        evaluate(job)
-        seconds += evaluate(job).seconds
-    each = seconds / len(firsts)
-    return Estimate(size, each * points / jobs, "the first point of each workload, run twice, without sharing")
+    with Store.open(Path(store)) as opened:
+        keys: set[bytes] = set()
+        digests: set[str] = set()
+        for design in space.first_designs(LOOKED_AT) if space.form.search else space.designs():
+            digests.add(identifier.workload_digest(design.workload))
+            keys.add(bytes.fromhex(identifier.key(design)))
+        left = size.points if space.form.search else sum(opened.find_status(key.hex()) is None for key in keys)
+        evaluations, mean = opened.mean_seconds(sorted(digests))
+    return Estimate(size, left, evaluations, None if mean is None else mean * left / jobs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -67,14 +66,35 @@ def test_there_are_at_least_25_malformed_sweeps_of_different_names() -> None:
 def test_a_dry_run_counts_the_points_and_writes_nothing(tmp_path: Path) -> None:
     text = SWEEP + "constraints: [array.groups * dram.bytes_per_cycle < 32]\n"
     outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, text), "--dry-run", "--jobs", "2")
-    first, second = outcome.stdout.splitlines()
-    assert first == "sweep.yaml: valid; 3 points, 1 more left out by constraints and budgets"
-    assert re.fullmatch(
-        r"Estimated time with --jobs 2: \d+\.\d s "
-        r"\(from the first point of each workload, run twice, without sharing\)",
-        second,
-    )
+    assert outcome.stdout.splitlines() == [
+        "sweep.yaml: valid; 3 points, 1 more left out by constraints and budgets",
+        "No estimate of the time: out/small.sqlite holds no earlier point of these workloads, and a dry run runs none.",
+    ]
     assert (outcome.exit_code, outcome.files) == (0, ("small.yaml", "sweep.yaml"))
+
+
+def test_a_dry_run_evaluates_nothing_and_estimates_from_the_points_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_command(tmp_path, "sweep", write_sweep(tmp_path))
+    with sqlite3.connect(tmp_path / "out" / "small.sqlite") as connection:
+        connection.execute("UPDATE evaluations SET seconds = 3")
+    connection.close()
+    monkeypatch.setattr("sim.sweep.evaluation.simulate", None)
+    monkeypatch.setattr("sim.sweep.sweep.make_executor", None)
+    outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, SWEEP.replace("[1, 2]", "[2, 3, 4]")), "--dry-run")
+    assert outcome.stdout.splitlines() == [
+        "sweep.yaml: valid; 6 points",
+        "Estimated time with --jobs 1: 12.0 s for the 4 points that out/small.sqlite does not hold "
+        "(from the mean of 4 earlier evaluations in it)",
+    ]
+    text = SWEEP + "search: {sampler: tpe, trials: 3, objectives: [cycles]}\n"
+    searched = run_command(tmp_path, "sweep", write_sweep(tmp_path, text), "--dry-run", "--jobs", "2")
+    assert searched.stdout.splitlines() == [
+        "sweep.yaml: valid; 3 points at most (tpe search)",
+        "Estimated time with --jobs 2: 4.5 s for the 3 points that out/small.sqlite does not hold "
+        "(from the mean of 4 earlier evaluations in it)",
+    ]
 
 
 def test_a_second_start_runs_nothing(swept: Path) -> None:
