@@ -39,9 +39,9 @@ def complete_sweeps(_ctx: click.Context, _param: click.Parameter, incomplete: st
     help="Check the whole space, count its points, estimate the time from the store; run nothing.",
 )
 @click.option("--retry-failed", is_flag=True, help="Run failed points again.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--timeout", "timeout_s", type=float, metavar="SECONDS",
               help="Limit of one point, instead of the file's.")  # fmt: skip
-@click.option("--memory", "memory_mb", type=click.IntRange(min=1), metavar="MB",
+@click.option("--memory", "memory_mb", type=int, metavar="MB",
               help="Limit of one point's process, instead of the file's.")  # fmt: skip
 @click.option("--no-sharing", is_flag=True, help="Let no point use what another one computed; for comparison.")
 @click.pass_context
@@ -58,12 +58,12 @@ def sweep(
     from sim.sweep.space import load_space
     from sim.sweep.sweep import SweepOptions, run_sweep
 
+    options = SweepOptions(jobs, scheduler, retry_failed, not no_sharing, timeout_s, memory_mb)
     space = load_space(sweep_file)
     path = store or Path("out") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', space.form.name)}.sqlite"
     if dry_run:
         print_estimate(space, path, jobs)
         return
-    options = SweepOptions(jobs, scheduler, retry_failed, not no_sharing, timeout_s, memory_mb)
     with SweepBar(jobs) as bar:
         try:
             progress = run_sweep(space, path, options, on_progress=bar.update)
@@ -133,7 +133,7 @@ def results(
 ) -> None:  # fmt: skip
     """Show the points of one STORE or several, or write them to a file."""
     from sim.sweep.analysis import measure_sensitivity, select_pareto, tabulate_sensitivity
-    from sim.sweep.reading import choose_columns, filter_points, load_sweep
+    from sim.sweep.reading import choose_columns, choose_objectives, filter_points, load_sweep, sort_points
     from workloads.output_files import check_output
 
     for path, option in ((csv_file, "--csv"), (parquet_file, "--parquet")):
@@ -144,12 +144,9 @@ def results(
     if where is not None:
         frame = filter_points(frame, where)
     if pareto is not None:
-        names = split_names(pareto) or objectives
-        choose_columns(frame, names, "--pareto")
-        frame = select_pareto(frame, names)
+        frame = select_pareto(frame, choose_objectives(frame, split_names(pareto) if pareto else objectives))
     if sort is not None:
-        choose_columns(frame, [sort], "--sort")
-        frame = frame.sort_values(sort, kind="stable", ignore_index=True)
+        frame = sort_points(frame, sort)
     if sensitivity:
         frame = tabulate_sensitivity(measure_sensitivity(frame, paths, objectives))
     if columns is not None:

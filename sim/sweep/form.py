@@ -21,7 +21,8 @@ from workloads.yaml_file import load_yaml, parse_yaml
 SampleFraction = Annotated[float, Field(gt=0.0, le=1.0)]
 PointCount = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Population = Annotated[int, Field(ge=2, le=10_000)]
-Megabytes = Annotated[int, Field(ge=1, le=2**24)]
+LARGEST_MEMORY_MB = 2**24
+Megabytes = Annotated[int, Field(ge=1, le=LARGEST_MEMORY_MB)]
 NO_BASELINE = "none"
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 from sim.sweep.expression import parse_expression
 from sim.sweep.job import Status
 from sim.sweep.metrics import METRICS
-from sim.sweep.store import FIXED_COLUMNS, Column, Store, SweepRow, quote
+from sim.sweep.store import FIXED_COLUMNS, Column, Store, SweepRow, join_forms, quote
 from workloads.errors import InputError
 from workloads.validation import did_you_mean
 
 LEADING = ("workload", "architecture")
+LISTED_NAMES = 20
 ENDING = ("status", "reason", "key", "model_version", "workload_digest")
 
 
@@ -107,7 +108,7 @@ def combine_tables(tables: Sequence[Table]) -> Table:
     forms: dict[str, str] = {}
     for table in tables:
         for name, (form, _) in table.items():
-            forms[name] = "number" if {form, forms.get(name)} == {"whole", "number"} else form
+            forms[name] = join_forms(forms.get(name, form), form)
     places = list(chosen.values())
     return {
         name: (form, [tables[number][name][1][row] if name in tables[number] else None for number, row in places])
@@ -150,7 +151,27 @@ def order_columns(frame: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
 
 def sort_rows(frame: pd.DataFrame, swept: Sequence[str]) -> pd.DataFrame:
     """Sort by workload and by what the sweeps vary, then by key, so that the order of arrival does not matter."""
-    return frame.sort_values([*LEADING, *swept, "key"], kind="stable", ignore_index=True)
+    names = list(dict.fromkeys([*LEADING, *swept, "key"]))
+    return frame.sort_values(names, kind="stable", ignore_index=True, key=rank_values)
+
+
+def sort_points(frame: pd.DataFrame, name: str, label: str = "--sort") -> pd.DataFrame:
+    """Sort by a column, least first, what is missing last.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    choose_columns(frame, [name], label)
+    return frame.sort_values(name, kind="stable", ignore_index=True, key=rank_values)
+
+
+def rank_values(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Give what to sort a column by; numbers come before text where a column holds both."""
+    if column.dtype != object:
+        return column
+    found = {value for value in column if value is not None}
+    order = sorted(found, key=lambda value: (isinstance(value, str), value))
+    return column.map({value: place for place, value in enumerate(order)})
 
 
 def filter_points(frame: pd.DataFrame, condition: str, label: str = "--where") -> pd.DataFrame:
@@ -182,12 +203,39 @@ def choose_columns(frame: pd.DataFrame, names: Sequence[str], label: str = "--co
     """Keep columns by name, in the order given.
 
     Raises:
-        InputError: there is no such column.
+        InputError: there is no such column, it is named twice, or none is named.
     """
     known = [str(name) for name in frame.columns]
+    if not names:
+        raise InputError(f"{label}: no column is named; the columns are {list_some(known)}")
     for name in names:
         if name not in known:
             raise InputError(
-                f"{label}: there is no column '{name}'{did_you_mean(name, known)}; the columns are {', '.join(known)}"
+                f"{label}: there is no column '{name}'{did_you_mean(name, known)}; the columns are {list_some(known)}"
             )
+        if names.count(name) > 1:
+            raise InputError(f"{label}: the column '{name}' is named {names.count(name)} times; once is enough")
     return frame[list(names)]
+
+
+def choose_objectives(frame: pd.DataFrame, names: Sequence[str], label: str = "--pareto") -> Sequence[str]:
+    """Give back the columns of a front, all of them numbers.
+
+    Raises:
+        InputError: as `choose_columns`, or a column holds no numbers.
+    """
+    choose_columns(frame, names, label)
+    for name in names:
+        column = frame[name]
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            raise InputError(f"{label}: the column '{name}' holds no numbers; a front is of numbers, such as cycles")
+        if (frame["status"] == Status.DONE).any() and column.isna().all():
+            raise InputError(f"{label}: no point has a value of '{name}'")
+    return names
+
+
+def list_some(names: Sequence[str]) -> str:
+    """List names, the first of them where there are many."""
+    if len(names) <= LISTED_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:LISTED_NAMES])} and {len(names) - LISTED_NAMES} more, which --csv FILE writes"

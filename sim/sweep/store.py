@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,13 @@ def find_form(value: Value) -> str | None:
     if value is None:
         return None
     return {bool: "flag", int: "whole", float: "number"}.get(type(value), "text")
+
+
+def join_forms(one: str, other: str) -> str:
+    """Name the form of a column that holds values of two; text leaves every value as it is."""
+    if one == other:
+        return one
+    return "number" if {one, other} == {"whole", "number"} else "text"
 
 
 class Store:
@@ -197,10 +204,10 @@ class Store:
         """Make a column of every setting that has none yet."""
         fresh = []
         for name, value in settings.items():
-            form = find_form(value)
-            known = self._columns.get(name)
-            if form is not None and (known is None or (known.form, form) == ("whole", "number")):
-                fresh.append(Column(name, "setting", form, "", ""))
+            form, known = find_form(value), self._columns.get(name)
+            joint = form if form is None or known is None else join_forms(known.form, form)
+            if joint is not None and (known is None or known.form != joint):
+                fresh.append(Column(name, "setting", joint, "", ""))
         if fresh:
             with self.transaction():
                 self._add_columns(fresh)
@@ -250,7 +257,7 @@ class Store:
         """Add what another store holds; give the number of points that were new or were failures here."""
         names = [*FIXED_COLUMNS, *(column.name for column in other.columns())]
         with self.transaction() as connection:
-            self._add_columns([column for column in other.columns() if column.name not in self._columns])
+            self._add_columns([found for column in other.columns() if (found := self._widen(column)) is not None])
             before = self._connection.total_changes
             with naming_faults(other.path):
                 rows = other._connection.execute(f"SELECT {', '.join(map(quote, names))} FROM points ORDER BY key")
@@ -294,6 +301,14 @@ class Store:
             ]
             with self.transaction():
                 self._add_columns(metrics)
+
+    def _widen(self, column: Column) -> Column | None:
+        """Give another store's column in a form that suits the values here too; None where it is here as it is."""
+        known = self._columns.get(column.name)
+        if known is None:
+            return column
+        joint = join_forms(known.form, column.form)
+        return None if joint == known.form else replace(known, form=joint)
 
     def _add_columns(self, fresh: Sequence[Column]) -> None:
         have = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.sweep.cluster import ClusterExecutor, import_distributed
 from sim.sweep.execution import Executor, LocalExecutor
+from sim.sweep.form import LARGEST_MEMORY_MB
 from sim.sweep.identity import Identifier
 from sim.sweep.point_process import PointLimits
 from sim.sweep.progress import OnProgress, SweepProgress
@@ -32,6 +34,22 @@ class SweepOptions:
     shares: bool = True
     timeout_s: float | None = None
     memory_mb: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that limit nothing.
+
+        Raises:
+            InputError: names the field.
+        """
+        if self.jobs < 1:
+            raise InputError(f"jobs must be at least 1, got {self.jobs}")
+        # A NaN is neither above 0 nor below any time that passes.
+        if self.timeout_s is not None and not 0 < self.timeout_s < math.inf:
+            raise InputError(f"the timeout of a point must be a finite number of seconds above 0, got {self.timeout_s}")
+        if self.memory_mb is not None and not 1 <= self.memory_mb <= LARGEST_MEMORY_MB:
+            raise InputError(
+                f"the memory of a point must be a number of MB from 1 to {LARGEST_MEMORY_MB}, got {self.memory_mb}"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,8 +82,6 @@ def run_sweep(
     """
     space = sweep if isinstance(sweep, Space) else load_space(sweep)
     chosen = options or SweepOptions()
-    if chosen.jobs < 1:
-        raise InputError(f"jobs must be at least 1, got {chosen.jobs}")
     check_extras(space, chosen.scheduler)
     total = count_points(space)
     progress = SweepProgress(total)
@@ -123,7 +139,10 @@ def is_enumerable(space: Space) -> bool:
 def make_executor(space: Space, options: SweepOptions) -> Executor:
     """Start what evaluates the points."""
     limits = space.form.limits
-    chosen = PointLimits(options.timeout_s or limits.timeout_s, options.memory_mb or limits.memory_mb)
+    chosen = PointLimits(
+        limits.timeout_s if options.timeout_s is None else options.timeout_s,
+        limits.memory_mb if options.memory_mb is None else options.memory_mb,
+    )
     if options.scheduler is not None:
         return ClusterExecutor(options.scheduler, chosen)
     return LocalExecutor(options.jobs, chosen)

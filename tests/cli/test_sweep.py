@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 from cli.command import run_command, write_small
-from cli.malformed_sweeps import MALFORMED_SWEEPS, SWEEP, MalformedSweep
+from cli.malformed_sweeps import ALLOWED, MALFORMED_SWEEPS, SWEEP, MalformedSweep
 from unit.sweep.small_sweeps import count_when_there
 from waiting import HEAR_INTERRUPTS, PATIENCE_S, wait_for
 
@@ -133,13 +133,61 @@ def test_results_show_sensitivity_and_front(swept: Path) -> None:
     [
         (["--where", "cycle < 3"], "--where: 'cycle < 3' names 'cycle', which is unknown; did you mean 'cycles'?"),
         (["--sort", "cyclesx"], "--sort: there is no column 'cyclesx'; did you mean 'cycles'?"),
+        (["--columns", "cyclesx"], "--columns: there is no column 'cyclesx'; did you mean 'cycles'?"),
+        (["--pareto", "cyclesx"], "--pareto: there is no column 'cyclesx'; did you mean 'cycles'?"),
+        (["--columns", ","], "--columns: no column is named; the columns are workload, architecture, "),
+        (["--pareto", " , "], "--pareto: no column is named; the columns are workload, architecture, "),
     ],
 )
 def test_results_refuse_unknown_columns(options: list[str], message: str, swept: Path) -> None:
     outcome = run_command(swept, "results", "out/small.sqlite", *options)
     assert outcome.exit_code == 2
     assert outcome.stderr.startswith(f"sparsetrain: {message}")
+    assert outcome.stderr.endswith(" more, which --csv FILE writes\n" if "columns are" in outcome.stderr else "?\n")
     assert len(outcome.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--columns", "cycles,cycles"], "--columns: the column 'cycles' is named 2 times; once is enough"),
+        (["--pareto", "cycles,energy_pj,cycles"], "--pareto: the column 'cycles' is named 2 times; once is enough"),
+        (["--pareto", "workload"],
+         "--pareto: the column 'workload' holds no numbers; a front is of numbers, such as cycles"),
+        (["--pareto", "cycles,array.skip_zeros"],
+         "--pareto: the column 'array.skip_zeros' holds no numbers; a front is of numbers, such as cycles"),
+        (["--pareto", "speedup"], "--pareto: no point has a value of 'speedup'"),
+        (["--where", "cycles"], "--where: 'cycles' gives {cycles}; a condition must give true or false"),
+        (["--where", "workload < 3"], "--where: 'workload < 3' cannot be computed for workload = 'small': "
+         "'<' not supported between instances of 'str' and 'int'"),
+        (["--where", ""], f"--where: '' is not a condition; {ALLOWED}"),
+    ],
+)  # fmt: skip
+def test_results_refuse_what_makes_no_table(options: list[str], message: str, swept: Path) -> None:
+    outcome = run_command(swept, "results", "out/small.sqlite", *options)
+    cycles = load_sweep(swept / "out" / "small.sqlite")["cycles"][0]
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert outcome.stderr == f"sparsetrain: {message.replace('{cycles}', str(cycles))}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--timeout", given], f"the timeout of a point must be a finite number of seconds above 0, got {number}")
+        for given, number in (("nan", "nan"), ("inf", "inf"), ("-inf", "-inf"), ("-1", "-1.0"), ("0", "0.0"))
+    ]
+    + [
+        (["--memory", given], f"the memory of a point must be a number of MB from 1 to 16777216, got {given}")
+        for given in ("0", "-5", "99999999999")
+    ],
+)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_limits_of_a_point_that_limit_nothing_are_refused(
+    options: list[str], message: str, dry: list[str], tmp_path: Path
+) -> None:
+    outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path), *options, *dry)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (2, "", f"sparsetrain: {message}\n")
+    assert outcome.files == ("small.yaml", "sweep.yaml")
 
 
 def test_a_store_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from sim.sweep.claims import LEASE_S, Owner
 from sim.sweep.execution import InlineExecutor
 from sim.sweep.identity import Identifier
 from sim.sweep.job import Job, Outcome, Status
-from sim.sweep.reading import load_sweep
+from sim.sweep.reading import load_sweep, sort_points
 from sim.sweep.space import Space
 from sim.sweep.store import Store
 from sim.sweep.sweep import SweepOptions, run_sweep
 from workloads.errors import InputError
+from workloads.workload import load_workload
+from workloads.yaml_file import dump_yaml
 
 KEPT = "every point that was stored before is kept, and the same command goes on from there"
 
@@ -87,6 +89,27 @@ def test_merging_takes_finished_points_for_failed_ones_and_is_done_once(space: S
     with Store.open(done, creates=True) as target, Store.open(failed) as source:
         assert target.merge(source) == 0
     assert read_rows(failed) == read_rows(done)
+
+
+def test_a_setting_that_is_a_number_here_and_text_there_is_read_sorted_and_merged(tmp_path: Path) -> None:
+    lenet = load_workload("lenet5").document.data
+
+    def sweep(name: str, *stds: float | list[float]) -> Path:
+        names = [f"{name}{place}.yaml" for place in range(len(stds))]
+        for file, std in zip(names, stds, strict=True):
+            operands = {**lenet["operands"], "images": {"std": std}}
+            (tmp_path / file).write_text(dump_yaml({**lenet, "operands": operands}))
+        text = f"name: s\nworkloads: [{', '.join(names)}]\nparameters: {{array.groups: [1]}}\n"
+        run(load_text(tmp_path, text), tmp_path / f"{name}.sqlite")
+        return tmp_path / f"{name}.sqlite"
+
+    both, number, texts = sweep("both", 0.5, [0.25]), sweep("number", 2.0), sweep("texts", [0.75])
+    column = "operands.images.std"
+    assert list(sort_points(load_sweep(both), column)[column]) == [0.5, "[0.25]"]
+    assert list(sort_points(load_sweep([texts, number]), column)[column]) == [2.0, "[0.75]"]
+    with Store.open(number, creates=True) as target, Store.open(texts) as source:
+        assert target.merge(source) == 1
+    assert list(sort_points(load_sweep(number), column)[column]) == [2.0, "[0.75]"]
 
 
 def test_two_stores_are_read_as_one_with_finished_points_before_failed_ones(space: Space, tmp_path: Path) -> None:
