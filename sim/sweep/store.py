@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 from sim.sweep.claims import Owner
 from sim.sweep.job import Outcome, Status
 from sim.sweep.metrics import METRICS
+from sim.sweep.store_file import LOCK_TIMEOUT_S, connect, open_to_read, require_file
 from sim.sweep.values import Value
 from workloads.errors import InputError
 
 APPLICATION_ID = 0x53505357
 SCHEMA_VERSION = 1
-LOCK_TIMEOUT_S = 60.0
+CHECKPOINT_WAIT_MS = 2000
 FINISHED = (Status.DONE, Status.INFEASIBLE)
 FIXED_COLUMNS = ("key", "status", "reason", "workload", "architecture", "model_version", "workload_digest")
 SCHEMA = """
@@ -92,9 +93,11 @@ def join_forms(one: str, other: str) -> str:
 class Store:
     """An open store; every method is one transaction, so that a killed process leaves no half of anything."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, *, writes: bool) -> None:
         self.path = path
-        self._connection = connection
+        self._writes = writes
+        self._connection: sqlite3.Connection
+        self._closing = ExitStack()
         self._columns: dict[str, Column] = {}
 
     @classmethod
@@ -104,25 +107,29 @@ class Store:
         Raises:
             InputError: there is no such file, it is no store, or it cannot be read or written.
         """
-        if path.is_dir() or (not creates and not path.exists()):
-            raise InputError(f"{path}: {'is a directory, not a store' if path.is_dir() else 'there is no such store'}")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is a pipe, a socket or a device; a store is a file")
+        if not creates or path.exists():
+            require_file(path)
+        store = cls(path, writes=creates)
         with naming_faults(path):
-            if creates:
-                make_folder(path)
-            connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-            store = cls(path, connection)
             try:
-                store._prepare(creates)
+                if creates:
+                    make_folder(path)
+                    connect(path, store._prepare, store._closing)
+                else:
+                    open_to_read(path, store._prepare, store._closing)
             except BaseException:
-                connection.close()
+                store._closing.close()
                 raise
         return store
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file; after writing, all of the store is in it, so that a copy of this one file is whole."""
+        if self._writes:
+            # Another process may be reading: then the log stays, and with it what is not in the file yet.
+            with suppress(sqlite3.Error):
+                self._connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._closing.close()
 
     def __enter__(self) -> Store:
         return self
@@ -274,11 +281,12 @@ class Store:
                     )  # fmt: skip
         return merged
 
-    def _prepare(self, creates: bool) -> None:
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self._connection.execute("PRAGMA synchronous = FULL")
-        if creates:
+        if self._writes:
             self._connection.execute("PRAGMA journal_mode = WAL")
-            with self.transaction() as connection:
+            with self.transaction():
                 tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
                 if not tables:
                     for statement in SCHEMA.split(";"):
@@ -293,7 +301,7 @@ class Store:
         if version != SCHEMA_VERSION:
             raise InputError(f"{self.path}: is a store of form {version}; this version reads form {SCHEMA_VERSION}")
         self._columns = {column.name: column for column in self.columns()}
-        if creates:
+        if self._writes:
             metrics = [
                 Column(metric.name, "metric", "whole" if metric.is_whole else "number", metric.unit, metric.meaning)
                 for metric in METRICS
