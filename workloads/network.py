@@ -25,7 +25,8 @@ from workloads.layers import (
     SoftmaxCrossEntropy,
 )
 from workloads.shapes import LayerShape
-from workloads.validation import did_you_mean
+from workloads.suggestions import did_you_mean
+from workloads.words import list_words
 
 INPUT = "input"
 _HANDS_GRADIENT_ON = (Add, Concat, Relu, Dropout, Flatten)
@@ -224,7 +225,7 @@ def _inputs_of(
         if source == layer.name:
             raise InputError(f"{where(index)}: reads its own output; inputs must name other layers")
         if source not in names:
-            near = did_you_mean(source, names)
+            near = did_you_mean(source, names) or f" (the layers are {list_words(layer.name for layer in layers)})"
             raise InputError(f"{where(index)}: inputs names '{source}', which is no layer and not 'input'{near}")
         if source in layer.inputs[:position]:
             raise InputError(f"{where(index)}: inputs names '{source}' twice; each input may stand once")

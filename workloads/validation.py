@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from workloads.annotations import Hint
 from workloads.document import FieldPath, YamlDocument, field_words
 from workloads.errors import InputError
+from workloads.suggestions import did_you_mean as did_you_mean
+from workloads.words import list_words
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -34,12 +34,6 @@ def validate_document(document: YamlDocument, model: type[ModelT], *, within: Fi
     except ValidationError as error:
         faults = [_locate(model, detail, within) for detail in error.errors(include_url=False)]
         raise InputError(_sentence(document, min(faults, key=lambda fault: fault.order(document)))) from None
-
-
-def did_you_mean(given: object, allowed: Iterable[str]) -> str:
-    """Return ``; did you mean 'stride'?`` where an allowed word is close to what was given, else nothing."""
-    near = difflib.get_close_matches(given, list(allowed), n=1) if isinstance(given, str) else []
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def show_value(value: Any) -> str:
@@ -98,14 +92,19 @@ def _sentence(document: YamlDocument, fault: _Fault) -> str:
         tag = fault.hint.discriminator
         if tag not in value:
             return _missing(document, path, tag, fault.hint.tag_words())
-        near = did_you_mean(value[tag], fault.hint.tags())
-        return (
-            f"{_subject(document, (*path, tag))} must be {fault.hint.tag_words()}, got {show_value(value[tag])}{near}"
-        )
+        return _other_kind(_subject(document, (*path, tag)), value[tag], fault.hint)
     if fault.message:
         return f"{document.place(path)}: {fault.message}"
     near = did_you_mean(value, fault.hint.choices())
     return f"{_subject(document, path)} must be {fault.hint.words()}, got {show_value(value)}{near}"
+
+
+def _other_kind(subject: str, given: Any, hint: Hint) -> str:
+    """Refuse a kind: text that is no typing error is something that is not supported."""
+    near = did_you_mean(given, hint.tags())
+    if isinstance(given, str) and given and not near:
+        return f"{subject} {show_value(given)} is not supported; the kinds are {', '.join(hint.tags())}"
+    return f"{subject} must be {hint.tag_words()}, got {show_value(given)}{near}"
 
 
 def _missing(document: YamlDocument, around: FieldPath, name: str | int, allowed: str) -> str:
@@ -119,7 +118,7 @@ def _unknown(document: YamlDocument, path: FieldPath, hint: Hint) -> str:
     allowed = hint.fields()
     return (
         f"{document.origin(path)}: {inside + ': ' if inside else ''}unknown field '{name}'"
-        f"{did_you_mean(name, allowed)} (the fields are {', '.join(allowed)})"
+        f"{did_you_mean(name, allowed)} (the fields are {list_words(allowed)})"
     )
 
 

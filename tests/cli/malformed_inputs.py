@@ -77,8 +77,8 @@ FILE_CASES = (
     MalformedInput("a folder", lambda folder: folder, "{path}: is a directory, not a YAML file"),
     MalformedInput(
         "an unknown preset",
-        lambda folder: "lenet6",  # noqa: ARG005
-        "'lenet6' is neither a file nor a preset; did you mean 'lenet5'? (the presets are {presets})",
+        lambda folder: "lenett5",  # noqa: ARG005
+        "'lenett5' is neither a file nor a preset; did you mean 'lenet5'? (the presets are {presets})",
     ),
     from_text("an empty file", "", "{path}: is empty; a mapping of fields is expected"),
     from_text("comments alone", "# nothing\n\n# here\n", "{path}: is empty; a mapping of fields is expected"),
@@ -211,8 +211,8 @@ GRAPH_CASES = (
     from_edit("a layer named input", "name: relu1", "name: input",
               ", line 6: layers[1] 'input': the name 'input' stands for the network's input; choose another"),
     from_edit("an unknown layer", "type: relu", "type: relu, inputs: [conv9]",
-              ", line 6: layers[1] 'relu1': inputs names 'conv9', which is no layer and not 'input'; did "
-              "you mean 'conv2'?"),
+              ", line 6: layers[1] 'relu1': inputs names 'conv9', which is no layer and not 'input' "
+              "(the layers are conv1, relu1, conv2, flat, fc)"),
     from_edit("a layer that reads itself", "type: relu", "type: relu, inputs: [relu1]",
               ", line 6: layers[1] 'relu1': reads its own output; inputs must name other layers"),
     from_edit("a cycle", "type: relu", "type: add, inputs: [conv1, flat]",
@@ -268,7 +268,7 @@ OPERAND_CASES = (
               ": no operands are given; add one of operands: {source: recorded, path: FILE.npz}, "
               "{source: synthetic, seed: 1} or {source: host, dataset: fashion_mnist, seed: 1}"),
     from_edit("an unknown source", "synthetic", "random",
-              ", line 10: operands.source must be one of 'recorded', 'synthetic', 'host', 'profile', got 'random'"),
+              ", line 10: operands.source 'random' is not supported; the kinds are recorded, synthetic, host, profile"),
     from_edit("no source", "source: synthetic, ", "",
               ", line 10: operands.source is missing; it must be one of 'recorded', 'synthetic', 'host', 'profile'"),
     from_edit("operands as list", "{source: synthetic, seed: 1}", "[1]",

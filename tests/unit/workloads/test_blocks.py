@@ -150,8 +150,9 @@ def test_a_network_without_blocks_is_as_it_was() -> None:
         ("name: join, type: concat", "name: join, type: concat, axis: 1",
          "net.yaml, line 20: layers[3] 'join': unknown field 'axis' (the fields are name, inputs, type)"),
         ("stage.1.conv, stem]", "stage.3.conv, stem]",
-         "net.yaml, line 20: layers[3] 'join': inputs names 'stage.3.conv', which is no layer and not 'input'; did you "
-         "mean 'stage.2.conv'?"),
+         "net.yaml, line 20: layers[3] 'join': inputs names 'stage.3.conv', which is no layer and not 'input' (the "
+         "layers are stem, stage.1.conv, stage.1.norm, stage.1.sum, stage.1.relu, stage.2.conv, stage.2.norm, "
+         "stage.2.sum, stage.2.relu, single.conv, single.norm, single.sum, single.relu, join)"),
     ],
 )  # fmt: skip
 def test_a_fault_is_placed_where_it_stands_and_names_the_layer(given: str, instead: str, message: str) -> None:

@@ -200,7 +200,7 @@ def test_a_folder_is_no_recording(tmp_path: Path, network: Network) -> None:
 def test_a_name_that_no_file_can_have_is_refused(network: Network) -> None:
     with pytest.raises(InputError) as caught:
         load_recorded("a\0b.npz", network)
-    assert str(caught.value) == "a\0b.npz: cannot be read: embedded null byte"
+    assert str(caught.value) == "a\\x00b.npz: cannot be read: embedded null byte"
 
 
 def test_a_later_version_of_the_array_format_is_named(tmp_path: Path, network: Network) -> None:

@@ -105,7 +105,7 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         load_yaml("a\0b.yaml")
-    assert str(caught.value) == "a\0b.yaml: cannot be read: embedded null byte"
+    assert str(caught.value) == "a\\x00b.yaml: cannot be read: embedded null byte"
 
 
 def test_an_unfinished_quotation_is_placed_at_both_ends() -> None:
