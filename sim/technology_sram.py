@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from workloads.errors import InputError
+from workloads.user_file import FileForm, read_file
 
 KIBIBYTE = 1024
+FORM = FileForm("a grid of SRAM figures (CSV)", limit_bytes=2**22, is_text=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,8 @@ def load_sram_grid(path: Path) -> SramGrid:
             has a hole or a point twice.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(read_file(path, FORM).decode("utf-8"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: the SRAM grid cannot be read: {error}") from None
     tables: dict[tuple[int, str], dict[tuple[float, int], SramPoint]] = {}
     for number, row in enumerate(rows, start=2):

@@ -9,6 +9,7 @@ a fully connected layer.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,12 @@ from pathlib import Path
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear, SoftmaxCrossEntropy
 from workloads.network import Network
-from workloads.validation import did_you_mean
+from workloads.suggestions import did_you_mean
+from workloads.user_file import FileForm, read_file
+from workloads.words import list_words
 
 PROFILE_DIRECTORY = Path(__file__).parent / "profiles"
+FORM = FileForm("a CSV file", limit_bytes=2**22, is_text=True)
 FIGURES = ("density", "zeros")
 KEYS = ("layer", "tensor")
 COMPUTE_TENSORS = ("input", "grad_output", "weight")
@@ -108,10 +112,8 @@ def check_profile(profile: Profile, network: Network) -> None:
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError):
+        text = read_file(path, FORM).decode("utf-8-sig")
+    except UnicodeDecodeError:
         raise InputError(f"{path}: cannot be read as a CSV file of UTF-8 text") from None
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1)]
     kept = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]
@@ -125,20 +127,20 @@ def _choose_column(path: Path, line: int, header: Sequence[str], column: str | N
     place = f"{path}, line {line}"
     for key in KEYS:
         if key not in header:
-            raise InputError(f"{place}: the column '{key}' is missing; the columns are {', '.join(header)}")
-    for index, name in enumerate(header):
-        if name in header[:index]:
-            raise InputError(f"{place}: the column '{name}' stands twice")
+            raise InputError(f"{place}: the column '{key}' is missing; the columns are {list_words(header)}")
+    if twice := [name for name, count in Counter(header).items() if count > 1]:
+        raise InputError(f"{place}: the column '{twice[0]}' stands twice")
     figures = [name for name in header if name.partition("_")[0] in FIGURES]
     endings = sorted({ending for name in figures if (ending := name.partition("_")[2])})
     chosen = figures if column is None else [name for name in figures if name.partition("_")[2] == column]
     if len(chosen) == 1:
         return chosen[0]
     if not figures:
-        raise InputError(f"{place}: a column 'density' or 'zeros' is missing; the columns are {', '.join(header)}")
+        raise InputError(f"{place}: a column 'density' or 'zeros' is missing; the columns are {list_words(header)}")
     asked = "none is chosen" if column is None else f"column '{column}' fits {' and '.join(chosen) or 'none'}"
     raise InputError(
-        f"{place}: {asked} of the figures {', '.join(figures)}; `column` must be one of {', '.join(endings) or 'none'}"
+        f"{place}: {asked} of the figures {list_words(figures)}; "
+        f"`column` must be one of {list_words(endings) or 'none'}"
     )
 
 

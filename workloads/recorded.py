@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
 from workloads.network import Network, Node
-from workloads.npz_file import DAMAGE
+from workloads.npz_file import ArrayArchive, open_npz
 from workloads.operands import FloatArray, Operands
 from workloads.output_files import replace_file
 from workloads.shapes import Step
-from workloads.validation import did_you_mean
+from workloads.suggestions import did_you_mean
+from workloads.words import list_words
 
 ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
 REQUIRED_TENSORS = ("input", "weight", "grad_output")
 
-_NPY_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # The date 1980-01-01 of every entry keeps a file's bytes a function of its tensors alone.
 _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -44,11 +44,11 @@ class Recording:
             InputError: an array is damaged, or holds NaN, infinity or a number that float32 cannot represent.
         """
         shape = self.network.layer_shape(name)
-        with _open_archive(self.path) as archive:
+        with open_npz(self.path) as archive:
             input, weight, grad_output = (self._floats(archive, f"{name}/{tensor}") for tensor in REQUIRED_TENSORS)
             bias = self._floats(archive, f"{name}/bias") if f"{name}/bias" in self.arrays else None
             if f"{name}/mask" in self.arrays:
-                mask: NDArray[np.bool_] | None = self._read(archive, f"{name}/mask")
+                mask: NDArray[np.bool_] | None = np.ascontiguousarray(archive[f"{name}/mask"])
             else:
                 mask = input != 0 if self.network.is_behind_relu(name) else None
             shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
@@ -62,19 +62,8 @@ class Recording:
         """Read the operands of all layers, one layer at a time."""
         return (self.layer(node.name) for node in self.network.compute_nodes())
 
-    def _read(self, archive: zipfile.ZipFile, array: str) -> NDArray[Any]:
-        try:
-            with archive.open(f"{array}.npy") as file:
-                values: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-                surplus = file.read(1)
-        except DAMAGE as error:
-            raise InputError(f"{self.path}: array '{array}' is damaged: {_reason(error)}") from None
-        if surplus:
-            raise InputError(f"{self.path}: array '{array}' is damaged: it holds more bytes than its shape needs")
-        return np.ascontiguousarray(values)
-
-    def _floats(self, archive: zipfile.ZipFile, array: str) -> FloatArray:
-        values = self._read(archive, array)
+    def _floats(self, archive: ArrayArchive, array: str) -> FloatArray:
+        values = archive[array]
         is_finite = np.isfinite(values)
         if not is_finite.all():
             raise InputError(f"{self._first(array, values, ~is_finite)}; all numbers must be finite")
@@ -106,8 +95,8 @@ def open_recording(path: Path | str, network: Network) -> Recording:
         InputError: the file cannot be read, is no .npz, or an array is missing, unknown, or of a wrong shape or type.
     """
     path = Path(path)
-    with _open_archive(path) as archive:
-        names = _array_names(archive, path)
+    with open_npz(path) as archive:
+        names = list(archive)
         _check_names(names, network, path)
         for node in network.compute_nodes():
             for tensor, expected in _allowed_shapes(network, node).items():
@@ -154,38 +143,6 @@ def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:
             npy.write_array(file, values, allow_pickle=False)
 
 
-def _open_archive(path: Path) -> zipfile.ZipFile:
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(8)
-        return zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a directory, not an .npz file") from None
-    except zipfile.BadZipFile:
-        if beginning.startswith(npy.MAGIC_PREFIX):
-            raise InputError(f"{path}: is a single .npy array, not an .npz file of named arrays") from None
-        kind = "is cut off or damaged" if beginning.startswith(b"PK") else "is not an .npz file"
-        raise InputError(
-            f"{path}: {kind}; a zip archive of .npy arrays, as numpy.savez writes it, is expected"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {_reason(error)}") from None
-
-
-def _array_names(archive: zipfile.ZipFile, path: Path) -> list[str]:
-    names: list[str] = []
-    for entry in archive.namelist():
-        name = entry.removesuffix(".npy")
-        if name == entry:
-            raise InputError(f"{path}: holds '{entry}', which is no .npy array")
-        if name in names:
-            raise InputError(f"{path}: holds the array '{name}' twice")
-        names.append(name)
-    return names
-
-
 def _check_names(names: list[str], network: Network, path: Path) -> None:
     allowed = {
         f"{node.name}/{tensor}": node for node in network.compute_nodes() for tensor in _allowed_shapes(network, node)
@@ -214,7 +171,7 @@ def _unknown_reason(name: str, network: Network, allowed: Iterable[str]) -> str:
     near = did_you_mean(name, allowed)
     if layer in nodes:
         return f"{near} (the tensors of '{layer}' are {', '.join(_allowed_shapes(network, nodes[layer]))})"
-    return f"{near} (the layers are {', '.join(nodes)})"
+    return f"{near} (the layers are {list_words(nodes)})"
 
 
 def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
@@ -236,28 +193,14 @@ def _name_summed(network: Network, name: str) -> tuple[str, ...]:
     return tuple(f"summed/{place}" for place in range(len(network.summed_gradients(name))))
 
 
-def _check_header(archive: zipfile.ZipFile, array: str, expected: tuple[int, ...], path: Path) -> None:
-    try:
-        with archive.open(f"{array}.npy") as file:
-            shape, dtype = _read_header(file)
-    except DAMAGE as error:
-        raise InputError(f"{path}: array '{array}' is damaged: {_reason(error)}") from None
+def _check_header(archive: ArrayArchive, array: str, expected: tuple[int, ...], path: Path) -> None:
+    header = archive.header(array)
     is_mask = array.endswith("/mask")
-    if dtype.hasobject:
-        raise InputError(f"{path}: array '{array}' holds pickled Python objects, which are never loaded")
-    if (dtype.kind != "b") if is_mask else (dtype.kind not in "iuf"):
+    if (header.dtype.kind != "b") if is_mask else (header.dtype.kind not in "iuf"):
         allowed = "bool" if is_mask else "integers or floats"
-        raise InputError(f"{path}: array '{array}' must hold {allowed}, got {dtype}")
-    if shape != expected:
-        raise InputError(f"{path}: array '{array}' has the shape {shape}, the network needs {expected}")
-
-
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy.read_magic(file)
-    if version not in _NPY_READERS:
-        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not supported")
-    shape, _, dtype = _NPY_READERS[version](file)
-    return shape, dtype
+        raise InputError(f"{path}: array '{array}' must hold {allowed}, got {header.dtype}")
+    if header.shape != expected:
+        raise InputError(f"{path}: array '{array}' has the shape {header.shape}, the network needs {expected}")
 
 
 def _nearest_float32(values: NDArray[Any]) -> FloatArray:
@@ -273,8 +216,3 @@ def _equals(converted: FloatArray, values: NDArray[Any]) -> NDArray[np.bool_]:
     is_in_range = converted < np.float32(2.0 ** (np.iinfo(values.dtype).bits - (values.dtype.kind == "i")))
     back = np.where(is_in_range, converted, np.float32(0)).astype(values.dtype)
     return np.asarray(is_in_range & (back == values))
-
-
-def _reason(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return text.splitlines()[0]

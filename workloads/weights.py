@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from workloads.errors import InputError
 from workloads.host import parameter_shapes
 from workloads.network import Network
-from workloads.npz_file import open_npz
+from workloads.npz_file import ArrayArchive, open_npz
 from workloads.validation import did_you_mean
 
 ALLOWED_TYPES = ("float16", "float32")
@@ -27,9 +27,9 @@ def load_weights(path: Path, network: Network) -> dict[str, NDArray[np.float32]]
         InputError: the file cannot be read, an array is missing, unknown, of a wrong shape or type, or not finite.
     """
     shapes = parameter_shapes(network)
-    with open_npz(path, "the network's parameters") as arrays:
+    with open_npz(path) as arrays:
         _check_names(path, network.name, arrays, shapes)
-        return {name: _check_array(path, name, arrays[name], shape) for name, shape in shapes.items()}
+        return {name: _read_array(path, name, arrays, shape) for name, shape in shapes.items()}
 
 
 def _check_names(path: Path, network: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -44,11 +44,13 @@ def _check_names(path: Path, network: str, given: Mapping[str, Any], wanted: Map
             raise InputError(f"{path}: the array '{name}' is no parameter of '{network}'{did_you_mean(name, wanted)}")
 
 
-def _check_array(path: Path, name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if array.dtype not in ALLOWED_TYPES:
-        raise InputError(f"{path}: the array '{name}' must be {' or '.join(ALLOWED_TYPES)}, got {array.dtype}")
-    if array.shape != shape:
-        raise InputError(f"{path}: the array '{name}' has the shape {array.shape}, the network needs {shape}")
+def _read_array(path: Path, name: str, arrays: ArrayArchive, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    header = arrays.header(name)
+    if header.dtype not in ALLOWED_TYPES:
+        raise InputError(f"{path}: the array '{name}' must be {' or '.join(ALLOWED_TYPES)}, got {header.dtype}")
+    if header.shape != shape:
+        raise InputError(f"{path}: the array '{name}' has the shape {header.shape}, the network needs {shape}")
+    array = arrays[name]
     is_finite = np.isfinite(array)
     if not is_finite.all():
         where = tuple(int(axis) for axis in np.argwhere(~is_finite)[0])

@@ -11,11 +11,13 @@ import yaml
 
 from workloads.document import FieldPath, YamlDocument, field_words
 from workloads.errors import InputError
+from workloads.user_file import FileForm, read_file
 from workloads.validation import validate_document
 
 __all__ = ["YamlDocument", "dump_yaml", "load_yaml", "parse_yaml", "validate_document"]
 
-SIZE_LIMIT_BYTES = 4 * 2**20
+FORM = FileForm("a YAML file", limit_bytes=4 * 2**20, is_text=True)
+VALUE_LIMIT = 250_000
 DEPTH_LIMIT = 32
 NUMBER_LIMIT_CHARACTERS = 64
 
@@ -34,7 +36,7 @@ def load_yaml(path: Path | str) -> YamlDocument:
     """Read a YAML file that holds one mapping.
 
     Raises:
-        InputError: the file cannot be read, is larger than 4 MiB, is not UTF-8, or is not strict YAML.
+        InputError: the file cannot be read, is larger than 4 MiB, is not text in UTF-8, or is not strict YAML.
     """
     return parse_yaml(_read_text(Path(path), str(path)), str(path))
 
@@ -44,7 +46,8 @@ def parse_yaml(text: str, label: str) -> YamlDocument:
 
     Raises:
         InputError: the text is not valid YAML, is empty, holds several documents, a key twice, a key that is not text,
-            an anchor, an alias or a tag, is nested deeper than 32 levels, or is not a mapping.
+            an anchor, an alias or a tag, is nested deeper than 32 levels, holds more than 250,000 values, or is not a
+            mapping.
     """
     try:
         return _Builder(text, label).build()
@@ -74,18 +77,7 @@ _CoreDumper.add_implicit_resolver(
 
 
 def _read_text(path: Path, label: str) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(SIZE_LIMIT_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError(f"{label}: there is no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{label}: is a directory, not a YAML file") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{label}: cannot be read: {reason}") from None
-    if len(raw) > SIZE_LIMIT_BYTES:
-        raise InputError(f"{label}: is larger than {SIZE_LIMIT_BYTES} bytes, the most that a YAML file may have")
+    raw = read_file(path, FORM, label)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -109,6 +101,7 @@ class _Builder:
         self._text = text
         self._label = label
         self._lines: dict[FieldPath, int] = {}
+        self._values = 0
         self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
 
     def build(self) -> YamlDocument:
@@ -130,6 +123,9 @@ class _Builder:
 
     def _value(self, event: Any, path: FieldPath) -> Any:
         self._check(event, path)
+        self._values += 1
+        if self._values > VALUE_LIMIT:
+            raise self._error(event, f"the file holds more than {VALUE_LIMIT} values, the most that are read")
         self._lines.setdefault(path, event.start_mark.line + 1)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(path)

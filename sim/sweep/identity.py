@@ -18,12 +18,14 @@ from sim.sweep.form import SweepForm
 from sim.technology import PRESET_DIRECTORY
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
+from workloads.user_file import FileForm, open_file
 from workloads.workload import Workload
 
 MODEL_PACKAGES = ("workloads", "dataflows", "sim")
 NOT_OF_THE_MODEL = ("__pycache__", "sweep", "sweeps")
 DOCUMENTS = (".md", ".typed", ".fashion-mnist")
 CHUNK_BYTES = 2**20
+ANY_FILE = FileForm("a file", limit_bytes=2**50)
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +50,7 @@ def digest_file(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_file(path, ANY_FILE) as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:

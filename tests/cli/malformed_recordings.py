@@ -132,7 +132,7 @@ MALFORMED_RECORDINGS = (
     from_bytes(
         "an array cut short",
         lambda: _with_weight_bytes(lambda content: content[:-64]),
-        "array 'fc/weight' is damaged: EOF: reading array data, expected 192 bytes got 128",
+        "array 'fc/weight' is damaged: its shape (3, 16) needs 192 bytes, it holds 128",
     ),
     from_bytes(
         "an array too long",

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from workloads.datasets.dataset import Dataset, Split, make_dataset
 from workloads.datasets.file_set import FileSet
+from workloads.datasets.image_modes import open_image, read_colours
 from workloads.errors import InputError
 
 CLASSES = 10
 SIDE = 32
+LABELS_LIMIT_BYTES = 2**22
 SHEETS: dict[Split, tuple[str, ...]] = {
     "train": tuple(f"data_batch_{number}.png" for number in range(1, 6)),
     "test": ("test_batch.png",),
@@ -45,6 +45,8 @@ def load_cifar_sheets(files: FileSet, split: Split) -> Dataset:
 
 
 def _read_labels(content: bytes, place: str) -> NDArray[np.int64]:
+    if len(content) > LABELS_LIMIT_BYTES:
+        raise InputError(f"{place}: is larger than {LABELS_LIMIT_BYTES} bytes, the most that labels may have")
     try:
         labels = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -56,15 +58,8 @@ def _read_labels(content: bytes, place: str) -> NDArray[np.int64]:
 
 def _read_sheet(content: bytes, place: str) -> NDArray[np.uint8]:
     """Read a sheet as images ``(n, 3, 32, 32)``."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=["PNG"]) as sheet:
-                if sheet.width != SIDE * SIDE:
-                    raise InputError(f"{place}: must be {SIDE * SIDE} pixels wide, one image a row, got {sheet.width}")
-                pixels = np.asarray(sheet.convert("RGB"))
-    except InputError:
-        raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{place}: cannot be read as a PNG image; it is damaged") from error
+    with open_image(io.BytesIO(content), place, ("PNG",)) as sheet:
+        if sheet.width != SIDE * SIDE:
+            raise InputError(f"{place}: must be {SIDE * SIDE} pixels wide, one image a row, got {sheet.width}")
+        pixels = read_colours(sheet, place)
     return pixels.reshape(-1, SIDE, SIDE, 3).transpose(0, 3, 1, 2)

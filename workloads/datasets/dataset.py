@@ -57,21 +57,34 @@ def make_dataset(
     Raises:
         InputError: a shape, a type or a label does not fit.
     """
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise InputError(
-            f"{place}: {split}_images must be uint8 of shape (n, H, W) or (n, C, H, W), "
-            f"got {images.dtype} of shape {images.shape}"
-        )
-    if images.size == 0:
-        raise InputError(f"{place}: {split}_images is empty, shape {images.shape}")
-    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        raise InputError(
-            f"{place}: {split}_labels must be integers of shape {images.shape[:1]}, "
-            f"got {labels.dtype} of shape {labels.shape}"
-        )
+    check_arrays(place, split, (images.dtype, images.shape), (labels.dtype, labels.shape))
     if labels.min() < 0:
         raise InputError(f"{place}: {split}_labels must not be negative, got {labels.min()}")
     if classes is not None and labels.max() >= classes:
         raise InputError(f"{place}: {split}_labels must be below {classes}, got {labels.max()}")
     channelled = images[:, None] if images.ndim == 3 else images
     return Dataset(name, split, channelled, labels.astype(np.int64), classes or int(labels.max()) + 1)
+
+
+def check_arrays(
+    place: object,
+    split: Split,
+    images: tuple[np.dtype[Any], tuple[int, ...]],
+    labels: tuple[np.dtype[Any], tuple[int, ...]],
+) -> None:
+    """Check type and shape of images and labels, which may be known from headers alone.
+
+    Raises:
+        InputError: one of them does not fit.
+    """
+    (dtype, shape), (label_dtype, label_shape) = images, labels
+    if dtype != np.uint8 or len(shape) not in (3, 4):
+        raise InputError(
+            f"{place}: {split}_images must be uint8 of shape (n, H, W) or (n, C, H, W), got {dtype} of shape {shape}"
+        )
+    if 0 in shape:
+        raise InputError(f"{place}: {split}_images is empty, shape {shape}")
+    if label_dtype.kind not in "iu" or label_shape != shape[:1]:
+        raise InputError(
+            f"{place}: {split}_labels must be integers of shape {shape[:1]}, got {label_dtype} of shape {label_shape}"
+        )

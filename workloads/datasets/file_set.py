@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from workloads.errors import InputError
+from workloads.user_file import FileForm, Readable, open_file, read_file
 
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz", ".tar")
-LARGEST_FILE_BYTES = 2**30
+# CIFAR-100's training images are 155 MB in one file, and each CIFAR's archive unpacks to less than 190 MB.
+FILE_FORM = FileForm("a dataset's file", limit_bytes=2**28)
+ARCHIVE_FORM = FileForm("a tar archive", limit_bytes=2**30)
+UNPACKED_LIMIT_BYTES = 2**30
+MEMBER_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -50,42 +58,69 @@ class FileSet:
         for name in names:
             if name not in self.names:
                 raise InputError(f"{self.path}: the file '{name}' is missing")
-        try:
-            if self.path.is_dir():
-                return [(self.path / name).read_bytes() for name in names]
-            return self._extract(names)
-        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise InputError(f"{self.path}: cannot be read; it is damaged or truncated") from error
+        if self.path.is_dir():
+            return [read_file(self.path / name, FILE_FORM) for name in names]
+        with self._open_archive("it is damaged or truncated") as archive:
+            return self._extract(archive, names)
 
-    def _extract(self, names: Sequence[str]) -> list[bytes]:
+    def _extract(self, archive: tarfile.TarFile, names: Sequence[str]) -> list[bytes]:
         contents: dict[str, bytes] = {}
-        with tarfile.open(self.path) as archive:
-            for member in archive:
-                name = PurePosixPath(member.name).name
-                if name not in names or not member.isreg():
-                    continue
-                if member.size > LARGEST_FILE_BYTES:
-                    raise InputError(
-                        f"{self.place(name)}: announces {member.size} bytes; {LARGEST_FILE_BYTES} at most are read"
-                    )
-                stream = archive.extractfile(member)
-                assert stream is not None
-                contents[name] = stream.read()
+        for member in archive:
+            name = PurePosixPath(member.name).name
+            if name not in names or not member.isreg():
+                continue
+            if member.size > FILE_FORM.limit_bytes:
+                raise InputError(
+                    f"{self.place(name)}: announces {member.size} bytes; {FILE_FORM.limit_bytes} at most are read"
+                )
+            stream = archive.extractfile(member)
+            assert stream is not None
+            contents[name] = stream.read()
         return [contents[name] for name in names]
 
     @cached_property
     def _members(self) -> dict[str, str]:
-        try:
-            with tarfile.open(self.path) as archive:
-                members = [member.name for member in archive if member.isreg()]
-        except FileNotFoundError as error:
-            raise InputError(f"{self.path}: there is no such file or folder") from error
-        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise InputError(f"{self.path}: cannot be read as a tar archive; it is damaged or another file") from error
         found: dict[str, str] = {}
-        for member in members:
-            name = PurePosixPath(member).name
-            if name in found:
-                raise InputError(f"{self.path}: holds the file '{name}' twice, in {found[name]} and {member}")
-            found[name] = member
+        with self._open_archive("as a tar archive; it is damaged or another file") as archive:
+            for number, member in enumerate(archive):
+                if number == MEMBER_LIMIT:
+                    raise InputError(f"{self.path}: holds more than {MEMBER_LIMIT} files, the most that are read")
+                name = PurePosixPath(member.name).name
+                if member.isreg() and name in found:
+                    raise InputError(f"{self.path}: holds the file '{name}' twice, in {found[name]} and {member.name}")
+                if member.isreg():
+                    found[name] = member.name
         return found
+
+    @contextmanager
+    def _open_archive(self, fault: str) -> Iterator[tarfile.TarFile]:
+        """Open the archive to be read once from its beginning to its end, unpacked no further than a limit."""
+        with open_file(self.path, ARCHIVE_FORM) as file:
+            is_packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            try:
+                with (
+                    gzip.GzipFile(fileobj=file) if is_packed else file as stream,
+                    tarfile.open(fileobj=cast(IO[bytes], _Bounded(stream, self.path)), mode="r|") as archive,
+                ):
+                    yield archive
+            except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+                separator = " " if fault.startswith("as ") else "; "
+                raise InputError(f"{self.path}: cannot be read{separator}{fault}") from error
+
+
+class _Bounded:
+    """Hands on what is read of a stream, up to a limit."""
+
+    def __init__(self, stream: Readable, path: Path) -> None:
+        self._stream = stream
+        self._path = path
+        self._left_bytes = UNPACKED_LIMIT_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes, or fewer at the end."""
+        content = self._stream.read(size)
+        self._left_bytes -= len(content)
+        if self._left_bytes < 0:
+            raise InputError(f"{self._path}: unpacks to more than {UNPACKED_LIMIT_BYTES} bytes, the most that are read")
+        return content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from workloads.datasets.dataset import Dataset, Split
+from workloads.datasets.image_modes import open_image, read_colours
 from workloads.errors import InputError
+from workloads.user_file import FileForm, open_file
 
+FORMATS = ("PNG", "JPEG")
+FORM = FileForm("a PNG or JPEG image", limit_bytes=2**28)
 ENDINGS = (".png", ".jpg", ".jpeg")
 # Where there is no folder for the split, the class folders themselves are the training images.
 SPLIT_FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val")}
@@ -65,7 +68,8 @@ def load_image_folder(path: Path, split: Split, resize: int | Sequence[int] | No
     """List the images of a split: PATH/train/CLASS/*.png or .jpg, PATH/test (or val)/CLASS, or PATH/CLASS for training.
 
     Classes are numbered in the order of their names. With `resize` (one number: a square; or height, width) each image
-    is resized as it is read, in uint8.
+    is resized as it is read, in uint8. Pixels are taken as they are stored: transparency and a camera's note of its
+    orientation are left out.
 
     Raises:
         InputError: the folder, its classes or their images are missing.
@@ -103,29 +107,17 @@ def _list_images(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
 
 
-def _open_image(path: Path) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(path, formats=["PNG", "JPEG"])
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path}: cannot be read as a PNG or JPEG image; it is damaged or another file") from error
-
-
 def _read_image(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Read an image as ``(H, W, 3)``; grey is repeated, transparency dropped."""
-    with _open_image(path) as image:
-        try:
-            colour = image.convert("RGB")
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{path}: cannot be read as a PNG or JPEG image; it is damaged or another file") from error
-    if size is not None and (colour.height, colour.width) != size:
-        colour = colour.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(colour)
+    """Read an image as ``(H, W, 3)``."""
+    with open_file(path, FORM) as file, open_image(file, str(path), FORMATS) as image:
+        colours = read_colours(image, str(path))
+    if size is None or colours.shape[:2] == size:
+        return colours
+    return np.asarray(Image.fromarray(colours).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def _read_size(path: Path) -> tuple[int, int]:
-    with _open_image(path) as image:
+    with open_file(path, FORM) as file, open_image(file, str(path), FORMATS) as image:
         return image.height, image.width
 
 

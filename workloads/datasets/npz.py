@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workloads.datasets.dataset import Dataset, Split, make_dataset
+from workloads.datasets.dataset import Dataset, Split, check_arrays, make_dataset
 from workloads.errors import InputError
 from workloads.npz_file import open_npz
+from workloads.words import list_words
 
 
 def load_npz(path: Path, split: Split) -> Dataset:
@@ -16,9 +17,11 @@ def load_npz(path: Path, split: Split) -> Dataset:
         InputError: the file is missing, damaged, or holds something else.
     """
     names = (f"{split}_images", f"{split}_labels")
-    with open_npz(path, " and ".join(names)) as arrays:
+    with open_npz(path) as arrays:
         missing = [name for name in names if name not in arrays]
         if missing:
-            raise InputError(f"{path}: array '{missing[0]}' is missing; the file holds {', '.join(arrays)}")
+            raise InputError(f"{path}: array '{missing[0]}' is missing; the file holds {list_words(arrays)}")
+        headers = [arrays.header(name) for name in names]
+        check_arrays(path, split, *((one.dtype, one.shape) for one in headers))
         images, labels = arrays[names[0]], arrays[names[1]]
     return make_dataset(path, path.stem, split, images, labels)

@@ -72,7 +72,7 @@ def test_damaged_idx_files_are_refused(tmp_path: Path) -> None:
     whole = bytes((0, 0, 8, 2)) + struct.pack(">2I", 2, 3) + bytes(6)
     faults = {
         whole[:-1]: "the header announces 2 x 3 bytes, the file holds 5",
-        whole + b"0": "the header announces 2 x 3 bytes, the file holds 7",
+        whole + b"0": "the header announces 2 x 3 bytes, the file holds more",
         whole[:11]: "ends within its header of 2 axes",
         b"\0\0\x0d" + whole[3:]: "does not start as an IDX file of unsigned bytes does (00 00 08)",
         b"": "does not start as an IDX file of unsigned bytes does (00 00 08)",
@@ -89,7 +89,7 @@ def test_unreadable_idx_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         read_idx(path)
     assert str(error.value) == f"{path}: there is no such file"
-    for content in (gzip.compress(bytes(100))[:-9], b"plain bytes"):
+    for content in (gzip.compress(bytes((0, 0, 8, 1, 0, 0, 0, 100)) + bytes(100))[:-9], b"plain bytes"):
         path.write_bytes(content)
         with pytest.raises(InputError) as error:
             read_idx(path)
@@ -175,7 +175,7 @@ def test_unknown_names_splits_and_files_are_refused(tmp_path: Path) -> None:
         ({"train_labels": np.array([0, -1])}, "train_labels must not be negative, got -1"),
         (
             {"train_labels": np.array([{}, []], dtype=object)},
-            "cannot be read as an .npz file of plain arrays; it is damaged or pickled",
+            "array 'train_labels' holds pickled Python objects, which are never loaded",
         ),
     ],
 )
@@ -195,12 +195,20 @@ def test_a_file_without_the_split_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "damaged.npz"
-    message = f"{path}: cannot be read as an .npz file of plain arrays; it is damaged or pickled"
+    expected = "a zip archive of .npy arrays, as numpy.savez writes it, is expected"
     np.savez_compressed(path, **make_arrays())
     whole = path.read_bytes()
-    for content in (b"", whole[:100], b"no zip file", whole[:60] + b"\xff" * 20 + whole[80:]):
+    for content, fault in (
+        (b"", f"is not an .npz file; {expected}"),
+        (whole[:100], f"is cut off or damaged; {expected}"),
+        (b"no zip file", f"is not an .npz file; {expected}"),
+        (
+            whole[:60] + b"\xff" * 20 + whole[80:],
+            "array 'train_images' is damaged: Error -3 while decompressing data: invalid block type",
+        ),
+    ):
         path.write_bytes(content)
-        assert refuse(path) == message
+        assert refuse(path) == f"{path}: {fault}"
     with path.open("wb") as stream:
         np.save(stream, np.zeros(3))
-    assert refuse(path) == f"{path}: is one plain array; an .npz file of train_images and train_labels is needed"
+    assert refuse(path) == f"{path}: is a single .npy array, not an .npz file of named arrays"

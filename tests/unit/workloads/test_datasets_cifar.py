@@ -202,7 +202,7 @@ def test_sheets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     Image.new("RGB", (100, 2)).save(sheet)
     assert refuse(address, "test") == f"{sheet}: must be 1024 pixels wide, one image a row, got 100"
     sheet.write_bytes(b"no image")
-    assert refuse(address, "test") == f"{sheet}: cannot be read as a PNG image; it is damaged"
+    assert refuse(address, "test") == f"{sheet}: cannot be read as a PNG image; it is damaged or another file"
     sheet.unlink()
     assert refuse(address, "test") == f"{tmp_path}: the file 'test_batch.png' is missing"
 

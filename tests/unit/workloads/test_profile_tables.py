@@ -61,7 +61,7 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path: Path, text: str, colum
 def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert refuse(tmp_path / "own.csv") == f"{tmp_path / 'own.csv'}: there is no such file"
     path = tmp_path / "own.csv"
-    path.write_bytes(b"\xff\xfe\x00")
+    path.write_bytes(b"layer,tensor,density\n\xff")
     assert refuse(path) == f"{path}: cannot be read as a CSV file of UTF-8 text"
 
 

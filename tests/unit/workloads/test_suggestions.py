@@ -22,7 +22,8 @@ def test_a_typing_error_is_recognised(given: str, meant: str | None) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["gelu", "GELU", "selu", "elu", "prelu", "relu6", "silu", "conv3d", "conv1d", "conv", "min_pool", "max_pool3d", "avg_pool1d",
+    ["gelu", "GELU", "selu", "elu", "prelu", "relu6", "silu", "conv3d", "conv1d", "conv", "min_pool", "max_pool3d",
+     "avg_pool1d",
      "max_unpool", "unflatten", "bilinear", "group_norm", "softmax", "lstm", "attention", "sub", "", "x", 3, None,
      ["relu"]],
 )  # fmt: skip
