@@ -34,7 +34,7 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
     from reports.run_files import load_run
     from reports.run_page import build_run_page
     from reports.sweep_page import build_sweep_page, is_store
-    from reports.timeline import plot_timeline, read_trace
+    from reports.timeline import plot_timeline, read_timeline
     from sim.trace_file import parse_window
     from workloads.output_files import check_output
 
@@ -51,7 +51,8 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
     else:
         if baseline is not None:
             raise InputError("--baseline chooses among several runs; only one is given")
-        page = build_run_page(loaded[0], None if trace is None else plot_timeline(read_trace(trace), window))
+        excerpt = None if trace is None else read_timeline(trace, window, loaded[0])
+        page = build_run_page(loaded[0], None if excerpt is None else plot_timeline(excerpt, window))
     put_page(output, page)
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
-from html import escape
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from reports.layer_bars import plain_figure
 from reports.palette import STATE_COLORS
-from sim.trace_file import LANES, Window
+from reports.run_files import Run
+from reports.trace_reading import MOST_SLICES, SHOWN_LANES, Excerpt, read_excerpt
+from sim.stored_file import name_file
+from sim.trace_file import WHOLE, Window
 from workloads.errors import InputError
 
-MOST_SLICES = 3000
-SHOWN_LANES = 4
 ACTION_COLORS = {
     "busy": STATE_COLORS["busy_cycles"],
     "waiting for operands": STATE_COLORS["wait_operands_cycles"],
@@ -33,31 +28,30 @@ ACTION_COLORS = {
 }
 
 
-def read_trace(path: Path) -> dict[str, Any]:
-    """Read a trace file.
+def read_timeline(path: Path, window: Window = WHOLE, run: Run | None = None) -> Excerpt:
+    """Read the slices that a timeline draws; run: the one that must have been traced.
 
     Raises:
-        InputError: it is cut short, not of the format, or holds fewer events than were written.
+        InputError: it is no whole trace, or is another run's.
     """
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            trace = json.load(file)
-    except (EOFError, zlib.error, gzip.BadGzipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a whole trace of 'sparsetrain simulate --trace' ({error})") from None
-    if not isinstance(trace, dict) or "slices" not in trace.get("otherData", {}):
-        raise InputError(f"{path}: is not a trace of 'sparsetrain simulate --trace'")
-    found = sum(event["ph"] == "X" for event in trace["traceEvents"])
-    if found != trace["otherData"]["slices"]:
-        raise InputError(f"{path}: holds {found} slices, but {trace['otherData']['slices']} were written")
-    return trace
+    excerpt = read_excerpt(path, window, frozenset(ACTION_COLORS))
+    if run is not None:
+        own = (run.machine, run.totals(run.machine)["cycles"])
+        given = (excerpt.about.machine, excerpt.about.cycles)
+        if own != given:
+            raise InputError(
+                f"{name_file(path)}: is the trace of another run: of {given[0]} with {given[1]:,} cycles, and "
+                f"{run.path} is of {own[0]} with {own[1]:,}"
+            )
+    return excerpt
 
 
-def plot_timeline(trace: dict[str, Any], window: Window) -> tuple[go.Figure, str]:
+def plot_timeline(excerpt: Excerpt, window: Window) -> tuple[go.Figure, str]:
     """Draw what the units did in a window, and say in a sentence what is shown.
 
     Of groups, PPUs and ports the first four lanes are drawn; where the window holds too many slices, its first part.
     """
-    slices, is_cut = choose_slices(trace, window)
+    slices = excerpt.slices
     figure = plain_figure("What do the units do at one time?", "cycle of the iteration", "")
     order = list(dict.fromkeys(slices.sort_values(["pid", "tid"])["track"]))
     for action, color in ACTION_COLORS.items():
@@ -82,33 +76,24 @@ def plot_timeline(trace: dict[str, Any], window: Window) -> tuple[go.Figure, str
     if window.end is not None:
         figure.update_xaxes(range=[window.start, window.end])
     first, last = (int(slices["ts"].min()), int((slices["ts"] + slices["dur"]).max())) if len(slices) else (0, 0)
-    cut = f" (its first {MOST_SLICES:,} slices)" if is_cut else ""
     return figure, (
-        f"{trace['otherData']['machine']}, cycles {first:,} to {last:,} of {trace['otherData']['cycles']:,}{cut}: "
-        f"{len(slices):,} slices on {len(order)} tracks, of groups, PPUs and ports only the first {SHOWN_LANES}. "
-        "The whole trace opens in Perfetto."
+        f"{excerpt.about.machine}, cycles {first:,} to {last:,} of {excerpt.about.cycles:,}: {len(slices):,} slices on "
+        f"{len(order)} tracks, of groups, PPUs and ports only the first {SHOWN_LANES}. {tell_left_out(excerpt)}"
     )
 
 
-def choose_slices(trace: dict[str, Any], window: Window) -> tuple[pd.DataFrame, bool]:
-    """Tabulate the slices to draw: pid, tid, track, name, ts, dur, words; and whether some were left out."""
-    threads = {
-        (event["pid"], event["tid"]): event["args"]["name"]
-        for event in trace["traceEvents"]
-        if event["ph"] == "M" and event["name"] == "thread_name"
-    }
-    rows = [
-        (event["pid"], event["tid"], threads[event["pid"], event["tid"]], event["name"], event["ts"], event["dur"],
-         describe_arguments(event.get("args", {})))
-        for event in trace["traceEvents"]
-        if event["ph"] == "X" and event["name"] in ACTION_COLORS
-        and event["tid"] % LANES <= SHOWN_LANES and event["dur"] > 0
-        and event["ts"] + event["dur"] >= window.start and (window.end is None or event["ts"] < window.end)
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["pid", "tid", "track", "name", "ts", "dur", "words"]).sort_values("ts")
-    return frame.head(MOST_SLICES), len(frame) > MOST_SLICES
-
-
-def describe_arguments(arguments: dict[str, Any]) -> str:
-    """Write a slice's arguments for its hover text."""
-    return escape(", ".join(f"{name} {value}" for name, value in arguments.items()))
+def tell_left_out(excerpt: Excerpt) -> str:
+    """Say what a timeline does not draw, and what its file does not hold."""
+    parts = [
+        f"{count:,} {words}"
+        for count, words in (
+            (excerpt.outside, "outside its window"),
+            (excerpt.undrawn, "on other tracks or of no length"),
+            (excerpt.behind, f"after the first {MOST_SLICES:,}"),
+        )
+        if count
+    ]
+    drawn = f"Slices of the trace that are not drawn: {', '.join(parts)}. " if parts else ""
+    missing = excerpt.about.left_out
+    held = f"The trace itself leaves out {missing:,} that lie outside the window it was made for. " if missing else ""
+    return f"{drawn}{held}The whole trace opens in Perfetto."

@@ -194,7 +194,10 @@ def simulate(
     if on_notice is not None and must_compile({machine.dataflow for machine in machines}, options.engine):
         on_notice(COMPILING)
     streams: dict[str, OperandStream] = {}
-    found = Findings(machines, streams, IterationTrace(machines[0].name, trace_window, on_notice))
+    traced = None
+    if targets.trace is not None:
+        traced = IterationTrace(machines[0].name, targets.trace.place, trace_window, on_notice, total // len(machines))
+    found = Findings(machines, streams, traced)
     done = 0
 
     def tell(runs: Sequence[StepRun]) -> None:
@@ -245,7 +248,7 @@ class Findings:
     """What the steps of a run found, gathered as they end; streams: the operands of each machine, there by then."""
 
     def __init__(
-        self, machines: tuple[Architecture, ...], streams: Mapping[str, OperandStream], trace: IterationTrace
+        self, machines: tuple[Architecture, ...], streams: Mapping[str, OperandStream], trace: IterationTrace | None
     ) -> None:
         self._machines = machines
         self._streams = streams
@@ -267,8 +270,8 @@ class Findings:
                 self.spreads[layer, run.result.step, machine] = run.spreads
             if run.message:
                 self.failures.append(f"{run.message} on {machine}")
-            if run.trace is not None:
-                self.trace.add(layer, run.result.step, run.result.cycles, run.trace)
+            if self.trace is not None and run.trace is not None:
+                self.trace.add(layer, run.result.step, run.result.cycles, run.trace, run.result.nominal_macs)
             self._stored[machine][layer] = self._stored[machine].get(layer, StoredBytes()).merge(run.stored)
             if run.output is not None and machine == self._machines[0].name:
                 self.outputs[f"{layer}/{run.result.step}"] = run.output
@@ -287,7 +290,7 @@ class Findings:
             share = share_simulated(self.results, machine.name)
             for result, counts in run_passes(network, machine, stored, steps, self._streams[machine.name].pruned):
                 self._add_result(dataclasses.replace(result, sampled_fraction=share), counts)
-                if machine is self._machines[0]:
+                if self.trace is not None and machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
 
     def _add_result(self, result: StepResult, counts: ActionCounts | None) -> None:

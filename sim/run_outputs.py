@@ -70,7 +70,7 @@ class RunFindings:
     steps: pd.DataFrame
     actions: pd.DataFrame
     values: Mapping[str, NDArray[np.float32]]
-    trace: IterationTrace
+    trace: IterationTrace | None
 
 
 def write_results(targets: RunTargets, found: RunFindings, confirm: Callable[[], None]) -> None:
@@ -86,8 +86,8 @@ def write_results(targets: RunTargets, found: RunFindings, confirm: Callable[[],
             stage_run(outputs, targets.directory, found.record, found.steps, found.actions)
         if targets.values is not None:
             outputs.write(targets.values, lambda path: fill_values(path, found.values))
-        if targets.trace is not None:
-            outputs.write(targets.trace, lambda path: fill_trace(path, found.trace))
+        if targets.trace is not None and (events := found.trace) is not None:
+            outputs.write(targets.trace, lambda path: fill_trace(path, events))
         confirm()
         outputs.commit()
 

@@ -31,13 +31,17 @@ def execute_work(work: Work, options: StepOptions, jobs: int) -> Iterator[list[S
 
 
 def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRun]]:
-    """Run the steps on threads; at most one step more than there are threads is held at a time."""
+    """Run the steps on threads; at most one step more than there are threads is held at a time.
+
+    A traced step is Python's own work throughout: more threads would hold more events, and be no faster.
+    """
     pending: deque[Future[list[StepRun]]] = deque()
-    with fixed_blas_threads(STEP_BLAS_THREADS), ThreadPoolExecutor(THREADS) as pool:
+    threads = THREADS if options.traced is None else 1
+    with fixed_blas_threads(STEP_BLAS_THREADS), ThreadPoolExecutor(threads) as pool:
         try:
             for operands, step, machines in work:
                 pending.append(pool.submit(run_item, operands, step, machines, options))
-                if len(pending) > THREADS:
+                if len(pending) > threads:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -95,8 +95,8 @@ class TraceRecorder:
         self.note(Unit.PORT, port, action, start, end, group, size_bytes)
 
     def finish(self, index_names: tuple[str, ...], indices: IntArray, dispatch: IntArray | None) -> StepTrace:
-        """Give what was noted; entries of the dispatch become the tasks they are parts of."""
-        slices = np.frombuffer(self._cells, dtype=np.int64).reshape(-1, 7).copy()
+        """Give what was noted, and note no more; entries of the dispatch become the tasks they are parts of."""
+        slices = np.frombuffer(self._cells, dtype=np.int64).reshape(-1, 7)
         if dispatch is not None:
             of_entry = np.isin(slices[:, 2], (Action.TASK, Action.RESULTS, Action.PROCESS))
             slices[of_entry, 5] = dispatch[slices[of_entry, 5]]

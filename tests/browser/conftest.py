@@ -19,7 +19,7 @@ from reports.gallery import INDEX, build_index
 from reports.page import write_page
 from reports.run_files import Run
 from reports.run_page import build_run_page
-from reports.timeline import plot_timeline, read_trace
+from reports.timeline import plot_timeline, read_timeline
 from sim.trace_file import WHOLE
 
 collect_ignore = [] if find_chromium() else ["test_pages.py", "test_page_kinds.py", "test_sweep_page.py"]
@@ -59,7 +59,7 @@ def pages(folder: Path, run: Run, slim_run: Run, ablation_run: Run) -> dict[str,
 
     The bars of the ablation are drawn as those of a network of many layers.
     """
-    timeline = plot_timeline(read_trace(folder / "full.json.gz"), WHOLE)
+    timeline = plot_timeline(read_timeline(folder / "full.json.gz"), WHOLE)
     made = {
         "run": build_run_page(run, timeline),
         "ideal": build_run_page(make_run(folder, "ideal", "ideal")),

@@ -7,7 +7,7 @@ from browser.perfetto import ask, open_perfetto, open_trace
 from playwright.sync_api import Browser
 
 from reports.run_files import Run
-from reports.timeline import read_trace
+from reports.timeline import read_timeline
 from workloads.errors import InputError
 
 SUMS = "select name, count(*) as slices, sum(dur) / 1000 as cycles from slice group by name"
@@ -42,7 +42,7 @@ def test_perfetto_counts_the_slices_and_cycles_that_the_simulator_counts(
     for layer, step, cycles in rows[["layer", "step", "cycles"]].itertuples(index=False):
         assert found[f"{layer} {step}"] == (1, cycles)
     assert last == run.totals(run.machine)["cycles"]
-    assert total == read_trace(folder / "full.json.gz")["otherData"]["slices"]
+    assert total == read_timeline(folder / "full.json.gz").about.slices
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.95])
@@ -57,5 +57,5 @@ def test_a_trace_that_is_cut_short_is_refused_by_perfetto_and_by_the_report(
         assert not open_trace(page, cut)
     message = "Compressed file ended before the end-of-stream marker was reached"
     with pytest.raises(InputError) as caught:
-        read_trace(cut)
+        read_timeline(cut)
     assert str(caught.value) == f"{cut}: is not a whole trace of 'sparsetrain simulate --trace' ({message})"
