@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
+from reports.fitted_tables import Column, Grid, Kind
 from reports.tables import format_ratio, format_share
 from sim.results import SCOPES, StepResult
 from sim.run import RunResult
@@ -37,29 +34,28 @@ def describe_policy(result: RunResult, name: str) -> str:
     return f"zeros, mask, pruning {policy['pruning']['rate']:g}"
 
 
-def make_ablation_table(result: RunResult) -> Table:
+def make_ablation_grid(result: RunResult) -> Grid:
     """Tabulate every machine's cycles and energy for convolutions alone and the whole network, and ratios."""
     reference, totals = find_reference(result), result.totals["machines"]
-    table = Table(
-        title=f"What each kind of sparsity buys, beside {reference}", title_justify="left", header_style="bold",
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
-    scopes = {"convolutions": "convolutions", "network": "whole network"}
-    columns = ["machine", "skips", "MACs\ndone"]
-    for scope in SCOPES:
-        columns += [f"cycles\n{scopes[scope]}", "speed-\nup", "uJ", "energy\nratio", "w/o\nleakage"]
-    for number, words in enumerate(columns):
-        table.add_column(words, justify="left" if number < 2 else "right", no_wrap=True)
+    columns = [Column("machine", Kind.NAME), Column("skips", Kind.WORD, rank=3), Column("MACs\ndone", rank=2)]
+    for words in ("conv.", "network"):
+        columns += [
+            Column(f"{words}\ncycles", rank=1),
+            Column(f"{words}\nspeed-up"),
+            Column(f"{words}\nuJ", rank=11),
+            Column(f"{words}\nenergy\nratio"),
+            Column(f"{words}\nratio w/o\nleakage", rank=11),
+        ]
+    grid = Grid(columns, f"What each kind of sparsity buys, beside {reference}")
     for name in order_machines(result):
-        words = describe_policy(result, name)
-        cells = [name, words, count_share_done(result, name)]
+        cells = [name, describe_policy(result, name), count_share_done(result, name)]
         for scope in SCOPES:
             one, base = totals[name][scope], totals[reference][scope]
             cells += [f"{one['cycles']:,}", format_ratio(base["cycles"], one["cycles"])]
             cells.append("-" if one["energy_pj"] is None else f"{one['energy_pj'] / 1e6:,.2f}")
             cells += [format_ratio(base[column], one[column]) for column in ("energy_pj", "dynamic_pj")]
-        table.add_row(*[Text(cell) for cell in cells])
-    return table
+        grid.add(cells)
+    return grid
 
 
 def count_share_done(result: RunResult, name: str) -> str:
@@ -70,7 +66,7 @@ def count_share_done(result: RunResult, name: str) -> str:
     return format_share(done, network["dense_macs"])
 
 
-def make_densities_table(result: RunResult) -> Table:
+def make_densities_grid(result: RunResult) -> Grid:
     """Tabulate the densities of each layer's tensors; those of gradients for every machine with gradients of its own.
 
     Machines whose gradients have the same densities in all layers share a column.
@@ -80,19 +76,17 @@ def make_densities_table(result: RunResult) -> Table:
         if step.input_density is not None:
             layers.setdefault(step.layer, {}).setdefault(step.machine, step)
     columns = group_columns(order_machines(result), layers)
-    table = Table(
-        title="Densities: input, mask, and gradient to the output", title_justify="left", header_style="bold",
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
-    for number, words in enumerate(["layer", "input", "mask", *("\n".join(names) for names in columns)]):
-        table.add_column(words, justify="left" if not number else "right")
+    names = [Column("\n".join(names)) for names in columns]
+    grid = Grid(
+        [Column("layer", Kind.NAME), Column("input"), Column("mask"), *names],
+        "Densities: input, mask, and gradient to the output",
+    )
     for layer, by_machine in layers.items():
         first = next(iter(by_machine.values()))
         masks = [step.mask_density for step in by_machine.values() if step.mask_density is not None]
         cells = [layer, format_density(first.input_density), format_density(min(masks))]
-        cells += [format_density(by_machine[names[0]].grad_output_density) for names in columns]
-        table.add_row(*[Text(cell) for cell in cells])
-    return table
+        grid.add([*cells, *(format_density(by_machine[names[0]].grad_output_density) for names in columns)])
+    return grid
 
 
 def group_columns(machines: Sequence[str], layers: dict[str, dict[str, StepResult]]) -> list[list[str]]:

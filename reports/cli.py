@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -187,15 +186,15 @@ def columns() -> None:
 
 @main.command()
 @click.argument("name")
-def technology(name: str) -> None:
+@click.option("--wide", is_flag=True, help="Write a line for each figure, however narrow the terminal is.")
+def technology(name: str, wide: bool) -> None:
     """Print a technology table, by preset or file NAME: every figure with unit, node, source and scaling."""
-    from rich.console import Console
-
-    from reports.tables import make_technology_table
+    from reports.fitted_tables import make_console, print_blocks, screen_width
+    from reports.tables import make_technology_grid
     from sim.technology_listing import format_technology
 
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(make_technology_table(format_technology(name, Path())))
+    grid = make_technology_grid(format_technology(name, Path()))
+    print_blocks(make_console(), grid, 1, screen_width(wide=wide))
 
 
 @main.command()

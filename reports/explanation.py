@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
+from reports.fitted_tables import Column, Grid, Kind
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
 from reports.sampled_words import write_width
@@ -24,8 +22,10 @@ STATES = {
 }
 
 
-def explain_layer(run: Run, layer: str, step: str | None, machine: str | None) -> Iterator[str | Table]:
-    """Explain one step of a layer, or all of them, on one machine of a run.
+def explain_layer(
+    run: Run, layer: str, step: str | None, machine: str | None, *, has_sources: bool = False
+) -> Iterator[str | Grid]:
+    """Explain one step of a layer, or all of them, on one machine of a run; has_sources: of the prices, too.
 
     Raises:
         InputError: the run has no such machine, layer or step.
@@ -42,27 +42,26 @@ def explain_layer(run: Run, layer: str, step: str | None, machine: str | None) -
         raise InputError(f"layer '{layer}' has no step '{step}' in {run.path}; it has {', '.join(rows['step'])}")
     for _, row in rows.iterrows():
         if step is None or row["step"] == step:
-            yield from explain_step(run, row)
+            yield from explain_step(run, row, has_sources=has_sources)
 
 
-def explain_step(run: Run, row: pd.Series) -> Iterator[str | Table]:
-    """Explain one row of ``steps.csv``."""
+def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str | Grid]:
+    """Explain one row of ``steps.csv``: what bounds it and what would help, then the figures behind that."""
     totals = run.totals(row["machine"])
+    architecture = find_architecture(run, row["machine"]) or run.record["architecture"]
+    array, is_compute = architecture["array"], row["kind"] in COMPUTE_KINDS
     yield (
         f"{row['layer']} ({row['kind']}), {row['step']} on {row['machine']}: {row['cycles']:,} cycles"
         f"{tell_sample(row)}, "
         f"{write_percent(row['cycles'], totals['cycles'])} of the iteration's {totals['cycles']:,}"
         f"{describe_rivals(run, row)}."
     )
-    if row["kind"] in COMPUTE_KINDS:
-        yield tell_work(row)
-    architecture = find_architecture(run, row["machine"]) or run.record["architecture"]
-    array = architecture["array"]
-    yield make_time_table(row, architecture)
     yield tell_bound(row, architecture)
-    if row["kind"] in COMPUTE_KINDS:
+    if is_compute:
         yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
-    yield from explain_energy(run, row)
+        yield tell_work(row)
+    yield make_time_grid(row, architecture)
+    yield from explain_energy(run, row, has_sources=has_sources)
 
 
 def tell_sample(row: pd.Series) -> str:
@@ -103,7 +102,7 @@ def tell_work(row: pd.Series) -> str:
     )
 
 
-def make_time_table(row: pd.Series, architecture: dict[str, Any]) -> Table:
+def make_time_grid(row: pd.Series, architecture: dict[str, Any]) -> Grid:
     """Tabulate where the time of groups, PEs, ports, DRAM and PPUs went."""
     array, cycles = architecture["array"], int(row["cycles"])
     groups, pes = array["groups"], array["groups"] * array["pes_per_group"]
@@ -118,13 +117,15 @@ def make_time_table(row: pd.Series, architecture: dict[str, Any]) -> Table:
     ]
     if ports is not None:
         lines.append(("buffer ports move data", row["ports_busy_cycles"], ports * cycles))
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column(f"time ({groups} groups, {pes} PEs)")
-    for name in ("unit-cycles", "of", "share"):
-        table.add_column(name, justify="right")
+    grid = Grid(
+        [
+            Column(f"time ({groups} groups, {pes} PEs)", Kind.SENTENCE),
+            *(Column(name) for name in ("unit-cycles", "of", "share")),
+        ]
+    )
     for words, part, whole in lines:
-        table.add_row(Text(words), f"{int(part):,}", f"{int(whole):,}", write_percent(part, whole))
-    return table
+        grid.add([words, f"{int(part):,}", f"{int(whole):,}", write_percent(part, whole)])
+    return grid
 
 
 def tell_bound(row: pd.Series, architecture: dict[str, Any]) -> str:
@@ -166,8 +167,8 @@ def tell_remedies(row: pd.Series, groups: int, pes: int) -> str:
     return f"What would help most, in cycles that each alone could save at most: {words}."
 
 
-def explain_energy(run: Run, row: pd.Series) -> Iterator[str | Table]:
-    """Tabulate counts, energy per action, energy and source of every action of a step."""
+def explain_energy(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str | Grid]:
+    """Tabulate counts, energy per action and energy of every action of a step, then the sources of the prices."""
     described = run.record["machines"].get(row["machine"])
     if described is None:
         yield f"Energy: {row['machine']} names no technology, so nothing has a price."
@@ -175,21 +176,34 @@ def explain_energy(run: Run, row: pd.Series) -> Iterator[str | Table]:
     actions = read_actions(run)
     found = actions[(actions["layer"] == row["layer"]) & (actions["step"] == row["step"])]
     counts = found[found["machine"] == row["machine"]].iloc[0]
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for name in ("component", "action", "count", "pJ each", "pJ", "share", "source"):
-        justify = "left" if name in ("component", "action", "source") else "right"
-        table.add_column(name, justify=justify, overflow="fold", ratio=1 if name == "source" else None)  # type: ignore[arg-type]
+    grid = Grid(
+        [
+            Column("component", Kind.NAME, rank=2), Column("action", Kind.SENTENCE), Column("count", rank=1),
+            Column("pJ each", rank=1), Column("pJ"), Column("share"),
+        ]
+    )  # fmt: skip
     total = 0.0
     for line in described["energy"]:
         count = int(row["cycles"] if line["component"] == "leakage" else counts[line["action"]])
         pj = count * line["pj_per_action"]
         total += pj
-        table.add_row(
-            line["component"], line["action"], f"{count:,}", f"{line['pj_per_action']:.6g}", f"{pj:,.6g}",
-            write_percent(pj, row["energy_pj"]), Text(line["source"]),
+        grid.add(
+            [line["component"], line["action"], f"{count:,}", f"{line['pj_per_action']:.6g}", f"{pj:,.6g}",
+             write_percent(pj, row["energy_pj"])]
         )  # fmt: skip
+    where = "" if has_sources else "; --sources tells where the prices come from"
     yield (
         f"Energy: {write_energy(row['energy_pj'])} ({total:,.9g} pJ by the counts below), "
-        f"{write_energy(row['dynamic_pj'])} without leakage, at {described['technology']}."
+        f"{write_energy(row['dynamic_pj'])} without leakage, at {described['technology']}{where}."
     )
-    yield table
+    yield grid
+    if has_sources:
+        yield make_sources_grid(described["energy"])
+
+
+def make_sources_grid(lines: Sequence[dict[str, Any]]) -> Grid:
+    """Tabulate where the price of each action comes from."""
+    grid = Grid([Column("action", Kind.SENTENCE), Column("source of its price", Kind.SENTENCE)])
+    for line in lines:
+        grid.add([line["action"], line["source"]])
+    return grid

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from workloads.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @click.command()
@@ -72,42 +67,47 @@ def put_page(output: Path, page: str) -> None:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("--baseline", metavar="RUN", help="Run that the others are compared with; the first by default.")
-@click.option("--measure", type=click.Choice(["cycles", "energy_pj"]), default="cycles", show_default=True)
-def compare(runs: tuple[str, ...], baseline: str | None, measure: str) -> None:
+@click.option("--measure", type=click.Choice(["cycles", "energy_pj"]), default="cycles", show_default=True,
+              help="What to compare.")  # fmt: skip
+@click.option("--wide", is_flag=True, help="Show every column side by side, however narrow the terminal is.")
+def compare(runs: tuple[str, ...], baseline: str | None, measure: str, wide: bool) -> None:
     """Print what differs between the inputs of two or more RUNs, then their steps and totals."""
-    from reports.difference_tables import make_differences_table, make_totals_table
+    from reports.difference_tables import make_differences_grid, make_totals_grid
+    from reports.fitted_tables import make_console, print_blocks, print_grid, screen_width, tell_left_out
     from reports.input_differences import make_inputs_table
     from reports.run_files import load_run
 
     if len(runs) < 2:
         raise InputError("compare needs two or more runs")
     loaded = [load_run(name) for name in runs]
-    console = make_console()
-    console.print(make_inputs_table(loaded, console.width))
-    console.print(make_differences_table(loaded, baseline, measure))
-    console.print(make_totals_table(loaded, baseline))
+    console, width = make_console(), screen_width(wide=wide)
+    console.print(make_inputs_table(loaded, width), width=width)
+    print_blocks(console, make_differences_grid(loaded, baseline, measure), 2, width)
+    console.print()
+    left_out = print_grid(console, make_totals_grid(loaded, baseline), width)
+    tell_left_out(console, left_out, width)
 
 
 @click.command()
 @click.argument("run")
 @click.argument("layer")
 @click.argument("step", required=False)
-@click.option("--machine", help="Machine of the run; the simulated one by default.")
-def explain(run: str, layer: str, step: str | None, machine: str | None) -> None:
-    """Say where the cycles and the energy of a LAYER of a RUN come from, for one STEP or all."""
+@click.option("--machine", metavar="NAME", help="Machine of the run; the simulated one by default.")
+@click.option("--sources", is_flag=True, help="Also tell where the price of each action comes from.")
+@click.option("--wide", is_flag=True, help="Show every column, however narrow the terminal is.")
+def explain(run: str, layer: str, step: str | None, machine: str | None, sources: bool, wide: bool) -> None:
+    """Say what bounds a LAYER of a RUN and what would help, then where its cycles and energy go; one STEP or all."""
     from reports.explanation import explain_layer
+    from reports.fitted_tables import make_console, print_grid, print_words, screen_width, tell_left_out
     from reports.run_files import load_run
 
-    console = make_console()
-    for part in explain_layer(load_run(run), layer, step, machine):
+    console, width = make_console(), screen_width(wide=wide)
+    left_out: list[str] = []
+    for part in explain_layer(load_run(run), layer, step, machine, has_sources=sources):
         if isinstance(part, str):
-            console.print(part, markup=False, soft_wrap=True)
-        else:
-            console.print(part)
-
-
-def make_console() -> Console:
-    """Make a console that is wide where nobody's terminal is asked."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+            print_words(console, part, width)
+            continue
+        console.print()
+        left_out += print_grid(console, part, width)
+        console.print()
+    tell_left_out(console, left_out, width)

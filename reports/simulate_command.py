@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +65,7 @@ def complete_architectures(_ctx: click.Context, _param: click.Parameter, incompl
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE.json.gz",
               help="Write the machine's events in the Chrome trace format, which Perfetto opens.")  # fmt: skip
 @click.option("--trace-window", default=":", metavar="START:END", help="Cycles of the iteration to trace.")
+@click.option("--wide", is_flag=True, help="Show every column of the table, however narrow the terminal is.")
 @click.pass_context
 def simulate(
     ctx: click.Context,
@@ -90,8 +90,10 @@ def simulate(
     save_outputs: Path | None,
     trace: Path | None,
     trace_window: str,
+    wide: bool,
 ) -> None:
     """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
+    from reports.fitted_tables import screen_width
     from reports.progress_bars import RunBar
     from reports.run_folder import name_folder, name_options
     from reports.standard_output import flush_output
@@ -115,7 +117,7 @@ def simulate(
 
     def show(result: RunResult) -> None:
         bar.stop()
-        print_run(result)
+        print_run(result, screen_width(wide=wide))
         flush_output()
 
     with RunBar() as bar:
@@ -158,20 +160,24 @@ def split_baselines(given: tuple[str, ...]) -> list[str]:
     return [] if names == ["none"] else names
 
 
-def print_run(result: RunResult) -> None:
-    """Print the closing table and sentences of a run."""
-    from rich.console import Console
+def print_run(result: RunResult, width: int) -> None:
+    """Print the closing tables and sentences of a run, for a terminal of this width."""
+    from reports.ablation import make_ablation_grid, make_densities_grid
+    from reports.fitted_tables import make_console, print_blocks, print_grid, print_words, tell_left_out
+    from reports.steps_table import make_steps_grid
+    from reports.tables import describe_run
 
-    from reports.ablation import make_ablation_table, make_densities_table
-    from reports.tables import describe_run, make_steps_table
-
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.print(make_steps_table(result))
+    console = make_console()
+    left_out = print_grid(console, make_steps_grid(result), width)
     if len(result.machines) > 2:
-        console.print(make_ablation_table(result))
-        console.print(make_densities_table(result))
+        console.print()
+        left_out += print_grid(console, make_ablation_grid(result), width)
+        console.print()
+        print_blocks(console, make_densities_grid(result), 3, width)
+    console.print()
+    tell_left_out(console, left_out, width)
     for line in describe_run(result):
-        console.print(line, markup=False, soft_wrap=True)
+        print_words(console, line, width)
     if result.directory is not None:
         console.print(
             f"Results: {result.directory}/steps.csv, {result.directory}/run.json", markup=False, soft_wrap=True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,9 +126,10 @@ def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None
 @click.option(
     "--parquet", "parquet_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a Parquet file."
 )
+@click.option("--wide", is_flag=True, help="Show all columns side by side, however narrow the terminal is.")
 def results(
     stores: tuple[Path, ...], where: str | None, columns: str | None, sort: str | None, pareto: str | None,
-    sensitivity: bool, csv_file: Path | None, parquet_file: Path | None,
+    sensitivity: bool, csv_file: Path | None, parquet_file: Path | None, wide: bool,
 ) -> None:  # fmt: skip
     """Show the points of one STORE or several, or write them to a file."""
     from sim.sweep.analysis import measure_sensitivity, select_pareto, tabulate_sensitivity
@@ -162,7 +162,7 @@ def results(
             *(name for name in SHOWN_METRICS if name in frame and frame[name].notna().any()),
         ]
         frame = frame[list(dict.fromkeys(shown))]
-    print_frame(frame)
+    print_frame(frame, wide=wide)
 
 
 def split_names(text: str) -> list[str]:
@@ -170,20 +170,15 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def print_frame(frame: pd.DataFrame) -> None:
-    """Print a table, its first rows if there are many."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def print_frame(frame: pd.DataFrame, *, wide: bool) -> None:
+    """Print a table, its first rows if there are many; columns that do not fit follow in blocks below."""
+    from reports.fitted_tables import Column, Grid, Kind, make_console, print_blocks, screen_width
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for name in frame.columns:
-        table.add_column(str(name), justify="left" if frame[name].dtype == object else "right", overflow="fold")
+    kinds = [Kind.NAME if frame[name].dtype == object else Kind.NUMBER for name in frame.columns]
+    grid = Grid([Column(str(name), kind) for name, kind in zip(frame.columns, kinds, strict=True)])
     for row in frame.head(SHOWN_ROWS).itertuples(index=False):
-        table.add_row(*[Text(format_value(value)) for value in row])
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(table)
+        grid.add([format_value(value) for value in row])
+    print_blocks(make_console(), grid, 1, screen_width(wide=wide))
     if len(frame) > SHOWN_ROWS:
         click.echo(f"{SHOWN_ROWS} of {len(frame):,} rows; --csv FILE writes all of them")
 

@@ -1,26 +1,13 @@
-"""Tables for the terminal, made from result records."""
+"""Words of a run's end, and the table of a technology's figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
-from reports.sampled_words import describe_sampling, write_width
-from sim.results import StepResult
+from reports.fitted_tables import Column, Grid, Kind
+from reports.sampled_words import describe_sampling
 from sim.run import RunResult
 from sim.technology_listing import TechnologyRow
-
-VERDICT_WORDS = {"exact": "equal", "tolerance": "close", "failed": "FAILED", "none": "-"}
-WAITS = (
-    ("wait_operands_cycles", "ports"),
-    ("wait_dram_cycles", "DRAM"),
-    ("wait_ppu_cycles", "PPU"),
-    ("idle_cycles", "idle"),
-)
 
 
 def format_ratio(numerator: float | None, denominator: float | None) -> str:
@@ -31,100 +18,6 @@ def format_ratio(numerator: float | None, denominator: float | None) -> str:
 def format_share(part: float, whole: float) -> str:
     """Write a share in percent; a dash where there is nothing to divide."""
     return f"{part / whole:.0%}" if whole else "-"
-
-
-def make_steps_table(result: RunResult) -> Table:
-    """Tabulate cycles and energy of each layer and step beside the first baseline's, and where the groups' time went.
-
-    Shares of busy and waiting are those of the groups' cycles; imbalance and overhead are shares of the PEs' busy time.
-    """
-    machine, others = result.machines[0].name, [other.name for other in result.machines[1:2]]
-    has_energy = any(step.energy_pj is not None for step in result.steps)
-    table = Table(
-        title=f"{result.workload.name} on {machine}", title_justify="left", header_style="bold", pad_edge=False,
-        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), collapse_padding=True,
-    )  # fmt: skip
-    is_sampled = result.record["sampling"] is not None
-    columns = ["layer", "step", f"cycles\n{machine}", *(["\n±95%"] if is_sampled else [])]
-    for other in others:
-        columns += [f"cycles\n{other}", "speed-\nup"] + (["energy\nratio"] if has_energy else [])
-    columns += ["MACs\nleft", "\nbusy", *(f"wait\n{words}" if words != "idle" else "\nidle" for _, words in WAITS)]
-    for number, words in enumerate([*columns, "imba-\nlance", "over-\nhead", "\ncheck"]):
-        table.add_column(words, justify="left" if number < 2 or "check" in words else "right", no_wrap=True)
-    pes = result.machines[0].array.pes_per_group
-    rows: dict[tuple[str, str], dict[str, StepResult]] = {}
-    for step in result.steps:
-        rows.setdefault((step.layer, step.step), {})[step.machine] = step
-    previous, is_pass = "", False
-    for (layer, step_name), by_machine in rows.items():
-        if machine not in by_machine:
-            continue
-        first = by_machine[machine]
-        if first.tasks == 0 and not is_pass:
-            is_pass = True
-            table.add_section()
-        cells = [layer if layer != previous else "", step_name, f"{first.cycles:,}"]
-        width = None if first.tasks == 0 else first.cycles_ci95
-        cells += [write_width(width, first.cycles, first.sampled_fraction)] if is_sampled else []
-        for other in others:
-            cells += compare_cells(first, by_machine.get(other), has_energy)
-        cells += attribution_cells(first, pes)
-        table.add_row(*[Text(cell) for cell in cells], verdict_text(list(by_machine.values())))
-        previous = layer
-    for scope, words in (("convolutions", "convolutions"), ("network", "whole network")):
-        words_of_width = None
-        if is_sampled:
-            found = result.record["sampling"]["machines"][machine]
-            cycles = result.totals["machines"][machine][scope]["cycles"]
-            words_of_width = write_width(found[scope]["cycles_ci95"], cycles, found["sampled_fraction"])
-        add_total_row(table, words, scope, result.totals, machine, others, has_energy, words_of_width)
-    return table
-
-
-def compare_cells(first: StepResult, other: StepResult | None, has_energy: bool) -> list[str]:
-    """Write a baseline's cycles, the speed-up over it, and the energy ratio."""
-    if other is None:
-        return ["-"] * (3 if has_energy else 2)
-    cells = [f"{other.cycles:,}", format_ratio(other.cycles, first.cycles)]
-    return [*cells, format_ratio(other.energy_pj, first.energy_pj)] if has_energy else cells
-
-
-def attribution_cells(step: StepResult, pes: int) -> list[str]:
-    """Write the share of MACs left, and where the groups' and the PEs' time went."""
-    group_cycles = step.busy_cycles + step.idle_cycles
-    group_cycles += step.wait_operands_cycles + step.wait_dram_cycles + step.wait_ppu_cycles
-    pe_cycles = step.busy_cycles * pes
-    return [
-        format_share(step.effectual_macs, step.dense_macs),
-        format_share(step.busy_cycles, group_cycles),
-        *(format_share(getattr(step, name), group_cycles) for name, _ in WAITS),
-        format_share(step.pe_imbalance_cycles, pe_cycles),
-        format_share(step.overhead_cycles, pe_cycles),
-    ]
-
-
-def verdict_text(steps: list[StepResult]) -> Text:
-    """Write the worst verdict of a row's machines; a pass has none."""
-    if all(step.tasks == 0 for step in steps):
-        return Text("")
-    verdicts = [VERDICT_WORDS[step.verdict] for step in steps]
-    return Text("FAILED", style="red") if "FAILED" in verdicts else Text(verdicts[0])
-
-
-def add_total_row(
-    table: Table, words: str, scope: str, totals: dict[str, Any], machine: str, others: list[str], has_energy: bool,
-    width: str | None,
-) -> None:  # fmt: skip
-    """Add a row with the total cycles of every machine, and the ratios to the first; width: words of a sampled run."""
-    cycles = totals["machines"][machine][scope]["cycles"]
-    cells = [words, "", f"{cycles:,}", *([] if width is None else [width])]
-    for other in others:
-        ratios = totals["ratios"][other][scope]
-        cells += [f"{totals['machines'][other][scope]['cycles']:,}", format_ratio(ratios["speedup"], 1)]
-        if has_energy:
-            cells.append(format_ratio(ratios["energy_ratio"], 1))
-    table.add_section()
-    table.add_row(*cells, style="bold")
 
 
 def describe_run(result: RunResult) -> list[str]:
@@ -181,12 +74,11 @@ def describe_ratios(ratios: dict[str, dict[str, float | None]]) -> str:
     return "; ".join(words)
 
 
-def make_technology_table(rows: Sequence[TechnologyRow]) -> Table:
+def make_technology_grid(rows: Sequence[TechnologyRow]) -> Grid:
     """Tabulate a technology's figures with their sources."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for name in ("entry", "value", "unit", "node", "source", "scaling"):
-        table.add_column(name, justify="right" if name == "value" else "left", overflow="fold")
+    names = ("entry", "value", "unit", "node", "source", "scaling")
+    grid = Grid([Column(name, Kind.SENTENCE) for name in names])
     for row in rows:
         value = row.value if isinstance(row.value, str) else f"{row.value:.6g}"
-        table.add_row(*[Text(cell) for cell in (row.entry, value, row.unit, row.node, row.source, row.scaling)])
-    return table
+        grid.add([row.entry, value, row.unit, row.node, row.source, row.scaling])
+    return grid

@@ -193,7 +193,7 @@ def test_tables_show_the_interval_beside_the_figure(tmp_path: Path) -> None:
     record: Any = json.loads((tmp_path / "run" / "run.json").read_text())
     found, cycles = (record[place]["machines"]["sparsetrain"] for place in ("sampling", "totals"))
     total = f"±{found['network']['cycles_ci95'] / cycles['network']['cycles']:.2%}"
-    assert any(line.startswith(" whole network") and total in line for line in lines)
+    assert any(line.startswith("whole network") and total in line for line in lines)
     explained = run_command(tmp_path, "explain", "run", "conv2", "gta").stdout
     assert f"cycles ({width}, estimated from {float(row['sampled_fraction']):.2%} of the tiles)" in explained
     explained = run_command(tmp_path, "explain", "run", "bn2", "forward").stdout

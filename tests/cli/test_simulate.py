@@ -38,7 +38,7 @@ def test_a_run_writes_its_directory_and_prints_table_clock_source_and_verdict(tm
     assert outcome.files == (*(f"out/small-ideal/{name}" for name in RUN_FILES), "small.yaml")
     cycles = read_record(tmp_path / "out" / "small-ideal")["totals"]["machines"]["ideal"]["network"]["cycles"]
     lines = outcome.stdout.splitlines()
-    assert lines[0].rstrip() == "small on ideal"
+    assert lines[0] == "small on ideal, beside ideal-dense"
     assert lines[-1] == "Results: out/small-ideal/steps.csv, out/small-ideal/run.json"
     assert {
         "Operands: synthetic integers (unrepresentative: random zeros), seed 1.",
