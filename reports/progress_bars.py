@@ -1,70 +1,35 @@
-"""Progress on a terminal, of runs and of sweeps; nothing in a pipe."""
+"""Progress of runs, sweeps and pages: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from reports.progress_lines import Stage, format_seconds, start_lines
 
 if TYPE_CHECKING:
-    from sim.run import Progress as RunProgress
+    from sim.progress import Progress as RunProgress
     from sim.sweep.progress import SweepProgress
 
 
-class RunBar:
-    """Layer, step and remaining time on a terminal; nothing in a pipe."""
+class WorkBar:
+    """A bar on a terminal, lines in a pipe; both on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: str, *last: ProgressColumn) -> None:
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), *last,
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
-        self._task = self._bar.add_task("preparing operands", total=None)
+        self._task = self._bar.add_task(words, total=None, words="")
+        self._lines, self._ticker = start_lines(Stage(words))
+        self._is_terminal = console.is_terminal
 
-    def __enter__(self) -> RunBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
-
-    def update(self, progress: RunProgress) -> None:
-        """Show that one more step is done."""
-        self._bar.update(
-            self._task, description=f"{progress.layer} {progress.step}",
-            completed=progress.done_macs, total=progress.total_macs,
-        )  # fmt: skip
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
-class SweepBar:
-    """Points done, running, failed, the best so far and the remaining time, on a terminal; nothing in a pipe."""
-
-    def __init__(self, jobs: int) -> None:
-        console = Console(stderr=True)
-        self._jobs = jobs
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[words]}"),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("checking the space", total=None, words="")
-
-    def __enter__(self) -> SweepBar:
-        self._bar.start()
+    def __enter__(self) -> Self:
+        self._bar.start() if self._is_terminal else self._ticker.start()
         return self
 
     def __exit__(
@@ -73,18 +38,54 @@ class SweepBar:
         self.stop()
 
     def stop(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        """Take the bar away, or end the lines."""
+        self._bar.stop() if self._is_terminal else self._ticker.stop()
+
+    def show(self, words: str, done: float, total: float, *, left: str = "", more: str = "") -> None:
+        """Show how much of the total is done; left, more: words behind the bar, the last of them in lines too."""
+        behind = "; ".join(filter(None, (left, more)))
+        self._bar.update(self._task, description=words, completed=done, total=total, words=behind)
+        self._lines.update(Stage("; ".join(filter(None, (words, more))), done / total if total else None))
+
+
+class RunBar(WorkBar):
+    """Layer, step and remaining time of a run."""
+
+    def __init__(self) -> None:
+        super().__init__("preparing operands", TimeRemainingColumn())
+
+    def update(self, progress: RunProgress) -> None:
+        """Show that one more step is done."""
+        self.show(f"{progress.layer} {progress.step}", progress.done_macs, progress.total_macs)
+
+
+class PageBar(WorkBar):
+    """The stages of making a page."""
+
+    def __init__(self, stages: int) -> None:
+        super().__init__("starting", TimeRemainingColumn())
+        self._stages, self._done = stages, 0
+
+    def begin(self, words: str) -> None:
+        """Show that the next stage begins."""
+        self.show(words, min(self._done, self._stages), self._stages)
+        self._done += 1
+
+
+class SweepBar(WorkBar):
+    """Points done, running, failed, the best so far and the remaining time."""
+
+    def __init__(self, jobs: int) -> None:
+        super().__init__("checking the space", TextColumn("{task.fields[words]}"))
+        self._jobs = jobs
 
     def update(self, progress: SweepProgress) -> None:
         """Show how far the sweep is."""
         counts = f"{progress.ended}/{progress.total} points, {progress.running} running, {progress.failed} failed"
-        words = []
+        left = best = ""
         if progress.evaluated:
-            left = (progress.total - progress.ended) * progress.seconds / progress.evaluated / self._jobs
-            words.append(f"{format_seconds(max(0.0, left))} left")
+            seconds = (progress.total - progress.ended) * progress.seconds / progress.evaluated / self._jobs
+            left = f"{format_seconds(max(0.0, seconds))} left"
         if progress.best is not None:
-            words.append(f"best {progress.best[0]:,.6g} at {progress.best[1]}")
-        self._bar.update(
-            self._task, description=counts, completed=progress.ended, total=progress.total, words="; ".join(words)
-        )  # fmt: skip
+            best = f"best {progress.best[0]:,.6g} at {progress.best[1]}"
+        self.show(counts, progress.ended, progress.total, left=left, more=best)

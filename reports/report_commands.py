@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from workloads.errors import InputError
+
+if TYPE_CHECKING:
+    from reports.progress_bars import PageBar
+    from reports.run_files import Run
+    from sim.trace_file import Window
 
 
 @click.command()
@@ -24,44 +31,66 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
     A RUN is a directory that 'sparsetrain simulate' wrote, a STORE a file that 'sparsetrain sweep' wrote.
     """
     # Pandas and plotly take long to import, and other commands do without them.
-    from reports.comparison import build_comparison_page
     from reports.page import PAGE_OPTION
+    from reports.progress_bars import PageBar
     from reports.run_files import load_run
-    from reports.run_page import build_run_page
     from reports.sweep_page import build_sweep_page, is_store
-    from reports.timeline import plot_timeline, read_timeline
     from sim.trace_file import parse_window
     from workloads.output_files import check_output
 
     check_output(output, PAGE_OPTION)
-    if all(is_store(Path(name)) for name in runs):
-        put_page(output, build_sweep_page([Path(name) for name in runs]))
-        return
-    loaded = [load_run(name) for name in runs]
-    window = parse_window(trace_window)
-    if len(loaded) > 1:
-        if trace is not None:
-            raise InputError("--trace shows the timeline of one run; give one RUN")
-        page = build_comparison_page(loaded, baseline)
-    else:
-        if baseline is not None:
-            raise InputError("--baseline chooses among several runs; only one is given")
-        excerpt = None if trace is None else read_timeline(trace, window, loaded[0])
-        page = build_run_page(loaded[0], None if excerpt is None else plot_timeline(excerpt, window))
-    put_page(output, page)
+    is_sweep = all(is_store(Path(name)) for name in runs)
+    with PageBar(stages=2 if is_sweep else 2 + len(runs) + (trace is not None)) as bar:
+        if is_sweep:
+            bar.begin("drawing the sweep")
+            page = build_sweep_page([Path(name) for name in runs])
+        else:
+            loaded = []
+            for name in runs:
+                bar.begin(f"reading {name}")
+                loaded.append(load_run(name))
+            page = build_page(loaded, baseline, trace, parse_window(trace_window), bar)
+        bar.begin(f"writing {output}")
+        put_page(output, page, bar.stop)
 
 
-def put_page(output: Path, page: str) -> None:
+def put_page(output: Path, page: str, before_words: Callable[[], None]) -> None:
     """Write a page and say how large it is; into a pipe or a device goes the page alone."""
     from reports.page import write_page
     from reports.standard_output import flush_output
 
     def tell() -> None:
+        before_words()
         is_apart = output.is_file() or not output.exists()
         click.echo(f"Page: {output} ({len(page.encode()) / 1e6:.1f} MB)", err=not is_apart)
         flush_output()
 
     write_page(output, page, tell)
+
+
+def build_page(loaded: list[Run], baseline: str | None, trace: Path | None, window: Window, bar: PageBar) -> str:
+    """Build the page of one run or of several.
+
+    Raises:
+        InputError: what was given belongs to the other kind of page, or the trace cannot be read.
+    """
+    from reports.comparison import build_comparison_page
+    from reports.run_page import build_run_page
+    from reports.timeline import plot_timeline, read_timeline
+
+    if len(loaded) > 1:
+        if trace is not None:
+            raise InputError("--trace shows the timeline of one run; give one RUN")
+        bar.begin("drawing the comparison")
+        return build_comparison_page(loaded, baseline)
+    if baseline is not None:
+        raise InputError("--baseline chooses among several runs; only one is given")
+    timeline = None
+    if trace is not None:
+        bar.begin(f"reading {trace}")
+        timeline = plot_timeline(read_timeline(trace, window, loaded[0]), window)
+    bar.begin("drawing the charts")
+    return build_run_page(loaded[0], timeline)
 
 
 @click.command()

@@ -79,7 +79,7 @@ def sweep(
 
 def print_estimate(space: Any, path: Path, jobs: int) -> None:
     """Print what a sweep would take."""
-    from reports.progress_bars import format_seconds
+    from reports.progress_lines import format_seconds
     from sim.sweep.sweep import estimate_sweep
 
     estimate = estimate_sweep(space, path, jobs)

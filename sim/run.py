@@ -28,6 +28,8 @@ from sim.policies import (
     group_contenders,
     number_iteration,
 )
+from sim.progress import Progress as Progress
+from sim.progress import Teller
 from sim.record import make_record
 from sim.results import StepResult, make_actions_frame, make_frame
 from sim.run_inputs import describe_inputs
@@ -51,16 +53,6 @@ from workloads.sources import OperandStream
 from workloads.workload import Workload, load_workload
 
 FloatArray = NDArray[np.float32]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: steps done and to do, weighted by their nominal MACs."""
-
-    layer: str
-    step: str
-    done_macs: int
-    total_macs: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -198,14 +190,7 @@ def simulate(
     if targets.trace is not None:
         traced = IterationTrace(machines[0].name, targets.trace.place, trace_window, on_notice, total // len(machines))
     found = Findings(machines, streams, traced)
-    done = 0
-
-    def tell(runs: Sequence[StepRun]) -> None:
-        nonlocal done
-        done += sum(run.result.nominal_macs for run in runs)
-        if on_progress:
-            on_progress(Progress(runs[0].result.layer, runs[0].result.step, done, total))
-
+    teller = Teller(total, on_progress)
     with open_keeper(memory_limit) as keeper:
         source = work or StepWork(keeper=keeper)
         for one in sets:
@@ -214,12 +199,12 @@ def simulate(
             if sample is not None:
                 key = DEFAULT_SEED if stream.seed is None else stream.seed
                 options = dataclasses.replace(options, sample=SampleOptions(fraction, key, total // len(machines)))
-                for runs in estimate_steps(stream, one, chosen, wanted, options, jobs, tell):
+                for runs in estimate_steps(stream, one, chosen, wanted, options, jobs, teller):
                     found.add(runs)
                 continue
             for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
                 found.add(runs)
-                tell(runs)
+                teller.tell(runs)
     if not found.results:
         raise InputError(f"no layer that matches '{layers}' has a step {' or '.join(wanted)}; nothing can be simulated")
     found.sort_results()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun
 from sim.policies import OperandSet
+from sim.progress import Teller
 from sim.sampling.intervals import add_independent
 from sim.sampling.options import AIM
 from sim.sampling.request import list_samples
@@ -28,9 +29,9 @@ def estimate_steps(
     steps: Sequence[Step],
     options: StepOptions,
     jobs: int,
-    tell: Callable[[list[StepRun]], None],
+    teller: Teller,
 ) -> list[list[StepRun]]:
-    """Estimate every wanted (layer, step) of a set of operands; each is told of when it was first estimated.
+    """Estimate every wanted (layer, step) of a set of operands; each is told of when it was estimated.
 
     With no fraction asked for, and operands that can be made again, a second pass goes by the cycles that the first one
     found: if each step keeps within the aim over the root of its share of the cycles, the total keeps within the aim.
@@ -39,9 +40,12 @@ def estimate_steps(
     found: dict[tuple[Key, tuple[str, ...]], list[StepRun]] = {}
     for runs in execute_work(list_samples(stream, one, layers, steps), options, jobs):
         found[name_runs(runs)] = runs
-        tell(runs)
+        teller.tell(runs)
     bounds = {} if options.sample.fraction is not None or stream.images is None else find_bounds(list(found.values()))
     if bounds:
+        for ((layer, step), _), runs in found.items():
+            if (layer, step) in bounds:
+                teller.expect(runs)
 
         def list_again() -> Iterator[tuple[LayerImages, Step, tuple[Architecture, ...]]]:
             for layer, step, machines in list_samples(stream, one, layers, steps):
@@ -51,6 +55,7 @@ def estimate_steps(
         tighter = dataclasses.replace(options, sample=dataclasses.replace(options.sample, bounds=bounds))
         for runs in execute_work(list_again(), tighter, jobs):
             found[name_runs(runs)] = choose_narrower(found[name_runs(runs)], runs)
+            teller.tell(runs)
     return list(found.values())
 
 
