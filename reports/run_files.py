@@ -81,6 +81,9 @@ class Run:
         """Whether every machine's actions have prices."""
         return bool(self.frame["energy_pj"].notna().all())
 
+    def __repr__(self) -> str:
+        return f"<Run {self.title}, {self.record['verdict']}, {len(self.frame)} rows, in {self.path}>"
+
     def _repr_html_(self) -> str:
         return make_compact_html(self.frame, self.title)
 

@@ -111,6 +111,13 @@ class StepResult:
     )
     operands: str = column("", "Where the operands are from, and what is unrepresentative of them; of passes too.")
 
+    def __repr__(self) -> str:
+        energy = "" if self.energy_pj is None else f", {self.energy_pj:,.6g} pJ"
+        return (
+            f"<StepResult {self.layer} {self.step} on {self.machine}: {self.cycles:,} cycles{energy}, "
+            f"verdict {self.verdict}>"
+        )
+
 
 def describe_columns() -> list[tuple[str, str, str]]:
     """Give name, unit and meaning of every column, in order."""

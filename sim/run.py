@@ -31,6 +31,7 @@ from sim.policies import (
 from sim.progress import Progress as Progress
 from sim.progress import Teller
 from sim.record import make_record
+from sim.result_words import describe_result
 from sim.results import StepResult, make_actions_frame, make_frame
 from sim.run_inputs import describe_inputs
 from sim.run_outputs import RunFindings, check_targets, write_results
@@ -71,6 +72,9 @@ class RunResult:
     outputs: dict[str, FloatArray]
     directory: Path | None
     record: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return describe_result(self)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -24,6 +24,9 @@ class YamlDocument:
     text: str = ""
     places: Mapping[FieldPath, FieldPath] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<YamlDocument {self.label}: {len(self.text.splitlines())} lines>"
+
     def value(self, path: FieldPath) -> Any:
         """Return the part of the data at this path."""
         value: Any = self.data

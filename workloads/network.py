@@ -62,6 +62,10 @@ class Network:
     input_shape: Shape
     nodes: tuple[Node, ...]
 
+    def __repr__(self) -> str:
+        size = " x ".join(str(length) for length in self.input_shape)
+        return f"<Network {self.name}: {len(self.nodes)} layers, {len(self.compute_nodes())} to accelerate, on {size}>"
+
     def node(self, name: str) -> Node:
         """Return the node of this name.
 

@@ -54,6 +54,13 @@ class Operands:
     finish: GradientFinish = GradientFinish()
     summed: tuple[FloatArray, ...] = ()
 
+    def __repr__(self) -> str:
+        has = ", ".join(
+            f"{name} {array.shape}"
+            for name, array in (("input", self.input), ("weight", self.weight), ("grad_output", self.grad_output))
+        )
+        return f"<Operands of {self.layer}: {has}; {', '.join(self.steps)}>"
+
     @property
     def written_mask(self) -> NDArray[np.bool_] | None:
         """The mask of the gradient to the input as it is written, whether PEs or PPU apply it; None without one."""

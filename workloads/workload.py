@@ -34,6 +34,11 @@ class Workload:
     base_directory: Path
     document: YamlDocument
 
+    def __repr__(self) -> str:
+        source = "no operands" if self.form.operands is None else f"operands of source {self.form.operands.source}"
+        layers = len(self.network.compute_nodes())
+        return f"<Workload {self.name}: {layers} layers to accelerate, batch {self.form.batch}, {source}>"
+
     @property
     def name(self) -> str:
         """The workload's name."""

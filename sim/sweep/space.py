@@ -57,6 +57,9 @@ class Space:
     parameters: tuple[Parameter, ...]
     constraints: tuple[Expression, ...]
 
+    def __repr__(self) -> str:
+        return f"<Space {self.form.name}: {', '.join(self.form.workloads)} over {', '.join(self.paths)}>"
+
     @property
     def paths(self) -> tuple[str, ...]:
         """Every dotted path that a point sets, as the file orders them, then what budgets set."""
