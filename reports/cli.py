@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from reports.completion import complete_overrides, complete_shown, complete_technologies, offer_completion
 from reports.report_commands import compare, explain, report
 from reports.simulate_command import simulate
 from reports.standard_output import CLOSED, describe_failure, flush_output, require_output, silence_output
@@ -29,6 +32,11 @@ class Command(click.Group):
             return super().make_context(*args, **kwargs)
         except OSError as error:
             refuse(describe_failure(error))
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command; its first paragraph is what lists of commands say of it, uncut."""
+        cmd.short_help = cmd.short_help or " ".join(inspect.cleandoc(cmd.help or "").partition("\n\n")[0].split())
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; print the one sentence of bad input, bad usage, or a file that cannot be read or written."""
@@ -83,6 +91,7 @@ def main() -> None:
 def list_everything() -> None:
     """List workloads, architectures, dataflows, datasets and profiles that can be named."""
     from dataflows.registry import list_dataflows
+    from reports.fitted_tables import screen_width
     from sim.architecture import list_architectures
     from sim.sweep.form import list_sweeps
     from sim.technology import list_technologies
@@ -99,16 +108,20 @@ def list_everything() -> None:
         "Datasets": dict.fromkeys(SHIPPED, ""),
         "Profiles": dict.fromkeys(profile_names(), ""),
     }
+    columns = screen_width()
     for title, entries in sections.items():
         click.echo(f"{title}:")
         width = max((len(name) for name in entries), default=0)
         for name, description in entries.items():
-            click.echo(f"  {name:<{width}}  {description}".rstrip())
+            first = f"  {name:<{width}}  "
+            lines = textwrap.wrap(description, max(20, columns - len(first))) or [""]
+            click.echo("\n".join([f"{first}{lines[0]}".rstrip(), *(" " * len(first) + line for line in lines[1:])]))
 
 
 @main.command()
-@click.argument("name")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a field of an architecture.")
+@click.argument("name", shell_complete=complete_shown)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_overrides,
+              help="Override a field of an architecture.")  # fmt: skip
 def show(name: str, overrides: tuple[str, ...]) -> None:
     """Print the resolved YAML of a workload or an architecture, by preset or file NAME."""
     from workloads.yaml_file import dump_yaml
@@ -138,7 +151,7 @@ def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_shown)
 def validate(files: tuple[str, ...]) -> None:
     """Check workload and architecture FILEs without simulating them."""
     from sim.architecture import Architecture
@@ -185,7 +198,7 @@ def columns() -> None:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_technologies)
 @click.option("--wide", is_flag=True, help="Write a line for each figure, however narrow the terminal is.")
 def technology(name: str, wide: bool) -> None:
     """Print a technology table, by preset or file NAME: every figure with unit, node, source and scaling."""
@@ -210,3 +223,4 @@ def completion(shell: str) -> None:
 
 for command in (simulate, report, compare, explain, *SWEEP_COMMANDS):
     main.add_command(command)
+offer_completion()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reports.completion import complete_run_layers, complete_run_machines, complete_run_steps, complete_runs
 from workloads.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_runs)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="PAGE.html", required=True, help="File to write."
 )
-@click.option("--baseline", metavar="RUN", help="Run that the others are compared with; the first by default.")
+@click.option(
+    "--baseline",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Run that the others are compared with; the first by default.",
+)
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE.json.gz",
               help="Show a timeline of the events that 'simulate --trace' wrote.")  # fmt: skip
 @click.option("--trace-window", default=":", metavar="START:END", help="Cycles of the timeline.")
@@ -94,8 +100,13 @@ def build_page(loaded: list[Run], baseline: str | None, trace: Path | None, wind
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--baseline", metavar="RUN", help="Run that the others are compared with; the first by default.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_runs)
+@click.option(
+    "--baseline",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Run that the others are compared with; the first by default.",
+)
 @click.option("--measure", type=click.Choice(["cycles", "energy_pj"]), default="cycles", show_default=True,
               help="What to compare.")  # fmt: skip
 @click.option("--wide", is_flag=True, help="Show every column side by side, however narrow the terminal is.")
@@ -118,10 +129,15 @@ def compare(runs: tuple[str, ...], baseline: str | None, measure: str, wide: boo
 
 
 @click.command()
-@click.argument("run")
-@click.argument("layer")
-@click.argument("step", required=False)
-@click.option("--machine", metavar="NAME", help="Machine of the run; the simulated one by default.")
+@click.argument("run", shell_complete=complete_runs)
+@click.argument("layer", shell_complete=complete_run_layers)
+@click.argument("step", required=False, shell_complete=complete_run_steps)
+@click.option(
+    "--machine",
+    metavar="NAME",
+    shell_complete=complete_run_machines,
+    help="Machine of the run; the simulated one by default.",
+)
 @click.option("--sources", is_flag=True, help="Also tell where the price of each action comes from.")
 @click.option("--wide", is_flag=True, help="Show every column, however narrow the terminal is.")
 def explain(run: str, layer: str, step: str | None, machine: str | None, sources: bool, wide: bool) -> None:

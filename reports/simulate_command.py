@@ -7,6 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reports.completion import (
+    complete_architectures,
+    complete_baselines,
+    complete_datasets,
+    complete_engines,
+    complete_files,
+    complete_layers,
+    complete_operands,
+    complete_overrides,
+    complete_samples,
+    complete_steps,
+    complete_workloads,
+)
 from workloads.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,43 +28,34 @@ if TYPE_CHECKING:
 EXIT_MISMATCH = 1
 
 
-def complete_workloads(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the names of workload presets to the shell."""
-    from workloads.presets import list_presets
-
-    return [name for name in list_presets() if name.startswith(incomplete)]
-
-
-def complete_architectures(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the names of architecture presets to the shell."""
-    from sim.architecture import list_architectures
-
-    return [preset.name for preset in list_architectures() if preset.name.startswith(incomplete)]
-
-
 @click.command()
 @click.argument("workload", shell_complete=complete_workloads)
 @click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
               shell_complete=complete_architectures, help="Architecture preset or YAML file.")  # fmt: skip
 @click.option("--baseline", "baselines", multiple=True, default=("skipping-off",), metavar="NAME|FILE|POLICY|none",
-              shell_complete=complete_architectures,
+              shell_complete=complete_baselines,
               help="Machine to compare with, or a policy: natural, mask, pruning@RATE; may be repeated, or separated "
               "by commas. The default, skipping-off, is the same machine with skipping off.")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_overrides,
               help="Override a field of the architecture, such as array.groups=28; may be repeated.")  # fmt: skip
-@click.option("--steps", default="forward,gta,gtw", show_default=True, help="Steps to simulate, separated by commas.")
-@click.option("--layers", default="*", show_default=True, metavar="GLOB", help="Only layers whose name matches.")
+@click.option("--steps", default="forward,gta,gtw", show_default=True, shell_complete=complete_steps,
+              help="Steps to simulate, separated by commas.")  # fmt: skip
+@click.option("--layers", default="*", show_default=True, metavar="GLOB", shell_complete=complete_layers,
+              help="Only layers whose name matches.")  # fmt: skip
 @click.option("--batch", type=int, help="Images in the batch, instead of the workload's.")
 @click.option("--seed", type=int, help="Seed of the operands, instead of the workload's.")
-@click.option("--operands", metavar="synthetic|profile",
+@click.option("--operands", metavar="synthetic|profile", shell_complete=complete_operands,
               help="Random tensors as operands: half of them zero, or with the shipped profile's zeros.")  # fmt: skip
-@click.option("--data", metavar="KIND:PATH",
+@click.option("--data", metavar="KIND:PATH", shell_complete=complete_datasets,
               help="Other images for the host; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
-@click.option("--weights", metavar="FILE.npz", help="Initial weights for operands of the host.")
+@click.option(
+    "--weights", metavar="FILE.npz", shell_complete=complete_files, help="Initial weights for operands of the host."
+)
 @click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
+              shell_complete=complete_engines,
               help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
-@click.option("--sample", metavar="FRACTION|auto",
+@click.option("--sample", metavar="FRACTION|auto", shell_complete=complete_samples,
               help="Simulate only so many of each step's tiles, and estimate the rest; auto: as few as keep total "
               "cycles within 1 %.")  # fmt: skip
 @click.option("--jobs", type=int, default=1, show_default=True, help="Worker processes.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reports.completion import complete_sweeps
 from workloads.extras import import_extra
 
 if TYPE_CHECKING:
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
 EXIT_FAILED_POINTS, EXIT_INTERRUPTED = 1, 130
 SHOWN_ROWS = 40
 SHOWN_METRICS = ("cycles", "time_ms", "energy_pj", "area_mm2", "speedup", "energy_ratio")
-
-
-def complete_sweeps(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the names of the sweeps that come with the package."""
-    from sim.sweep.form import list_sweeps
-
-    return [name for name in list_sweeps() if name.startswith(incomplete)]
 
 
 @click.command()

@@ -36,7 +36,7 @@ class Outcome:
     files: tuple[str, ...]
 
 
-def run_command(folder: Path, *arguments: str) -> Outcome:
+def run_command(folder: Path, *arguments: str, columns: str = "120") -> Outcome:
     """Run the command with `folder` as the working directory; an error that it does not expect is raised.
 
     COLUMNS is fixed, so that help and tables are as wide wherever the tests run; no line of progress is due, however
@@ -45,7 +45,7 @@ def run_command(folder: Path, *arguments: str) -> Outcome:
     started = Path.cwd()
     os.chdir(folder)
     try:
-        with patch.dict(os.environ, {"COLUMNS": "120"}), patch("reports.progress_lines.FIRST_S", math.inf):
+        with patch.dict(os.environ, {"COLUMNS": columns}), patch("reports.progress_lines.FIRST_S", math.inf):
             result = CliRunner(catch_exceptions=False).invoke(main, list(arguments))
     finally:
         os.chdir(started)

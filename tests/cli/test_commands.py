@@ -166,22 +166,6 @@ def test_completion_prints_a_script_for_the_shell(shell: str, tmp_path: Path) ->
     assert f"_SPARSETRAIN_COMPLETE={shell}_complete" in outcome.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("sparsetrain simulate le", ["lenet5"]),
-        ("sparsetrain simulate lenet5 --arch ideal-", ["ideal-dense"]),
-        ("sparsetrain val", ["validate"]),
-    ],
-)
-def test_the_shell_is_offered_commands_and_presets(words: str, expected: list[str]) -> None:
-    from click.shell_completion import ShellComplete
-
-    *arguments, incomplete = words.split()[1:]
-    offered = ShellComplete(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").get_completions(arguments, incomplete)
-    assert [item.value for item in offered] == expected
-
-
 def test_every_model_of_the_forms_refuses_unknown_fields() -> None:
     models = [StrictModel]
     for model in models:
