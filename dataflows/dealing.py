@@ -32,7 +32,15 @@ def require_accumulators(operands: Operands, step: Step, array: PEArray) -> None
     Raises:
         UnmappableLayerError: names the layer, the words needed and the words there.
     """
-    shape = operands.shape
+    require_results(operands.layer, operands.shape, step, array)
+
+
+def require_results(layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray) -> None:
+    """Refuse a shape whose output row or kernel does not fit the accumulators of a PE.
+
+    Raises:
+        UnmappableLayerError: names the layer, the words needed and the words there.
+    """
     if isinstance(shape, LinearShape):
         return
     needed, what = {
@@ -42,7 +50,7 @@ def require_accumulators(operands: Operands, step: Step, array: PEArray) -> None
     }[step]
     if needed > array.accumulators:
         raise UnmappableLayerError(
-            f"layer {operands.layer!r}, step {step}: one {what} needs {needed} accumulators in a PE, "
+            f"layer {layer!r}, step {step}: one {what} needs {needed} accumulators in a PE, "
             f"array.accumulators = {array.accumulators}"
         )
 

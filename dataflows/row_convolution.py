@@ -14,6 +14,7 @@ from dataflows.conv_rows_traffic import make_rows_traffic
 from dataflows.conv_tiles import pack_kernels_tiles, pack_rows_tiles, plan_kernels_tiles, plan_rows_tiles
 from dataflows.dealing import require_accumulators
 from dataflows.execution import execute_conv, execute_linear
+from dataflows.least_tiling import check_shape
 from dataflows.linear_lowering import lower_linear
 from dataflows.linear_tiles import pack_linear_tiles, plan_outer_tiles, plan_products_tiles
 from dataflows.linear_traffic import make_linear_traffic
@@ -49,6 +50,16 @@ class RowConvolution:
         names, indices = list_conv_tasks(operands.shape, step, array)
         pe_cycles = sum_bursts(len(indices), traffic, dispatch)
         return TaskTable(pe_cycles, names, indices, count_conv(operands, step, array), traffic, dispatch)
+
+    def check_shape(
+        self, layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare | None = None
+    ) -> None:
+        """Refuse a step that does not fit, whatever its operands.
+
+        Raises:
+            UnmappableLayerError: as `lower` does, as far as a shape tells.
+        """
+        check_shape(layer, shape, step, array, memory)
 
     def plan_tiles(
         self, operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare

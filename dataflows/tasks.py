@@ -13,7 +13,7 @@ from dataflows.array import PEArray
 from dataflows.memory import MemoryShare, Traffic
 from dataflows.tile_plan import TilePlan
 from workloads.operands import Operands
-from workloads.shapes import Step
+from workloads.shapes import LayerShape, Step
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -109,6 +109,21 @@ class Dataflow(Protocol):
 
     def execute(self, operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
         """Compute the values of the tasks flagged in `executed` ``(tasks,)``, multiplication by multiplication."""
+        ...
+
+
+@runtime_checkable
+class CheckedDataflow(Dataflow, Protocol):
+    """What a dataflow offers besides where it can tell from a shape alone that a step does not fit a machine."""
+
+    def check_shape(
+        self, layer: str, shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare | None = None
+    ) -> None:
+        """Refuse a step that `lower` would refuse for any operands.
+
+        Raises:
+            UnmappableLayerError: the layer does not fit; the message names it.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ from reports.report_commands import compare, explain, report
 from reports.simulate_command import simulate
 from reports.standard_output import CLOSED, describe_failure, flush_output, require_output, silence_output
 from reports.sweep_commands import SWEEP_COMMANDS
+from reports.validate_command import validate
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
 
@@ -151,33 +152,6 @@ def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_shown)
-def validate(files: tuple[str, ...]) -> None:
-    """Check workload and architecture FILEs without simulating them."""
-    from sim.architecture import Architecture
-    from workloads.validation import validate_document
-    from workloads.workload import make_workload
-    from workloads.yaml_file import load_yaml
-
-    failures = 0
-    for name in files:
-        try:
-            document = load_yaml(name)
-            if "layers" in document.data:
-                make_workload(document, Path(name).parent)
-                kind = "workload"
-            else:
-                validate_document(document, Architecture)
-                kind = "architecture"
-            click.echo(f"{name}: a valid {kind}")
-        except InputError as error:
-            failures += 1
-            click.echo(f"sparsetrain: {error}", err=True)
-    if failures:
-        raise click.exceptions.Exit(EXIT_BAD_INPUT)
-
-
-@main.command()
 @click.argument("form", type=click.Choice(["workload", "architecture"]))
 def schema(form: str) -> None:
     """Print the JSON schema of a YAML form, for editors."""
@@ -221,6 +195,6 @@ def completion(shell: str) -> None:
     click.echo(make(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").source())
 
 
-for command in (simulate, report, compare, explain, *SWEEP_COMMANDS):
+for command in (simulate, validate, report, compare, explain, *SWEEP_COMMANDS):
     main.add_command(command)
 offer_completion()

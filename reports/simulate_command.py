@@ -20,7 +20,6 @@ from reports.completion import (
     complete_steps,
     complete_workloads,
 )
-from workloads.errors import InputError
 
 if TYPE_CHECKING:
     from sim.run import RunResult
@@ -102,6 +101,7 @@ def simulate(
     from reports.run_folder import name_folder, name_options
     from reports.standard_output import flush_output
     from sim.architecture import load_architecture
+    from sim.policies import parse_baselines
     from sim.run import simulate as simulate_workload
     from sim.trace_file import parse_window
     from workloads.operand_choice import choose_operands
@@ -112,7 +112,7 @@ def simulate(
     loaded = load_workload(workload, batch=batch, seed=None if operands else seed) if is_other else base
     loaded = choose_operands(loaded, operands=operands, data=data, weights=weights, seed=seed)
     machine = load_architecture(arch, overrides)
-    baseline = split_baselines(baselines)
+    baseline = [str(name) for name in parse_baselines(list(baselines))]
     chosen_steps = tuple(part.strip() for part in steps.split(",") if part.strip())
     directory = out or name_folder(
         base, loaded, machine, operands=operands, baselines=baseline, steps=chosen_steps, layers=layers,
@@ -149,19 +149,6 @@ def simulate(
         for failure in result.failures:
             click.echo(f"sparsetrain: {failure}", err=True)
         ctx.exit(EXIT_MISMATCH)
-
-
-def split_baselines(given: tuple[str, ...]) -> list[str]:
-    """Split baselines at commas, unless a file has such a name; `none` alone is no baseline.
-
-    Raises:
-        InputError: none stands beside others.
-    """
-    parts = [part for text in given for part in ([text] if Path(text).exists() else text.split(","))]
-    names = [part.strip() for part in parts]
-    if "none" in names and len(names) > 1:
-        raise InputError("--baseline none leaves baselines out; it cannot stand beside others")
-    return [] if names == ["none"] else names
 
 
 def print_run(result: RunResult, width: int) -> None:

@@ -14,6 +14,7 @@ from workloads.training import count_warmup_batches
 from workloads.workload import Workload
 
 SKIPPING_OFF = "skipping-off"
+NO_BASELINE = "none"
 NATURAL, MASK, PRUNING = "natural", "mask", "pruning@"
 Baseline = str | Path | Architecture
 
@@ -67,7 +68,8 @@ def choose_contenders(
 ) -> tuple[Contender, ...]:
     """Load the machine and its baselines; overrides change the machine, and the baselines that are made from it.
 
-    A baseline is a preset, a file, `skipping-off`, or one of the policies `natural`, `mask` and `pruning@RATE`.
+    A baseline is a preset, a file, `skipping-off`, or one of the policies `natural`, `mask` and `pruning@RATE`; None
+    and `none` are no baseline.
 
     Raises:
         InputError: a name, file or override cannot be used, or two machines have one name.
@@ -77,8 +79,7 @@ def choose_contenders(
     else:
         machine = load_architecture(arch, overrides)
     contenders = [Contender(machine)]
-    given = [] if baseline is None else [baseline] if isinstance(baseline, Baseline) else list(baseline)
-    for one in given:
+    for one in parse_baselines(baseline):
         other = make_baseline(one, machine)
         if other.machine == machine and one == SKIPPING_OFF:
             continue
@@ -92,6 +93,32 @@ def choose_contenders(
             )
         contenders.append(other)
     return tuple(contenders)
+
+
+def parse_baselines(given: Baseline | Sequence[Baseline] | None) -> list[Baseline]:
+    """List what is given as baselines; names are split at commas, unless a file has such a name.
+
+    Raises:
+        InputError: `none` stands beside others.
+    """
+    listed = [] if given is None else [given] if isinstance(given, Baseline) else list(given)
+    names: list[Baseline] = []
+    for one in listed:
+        is_list = isinstance(one, str) and not is_file_name(one)
+        names += [part.strip() for part in str(one).split(",")] if is_list else [one]
+    if NO_BASELINE not in names:
+        return names
+    if len(names) > 1:
+        raise InputError("--baseline none leaves baselines out; it cannot stand beside others")
+    return []
+
+
+def is_file_name(text: str) -> bool:
+    """Tell whether a file has this name."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def make_baseline(given: Baseline, machine: Architecture) -> Contender:

@@ -131,7 +131,8 @@ def simulate(
     """Simulate one training iteration of a workload and compare every output with the reference.
 
     baseline: another machine or several, by preset, file or policy (``natural``, ``mask``, ``pruning@0.9``: the same
-    machine on operands with only that sparsity); by default the same machine with skipping off, None leaves it out.
+    machine on operands with only that sparsity); by default the same machine with skipping off; None or ``none``
+    leaves it out.
     overrides: ``KEY=VALUE`` for fields of the architecture. layers: a pattern such as ``conv*``. out: a directory for
     ``run.json`` and ``steps.csv``; overwrite: whether it may hold a run of other inputs. save_outputs: an .npz file for
     the machine's values. All that is written appears together, or nothing does.

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.datasets import Dataset, load_dataset
-from workloads.errors import InputError
 from workloads.host import Iteration, Labels, initial_parameters, run_iteration
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import LayerImages, keep_images
+from workloads.operand_checks import refuse_pruning
 from workloads.operands import Operands
 from workloads.profile import check_profile, read_profile
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning_sites import find_pruning_sites
 from workloads.recorded import load_recorded
 from workloads.reference.arrays import keep_in_memory
-from workloads.schema import GradientPruning, HostOperands, ProfileOperands, RecordedOperands, SyntheticOperands
+from workloads.schema import GradientPruning, HostOperands, ProfileOperands, RecordedOperands
 from workloads.synthetic import ALL_STEPS, make_synthetic, make_synthetic_layer
 from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
 from workloads.weights import load_weights
@@ -66,11 +66,7 @@ def open_operands(
             gradients cannot be pruned.
     """
     source = workload.operand_source()
-    if workload.form.pruning is not None and isinstance(source, RecordedOperands | SyntheticOperands):
-        raise InputError(
-            f"{workload.label}: pruning acts on gradients that are computed; the operands are {source.source}, "
-            "use source host or profile, or leave pruning out"
-        )
+    refuse_pruning(workload)
     if isinstance(source, RecordedOperands):
         path = workload.recorded_path()
         return OperandStream(load_recorded(path, workload.network), f"recorded tensors of {source.path}", None, {})

@@ -14,6 +14,7 @@ import pytest
 from cli.command import SMALL, run_command, write_small
 
 from reports.cli import main
+from reports.validate_command import LEFT_TO_SIMULATE
 from sim.architecture import list_architectures, load_architecture
 from sim.results import describe_columns, make_columns_table
 from workloads.blocks import BlockLayer
@@ -74,7 +75,8 @@ def test_what_show_prints_of_a_workload_loads_as_the_same_workload(name: str, tm
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     (tmp_path / "shown.yaml").write_text(outcome.stdout)
     assert load_workload(tmp_path / "shown.yaml").resolved() == load_workload(name).resolved()
-    assert run_command(tmp_path, "validate", "shown.yaml").stdout == "shown.yaml: a valid workload\n"
+    outcome = run_command(tmp_path, "validate", "shown.yaml", "--arch", "ideal", "--baseline", "none")
+    assert outcome.stdout == f"shown.yaml: a valid workload for ideal\n{LEFT_TO_SIMULATE}\n"
 
 
 @pytest.mark.parametrize("name", [preset.name for preset in list_architectures()])
@@ -114,7 +116,10 @@ def test_validate_judges_every_file_and_fails_if_one_is_bad(tmp_path: Path) -> N
     names = ["bad.yaml", "small.yaml", "worse.yaml", "machine.yaml", "none.yaml"]
     outcome = run_command(tmp_path, "validate", *names)
     assert outcome.exit_code == 2
-    assert outcome.stdout == "small.yaml: a valid workload\nmachine.yaml: a valid architecture\n"
+    assert outcome.stdout == (
+        "small.yaml: a valid workload for sparsetrain and sparsetrain-dense\nmachine.yaml: a valid architecture\n"
+        f"{LEFT_TO_SIMULATE}\n"
+    )
     assert outcome.stderr == (
         "sparsetrain: bad.yaml, line 2: batch must be a whole number from 1 to 16777216, got 0\n"
         "sparsetrain: worse.yaml, line 2: clock_mhz must be a whole number from 1 to 100000, got 0\n"

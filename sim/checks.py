@@ -1,0 +1,49 @@
+"""What can be said of a run before it: whether its machines have prices and dataflows, and its layers fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dataflows.registry import load_dataflow
+from dataflows.tasks import CheckedDataflow
+from sim.architecture import Architecture
+from sim.machine_energy import find_prices
+from workloads.passes import list_trained
+from workloads.schema import HostOperands, ProfileOperands
+from workloads.shapes import Step
+from workloads.workload import Workload
+
+
+def check_machine(machine: Architecture) -> None:
+    """Load what a machine names.
+
+    Raises:
+        InputError: its technology or its dataflow is unknown, broken, or lacks what the machine needs.
+    """
+    find_prices(machine)
+    load_dataflow(machine.dataflow)
+
+
+def check_layers(workload: Workload, machines: Iterable[Architecture], layers: Iterable[str],
+                 steps: Sequence[Step] = tuple(Step)) -> None:  # fmt: skip
+    """Refuse layers that do not fit a machine, whatever their operands.
+
+    Raises:
+        UnmappableLayerError: names layer and step, what is needed and what is there.
+    """
+    chosen = list(layers)
+    for machine in machines:
+        dataflow = load_dataflow(machine.dataflow)
+        if isinstance(dataflow, CheckedDataflow):
+            for name in chosen:
+                for step in list_steps(workload, name):
+                    if step in steps:
+                        shape = workload.network.layer_shape(name)
+                        dataflow.check_shape(name, shape, step, machine.array.describe(), machine.describe_memory())
+
+
+def list_steps(workload: Workload, layer: str) -> tuple[Step, ...]:
+    """List the steps of a layer: in training there is no gradient to what no parameter stands before."""
+    is_trained = workload.network.node(layer).inputs[0] in list_trained(workload.network)
+    is_training = isinstance(workload.form.operands, HostOperands | ProfileOperands)
+    return tuple(Step) if is_trained or not is_training else (Step.FORWARD, Step.GTW)
