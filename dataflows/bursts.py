@@ -6,39 +6,41 @@ of -1 stand for rows that take no part.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from dataflows.kernel import kernel
 
 IntArray = NDArray[np.int64]
 
 UNLIMITED_BYTES = 2**62
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def count_words(size_bytes: int, data_bits: int) -> int:
     """Count the words of a stored row."""
     return -(-size_bytes * 8 // data_bits)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def add_segments(
-    size: int, half: int, cycles: IntArray, place: int, fills: bool, burst_bytes: IntArray, burst_cycles: IntArray
-) -> int:
+    size: int, half: int, cycles: IntArray, pes: int, place: int, fills: bool, burst_bytes: IntArray,
+    burst_cycles: IntArray,
+) -> int:  # fmt: skip
     """Cut an item larger than a half into equal segments, the last one short; return the place behind them."""
     segments = -(-size // half)
     share = -(-size // segments)
     for segment in range(segments):
         if fills:
             burst_bytes[place] = min(share, size - segment * share)
-            for pe in range(len(cycles)):
+            for pe in range(pes):
                 done = cycles[pe] * segment // segments
                 burst_cycles[place, pe] = cycles[pe] * (segment + 1) // segments - done
         place += 1
     return place
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def pack_rows(
     entries: IntArray,
     first_output: IntArray,
@@ -58,15 +60,17 @@ def pack_rows(
     burst_bytes: IntArray,
     burst_cycles: IntArray,
     written: IntArray,
+    item_cycles: IntArray,
 ) -> None:
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
     driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. written: words written into
-    stores, of each entry.
+    stores, of each entry. item_cycles ``(PEs,)`` is room to work in.
     """
     R = driver_bytes.shape[2]
-    for entry in entries:
+    for number in range(len(entries)):
+        entry = entries[number]
         words = 0
         base, pes = first_output[entry], outputs[entry]
         group = base // outputs_per_group
@@ -74,7 +78,6 @@ def pack_rows(
         start = place
         gathered = 0
         is_open = False
-        item_cycles = np.zeros(pes, dtype=np.int64)
         for o in range(low[entry], high[entry]):
             for r in range(R):
                 driver = driver_bytes[group, o, r]
@@ -97,7 +100,7 @@ def pack_rows(
                     is_open = False
                     place += 1
                 if size > half:
-                    place = add_segments(size, half, item_cycles, place, fills, burst_bytes, burst_cycles)
+                    place = add_segments(size, half, item_cycles, pes, place, fills, burst_bytes, burst_cycles)
                     continue
                 if not is_open:
                     is_open, gathered = True, 0

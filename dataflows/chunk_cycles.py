@@ -43,6 +43,7 @@ class ChunkCycles:
         elif self._partners is not None:
             issued = multiply_partners(self._plan, self._present, self._partners, kinds, chunks)
         else:
+            assert self._rows is not None
             issued = sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, self._rows)[:, None]
         issued += (chunks.count * self._plan.array.row_overhead_cycles)[:, None]
         return issued

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.bursts import add_segments, count_words
+from dataflows.kernel import kernel
 from dataflows.tiles import sum_spans
 
 IntArray = NDArray[np.int64]
@@ -76,7 +76,7 @@ def cut_chunks(
     return Chunks(first, low, high, count, size_bytes, segments, words)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def walk_chunks(
     kinds: IntArray,
     driver_bytes: IntArray,
@@ -127,7 +127,7 @@ def walk_chunks(
             first[kind + 1] = place
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def set_chunk(chunks: IntArray, place: int, low: int, high: int, count: int, size_bytes: int, segments: int) -> None:
     """Fill in one chunk."""
     chunks[place, 0] = low
@@ -137,13 +137,21 @@ def set_chunk(chunks: IntArray, place: int, low: int, high: int, count: int, siz
     chunks[place, 4] = segments
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_issues(
     kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, issued: IntArray
 ) -> IntArray:
     """Sum the issue cycles of the driver rows of each chunk; issued: ``(N, groups, depth, Y)``."""
-    R = pairs.shape[1]
     sums = np.zeros(len(low), dtype=np.int64)
+    add_issues(kinds, first, low, high, pairs, issued, sums)
+    return sums
+
+
+@kernel
+def add_issues(
+    kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, issued: IntArray, sums: IntArray
+) -> None:
+    """Add the issue cycles of `sum_issues`."""
+    R = pairs.shape[1]
     for kind in range(len(kinds)):
         n, x, group = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP]
         for chunk in range(first[kind], first[kind + 1]):
@@ -151,10 +159,8 @@ def sum_issues(
                 row = pairs[x, item % R]
                 if row >= 0:
                     sums[chunk] += issued[n, group, item // R, row]
-    return sums
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def sum_drivers(
     kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_]
 ) -> FloatArray:
@@ -162,8 +168,18 @@ def sum_drivers(
 
     Returns float32 ``(chunks, X)``, whole numbers.
     """
+    sums = np.zeros((len(low), present.shape[4]), dtype=np.float32)
+    add_drivers(kinds, first, low, high, pairs, present, sums)
+    return sums
+
+
+@kernel
+def add_drivers(
+    kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_],
+    sums: FloatArray,
+) -> None:  # fmt: skip
+    """Add the driver elements of `sum_drivers`."""
     R, width = pairs.shape[1], present.shape[4]
-    sums = np.zeros((len(low), width), dtype=np.float32)
     for kind in range(len(kinds)):
         n, x, group = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP]
         for chunk in range(first[kind], first[kind + 1]):
@@ -172,10 +188,9 @@ def sum_drivers(
                 if row >= 0:
                     for q in range(width):
                         sums[chunk, q] += present[n, group, item // R, row, q]
-    return sums
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def fill_bursts(
     entries: IntArray,
     kind_of: IntArray,
@@ -190,23 +205,23 @@ def fill_bursts(
     burst_first: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
+    spent: IntArray,
 ) -> None:
     """Fill in the bursts of some entries from the chunks of their kinds.
 
     output: the first output of each entry within its group; cycles: ``(chunks, outputs)``, or one column for all.
+    spent ``(PEs,)`` is room to work in.
     """
     is_shared = cycles.shape[1] == 1
-    spent = np.zeros(burst_cycles.shape[1], dtype=np.int64)
-    for entry in entries:
+    for number in range(len(entries)):
+        entry = entries[number]
         kind = kind_of[entry]
         place = burst_first[entry]
         for chunk in range(first[kind], first[kind + 1]):
             for pe in range(pes[entry]):
                 spent[pe] = cycles[chunk, 0 if is_shared else output[entry] + pe]
             if segments[chunk] > 1:
-                place = add_segments(
-                    size_bytes[chunk], half, spent[: pes[entry]], place, True, burst_bytes, burst_cycles
-                )
+                place = add_segments(size_bytes[chunk], half, spent, pes[entry], place, True, burst_bytes, burst_cycles)
                 continue
             burst_bytes[place] = size_bytes[chunk]
             for pe in range(pes[entry]):

@@ -239,7 +239,7 @@ def pack_span(
         done = pack_entries(
             done, span[1], filters, base, bounds, plan.blocks.run, plan.pairs, drivers, seconds, issued,
             plan.array.row_overhead_cycles, half, plan.memory.data_bits, packed.ends, packed.words, packed.size_bytes,
-            packed.cycles,
+            packed.cycles, np.zeros(drivers.shape[2], dtype=np.int64),
         )  # fmt: skip
         if done < span[1]:
             packed.grow()

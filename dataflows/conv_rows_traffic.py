@@ -39,7 +39,7 @@ class RowsTables:
     block_outputs: IntArray
     summed: IntArray
 
-    def parts(self) -> tuple[IntArray, ...]:
+    def parts(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
         """Give the tables in the order of the search's arguments."""
         rows = self.drivers, self.span_low, self.span_high, self.kernel_rows
         return *rows, self.block_group, self.block_outputs, self.summed
@@ -213,6 +213,7 @@ def pack_all_rows(
         fill_bursts(
             members, kind_of - start, first % plan.blocks.outputs, outputs, mask_bytes, part.first, part.size_bytes,
             part.segments, half, cost.sum_up(kinds[start:end], part), burst_first, burst_bytes, burst_cycles,
+            np.zeros(plan.blocks.pes, dtype=np.int64),
         )  # fmt: skip
     words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
     return burst_first, burst_bytes, burst_cycles, words.astype(np.int64)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.array import PEArray
 from dataflows.compressed import compress_rows
 from dataflows.dealing import Blocks, count_kernels_per_pe
+from dataflows.kernel import freeze, kernel
 from dataflows.row_values import convolve_msrc_rows, convolve_src_rows, correlate_osrc_rows
 from dataflows.taps import pair_rows, tabulate_taps
 from dataflows.tasks import BoolArray, StepValues
@@ -62,17 +62,22 @@ def order_weight_for_src(weight: NDArray[np.float32], shape: ConvShape) -> NDArr
     return np.ascontiguousarray(ordered).reshape(shape.in_channels, *weight.shape[2:], shape.group_out_channels)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def transpose_matrix(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Transpose a matrix in squares that stay in the cache: the weights of a fully connected layer are large."""
+    """Transpose a matrix, which is faster than numpy where it is large, as the weights of a fully connected layer."""
+    turned = np.empty(matrix.shape[::-1], dtype=matrix.dtype)
+    fill_transposed(freeze(matrix), turned)
+    return turned
+
+
+@kernel
+def fill_transposed(matrix: NDArray[np.float32], turned: NDArray[np.float32]) -> None:
+    """Transpose a matrix in squares that stay in the cache."""
     rows, columns = matrix.shape
-    turned = np.empty((columns, rows), dtype=matrix.dtype)
     for row in range(0, rows, SQUARE):
         for column in range(0, columns, SQUARE):
             for place in range(column, min(columns, column + SQUARE)):
                 for other in range(row, min(rows, row + SQUARE)):
                     turned[place, other] = matrix[other, place]
-    return turned
 
 
 def execute_gta(operands: Operands, shape: ConvShape, array: PEArray, executed: BoolArray) -> StepValues:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.array import PEArray
 from dataflows.bursts import count_words
+from dataflows.kernel import kernel
 from dataflows.row_cycles import FLOAT32_EXACT, cost_taps, count_partners
 from workloads.operands import Operands
 from workloads.shapes import ConvShape
@@ -80,7 +80,7 @@ def make_room(entries: int, pes: int) -> PackedBursts:
     return PackedBursts(count, count.copy(), np.zeros(room, dtype=np.int64), np.zeros((room, pes), dtype=np.int64))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def pack_entries(
     first: int,
     end: int,
@@ -99,17 +99,19 @@ def pack_entries(
     words: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
+    fetched: IntArray,
 ) -> int:
     """Pack the entries ``first .. end``; give the first for which the room did not suffice, or `end`.
 
-    filters: of each entry; base_filter: the one that issued begins with. driver_bytes: ``(M, N, P)``.
+    filters: of each entry; base_filter: the one that issued begins with. driver_bytes: ``(M, N, P)``. fetched
+    ``(P,)`` is room to work in.
     """
     for entry in range(first, end):
         place = ends[entry - 1] if entry else 0
         m = filters[entry]
         place, written = pack_kernels(
-            bounds[entry], run, pairs, driver_bytes[m], second_bytes, issued, m - base_filter, overhead, half,
-            data_bits, place, burst_bytes, burst_cycles,
+            bounds, entry, run, pairs, driver_bytes, m, second_bytes, issued, m - base_filter, overhead, half,
+            data_bits, place, burst_bytes, burst_cycles, fetched,
         )  # fmt: skip
         if place < 0:
             return entry
@@ -118,7 +120,7 @@ def pack_entries(
     return end
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def gather_bursts(
     kind_of: IntArray,
     ends: IntArray,
@@ -138,12 +140,14 @@ def gather_bursts(
                 burst_cycles[burst_first[entry] + number, pe] = packed_cycles[source + number, pe]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def pack_kernels(
     bounds: IntArray,
+    entry: int,
     run: int,
     pairs: IntArray,
     driver_bytes: IntArray,
+    m: int,
     second_bytes: IntArray,
     issued: FloatArray,
     place_of_filter: int,
@@ -153,24 +157,25 @@ def pack_kernels(
     place: int,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
+    fetched: IntArray,
 ) -> tuple[int, int]:
     """Pack the items (n, h, local channel, r) of a GTW entry; rows are shared within a burst.
 
-    bounds: first channel within the group, channels, and the range of images and of rows: PE i owns channels
-    ``first + i run ...``. pairs: ``(H, R)``; driver_bytes: ``(N, P)``; second_bytes: ``(N, C / G, H)``.
+    bounds: of each entry, first channel within the group, channels, and the range of images and of rows: PE i owns
+    channels ``first + i run ...``. pairs: ``(H, R)``; driver_bytes: ``(M, N, P)``; second_bytes: ``(N, C / G, H)``.
     Returns the place behind its last burst, -1 if the room does not suffice, and the words written into stores.
     """
-    first, total, image_low, image_high, row_low, row_high = bounds
+    first, total, image_low, image_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 2], bounds[entry, 3]
+    row_low, row_high = bounds[entry, 4], bounds[entry, 5]
     words = 0
-    P = driver_bytes.shape[1]
     R = pairs.shape[1]
     pes = -(-total // run)
     gathered, burst = 0, 0
     is_open = False
     # The burst that last fetched each driver row, and the one that fetched the PEs' present input rows.
-    fetched = np.full(P, -1, dtype=np.int64)
     for n in range(image_low, image_high):
-        fetched[:] = -1
+        for p in range(len(fetched)):
+            fetched[p] = -1
         for h in range(row_low, row_high):
             for local in range(min(run, total)):
                 inputs_fetched = -1
@@ -185,7 +190,7 @@ def pack_kernels(
                     p = pairs[h, r]
                     if p < 0:
                         continue
-                    driver = driver_bytes[n, p]
+                    driver = driver_bytes[m, n, p]
                     whole = driver + inputs
                     added = whole
                     if is_open:
@@ -215,7 +220,7 @@ def pack_kernels(
                             is_open, gathered, burst = True, 0, burst + 1
                             if place >= len(burst_bytes):
                                 return -1, 0
-                            burst_cycles[place, :] = 0
+                            clear_cycles(burst_cycles, place, place + 1, 0)
                         if fetched[p] != burst:
                             words += working * count_words(driver, data_bits)
                         if inputs_fetched != burst:
@@ -228,7 +233,8 @@ def pack_kernels(
                         if pe * run + local >= total:
                             # In segments, a PE without this item must not keep what a smaller pool left there.
                             if segments > 1:
-                                burst_cycles[place : place + segments, pe] = 0
+                                for segment in range(segments):
+                                    burst_cycles[place + segment, pe] = 0
                             continue
                         cycles = np.int64(issued[n, h, r, place_of_filter, first + pe * run + local]) + overhead
                         if segments == 1:
@@ -238,8 +244,16 @@ def pack_kernels(
                             done = cycles * segment // segments
                             burst_cycles[place + segment, pe] = cycles * (segment + 1) // segments - done
                     if segments > 1:
-                        burst_cycles[place : place + segments, pes:] = 0
+                        clear_cycles(burst_cycles, place, place + segments, pes)
                         place += segments
     if is_open:
         place += 1
     return place, words
+
+
+@kernel
+def clear_cycles(burst_cycles: IntArray, first: int, end: int, pes: int) -> None:
+    """Set the cycles of some bursts to zero, from one PE on."""
+    for place in range(first, end):
+        for pe in range(pes, burst_cycles.shape[1]):
+            burst_cycles[place, pe] = 0

@@ -6,18 +6,18 @@ nonzeros. Order and preference are those of `tiling_search`.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.tiling_search import divide_up, is_better
+from dataflows.kernel import kernel
+from dataflows.tiling_search import copy_sizes, divide_up, is_better
 
 IntArray = NDArray[np.int64]
 
 RAW, BITMASK, OFFSET = 0, 1, 2
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def count_bits(values: int) -> int:
     """Count the bits that tell so many values apart."""
     bits = 0
@@ -26,7 +26,7 @@ def count_bits(values: int) -> int:
     return bits
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def size_piece(nonzeros: int, width: int, form: int, data_bits: int) -> int:
     """Give the stored bytes of a piece of a row, its pointer included."""
     if form == RAW:
@@ -36,7 +36,7 @@ def size_piece(nonzeros: int, width: int, form: int, data_bits: int) -> int:
     return 2 + int(divide_up(count_bits(width + 1) + nonzeros * (data_bits + max(1, count_bits(width))), 8))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def measure_products_tile(
     sizes: IntArray,
     running: IntArray,
@@ -82,7 +82,7 @@ def measure_products_tile(
     return largest
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def size_summed(summed: IntArray, forms: IntArray, data_bits: int, n: int, n_end: int, c: int, c_end: int) -> int:
     """Give the stored bytes of pieces, from c to c_end, of the rows of images of all gradients that are added."""
     total = 0
@@ -93,7 +93,6 @@ def size_summed(summed: IntArray, forms: IntArray, data_bits: int, n: int, n_end
     return total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def search_products(
     running: IntArray,
     form: int,
@@ -106,24 +105,54 @@ def search_products(
     summed: IntArray,
     summed_forms: IntArray,
     capacity: int,
-) -> tuple[IntArray, np.int64]:
+) -> tuple[IntArray, int]:
     """Search run lengths of (image, block, reduction) for a fully connected Forward or GTA.
 
     written: running counts of nonzeros of the result's rows, ``(N, outputs + 1)``: each tile writes pieces of its own.
     """
+    blocks = -(-(written.shape[1] - 1) // block)
+    best = np.zeros(3, dtype=np.int64)
+    room = np.zeros(blocks + 1, dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64), np.zeros_like(best)
+    needed = try_products(
+        running, form, written, written_form, data_bits, acc_bits, block, has_mask, summed, summed_forms, capacity,
+        *room, best,
+    )  # fmt: skip
+    return best, needed
+
+
+@kernel
+def try_products(
+    running: IntArray,
+    form: int,
+    written: IntArray,
+    written_form: int,
+    data_bits: int,
+    acc_bits: int,
+    block: int,
+    has_mask: bool,
+    summed: IntArray,
+    summed_forms: IntArray,
+    capacity: int,
+    backs: IntArray,
+    added: IntArray,
+    sizes: IntArray,
+    best: IntArray,
+) -> int:
+    """Fill in the best run lengths of `search_products`, and give the bytes which they need.
+
+    backs and added ``(blocks + 1,)``, zero, and sizes are room to work in.
+    """
     N, depth, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1
     blocks = divide_up(outputs, block)
-    backs = np.zeros(blocks + 1, dtype=np.int64)
-    added = np.zeros(blocks + 1, dtype=np.int64)
+    least_back = 2**62
     for b_size in range(1, blocks + 1):
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(outputs, (b + b_size) * block)
             added[b_size] += size_summed(summed, summed_forms, data_bits, 0, N, c, c_end)
             for n in range(N):
                 backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_form, data_bits)
-    least_back = backs[1:].min()
-    best = np.zeros(3, dtype=np.int64)
-    best_bytes = best_tiles = best_needed = np.int64(2**62)
+        least_back = min(least_back, backs[b_size])
+    best_bytes = best_tiles = best_needed = 2**62
     for o_size in range(depth, 0, -1):
         drivers, weights, parts = 0, 0, divide_up(depth, o_size)
         for o in range(0, depth, o_size):
@@ -149,7 +178,7 @@ def search_products(
                 loads = runs * drivers + divide_up(N, n_size) * weights + masks + added[b_size]
                 moved = loads + backs[b_size]
                 tiles = divide_up(N, n_size) * runs * parts
-                sizes = np.array([n_size, b_size, o_size])
+                sizes[0], sizes[1], sizes[2] = n_size, b_size, o_size
                 if not is_better(moved, tiles, sizes, best_bytes, best_tiles, best):
                     continue
                 output = size_products_tile(sizes, N, outputs, block, data_bits if parts == 1 else acc_bits)
@@ -161,11 +190,11 @@ def search_products(
                 )
                 if needed <= capacity:
                     best_bytes, best_tiles, best_needed = moved, tiles, needed
-                    best[:] = sizes
-    return best, best_needed
+                    copy_sizes(sizes, best)
+    return best_needed
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def size_products_tile(sizes: IntArray, images: int, outputs: int, block: int, bits: int) -> int:
     """Give the raw bytes of the largest output tile: each task's results rounded up to a byte."""
     widest = min(outputs, sizes[1] * block)
@@ -176,7 +205,7 @@ def size_products_tile(sizes: IntArray, images: int, outputs: int, block: int, b
     return int(min(images, sizes[0]) * total)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def measure_outer_tile(
     sizes: IntArray,
     gradients: IntArray,
@@ -204,7 +233,6 @@ def measure_outer_tile(
     return largest
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def search_outer(
     gradients: IntArray,
     gradient_form: int,
@@ -214,11 +242,38 @@ def search_outer(
     acc_bits: int,
     block: int,
     capacity: int,
-) -> tuple[IntArray, np.int64]:
+) -> tuple[IntArray, int]:
     """Search run lengths of (filter, block, image) for a fully connected GTW."""
+    best = np.zeros(3, dtype=np.int64)
+    by_filters = np.zeros(gradients.shape[1], dtype=np.int64)
+    needed = try_outer(
+        gradients, gradient_form, inputs, input_form, data_bits, acc_bits, block, capacity, by_filters,
+        np.zeros_like(best), best,
+    )  # fmt: skip
+    return best, needed
+
+
+@kernel
+def try_outer(
+    gradients: IntArray,
+    gradient_form: int,
+    inputs: IntArray,
+    input_form: int,
+    data_bits: int,
+    acc_bits: int,
+    block: int,
+    capacity: int,
+    by_filters: IntArray,
+    sizes: IntArray,
+    best: IntArray,
+) -> int:
+    """Fill in the best run lengths of `search_outer`, and give the bytes which they need.
+
+    by_filters ``(M + 1,)``, zero, and sizes are room to work in.
+    """
     N, M, C = inputs.shape[0], gradients.shape[1] - 1, inputs.shape[1] - 1
     blocks = divide_up(C, block)
-    by_filters = np.zeros(M + 1, dtype=np.int64)
+    least = 2**62
     for size in range(1, M + 1):
         for m in range(0, M, size):
             m_end = min(M, m + size)
@@ -226,9 +281,8 @@ def search_outer(
                 by_filters[size] += size_piece(
                     gradients[n, m_end] - gradients[n, m], m_end - m, gradient_form, data_bits
                 )
-    least = by_filters[1:].min()
-    best = np.zeros(3, dtype=np.int64)
-    best_bytes = best_tiles = best_needed = np.int64(2**62)
+        least = min(least, by_filters[size])
+    best_bytes = best_tiles = best_needed = 2**62
     for b_size in range(blocks, 0, -1):
         channels = 0
         for b in range(0, blocks, b_size):
@@ -245,7 +299,7 @@ def search_outer(
             for n_size in range(N, 0, -1):
                 parts = divide_up(N, n_size)
                 tiles = divide_up(M, m_size) * divide_up(blocks, b_size) * parts
-                sizes = np.array([m_size, b_size, n_size])
+                sizes[0], sizes[1], sizes[2] = m_size, b_size, n_size
                 if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
                     continue
                 output = size_products_tile(sizes, M, C, block, acc_bits) * (2 if parts == 1 else 1)
@@ -256,5 +310,5 @@ def search_outer(
                 )
                 if needed <= capacity:
                     best_bytes, best_tiles, best_needed = loads, tiles, needed
-                    best[:] = sizes
-    return best, best_needed
+                    copy_sizes(sizes, best)
+    return best_needed

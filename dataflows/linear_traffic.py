@@ -145,7 +145,7 @@ def pack_items(
             drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
             pack_rows(
                 run, first, pes, low, high, outputs, drivers, second, cycles, mask_bytes, half, memory.data_bits,
-                fills, counts, burst_first, burst_bytes, burst_cycles, words,
+                fills, counts, burst_first, burst_bytes, burst_cycles, words, np.zeros(width, dtype=np.int64),
             )  # fmt: skip
         if not fills:
             burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

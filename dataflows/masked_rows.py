@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.kernel import freeze, kernel
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+
 def list_masked_rows(
     first: NDArray[np.int64],
     position: NDArray[np.int32],
@@ -26,10 +26,33 @@ def list_masked_rows(
     weight_present: ``(M, C / G, R, S)``; pairs: output row of each kernel row or -1, ``(R,)``.
     Returns int64 ``(C, M / G, R, 3)``.
     """
+    M, group_channels, R, _ = weight_present.shape
+    rows = np.zeros((len(allowed), M // (len(allowed) // group_channels), R, 3), dtype=np.int64)
+    count_masked_rows(
+        freeze(first), freeze(position), freeze(allowed), freeze(weight_present), freeze(pairs), out_height, stride,
+        pad_width, multipliers, empty_issue_cycles, rows,
+    )  # fmt: skip
+    return rows
+
+
+@kernel
+def count_masked_rows(
+    first: NDArray[np.int64],
+    position: NDArray[np.int32],
+    allowed: NDArray[np.bool_],
+    weight_present: NDArray[np.bool_],
+    pairs: NDArray[np.int64],
+    out_height: int,
+    stride: int,
+    pad_width: int,
+    multipliers: int,
+    empty_issue_cycles: int,
+    rows: NDArray[np.int64],
+) -> None:
+    """Fill in the rows of `list_masked_rows`, zero before."""
     C, W = allowed.shape
     M, group_channels, R, S = weight_present.shape
     group_filters = M // (C // group_channels)
-    rows = np.zeros((C, group_filters, R, 3), dtype=np.int64)
     for c in range(C):
         base = c // group_channels * group_filters
         for local in range(group_filters):
@@ -48,4 +71,3 @@ def list_masked_rows(
                     rows[c, local, r, 0] += issued
                     rows[c, local, r, 1] += live
                     rows[c, local, r, 2] += issued - needed
-    return rows

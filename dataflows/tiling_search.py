@@ -7,22 +7,23 @@ run lengths found (0 where none fits) and the buffer bytes which that tiling nee
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from dataflows.kernel import kernel
 
 IntArray = NDArray[np.int64]
 
 UNLIMITED = 2**62
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def divide_up(amount: int, share: int) -> int:
     """Divide, rounding up."""
     return -(-amount // share)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def measure_rows_tile(
     sizes: IntArray, drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray,
     block_group: IntArray, block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int,
@@ -75,7 +76,7 @@ def measure_rows_tile(
     return largest
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def sum_box(table: IntArray, n: int, n_end: int, c: int, c_end: int, x: int, x_end: int) -> int:
     """Sum a box of a tensor from its running sums along all three axes."""
     upper = table[n_end, c_end, x_end] - table[n_end, c, x_end] - table[n_end, c_end, x] + table[n_end, c, x]
@@ -83,28 +84,48 @@ def sum_box(table: IntArray, n: int, n_end: int, c: int, c_end: int, x: int, x_e
     return int(upper - lower)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def search_rows(
     drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray, block_group: IntArray,
     block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int, result_row_bytes: int,
     partial_row_bytes: int, capacity: int,
-) -> tuple[IntArray, np.int64]:  # fmt: skip
+) -> tuple[IntArray, int]:  # fmt: skip
     """Search run lengths of (image, row, block, reduction) for Forward or GTA."""
+    groups, blocks = len(drivers), len(block_group)
+    best = np.zeros(4, dtype=np.int64)
+    room = np.zeros((blocks + 1, groups), dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64)
+    needed = try_rows(
+        drivers, span_low, span_high, kernel_rows, block_group, block_outputs, summed, weight_row_bytes,
+        mask_row_bytes, result_row_bytes, partial_row_bytes, capacity, *room, np.zeros(groups, dtype=np.int64),
+        np.zeros_like(best), best,
+    )  # fmt: skip
+    return best, needed
+
+
+@kernel
+def try_rows(
+    drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray, block_group: IntArray,
+    block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int, result_row_bytes: int,
+    partial_row_bytes: int, capacity: int, touches: IntArray, widest: IntArray, streamed: IntArray, sizes: IntArray,
+    best: IntArray,
+) -> int:  # fmt: skip
+    """Fill in the best run lengths of `search_rows`, and give the bytes which they need.
+
+    touches ``(blocks + 1, groups)`` and widest ``(blocks + 1,)``, zero, streamed ``(groups,)`` and sizes are room to
+    work in.
+    """
     groups, N, depth = drivers.shape[0], drivers.shape[1] - 1, drivers.shape[3] - 1
     X, blocks, R = len(span_low), len(block_group), kernel_rows.shape[1]
     all_outputs = block_outputs[blocks]
-    touches = np.zeros((blocks + 1, groups), dtype=np.int64)
-    widest = np.zeros(blocks + 1, dtype=np.int64)
     for size in range(1, blocks + 1):
         for b in range(0, blocks, size):
             b_end = min(blocks, b + size)
             widest[size] = max(widest[size], block_outputs[b_end] - block_outputs[b])
             for group in range(block_group[b], block_group[b_end - 1] + 1):
                 touches[size, group] += 1
-    best = np.zeros(4, dtype=np.int64)
-    best_bytes = best_tiles = best_needed = np.int64(2**62)
+    best_bytes = best_tiles = best_needed = 2**62
     for x_size in range(X, 0, -1):
-        streamed = np.zeros(groups, dtype=np.int64)
+        for group in range(groups):
+            streamed[group] = 0
         weights = 0
         for x in range(0, X, x_size):
             x_end = min(X, x + x_size)
@@ -116,7 +137,7 @@ def search_rows(
                 streamed[group] += drivers[group, N, high, depth] - drivers[group, N, low, depth]
         for n_size in range(N, 0, -1):
             for b_size in range(blocks, 0, -1):
-                inputs = np.int64(0)
+                inputs = 0
                 for group in range(groups):
                     inputs += touches[b_size, group] * streamed[group]
                 fixed = inputs + divide_up(N, n_size) * weights
@@ -131,7 +152,7 @@ def search_rows(
                     output = n_size * x_size * widest[b_size] * row_bytes * (2 if parts == 1 else 1)
                     if loads > best_bytes or output + 2 * divide_up(loads, tiles) > capacity:
                         continue
-                    sizes = np.array([n_size, x_size, b_size, o_size])
+                    sizes[0], sizes[1], sizes[2], sizes[3] = n_size, x_size, b_size, o_size
                     if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
                         continue
                     needed = output + 2 * measure_rows_tile(
@@ -140,11 +161,18 @@ def search_rows(
                     )  # fmt: skip
                     if needed <= capacity:
                         best_bytes, best_tiles, best_needed = loads, tiles, needed
-                        best[:] = sizes
-    return best, best_needed
+                        copy_sizes(sizes, best)
+    return best_needed
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
+def copy_sizes(sizes: IntArray, best: IntArray) -> None:
+    """Copy run lengths."""
+    for index in range(len(sizes)):
+        best[index] = sizes[index]
+
+
+@kernel
 def is_better(loads: int, tiles: int, sizes: IntArray, best_loads: int, best_tiles: int, best_sizes: IntArray) -> bool:
     """Compare tilings: DRAM bytes, then tiles, then longer runs."""
     if loads != best_loads:
@@ -157,7 +185,7 @@ def is_better(loads: int, tiles: int, sizes: IntArray, best_loads: int, best_til
     return False
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def measure_kernels_tile(
     sizes: IntArray, drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray,
     filters_per_group: int, block_channels: IntArray, limit: int = UNLIMITED,
@@ -200,28 +228,42 @@ def measure_kernels_tile(
     return largest
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def search_kernels(
     drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray, filters_per_group: int,
     block_channels: IntArray, kernel_bytes: int, capacity: int,
-) -> tuple[IntArray, np.int64]:  # fmt: skip
+) -> tuple[IntArray, int]:  # fmt: skip
     """Search run lengths of (filter, block, image, row) for GTW."""
+    best = np.zeros(4, dtype=np.int64)
+    room = np.zeros(len(block_channels), dtype=np.int64), np.zeros(len(drivers), dtype=np.int64), np.zeros_like(best)
+    needed = try_kernels(
+        drivers, inputs, span_low, span_high, filters_per_group, block_channels, kernel_bytes, capacity, *room, best
+    )
+    return best, needed
+
+
+@kernel
+def try_kernels(
+    drivers: IntArray, inputs: IntArray, span_low: IntArray, span_high: IntArray, filters_per_group: int,
+    block_channels: IntArray, kernel_bytes: int, capacity: int, widest: IntArray, input_bytes: IntArray,
+    sizes: IntArray, best: IntArray,
+) -> int:  # fmt: skip
+    """Fill in the best run lengths of `search_kernels`, and give the bytes which they need.
+
+    widest ``(blocks + 1,)`` and input_bytes ``(M + 1,)``, zero, and sizes are room to work in.
+    """
     M, N, H = drivers.shape[0] - 1, drivers.shape[1] - 1, len(span_low)
     blocks = len(block_channels) - 1
-    widest = np.zeros(blocks + 1, dtype=np.int64)
     for size in range(1, blocks + 1):
         for b in range(0, blocks, size):
             widest[size] = max(widest[size], block_channels[min(blocks, b + size)] - block_channels[b])
-    input_bytes = np.zeros(M + 1, dtype=np.int64)
     for size in range(1, M + 1):
         for m in range(0, M, size):
             m_end = min(M, m + size)
             for group in range(m // filters_per_group, (m_end - 1) // filters_per_group + 1):
                 input_bytes[size] += inputs[group, N, H, inputs.shape[3] - 1]
-    best = np.zeros(4, dtype=np.int64)
-    best_bytes = best_tiles = best_needed = np.int64(2**62)
+    best_bytes = best_tiles = best_needed = 2**62
     for h_size in range(H, 0, -1):
-        streamed = np.int64(0)
+        streamed = 0
         for h in range(0, H, h_size):
             low, high = span_low[h], max(span_low[h], span_high[min(H, h + h_size) - 1])
             streamed += drivers[M, N, high] - drivers[M, N, low]
@@ -236,7 +278,7 @@ def search_kernels(
                     output = m_size * widest[b_size] * kernel_bytes * (2 if parts == 1 else 1)
                     if output + 2 * divide_up(loads, tiles) > capacity:
                         continue
-                    sizes = np.array([m_size, b_size, n_size, h_size])
+                    sizes[0], sizes[1], sizes[2], sizes[3] = m_size, b_size, n_size, h_size
                     if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
                         continue
                     needed = output + 2 * measure_kernels_tile(
@@ -245,5 +287,5 @@ def search_kernels(
                     )  # fmt: skip
                     if needed <= capacity:
                         best_bytes, best_tiles, best_needed = loads, tiles, needed
-                        best[:] = sizes
-    return best, best_needed
+                        copy_sizes(sizes, best)
+    return best_needed

@@ -5,10 +5,10 @@ It shares no code with the host's pruning; both draw an element's number from th
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.kernel import freeze, kernel
 from workloads.operands import Operands
 
 FloatArray = NDArray[np.float32]
@@ -23,13 +23,15 @@ def write_gradient(sums: FloatArray, operands: Operands) -> FloatArray:
     keys = np.zeros(len(sums), dtype=np.uint64)
     if finish.key is not None:
         keys = np.array([finish.key.image_key(image) for image in range(len(sums))], dtype=np.uint64)
-    written: FloatArray = finish_rows(
-        rows, mask, shares.reshape(-1, *rows.shape), np.float32(finish.tau), keys, len(rows) // len(sums)
-    )
+    written = np.empty(rows.shape, dtype=np.float32)
+    finish_rows(
+        freeze(rows), freeze(mask), freeze(shares.reshape(-1, *rows.shape)), np.float32(finish.tau), keys,
+        len(rows) // len(sums), written,
+    )  # fmt: skip
     return written.reshape(sums.shape)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def finish_rows(
     rows: NDArray[np.float32],
     mask: NDArray[np.bool_],
@@ -37,12 +39,12 @@ def finish_rows(
     tau: np.float32,
     keys: NDArray[np.uint64],
     rows_per_image: int,
-) -> NDArray[np.float32]:
+    written: NDArray[np.float32],
+) -> None:
     """Sum, mask and prune rows ``(N C H, W)``; mask: none if it has no rows; shares ``(any, N C H, W)`` are added.
 
     keys: one for each image.
     """
-    written = np.empty_like(rows)
     width = rows.shape[1]
     for row in range(len(rows)):
         counter = np.uint64(row % rows_per_image * width)
@@ -60,10 +62,9 @@ def finish_rows(
                 else:
                     value = np.float32(0)
             written[row, w] = value
-    return written
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def draw_number(key: np.uint64, element: np.uint64) -> float:
     """Give the number in [0, 1) of one element: the 53 upper bits of SplitMix64 behind `element` + 1 additions."""
     state = key + (element + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)

@@ -6,8 +6,7 @@ order follow those files: each function here says whose part it plays. Times cou
 
 from __future__ import annotations
 
-import numba
-
+from dataflows.kernel import kernel
 from sim.machine.compiled_events import (
     advance,
     attribute,
@@ -73,7 +72,7 @@ from sim.machine.compiled_state import (
 )
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def plan_deal(m: Machine) -> None:
     """Play the controller: deal at this border if a group waits and an entry is left."""
     c = m.counts
@@ -82,7 +81,7 @@ def plan_deal(m: Machine) -> None:
         c[EVENTS] += 1
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def offer(m: Machine, group: int) -> None:
     """Note that a group may take a task."""
     if not m.groups[group, IS_OFFERED]:
@@ -91,7 +90,7 @@ def offer(m: Machine, group: int) -> None:
         plan_deal(m)
 
 
-@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel
 def deal(m: Machine, w: Work) -> None:
     """Hand the next entry to the lowest group that may take one."""
     c, g = m.counts, m.groups
@@ -115,7 +114,7 @@ def deal(m: Machine, w: Work) -> None:
     plan_deal(m)
 
 
-@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel
 def begin_task(m: Machine, w: Work, group: int, entry: int) -> None:
     """Make an entry the present task of a group."""
     now = m.counts[NOW]
@@ -130,7 +129,7 @@ def begin_task(m: Machine, w: Work, group: int, entry: int) -> None:
     work(m, w, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def request_bursts(m: Machine, w: Work, group: int) -> None:
     """Request every next burst whose half is free."""
     g = m.groups
@@ -147,7 +146,7 @@ def request_bursts(m: Machine, w: Work, group: int) -> None:
             arrive(m, w, group, number & 1)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def arrive(m: Machine, w: Work, group: int, half: int) -> None:
     """Note that a burst is here; PEs take bursts in their order."""
     g = m.groups
@@ -158,7 +157,7 @@ def arrive(m: Machine, w: Work, group: int, half: int) -> None:
     work(m, w, group)
 
 
-@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel
 def work(m: Machine, w: Work, group: int) -> None:
     """Put the PEs of the present task on the bursts that are here."""
     g, ready, now = m.groups, m.ready, m.counts[NOW]
@@ -194,7 +193,7 @@ def work(m: Machine, w: Work, group: int) -> None:
             schedule(m, last_end - now, BURST_END, group, 0)
 
 
-@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel
 def attribute_runs(m: Machine, w: Work, group: int, burst: int, pes: int) -> None:
     """Attribute the union of the PEs' runs as busy, and the gap before it as waiting, in the order of their starts."""
     now, ready = m.counts[NOW], m.ready
@@ -215,14 +214,14 @@ def attribute_runs(m: Machine, w: Work, group: int, burst: int, pes: int) -> Non
                 attribute(m, group, BUSY, end)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def end_burst(m: Machine, w: Work, group: int) -> None:
     """Free a half."""
     m.groups[group, ENDED] += 1
     request_bursts(m, w, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def end_task(m: Machine, w: Work, group: int) -> None:
     """End the present task of a group in its PEs."""
     c, g = m.counts, m.groups
@@ -238,7 +237,7 @@ def end_task(m: Machine, w: Work, group: int) -> None:
     plan_hand_over(m, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def plan_hand_over(m: Machine, group: int) -> None:
     """Hand results over at this border, once nothing more ends."""
     c = m.counts
@@ -247,7 +246,7 @@ def plan_hand_over(m: Machine, group: int) -> None:
     c[HANDED_TAIL] += 1
 
 
-@numba.njit(nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel
 def hand_over(m: Machine, w: Work, group: int) -> None:
     """Hand an ended task's results to the PPU if it has a place; one that hands nothing over needs none."""
     g = m.groups
@@ -275,14 +274,14 @@ def hand_over(m: Machine, w: Work, group: int) -> None:
         offer(m, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def finish_entry(m: Machine, group: int, entry: int) -> None:
     """Note that an entry is done."""
     m.finished_by[entry] = group
     m.counts[LEFT] -= 1
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def start_results(m: Machine, w: Work, group: int, entry: int) -> None:
     """Play the PPU: read what the results need."""
     m.groups[group, IN_PROCESS] = entry
@@ -293,14 +292,14 @@ def start_results(m: Machine, w: Work, group: int, entry: int) -> None:
         process_results(m, w, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def process_results(m: Machine, w: Work, group: int) -> None:
     """Process the elements in the PPU."""
     m.groups[group, IS_WRITING] = 1
     schedule(m, w.process_cycles[m.groups[group, IN_PROCESS]], PROCESSED, group, 0)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def finish_results(m: Machine, w: Work, group: int) -> None:
     """Free a place of the PPU: an entry is done."""
     g = m.groups
@@ -313,7 +312,7 @@ def finish_results(m: Machine, w: Work, group: int) -> None:
         plan_hand_over(m, group)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def handle(m: Machine, w: Work, payload: int) -> None:
     """Do what an event says."""
     kind, half, group = payload & KIND_MASK, (payload >> HALF_SHIFT) & 1, payload >> GROUP_SHIFT
@@ -345,7 +344,7 @@ def handle(m: Machine, w: Work, payload: int) -> None:
             plan_grants(m)
 
 
-@numba.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel
 def run_events(m: Machine, w: Work) -> bool:
     """Run until the last of a tile's results have been written; tell whether that came about."""
     c = m.counts

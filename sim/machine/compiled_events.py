@@ -6,8 +6,7 @@ of its time.
 
 from __future__ import annotations
 
-import numba
-
+from dataflows.kernel import kernel
 from sim.machine.compiled_state import (
     EVENTS,
     FAR,
@@ -33,13 +32,13 @@ from sim.machine.compiled_state import (
 )
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def copy_row(rows: IntArray, source: int, target: int) -> None:
     """Copy one row of three columns."""
     rows[target, 0], rows[target, 1], rows[target, 2] = rows[source, 0], rows[source, 1], rows[source, 2]
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def push_far(far: IntArray, size: int, time: int, number: int, payload: int) -> None:
     """Add an event to the heap, ordered by time, then as scheduled."""
     place = size
@@ -52,7 +51,7 @@ def push_far(far: IntArray, size: int, time: int, number: int, payload: int) -> 
     far[place, 0], far[place, 1], far[place, 2] = time, number, payload
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def pop_far(far: IntArray, size: int) -> None:
     """Remove the first event of the heap, which the caller has read."""
     size -= 1
@@ -74,7 +73,7 @@ def pop_far(far: IntArray, size: int) -> None:
     far[place, 0], far[place, 1], far[place, 2] = time, number, payload
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def schedule(m: Machine, cycles: int, kind: int, group: int, half: int) -> None:
     """Play SimPy's environment: things that end, by border, then as scheduled."""
     c = m.counts
@@ -97,14 +96,14 @@ def schedule(m: Machine, cycles: int, kind: int, group: int, half: int) -> None:
     c[UNDER_WAY] += 1
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def attribute(m: Machine, group: int, state: int, end: int) -> None:
     """Play the ledger."""
     m.spent[group, state] += end - m.groups[group, UNTIL]
     m.groups[group, UNTIL] = end
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def request_port(m: Machine, kind: int, group: int, number: int, cycles: int) -> None:
     """Play the ports' queue: by border and kind, then by group and burst; borders come in order."""
     c, q = m.counts, m.queue
@@ -122,7 +121,7 @@ def request_port(m: Machine, kind: int, group: int, number: int, cycles: int) ->
     plan_grants(m)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def plan_grants(m: Machine) -> None:
     """Grant ports at this border if there is a request and a free port."""
     c = m.counts
@@ -131,7 +130,7 @@ def plan_grants(m: Machine) -> None:
         c[EVENTS] += 1
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def grant_ports(m: Machine) -> None:
     """Give free ports to the first requests."""
     c, q = m.counts, m.queue
@@ -145,14 +144,14 @@ def grant_ports(m: Machine) -> None:
         schedule(m, q[at, 2], moved, q[at, 1] >> NUMBER_BITS, q[at, 1] & 1)
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def free_port(m: Machine) -> None:
     """Free a port."""
     if m.counts[FREE_PORTS] != UNLIMITED:
         m.counts[FREE_PORTS] += 1
 
 
-@numba.njit(nogil=True, forceinline=True, _nrt=False)  # type: ignore[untyped-decorator]
+@kernel(inlines=True)
 def advance(m: Machine) -> bool:
     """Go to the next border at which something ends, if there is one."""
     c = m.counts

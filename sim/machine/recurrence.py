@@ -6,16 +6,15 @@ a step, and a step follows from the durations and bytes of its tiles (section 6 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.kernel import freeze, kernel
 from sim.machine.compiled_state import UNLIMITED as UNLIMITED
 
 IntArray = NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def start_tiles(
     durations: IntArray, load_bytes: IntArray, write_back_bytes: IntArray, bytes_per_cycle: int, latency_cycles: int
 ) -> tuple[IntArray, int, int]:
@@ -24,9 +23,21 @@ def start_tiles(
     Arrays int64 ``(tiles,)``. bytes_per_cycle: UNLIMITED moves any transfer in no time. The channel is first come,
     first served.
     """
+    starts, loaded = np.zeros(len(durations), dtype=np.int64), np.zeros(len(durations) + 2, dtype=np.int64)
+    cycles, busy = queue_transfers(
+        freeze(durations), freeze(load_bytes), freeze(write_back_bytes), bytes_per_cycle, latency_cycles, starts, loaded
+    )
+    return starts, cycles, busy
+
+
+@kernel
+def queue_transfers(
+    durations: IntArray, load_bytes: IntArray, write_back_bytes: IntArray, bytes_per_cycle: int, latency_cycles: int,
+    starts: IntArray, loaded: IntArray,
+) -> tuple[int, int]:  # fmt: skip
+    """Fill in the starts of `start_tiles`, and give its other figures; loaded ``(tiles + 2,)``, zero, is room."""
     tiles = len(durations)
     free_at = busy = end = 0
-    starts, loaded = np.zeros(tiles, dtype=np.int64), np.zeros(tiles + 2, dtype=np.int64)
     for tile in range(-2, tiles):
         # Loads 0 and 1 are queued at the start, load k + 2 when tile k has ended, behind its write-back.
         if tile >= 0:
@@ -43,7 +54,7 @@ def start_tiles(
                 free_at = max(end + latency_cycles, free_at) + cycles
                 busy += cycles
                 loaded[tile + 2] = free_at
-    return starts, max(end, free_at), busy
+    return max(end, free_at), busy
 
 
 def compose_tiles(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.kernel import kernel
 from dataflows.memory import Traffic
 from dataflows.tiles import sum_spans
 from sim.machine.clock import DeadlockError
@@ -105,7 +105,7 @@ def summarize_tiles(tile_first: IntArray, work: Work) -> list[list[int]]:
     return [column.tolist() for column in (np.diff(tile_first), np.diff(edges), *sums, *weighted)]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def is_alike(tile_first: IntArray, work: Work, tile: int, other: int) -> bool:
     """Tell whether two tiles of as many entries and bursts have equal work."""
     first, second = tile_first[tile], tile_first[other]

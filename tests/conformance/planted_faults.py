@@ -33,7 +33,7 @@ def positive_operands(shape: LayerShape) -> Operands:
 
 def mutate_kernel(name: str, line: str, replacement: str) -> Callable[..., Any]:
     """Compile a kernel, in plain Python, with the one line that reads `line` replaced."""
-    kernel: FunctionType = getattr(row_values, name).py_func
+    kernel: FunctionType = getattr(row_values, name).function
     source = inspect.getsource(kernel)
     source = source[source.index("def ") :]
     lines = source.split("\n")

@@ -15,7 +15,7 @@ from conformance.planted_faults import CONV, LINEAR, mutate_kernel, positive_ope
 from ideal_machine import lower
 from recorded_layer import write_recorded_layer
 
-from dataflows import execution
+from dataflows import execution, row_values
 from dataflows.compressed import CompressedRows, compress_rows
 from dataflows.taps import TapTable, pair_rows, tabulate_taps
 from dataflows.tasks import TaskTable
@@ -28,19 +28,19 @@ from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
 MACHINES = ("ideal", "ideal-dense")
-SRC, MSRC, OSRC = "convolve_src_rows", "convolve_msrc_rows", "correlate_osrc_rows"
+SRC, MSRC, OSRC = "add_src_rows", "add_msrc_rows", "add_osrc_rows"
 KERNEL = {Step.FORWARD: SRC, Step.GTA: MSRC, Step.GTW: OSRC}
 PRODUCT = {
     Step.FORWARD: "sums[q, m] += x * weight[c, r, s, m]",
     Step.GTA: "sums[w, c] += x * weight[m, r, s, c]",
-    Step.GTW: "total[index] += x * near[index]",
+    Step.GTW: "sums[r, target + index] += x * flat[n, h, source + index]",
 }
 # OSRC runs over taps and channels at once.
 OSRC_PLACE = "c, s = index % group_channels, s0 + span + index // group_channels\n"
 ROW_OPS = {
-    Step.FORWARD: "row_ops[index] += filters",
-    Step.GTA: "row_ops[index] += channels",
-    Step.GTW: "row_ops[m] += channels",
+    Step.FORWARD: "row_ops += filters",
+    Step.GTA: "row_ops += channels",
+    Step.GTW: "row_ops += channels",
 }
 
 
@@ -55,7 +55,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, step: Step, line: str, replacement: s
     """Replace a line of a step's kernel."""
     if line == PRODUCT[Step.GTW]:
         replacement = OSRC_PLACE + replacement
-    monkeypatch.setattr(execution, KERNEL[step], mutate_kernel(KERNEL[step], line, replacement))
+    monkeypatch.setattr(row_values, KERNEL[step], mutate_kernel(KERNEL[step], line, replacement))
 
 
 def message(operands: Operands, step: Step, bad: list[tuple[int, ...]], missing: list[float]) -> str:
