@@ -49,12 +49,12 @@ install: $(RUNNING)
 develop: $(DEVELOPING)
 
 $(RUNNING): requirements.lock pyproject.toml
-	$(call install,requirements.lock,about 130 MB to download and 400 MB on disk)
+	$(call install,requirements.lock,about 110 MB to download and 400 MB on disk)
 	@touch $@
 
 # Developing includes running. Tests take warnings as errors, so they must not be the first to compile a library.
 $(DEVELOPING): requirements-dev.lock requirements.lock pyproject.toml
-	$(call install,requirements-dev.lock,about 330 MB to download and 1200 MB on disk)
+	$(call install,requirements-dev.lock,about 290 MB to download and 1150 MB on disk)
 	$(BIN)/python -W ignore -m compileall -qq -j 2 .venv/lib || :
 	@touch $(RUNNING) $@
 
