@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sim.energy import COMPONENT_OF_ACTION, ActionCounts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FLOAT_FORMAT = "%.9g"
 
@@ -132,12 +133,16 @@ def make_columns_table() -> str:
 
 def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
     """Tabulate step results, one row each, with the columns of ``steps.csv``."""
+    import pandas as pd
+
     names = [name for name, _, _ in describe_columns()]
     return pd.DataFrame([dataclasses.astuple(step) for step in steps], columns=names)
 
 
 def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.DataFrame:
     """Tabulate how often each step did each action, one row each, with the columns of ``actions.csv``."""
+    import pandas as pd
+
     names = list(COMPONENT_OF_ACTION)
     rows = [(step.layer, step.step, step.machine, *(getattr(counts, name) for name in names)) for step, counts in steps]
     return pd.DataFrame(rows, columns=["layer", "step", "machine", *names])

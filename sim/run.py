@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from sim.architecture import Architecture
@@ -52,6 +51,9 @@ from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.sources import OperandStream
 from workloads.workload import Workload, load_workload
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float32]
 

@@ -9,9 +9,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from sim.results import FLOAT_FORMAT
 from sim.run_inputs import tell_difference
@@ -19,6 +17,9 @@ from sim.version import SCHEMA_VERSION
 from workloads.errors import InputError
 from workloads.output_files import OutputSet, OutputTarget, find_mode, name_kind, require_writable_parent
 from workloads.yaml_file import dump_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUN_FILE, STEPS_FILE, ACTIONS_FILE = "run.json", "steps.csv", "actions.csv"
 WORKLOAD_FILE, ARCHITECTURE_FILE = "workload.yaml", "architecture.yaml"

@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import joblib
-
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.sampling.step_run import run_sampled_step
@@ -52,6 +50,8 @@ def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRu
 
 def execute_in_processes(work: Work, options: StepOptions, jobs: int) -> Iterator[list[StepRun]]:
     """Run the steps in worker processes."""
+    import joblib
+
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=2 * jobs)
     failures: list[InputError] = []
     found = parallel(

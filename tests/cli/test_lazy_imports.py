@@ -31,6 +31,16 @@ def test_pages_are_built_without_the_machine() -> None:
     assert list_loaded(f"import {PAGES}", ("numba", "simpy", "joblib", "sim.run", "sim.machine.accelerator")) == []
 
 
+def test_the_simulator_is_there_before_what_only_a_run_needs() -> None:
+    later = ("numba", "pandas", "pyarrow", "joblib", "plotly", "scipy", "optuna", "distributed")
+    assert list_loaded("from sim import simulate", later) == []
+
+
+def test_loading_a_workload_loads_neither_the_compiler_nor_tables() -> None:
+    statement = "from workloads.workload import load_workload; load_workload('lenet5')"
+    assert list_loaded(statement, ("numba", "pandas")) == []
+
+
 @pytest.mark.parametrize("package", [sim, sim.sweep])
 def test_every_public_name_is_there_when_it_is_asked_for(package: object) -> None:
     names = package.__all__  # type: ignore[attr-defined]
