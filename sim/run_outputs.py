@@ -6,10 +6,9 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -17,6 +16,9 @@ from sim.run_directory import RUN_FILES, RunDirectory, check_directory, stage_ru
 from sim.trace_file import IterationTrace, fill_trace
 from workloads.errors import InputError
 from workloads.output_files import OutputSet, OutputTarget, check_output
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # The first time that a zip archive can hold, so that equal values make equal files.
 ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
