@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,28 @@ from typing import Any
 import pandas as pd
 
 from sim.notebook import make_compact_html
-from sim.results import SCOPES, describe_columns
+from sim.record_checks import check_actions, check_record, check_steps
+from sim.record_form import RecordForm
+from sim.record_reading import read_record
+from sim.result_tables import read_table
+from sim.results import SCOPES, StepActions, StepResult
 from sim.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
-from sim.version import MODEL_VERSION, SCHEMA_VERSION
+from sim.stored_file import name_file
 from workloads.errors import InputError
 
 WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")
-FLAG_COLUMNS = ("verified",)
 COMPUTE_KINDS = ("conv2d", "linear")
 SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
-RECORD_FIELDS = ("version", "workload", "architecture", "seed", "operand_source", "totals", "machines", "verdict")
+WHAT_IS_A_RUN = "a run is the directory that 'sparsetrain simulate' wrote"
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run. frame: the rows of ``steps.csv``; steps_csv: that file's text; record: ``run.json``."""
+    """A finished run. record: ``run.json``, form: the same as a model; frame, steps_csv: ``steps.csv``, its text."""
 
     path: Path
     record: dict[str, Any]
+    form: RecordForm
     frame: pd.DataFrame
     steps_csv: str
 
@@ -89,87 +92,25 @@ class Run:
 
 
 def load_run(path: str | Path) -> Run:
-    """Read a run's directory.
+    """Read a run's directory; every field and every row is checked here, and nowhere else.
 
     Raises:
-        InputError: it is no run, was written in another form, or a file of it cannot be read.
+        InputError: it is no run, was written in another form, a file of it cannot be read or holds what no run is
+            written with, or its files are not of one run.
     """
     directory = Path(path)
     if directory.name == RUN_FILE and directory.is_file():
         directory = directory.parent
     if not directory.is_dir():
-        raise InputError(f"{path}: is not a directory; a run is the directory that 'sparsetrain simulate' wrote")
+        raise InputError(f"{name_file(Path(path))}: is not a directory; {WHAT_IS_A_RUN}")
     for name in (RUN_FILE, STEPS_FILE):
-        if not (directory / name).is_file():
-            raise InputError(f"{path}: holds no {name}; a run is the directory that 'sparsetrain simulate' wrote")
-    record = read_record(directory / RUN_FILE)
-    text = read_text(directory / STEPS_FILE)
-    frame = read_steps(directory / STEPS_FILE)
-    if set(frame["machine"]) != set(record["totals"]["machines"]):
-        raise InputError(f"{directory}: {RUN_FILE} and {STEPS_FILE} name different machines; they are not of one run")
-    return Run(directory, record, frame, text)
-
-
-def read_text(path: Path) -> str:
-    """Read a text file.
-
-    Raises:
-        InputError: it is no UTF-8 text.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read ``run.json``.
-
-    Raises:
-        InputError: it is no JSON, or not of the form that this version reads.
-    """
-    try:
-        record = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}: is not JSON ({error.msg})") from None
-    if not isinstance(record, dict) or "schema_version" not in record:
-        raise InputError(f"{path}: has no field 'schema_version'")
-    if record["schema_version"] != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: was written by version {record.get('version', 'unknown')} in form {record['schema_version']!r}; "
-            f"this is version {MODEL_VERSION} and reads form {SCHEMA_VERSION}; simulate it again with this version"
-        )
-    missing = [name for name in RECORD_FIELDS if name not in record]
-    if missing:
-        raise InputError(f"{path}: has no field '{missing[0]}'")
-    return record
-
-
-def read_steps(path: Path) -> pd.DataFrame:
-    """Read ``steps.csv``; a layer may have a name that looks like a number or a missing value.
-
-    Raises:
-        InputError: it is no table, lacks a column, or has a cell that is not of its column's kind.
-    """
-    names = [name for name, _, _ in describe_columns()]
-    numbers = [name for name in names if name not in (*WORD_COLUMNS, *FLAG_COLUMNS)]
-    try:
-        cells = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: is not a table ({' '.join(str(error).split())})") from None
-    missing = [name for name in names if name not in cells.columns]
-    if missing:
-        raise InputError(f"{path}: has no column '{missing[0]}'")
-    if cells.empty:
-        raise InputError(f"{path}: has no rows")
-    columns: dict[str, Any] = {name: cells[name] for name in WORD_COLUMNS}
-    columns |= {name: cells[name] == "True" for name in FLAG_COLUMNS}
-    for name in numbers:
-        try:
-            columns[name] = pd.to_numeric(cells[name].mask(cells[name] == ""))
-        except ValueError as error:
-            raise InputError(f"{path}: column '{name}': {error}") from None
-    return pd.DataFrame(columns)[names]
+        if not (directory / name).exists():
+            raise InputError(f"{name_file(Path(path))}: holds no {name}; {WHAT_IS_A_RUN}")
+    record, form = read_record(directory / RUN_FILE)
+    frame, text = read_table(directory / STEPS_FILE, StepResult)
+    check_steps(directory / STEPS_FILE, frame, form)
+    check_record(directory / RUN_FILE, record, form, frame)
+    return Run(directory, record, form, frame, text)
 
 
 def find_architecture(run: Run, machine: str) -> dict[str, Any] | None:
@@ -188,10 +129,11 @@ def read_actions(run: Run) -> pd.DataFrame:
     """Read how often each step did each action.
 
     Raises:
-        InputError: the run was written without that file.
+        InputError: the run was written without that file, or it does not belong to the run.
     """
     path = run.path / ACTIONS_FILE
-    if not path.is_file():
-        raise InputError(f"{run.path}: holds no {ACTIONS_FILE}; simulate it again with this version")
-    words = dict.fromkeys(("layer", "step", "machine"), str)
-    return pd.read_csv(path, dtype=words, keep_default_na=False)
+    if not path.exists():
+        raise InputError(f"{name_file(run.path)}: holds no {ACTIONS_FILE}; simulate it again with this version")
+    actions, _ = read_table(path, StepActions)
+    check_actions(path, actions, run.form, run.frame)
+    return actions

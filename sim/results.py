@@ -1,6 +1,7 @@
 """The results of a run: one record per layer, step and machine, and the totals over them.
 
-Every column of ``steps.csv`` is declared here once, with its unit and its meaning.
+Every column of ``steps.csv`` and ``actions.csv`` is declared here once, with its unit and its meaning; what may stand
+in it follows from its type and its unit.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FLOAT_FORMAT = "%.9g"
+STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss")
+VERDICT_WORDS = ("exact", "tolerance", "failed", "none")
 
 
-def column(unit: str, meaning: str) -> Any:
-    """Declare a column: its unit (empty for words and flags) and one sentence."""
-    return dataclasses.field(metadata={"unit": unit, "meaning": meaning})
+def column(unit: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a column: its unit (empty for words and flags), one sentence, and the words of one that is a choice."""
+    return dataclasses.field(metadata={"unit": unit, "meaning": meaning, "choices": choices})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +32,11 @@ class StepResult:
 
     layer: str = column("", "Name of the layer.")
     kind: str = column("", "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, batch_norm, ...).")
-    step: str = column("", "forward, gta (gradient to activations), gtw (to weights); backward of an elementwise pass.")
+    step: str = column(
+        "",
+        "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes.",
+        STEP_WORDS,
+    )
     machine: str = column("", "Name of the machine that executed the step.")
     cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")
     bound_cycles: int = column(
@@ -93,7 +100,7 @@ class StepResult:
     )
     verified: bool = column("", "Whether the machine's values were compared with the reference and found equal.")
     verdict: str = column(
-        "", "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared)."
+        "", "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared).", VERDICT_WORDS
     )
     max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
     tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
@@ -120,14 +127,40 @@ class StepResult:
         )
 
 
-def describe_columns() -> list[tuple[str, str, str]]:
-    """Give name, unit and meaning of every column, in order."""
-    return [(item.name, item.metadata["unit"], item.metadata["meaning"]) for item in dataclasses.fields(StepResult)]
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepActions:
+    """One row of ``actions.csv``: how often one step of one layer did each action on one machine that has prices."""
+
+    layer: str = column("", "Name of the layer.")
+    step: str = column("", "The step, as in steps.csv.", STEP_WORDS)
+    machine: str = column("", "Name of the machine that executed the step.")
+    multiplies: int = column("multiplications", "Multiplications of the PEs; on a dense machine those with zeros too.")
+    accumulates: int = column("additions", "Additions to an accumulator, each with a register's read and write.")
+    operand_store_reads: int = column("words", "Words of data_bits read from operand stores.")
+    operand_store_writes: int = column("words", "Words of data_bits that fetches write into operand stores.")
+    taps_examined: int = column("taps", "Taps whose indices or masks were looked at; none on a dense machine.")
+    ppu_elements: int = column("elements", "Elements that PPUs process, those of elementwise passes included.")
+    pruned_elements: int = column("elements", "Elements that gradient pruning compares; none on a dense machine.")
+    buffer_reads: int = column("accesses", "Reads of the global buffer, each of a port's full width, DMA's included.")
+    buffer_writes: int = column("accesses", "Writes of the global buffer, each of a port's full width, DMA's included.")
+    noc_bytes: int = column("bytes", "Bytes over the network on chip.")
+    dram_read_bits: int = column("bits", "Bits read from DRAM.")
+    dram_write_bits: int = column("bits", "Bits written to DRAM.")
 
 
-def make_columns_table() -> str:
-    """Write the columns as a Markdown table."""
-    rows = [f"| `{name}` | {unit or '-'} | {meaning} |" for name, unit, meaning in describe_columns()]
+def describe_columns(record: type = StepResult) -> list[tuple[str, str, str]]:
+    """Give name, unit and meaning of every column of a record's file, in order."""
+    return [(item.name, item.metadata["unit"], item.metadata["meaning"]) for item in dataclasses.fields(record)]
+
+
+def make_columns_tables() -> str:
+    """Write the columns of both files as Markdown tables."""
+    return f"{tabulate_columns(StepResult)}\n\nThe columns of `actions.csv`:\n\n{tabulate_columns(StepActions)}"
+
+
+def tabulate_columns(record: type) -> str:
+    """Write the columns of a record's file as a Markdown table."""
+    rows = [f"| `{name}` | {unit or '-'} | {meaning} |" for name, unit, meaning in describe_columns(record)]
     return "\n".join(["| column | unit | meaning |", "|---|---|---|", *rows])
 
 
@@ -143,9 +176,14 @@ def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.D
     """Tabulate how often each step did each action, one row each, with the columns of ``actions.csv``."""
     import pandas as pd
 
-    names = list(COMPONENT_OF_ACTION)
-    rows = [(step.layer, step.step, step.machine, *(getattr(counts, name) for name in names)) for step, counts in steps]
-    return pd.DataFrame(rows, columns=["layer", "step", "machine", *names])
+    rows = [
+        StepActions(
+            step.layer, step.step, step.machine, **{name: getattr(counts, name) for name in COMPONENT_OF_ACTION}
+        )
+        for step, counts in steps
+    ]
+    names = [name for name, _, _ in describe_columns(StepActions)]
+    return pd.DataFrame([dataclasses.astuple(row) for row in rows], columns=names)
 
 
 ENERGY_COLUMNS = tuple(

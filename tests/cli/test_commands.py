@@ -16,7 +16,7 @@ from cli.command import SMALL, run_command, write_small
 from reports.cli import main
 from reports.validate_command import LEFT_TO_SIMULATE
 from sim.architecture import list_architectures, load_architecture
-from sim.results import describe_columns, make_columns_table
+from sim.results import describe_columns, make_columns_tables
 from workloads.blocks import BlockLayer
 from workloads.layers import StrictModel
 from workloads.presets import preset_names
@@ -158,7 +158,7 @@ def test_a_schema_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_columns_are_printed_as_a_table_with_a_meaning_each(tmp_path: Path) -> None:
     outcome = run_command(tmp_path, "columns")
-    assert outcome.stdout == make_columns_table() + "\n"
+    assert outcome.stdout == make_columns_tables() + "\n"
     for name, unit, meaning in describe_columns():
         assert f"| `{name}` | {unit or '-'} | {meaning} |\n" in outcome.stdout
         assert meaning.endswith(".")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sim.architecture import Architecture, load_architecture
-from sim.results import make_columns_table
+from sim.results import make_columns_tables
 from workloads.validation import validate_document
 from workloads.workload import make_workload
 from workloads.yaml_file import parse_yaml
@@ -33,7 +33,7 @@ def run_example(text: str) -> dict[str, Any]:
 
 def test_the_readme_holds_exactly_the_columns_that_the_command_prints() -> None:
     table = README.partition(COLUMNS_START)[2].partition(COLUMNS_END)[0]
-    assert table == make_columns_table(), "`make columns` renews the table in README.md"
+    assert table == make_columns_tables(), "`make columns` renews the table in README.md"
 
 
 @pytest.mark.parametrize("text", [block for block in code_blocks(README, "yaml") if "layers:" in block])

@@ -1,0 +1,202 @@
+"""Whether the files of a run belong together: totals follow from rows, energies from prices, verdicts from verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sim.energy import COMPONENT_OF_ACTION, COMPONENTS
+from sim.record_form import MachineForm, RecordForm
+from sim.results import ENERGY_COLUMNS, StepResult, describe_columns, make_totals
+from sim.stored_file import name_file
+from workloads.document import FieldPath, field_words
+from workloads.errors import InputError
+from workloads.validation import show_value
+
+# steps.csv has nine digits of a number, run.json all of them.
+ROUNDING = 1e-7
+STATES = ("busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles", "idle_cycles")
+
+
+def check_steps(path: Path, frame: pd.DataFrame, form: RecordForm) -> None:
+    """Compare the rows of ``steps.csv`` with one another and with the inputs of the run.
+
+    Raises:
+        InputError: names the row and what does not fit.
+    """
+    machines = {machine.name: machine for machine in form.contenders()}
+    kinds = {layer.name: layer.type for layer in form.workload.layers}
+    row: Any
+    for row in frame.itertuples(index=False):
+        machine = machines.get(row.machine)
+        words: str | None
+        if machine is None:
+            words = f"is of a machine that run.json does not name; it names {', '.join(machines)}"
+        elif kinds.get(row.layer) != row.kind:
+            words = f"is of the kind {row.kind}, and run.json has {kinds.get(row.layer, 'no such layer')}"
+        else:
+            words = find_fault(row, machine.array.groups, is_sampled=form.sampling is not None)
+        if words:
+            raise InputError(f"{name_file(path)}: the row of {row.layer} {row.step} on {row.machine}: {words}")
+
+
+def find_fault(row: Any, groups: int, *, is_sampled: bool) -> str | None:
+    """Say which law a row breaks; None where it keeps them. What is estimated keeps sums only nearly."""
+    if row.verified != (row.verdict in ("exact", "tolerance")):
+        return f"verified is {row.verified}, but verdict is {row.verdict}"
+    if row.verdict == "tolerance" and not row.max_abs_error <= row.tolerance * (1 + ROUNDING):
+        return f"verdict is tolerance, but max_abs_error is {row.max_abs_error:g} and tolerance {row.tolerance:g}"
+    if row.verdict == "exact" and row.max_abs_error != 0:
+        return f"verdict is exact, but max_abs_error is {row.max_abs_error:g}"
+    energies = [getattr(row, name) for name in (*ENERGY_COLUMNS, "energy_ci95_pj")]
+    if any(map(math.isnan, energies)) and not all(map(math.isnan, energies)):
+        return "some energies are there and some are empty"
+    parts = math.fsum(getattr(row, f"{name}_pj") for name in COMPONENTS)
+    if not math.isnan(parts) and not math.isclose(parts, row.energy_pj, rel_tol=ROUNDING):
+        return f"energy_pj is {row.energy_pj:g}, but its parts sum to {parts:g}"
+    if is_sampled:
+        return None
+    spent = sum(getattr(row, name) for name in STATES)
+    if spent != row.cycles * groups:
+        return f"the groups' states sum to {spent:,} cycles, but {groups} groups have {row.cycles * groups:,}"
+    if not row.effectual_macs <= row.dense_macs <= row.nominal_macs:
+        return (
+            f"effectual_macs, dense_macs and nominal_macs are {row.effectual_macs:,}, {row.dense_macs:,} and "
+            f"{row.nominal_macs:,}; none may exceed the next"
+        )
+    return None
+
+
+def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame: pd.DataFrame) -> None:
+    """Compare ``run.json`` with the rows of ``steps.csv``.
+
+    Raises:
+        InputError: names the field, what it holds, and what follows from the rows.
+    """
+    names = [machine.name for machine in form.contenders()]
+    for field, given in (
+        ("policies", list(form.policies)), ("machines", list(form.machines)),
+        ("totals.machines", list(form.totals.machines)),
+        *([] if form.sampling is None else [("sampling.machines", list(form.sampling.machines))]),
+    ):  # fmt: skip
+        if given != names:
+            raise InputError(
+                f"{name_file(path)}: {field} is of the machines {show_value(given)}, the run is of {show_value(names)}"
+            )
+    steps = [StepResult(*blank_to_none(row)) for row in frame.itertuples(index=False, name=None)]
+    refuse_difference(path, ("totals",), record["totals"], make_totals(steps))
+    if form.sampling is not None and list(form.sampling.ratios) != names[1:]:
+        raise InputError(f"{name_file(path)}: sampling.ratios must be of the machines {show_value(names[1:])}")
+    for name, machine in form.machines.items():
+        network = record["totals"]["machines"][name]["network"]
+        if (machine is None) != (network["energy_pj"] is None):
+            raise InputError(
+                f"{name_file(path)}: machines.{name} has prices, or its rows have energies, without the other"
+            )
+        if machine is not None:
+            check_prices(path, name, machine, network)
+    verdict = (
+        "failed" if "failed" in set(frame["verdict"]) else "verified" if frame["verified"].any() else "not verified"
+    )
+    if (form.verdict, bool(form.failures)) != (verdict, verdict == "failed"):
+        raise InputError(
+            f"{name_file(path)}: verdict is {form.verdict} with {len(form.failures)} failures, but by the rows it is "
+            f"{verdict}"
+        )
+
+
+def check_prices(path: Path, name: str, machine: MachineForm, network: Mapping[str, Any]) -> None:
+    """Compare a machine's table of prices with its totals, and its area and leakage with those of its units."""
+    expected = {
+        **{f"the {part} lines of energy": network[f"{part}_pj"] for part in COMPONENTS},
+        "area_mm2": math.fsum(unit.area_mm2 for unit in machine.units),
+        "leakage_mw": math.fsum(unit.leakage_mw for unit in machine.units),
+    }
+    given = {
+        **{
+            f"the {part} lines of energy": math.fsum(
+                line.count * line.pj_per_action for line in machine.energy if line.component == part
+            )
+            for part in COMPONENTS
+        },
+        "area_mm2": machine.area_mm2,
+        "leakage_mw": machine.leakage_mw,
+    }
+    for line in machine.energy:
+        given[f"pj of {line.action}"], expected[f"pj of {line.action}"] = line.pj, line.count * line.pj_per_action
+    for unit in machine.units:
+        for figure in ("area_mm2", "leakage_mw"):
+            given[f"{figure} of {unit.component}"] = getattr(unit, figure)
+            expected[f"{figure} of {unit.component}"] = unit.units * getattr(unit, f"unit_{figure}")
+    for words, value in expected.items():
+        if not is_close(given[words], value):
+            raise InputError(
+                f"{name_file(path)}: machines.{name}: {words} come to {given[words]:g}, but {value:g} is expected"
+            )
+
+
+def check_actions(path: Path, actions: pd.DataFrame, form: RecordForm, frame: pd.DataFrame) -> None:
+    """Compare the rows of ``actions.csv`` with those of ``steps.csv`` and with ``run.json``.
+
+    Raises:
+        InputError: a row is missing or belongs to no step, or the counts do not sum to those of run.json.
+    """
+    keys = ["layer", "step", "machine"]
+    priced = [name for name, machine in form.machines.items() if machine is not None]
+    expected = set(frame.loc[frame["machine"].isin(priced), keys].itertuples(index=False, name=None))
+    found = set(actions[keys].itertuples(index=False, name=None))
+    for row, words in (
+        (min(expected - found, default=None), "has no row"),
+        (min(found - expected, default=None), "has a row"),
+    ):
+        if row is not None:
+            raise InputError(f"{name_file(path)}: {words} of {row[0]} {row[1]} on {row[2]}, in contrast to steps.csv")
+    for name in priced:
+        machine = form.machines[name]
+        assert machine is not None
+        counted = actions.loc[actions["machine"] == name, list(COMPONENT_OF_ACTION)].sum()
+        for line in machine.energy:
+            if line.action in counted and counted[line.action] != line.count:
+                raise InputError(
+                    f"{name_file(path)}: {line.action} of {name} sum to {counted[line.action]:,}, but run.json has "
+                    f"{line.count:,}"
+                )
+
+
+def blank_to_none(row: Sequence[Any]) -> Iterator[Any]:
+    """Give a row's cells, None for empty ones, in the declared order."""
+    for (name, _, _), cell in zip(describe_columns(), row, strict=True):
+        is_empty = isinstance(cell, float) and math.isnan(cell)
+        yield None if is_empty else int(cell) if name in COUNTS else cell
+
+
+COUNTS = frozenset(name for name, kind in StepResult.__annotations__.items() if kind == "int")
+
+
+def refuse_difference(path: Path, place: FieldPath, given: Any, expected: Any) -> None:
+    """Refuse data that are not those which follow from the rows."""
+    if isinstance(expected, dict) and isinstance(given, dict):
+        if list(given) != list(expected):
+            raise InputError(
+                f"{name_file(path)}: {field_words(place)} must have the fields {show_value(list(expected))}, "
+                f"got {show_value(list(given))}"
+            )
+        for name, value in expected.items():
+            refuse_difference(path, (*place, name), given[name], value)
+    elif not (is_close(given, expected) if isinstance(expected, int | float) else given == expected):
+        raise InputError(
+            f"{name_file(path)}: {field_words(place)} is {show_value(given)}, but by the rows of steps.csv it is "
+            f"{show_value(expected)}"
+        )
+
+
+def is_close(given: Any, expected: float) -> bool:
+    """Tell whether a whole number is the expected one, or another number so but for rounding."""
+    if isinstance(expected, int):
+        return type(given) is int and given == expected
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    return is_number and math.isclose(given, expected, rel_tol=ROUNDING, abs_tol=1e-300)

@@ -1,0 +1,139 @@
+"""The form of ``run.json``: every field that is read back, with what it may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from sim.architecture import Architecture
+from workloads.layers import StrictModel
+from workloads.schema import WorkloadForm
+from workloads.shapes import Step
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=2**14, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Figure = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Scope = Literal["convolutions", "network"]
+
+
+class Pruned(StrictModel):
+    """How gradients were pruned, as far as reports tell it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    rate: Fraction
+
+
+class PolicyForm(StrictModel):
+    """What a machine made use of, and the source of its operands."""
+
+    policy: Line
+    meaning: Line
+    operand_source: Line
+    pruning: Pruned | None
+
+
+class UnitForm(StrictModel):
+    """Area and leakage of a component's units."""
+
+    component: Line
+    units: Count
+    unit_area_mm2: Figure
+    area_mm2: Figure
+    area_source: Line
+    unit_leakage_mw: Figure
+    leakage_mw: Figure
+    leakage_source: Line
+
+
+class EnergyForm(StrictModel):
+    """How often an action was done, its price and its energy."""
+
+    component: Line
+    action: Line
+    count: Count
+    pj_per_action: Figure
+    pj: Figure
+    source: Line
+
+
+class MachineForm(StrictModel):
+    """A machine's prices, and what they add up to."""
+
+    technology: Line
+    area_mm2: Figure
+    leakage_mw: Figure
+    units: list[UnitForm]
+    energy: list[EnergyForm]
+    warnings: list[Line]
+
+
+class WidthsForm(StrictModel):
+    """Half widths of a machine's intervals."""
+
+    cycles_ci95: Figure
+    energy_ci95_pj: Figure | None
+
+
+class RatioWidthsForm(StrictModel):
+    """Half widths of the intervals of ratios."""
+
+    speedup_ci95: Figure | None
+    energy_ratio_ci95: Figure | None
+
+
+class SampledMachineForm(StrictModel):
+    """What was simulated of a machine."""
+
+    sampled_fraction: Fraction
+    convolutions: WidthsForm
+    network: WidthsForm
+
+
+class SamplingForm(StrictModel):
+    """What was sampled."""
+
+    asked: Fraction | Line
+    seed: Seed
+    confidence: Fraction
+    machines: dict[Line, SampledMachineForm]
+    ratios: dict[Line, dict[Scope, RatioWidthsForm]]
+
+
+class TotalsForm(StrictModel):
+    """Totals and ratios; what they are follows from the rows, with which they are compared."""
+
+    machines: dict[Line, dict[Scope, dict[str, Any]]]
+    ratios: dict[Line, dict[Scope, dict[str, Any]]]
+
+
+class RecordForm(StrictModel):
+    """``run.json``; fields that reports do not read are let be."""
+
+    model_config = ConfigDict(extra="allow")
+
+    schema_version: Count
+    version: Line
+    workload: WorkloadForm
+    architecture: Architecture
+    baseline: Architecture | None
+    further_baselines: list[Architecture]
+    steps: Annotated[list[Step], Field(min_length=1)]
+    layers: Line
+    seed: Seed | None
+    operand_source: Line
+    operand_facts: dict[str, Any]
+    policies: dict[Line, PolicyForm]
+    totals: TotalsForm
+    machines: dict[Line, MachineForm | None]
+    verdict: Literal["verified", "failed", "not verified"]
+    failures: list[Line]
+    sampling: SamplingForm | None
+    notices: list[Line] = Field(default_factory=list)
+
+    def contenders(self) -> list[Architecture]:
+        """List the machines, the simulated one first."""
+        return [self.architecture, *([self.baseline] if self.baseline else []), *self.further_baselines]
