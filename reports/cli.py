@@ -19,18 +19,25 @@ from reports.sweep_commands import SWEEP_COMMANDS
 from reports.validate_command import validate
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
+from workloads.words import make_sentence
 
 # The simulator takes seconds to import, so a command imports what it needs in its own body.
 EXIT_BAD_INPUT = 2
+USAGE_CHARACTERS = 300
 
 
 class Command(click.Group):
     """A group of commands; what was given and cannot be used ends in one sentence and exit code 2."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Read the command line; what is printed on the way, such as help, can fail as in `invoke`."""
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the group's own options; bad usage of them, and help that cannot be printed, end as in `invoke`."""
         try:
-            return super().make_context(*args, **kwargs)
+            return super().make_context(*arguments, **options)
+        except click.UsageError as error:
+            if not arguments[1]:
+                raise
+            sentence = " ".join(make_sentence(error.format_message(), USAGE_CHARACTERS).split())
+            refuse(f"{sentence} (see 'sparsetrain --help')")
         except OSError as error:
             refuse(describe_failure(error))
 
@@ -52,7 +59,11 @@ class Command(click.Group):
         except click.UsageError as error:
             own = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
             path = own if error.ctx is None else error.ctx.command_path
-            sentence = f"{' '.join(error.format_message().split())} (see '{path} --help')"
+            sentence = (
+                f"{' '.join(make_sentence(error.format_message(), USAGE_CHARACTERS).split())} (see '{path} --help')"
+            )
+        except MemoryError as error:
+            sentence = describe_shortage(error)
         except OSError as error:
             sentence = describe_failure(error)
         except SystemExit as error:
@@ -66,8 +77,19 @@ class Command(click.Group):
 def refuse(sentence: str) -> NoReturn:
     """Print why a command cannot do what was asked, and end it."""
     silence_output()
-    click.echo(f"sparsetrain: {sentence}", err=True)
+    click.echo(f"sparsetrain: {make_sentence(sentence)}", err=True)
     raise click.exceptions.Exit(EXIT_BAD_INPUT)
+
+
+def describe_shortage(error: MemoryError) -> str:
+    """Say what memory was asked for, as far as the error tells, and what there is."""
+    from workloads.memory import available_bytes, describe_bytes
+
+    asked = f": {str(error).splitlines()[0]}" if str(error) else ""
+    return (
+        f"the memory does not suffice{asked}; {describe_bytes(available_bytes())} are available; "
+        "try a smaller --batch, --sample auto, --no-verify or --memory-limit"
+    )
 
 
 @click.group(

@@ -12,6 +12,7 @@ from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
 from reports.sampled_words import write_width
 from workloads.errors import InputError
+from workloads.words import list_words
 
 STATES = {
     "busy_cycles": "busy: a PE of the group runs a row operation",
@@ -32,14 +33,14 @@ def explain_layer(
     """
     chosen = machine or run.machine
     if chosen not in run.machines:
-        raise InputError(f"--machine {chosen}: the run has no such machine; it has {', '.join(run.machines)}")
+        raise InputError(f"--machine {chosen}: the run has no such machine; it has {list_words(run.machines)}")
     rows = run.rows(chosen)
     rows = rows[rows["layer"] == layer]
     if rows.empty:
         known = ", ".join(dict.fromkeys(run.frame["layer"]))
         raise InputError(f"'{layer}' is no layer of {run.path}; they are {known}")
     if step is not None and step not in set(rows["step"]):
-        raise InputError(f"layer '{layer}' has no step '{step}' in {run.path}; it has {', '.join(rows['step'])}")
+        raise InputError(f"layer '{layer}' has no step '{step}' in {run.path}; it has {list_words(rows['step'])}")
     for _, row in rows.iterrows():
         if step is None or row["step"] == step:
             yield from explain_step(run, row, has_sources=has_sources)

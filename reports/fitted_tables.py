@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from reports.console import Console
 
 # Where stdout is no terminal and COLUMNS is not set.
 PIPE_WIDTH = 160
@@ -107,7 +107,7 @@ def screen_width(*, wide: bool = False) -> int:
 
 def make_console() -> Console:
     """Make a console that cuts and wraps nothing: what is printed was made to fit before."""
-    from rich.console import Console
+    from reports.console import Console
 
     return Console(width=UNLIMITED_WIDTH, highlight=False)
 

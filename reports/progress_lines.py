@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import click
+from reports.terminal import say
 
 FIRST_S, INTERVAL_S, LOOK_S = 10.0, 30.0, 1.0
 
@@ -106,7 +106,7 @@ def start_lines(stage: Stage) -> tuple[ProgressLines, Ticker]:
 def write_line(words: str) -> None:
     """Write a line on stderr; work goes on where nobody reads it any more."""
     try:
-        click.echo(words, err=True)
+        say(words, err=True)
     except (OSError, ValueError):
         return
 

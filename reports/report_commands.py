@@ -68,7 +68,7 @@ def put_page(output: Path, page: str, before_words: Callable[[], None]) -> None:
     def tell() -> None:
         before_words()
         is_apart = output.is_file() or not output.exists()
-        click.echo(f"Page: {output} ({len(page.encode()) / 1e6:.1f} MB)", err=not is_apart)
+        say(f"Page: {output} ({len(page.encode()) / 1e6:.1f} MB)", err=not is_apart)
         flush_output()
 
     write_page(output, page, tell)

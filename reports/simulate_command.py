@@ -20,6 +20,7 @@ from reports.completion import (
     complete_steps,
     complete_workloads,
 )
+from workloads.words import make_sentence
 
 if TYPE_CHECKING:
     from sim.run import RunResult
@@ -141,7 +142,7 @@ def simulate(
             save_outputs=save_outputs,
             trace=trace,
             trace_window=parse_window(trace_window),
-            on_notice=lambda words: click.echo(f"sparsetrain: {words}", err=True),
+            on_notice=lambda words: click.echo(f"sparsetrain: {make_sentence(words)}", err=True),
             on_progress=bar.update,
             on_written=show,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reports.completion import complete_sweeps
+from reports.terminal import say
 from workloads.extras import import_extra
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def sweep(
             progress = run_sweep(space, path, options, on_progress=bar.update)
         except KeyboardInterrupt:
             bar.stop()
-            click.echo(
-                f"sparsetrain: interrupted; what was finished is in {path}, and the same command goes on", err=True
-            )
+            say(f"sparsetrain: interrupted; what was finished is in {path}, and the same command goes on", err=True)
             ctx.exit(EXIT_INTERRUPTED)
     print_progress(progress, path, space.form.search is not None)
     if progress.failed:
@@ -82,13 +81,11 @@ def print_estimate(space: Any, path: Path, jobs: int) -> None:
         words += f" at most ({space.form.search.sampler} search)"
     if estimate.size.left_out:
         words += f", {estimate.size.left_out:,} more left out by constraints and budgets"
-    click.echo(words)
+    say(words)
     if estimate.seconds is None:
-        click.echo(
-            f"No estimate of the time: {path} holds no earlier point of these workloads, and a dry run runs none."
-        )
+        say(f"No estimate of the time: {path} holds no earlier point of these workloads, and a dry run runs none.")
         return
-    click.echo(
+    say(
         f"Estimated time with --jobs {jobs}: {format_seconds(estimate.seconds)} for the {estimate.left:,} points that "
         f"{path} does not hold (from the mean of {estimate.evaluations:,} earlier evaluations in it)"
     )
@@ -102,7 +99,7 @@ def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None
     click.echo(f"Points: {words}{before}{twice}")
     if progress.failed:
         click.echo("Failed points are run again with --retry-failed.")
-    click.echo(f"Store: {path}")
+    say(f"Store: {path}")
 
 
 @click.command()
@@ -210,7 +207,7 @@ def write_results(frame: pd.DataFrame, csv_file: Path | None, parquet_file: Path
         for path in (csv_file, parquet_file):
             if path is not None:
                 is_apart = path.is_file() or not path.exists()
-                click.echo(f"{len(frame):,} rows, {len(frame.columns)} columns: {path}", err=not is_apart)
+                say(f"{len(frame):,} rows, {len(frame.columns)} columns: {path}", err=not is_apart)
         flush_output()
         outputs.commit()
 
@@ -228,9 +225,9 @@ def merge(stores: tuple[Path, ...], into: Path) -> None:
     with Store.open(into, creates=True) as target:
         for source in opened:
             added = target.merge(source)
-            click.echo(f"{source.path}: {added:,} points added")
+            say(f"{source.path}: {added:,} points added")
             source.close()
-    click.echo(f"Store: {into}")
+    say(f"Store: {into}")
 
 
 SWEEP_COMMANDS = (sweep, results, merge)

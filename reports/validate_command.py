@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.completion import complete_architectures, complete_baselines, complete_overrides, complete_shown
+from reports.terminal import say
 from workloads.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def validate(files: tuple[str, ...], arch: str, baselines: tuple[str, ...], over
             document = read_document(name)
             if "layers" in document.data and contenders is None:
                 contenders = choose_contenders(arch, list(baselines), overrides)
-            click.echo(f"{name}: {check_document(document, name, contenders or ())}")
+            say(f"{name}: {check_document(document, name, contenders or ())}")
         except InputError as error:
             failures += 1
             click.echo(f"sparsetrain: {error}", err=True)

@@ -16,6 +16,7 @@ from sim.energy import ActionCounts
 from sim.kernels import COMPILING, must_compile
 from sim.layer_run import StepOptions, StepRun, StepWork
 from sim.machine.accelerator import Engine
+from sim.memory_need import require_run_memory
 from sim.notebook import make_compact_html
 from sim.pass_run import run_passes
 from sim.policies import SKIPPING_OFF as SKIPPING_OFF
@@ -44,12 +45,13 @@ from sim.stored_tensors import StoredBytes
 from sim.trace_file import WHOLE, IterationTrace, Window
 from sim.workers import execute_work
 from workloads.errors import InputError
-from workloads.kept_tensors import open_keeper
+from workloads.kept_tensors import open_keeper, parse_size
 from workloads.network import Network
 from workloads.operand_choice import DEFAULT_SEED, choose_operands
 from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.sources import OperandStream
+from workloads.words import list_words
 from workloads.workload import Workload, load_workload
 
 if TYPE_CHECKING:
@@ -192,6 +194,15 @@ def simulate(
     )
     if on_notice is not None and must_compile({machine.dataflow for machine in machines}, options.engine):
         on_notice(COMPILING)
+    for one in sets:
+        require_run_memory(
+            one.workload,
+            chosen,
+            verifies=verify or targets.values is not None,
+            is_sampled=sample is not None,
+            limit_bytes=None if memory_limit is None else parse_size(memory_limit),
+            jobs=jobs,
+        )
     streams: dict[str, OperandStream] = {}
     traced = None
     if targets.trace is not None:
@@ -335,7 +346,7 @@ def choose_layers(workload: Workload, pattern: str) -> frozenset[str]:
     names = [node.name for node in workload.network.compute_nodes()]
     chosen = frozenset(name for name in names if fnmatchcase(name, pattern))
     if not chosen:
-        raise InputError(f"no layer matches '{pattern}'; the layers are {', '.join(names)}")
+        raise InputError(f"no layer matches '{pattern}'; the layers are {list_words(names)}")
     return chosen
 
 

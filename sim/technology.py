@@ -22,6 +22,7 @@ from sim.technology_scaling import (
 from sim.technology_sram import SramFigures, SramGrid, load_sram_grid
 from workloads.errors import InputError
 from workloads.layers import StrictModel
+from workloads.words import list_words
 from workloads.yaml_file import load_yaml, validate_document
 
 PRESET_DIRECTORY = Path(__file__).parent / "presets" / "technologies"
@@ -270,12 +271,12 @@ class Technology:
             if isinstance(factor, str) and factor not in sizes:
                 raise InputError(
                     f"{self.path}: {needed_by} multiplies '{term.part}' by the unknown size '{factor}'; "
-                    f"the sizes are {', '.join(sizes)}"
+                    f"the sizes are {list_words(sizes)}"
                 )
         return math.prod(sizes[factor] if isinstance(factor, str) else factor for factor in term.times)
 
     def _missing(self, entry: str, needed_by: str, known: list[str] | None = None) -> InputError:
-        there = f"; there are {', '.join(known)}" if known else ""
+        there = f"; there are {list_words(known)}" if known else ""
         return InputError(
             f"{self.path}: the technology table '{self.name}' has no entry '{entry}', needed by {needed_by}{there}"
         )

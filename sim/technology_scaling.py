@@ -8,6 +8,7 @@ from pydantic import Field
 
 from workloads.errors import InputError
 from workloads.layers import StrictModel
+from workloads.words import list_words
 
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -119,7 +120,7 @@ def find_row(coefficients: ScalingCoefficients, name: str) -> ScalingRow:
         InputError: there is no such row.
     """
     if name not in coefficients.rows:
-        raise InputError(f"the scaling coefficients have no row '{name}'; there are {', '.join(coefficients.rows)}")
+        raise InputError(f"the scaling coefficients have no row '{name}'; there are {list_words(coefficients.rows)}")
     return coefficients.rows[name]
 
 

@@ -19,10 +19,14 @@ from pydantic import ConfigDict, Field, StringConstraints
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
 from workloads.layers import LayerName, StrictModel
-from workloads.validation import did_you_mean, show_value, validate_document
+from workloads.suggestions import did_you_mean
+from workloads.validation import show_value, validate_document
+from workloads.words import list_words
+from workloads.yaml_file import VALUE_LIMIT
 
 BLOCK_INPUT = "block_input"
-LAYER_LIMIT = 10_000
+LAYER_LIMIT = 5_000
+BLOCK_DEPTH_LIMIT = 8
 _PARAMETER = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _FIXED_FIELDS = ("name", "type", "block", "inputs")
 
@@ -85,11 +89,14 @@ def expand_blocks(document: YamlDocument) -> YamlDocument:
 
     Raises:
         InputError: a block or a use of one is not well formed, names something that is not there, is part of itself,
-            or makes a network of more than 10,000 layers.
+            is nested more than 8 deep, or makes a network of more than 5,000 layers.
     """
     layers = document.data.get("layers")
     if not isinstance(layers, list):
         return document
+    if len(layers) > LAYER_LIMIT:
+        place = document.place(("layers",))
+        raise InputError(f"{place}: {len(layers)} layers are more than {LAYER_LIMIT}, the most that a network may have")
     by_entry = _group_lines(document)
     entries = [_Entry(data, ("layers", at), by_entry.get(("layers", at), {})) for at, data in enumerate(layers)]
     if "blocks" not in document.data and not any(entry.is_use for entry in entries):
@@ -171,7 +178,7 @@ def _check_block(document: YamlDocument, path: FieldPath, block: Block, template
         for text in _list_texts(entry.data):
             match = _PARAMETER.fullmatch(text)
             if match is None or match[1] not in block.parameters:
-                there = ", ".join(block.parameters) or "none"
+                there = list_words(block.parameters) or "none"
                 raise InputError(
                     f"{document.place(entry.place)}: '{text}' is no parameter of the block (its parameters are {there})"
                 )
@@ -200,6 +207,7 @@ def _expand_once(
 ) -> list[_Entry]:
     """Replace the uses among the entries by what their blocks hold, which may be uses again."""
     expanded: list[_Entry] = []
+    fields = 0
     for at, entry in enumerate(entries):
         if not entry.is_use:
             expanded.append(entry)
@@ -209,7 +217,12 @@ def _expand_once(
             raise InputError(f"{document.place(('layers', at))}: the name is taken by another use of a block")
         template = templates[use.block]
         made = len(template.entries) * (use.repeat or 1)
-        if len(expanded) + made > LAYER_LIMIT:
+        fields += (use.repeat or 1) * sum(len(one.lines) for one in template.entries)
+        if fields > VALUE_LIMIT:
+            raise InputError(
+                f"{document.place(('layers', at))}: the blocks make more than {VALUE_LIMIT} fields of layers"
+            )
+        if len(expanded) + made + len(entries) - at - 1 > LAYER_LIMIT:
             raise InputError(
                 f"{document.place(('layers', at))}: the blocks make more than {LAYER_LIMIT} layers, "
                 "the most that a network may have"
@@ -231,22 +244,24 @@ def _read_use(document: YamlDocument, at: int, entry: _Entry, templates: Mapping
     use = validate_document(document, BlockUse, within=("layers", at))
     where = document.place(("layers", at))
     if use.block not in templates:
-        there = ", ".join(templates) or "none"
+        there = list_words(templates) or "none"
         near = did_you_mean(use.block, templates)
         raise InputError(f"{where}: there is no block '{use.block}'{near} (the blocks are {there})")
     if use.block in entry.within:
         raise InputError(f"{where}: the block '{use.block}' is part of itself")
+    if len(entry.within) == BLOCK_DEPTH_LIMIT:
+        raise InputError(f"{where}: blocks are nested more than {BLOCK_DEPTH_LIMIT} deep")
     parameters = templates[use.block].parameters
     for name in use.values:
         if name not in parameters:
-            near, there = did_you_mean(name, parameters), ", ".join(parameters) or "none"
+            near, there = did_you_mean(name, parameters), list_words(parameters) or "none"
             raise InputError(
                 f"{where}: with gives '{name}', which is no parameter of block '{use.block}'{near} "
                 f"(its parameters are {there})"
             )
     for name in parameters:
         if name not in use.values:
-            raise InputError(f"{where}: with.{name} is missing; block '{use.block}' needs {', '.join(parameters)}")
+            raise InputError(f"{where}: with.{name} is missing; block '{use.block}' needs {list_words(parameters)}")
     return use
 
 

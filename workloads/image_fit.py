@@ -8,6 +8,7 @@ import numpy as np
 
 from workloads.datasets import load_dataset
 from workloads.datasets.address import DatasetKind, find_kind, parse_address
+from workloads.errors import InputError
 from workloads.schema import ImagePipeline, InputSize
 
 # Mean and standard deviation of the training images' channels, as 0..1: of CIFAR-10 computed over the whole split, of
@@ -39,7 +40,7 @@ def fit_pipeline(address: str, size: InputSize, pipeline: ImagePipeline) -> Imag
     else:
         pixels = np.asarray(load_dataset(address).images)
         shape, mean, deviation = pixels.shape[1:], *_measure(pixels)
-    if shape is not None and _output_shape(shape, pipeline) == wanted:
+    if shape is not None and output_shape(shape, pipeline) == wanted:
         return pipeline
     channels = len(mean)
     if channels == size.channels:
@@ -69,9 +70,25 @@ def _measure(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> tuple[l
     return [round(float(value), 4) for value in mean], rounded
 
 
-def _output_shape(shape: tuple[int, ...], pipeline: ImagePipeline) -> tuple[int, ...]:
+def output_shape(shape: tuple[int, ...], pipeline: ImagePipeline) -> tuple[int, ...]:
     """Shape that an image ``(C, H, W)`` of the dataset comes out with."""
     resize, padding = pipeline.resize, pipeline.padding
     height, width = shape[1:] if resize is None else (resize, resize) if isinstance(resize, int) else resize
     pad_height, pad_width = (padding, padding) if isinstance(padding, int) else padding
     return (pipeline.channels or shape[0], height + 2 * pad_height, width + 2 * pad_width)
+
+
+def check_pipeline(pipeline: ImagePipeline, size: InputSize) -> None:
+    """Refuse a pipeline whose resizing cannot fit, before any image is made as large as it says.
+
+    Raises:
+        InputError: the images would not come out as high and wide as the network's input.
+    """
+    if pipeline.resize is None:
+        return
+    _, height, width = output_shape((size.channels, 1, 1), pipeline)
+    if (height, width) != (size.height, size.width):
+        raise InputError(
+            f"images: resize and padding make {height} x {width} pixels (height x width), the network's input has "
+            f"{size.height} x {size.width}"
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,15 +51,15 @@ def prepare_images(
     return np.ascontiguousarray(prepared)
 
 
-def check_image_shape(images: NDArray[Any], expected: Sequence[int], dataset: str) -> None:
-    """Refuse prepared images ``(n, C, H, W)`` that are not the network's input ``(C, H, W)``.
+def check_image_shape(shape: Sequence[int], expected: Sequence[int], dataset: str) -> None:
+    """Refuse images that come out of their pipeline in another shape than the network's input ``(C, H, W)``.
 
     Raises:
         InputError: the shapes differ.
     """
-    if images.shape[1:] != tuple(expected):
+    if tuple(shape) != tuple(expected):
         raise InputError(
-            f"the images of {dataset} come out as {_describe(images.shape[1:])} (channels x height x width), "
+            f"the images of {dataset} come out as {_describe(shape)} (channels x height x width), "
             f"the network's input is {_describe(expected)}; resize, padding and channels change the images"
         )
 

@@ -225,14 +225,16 @@ def _inputs_of(
     layer = layers[index]
     if layer.inputs is None:
         return (layers[index - 1].name if index else INPUT,)
-    for position, source in enumerate(layer.inputs):
+    seen: set[str] = set()
+    for source in layer.inputs:
         if source == layer.name:
             raise InputError(f"{where(index)}: reads its own output; inputs must name other layers")
         if source not in names:
             near = did_you_mean(source, names) or f" (the layers are {list_words(layer.name for layer in layers)})"
             raise InputError(f"{where(index)}: inputs names '{source}', which is no layer and not 'input'{near}")
-        if source in layer.inputs[:position]:
+        if source in seen:
             raise InputError(f"{where(index)}: inputs names '{source}' twice; each input may stand once")
+        seen.add(source)
     return tuple(layer.inputs)
 
 

@@ -59,6 +59,6 @@ def check_host(workload: Workload, source: HostOperands) -> None:
     dataset = load_dataset(source.dataset, base_directory=workload.base_directory, resize=source.images.resize)
     chosen = select_batch(dataset, workload.form.batch, source.seed, 0)
     images = prepare_images(dataset.images[chosen], **source.images.model_dump())
-    check_image_shape(images, workload.network.input_shape[1:], dataset.name)
+    check_image_shape(images.shape[1:], workload.network.input_shape[1:], dataset.name)
     if (weights := workload.weights_path()) is not None:
         load_weights(weights, workload.network)

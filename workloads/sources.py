@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets import Dataset, load_dataset
 from workloads.host import Iteration, Labels, initial_parameters, run_iteration
+from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import LayerImages, keep_images
@@ -129,13 +130,15 @@ def train_operands(
     pruning, seed = workload.form.pruning, source.seed
     keep = keep_in_memory if keeper is None else keeper.keep
     number = count_warmup_batches(pruning) if number is None else number
-    dataset = load_dataset(source.dataset, base_directory=workload.base_directory, resize=source.images.resize)
     network, batch = workload.network, workload.form.batch
+    check_pipeline(source.images, workload.form.input)
+    dataset = load_dataset(source.dataset, base_directory=workload.base_directory, resize=source.images.resize)
 
     def load_batch(number: int) -> tuple[NDArray[np.float32], Labels]:
         chosen = select_batch(dataset, batch, seed, number)
-        images = prepare_images(dataset.images[chosen], **source.images.model_dump())
-        check_image_shape(images, network.input_shape[1:], dataset.name)
+        pixels = dataset.images[chosen]
+        check_image_shape(output_shape(pixels.shape[1:], source.images), network.input_shape[1:], dataset.name)
+        images = prepare_images(pixels, **source.images.model_dump())
         return images, dataset.labels[chosen]
 
     weights = workload.weights_path()

@@ -16,6 +16,7 @@ from workloads.layers import StrictModel
 from workloads.schema import Fraction, PlainText, PositiveFloat, Seed, WorkloadName
 from workloads.shapes import Step
 from workloads.validation import did_you_mean, validate_document
+from workloads.words import list_words
 from workloads.yaml_file import load_yaml, parse_yaml
 
 SampleFraction = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -78,7 +79,7 @@ class Search(StrictModel):
             if objective not in OBJECTIVES:
                 raise ValueError(
                     f"unknown objective '{objective}'{did_you_mean(objective, OBJECTIVES)} "
-                    f"(the objectives are {', '.join(OBJECTIVES)})"
+                    f"(the objectives are {list_words(OBJECTIVES)})"
                 )
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError("an objective is given twice")

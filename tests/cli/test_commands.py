@@ -183,11 +183,11 @@ def test_every_model_of_the_forms_refuses_unknown_fields() -> None:
 
 def test_bad_input_in_a_process_of_its_own_gives_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from reports.cli import main; main()", "simulate", "lenet6"],
+        [sys.executable, "-c", "from reports.cli import main; main()", "simulate", "lenett5"],
         cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     presets = ", ".join(preset_names())
     assert done.stderr == (
-        f"sparsetrain: 'lenet6' is neither a file nor a preset; did you mean 'lenet5'? (the presets are {presets})\n"
+        f"sparsetrain: 'lenett5' is neither a file nor a preset; did you mean 'lenet5'? (the presets are {presets})\n"
     )
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])

@@ -85,7 +85,7 @@ def test_other_data_and_weights_are_taken(tmp_path: Path) -> None:
         (("--operands", "host"),
          "operands must be synthetic or profile, got 'host'; other sources are named in the workload's file"),
         (("--data", "cifar:x"),
-         "dataset 'cifar:x' has the unknown kind 'cifar'; did you mean 'cifar10'? (allowed are a name (fashion_mnist), "
+         "dataset 'cifar:x' has the unknown kind 'cifar' (allowed are a name (fashion_mnist), "
          "a path, or KIND:PATH with one of the kinds cifar10, cifar100, idx, images, npz)"),
         (("--weights", "none.npz"),
          "small.yaml: weights cannot be changed: the operands are synthetic, not the host's"),

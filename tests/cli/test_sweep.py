@@ -21,6 +21,7 @@ from sim.architecture import list_architectures
 from sim.sweep import load_sweep
 from sim.sweep.design import ARCHITECTURE_ROOTS, WORKLOAD_ROOTS
 from sim.sweep.metrics import OBJECTIVES
+from workloads.words import list_words
 
 # So many points that the signal comes while most of them are left.
 LONG_POINTS = 24 * 10
@@ -47,7 +48,7 @@ def test_a_malformed_sweep_is_answered_with_one_sentence(case: MalformedSweep, t
     outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, case.text))
     names = {
         "{roots}": f"(the fields are {', '.join((*ARCHITECTURE_ROOTS, *WORKLOAD_ROOTS))})",
-        "{objectives}": f"(the objectives are {', '.join(OBJECTIVES)})",
+        "{objectives}": f"(the objectives are {list_words(OBJECTIVES)})",
         "{architectures}": f"(the presets are {', '.join(preset.name for preset in list_architectures())}; "
         "or give a YAML file)",
     }

@@ -15,6 +15,7 @@ from workloads.datasets.batch_pickle import read_batch
 from workloads.datasets.dataset import Dataset, Split, make_dataset
 from workloads.datasets.file_set import FileSet
 from workloads.errors import InputError
+from workloads.words import list_words
 
 IMAGE_SHAPE = (3, 32, 32)
 
@@ -52,7 +53,7 @@ def _read_one(content: bytes, place: str, form: CifarForm) -> tuple[NDArray[np.u
     batch = read_batch(content, place)
     for key in ("data", form.label_key):
         if key not in batch:
-            raise InputError(f"{place}: '{key}' is missing; the batch holds {', '.join(sorted(batch))}")
+            raise InputError(f"{place}: '{key}' is missing; the batch holds {list_words(sorted(batch))}")
     images: Any = batch["data"]
     size = int(np.prod(IMAGE_SHAPE))
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != size:

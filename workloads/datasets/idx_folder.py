@@ -8,6 +8,7 @@ from pathlib import Path
 from workloads.datasets.dataset import Dataset, Split, make_dataset
 from workloads.datasets.idx import read_idx
 from workloads.errors import InputError
+from workloads.words import list_words
 
 # MNIST calls its test split t10k, EMNIST and others test; EMNIST puts the name of a subset in front.
 _SPLIT_NAMES: dict[Split, str] = {"train": "train", "test": "t10k|test"}
@@ -48,7 +49,7 @@ def _find_file(folder: Path, split: Split, content: str, axes: int) -> Path:
         raise InputError(f"{folder}: holds no IDX file of split '{split}' such as {usual}.gz")
     if len(found) > 1:
         raise InputError(
-            f"{folder}: holds several IDX files of split '{split}' ({', '.join(sorted(found))}); "
+            f"{folder}: holds several IDX files of split '{split}' ({list_words(sorted(found))}); "
             "put one dataset in a folder of its own"
         )
     return next(iter(found.values()))

@@ -175,12 +175,12 @@ def test_a_fault_is_placed_where_it_stands_and_names_the_layer(given: str, inste
          "net.yaml, line 17: layers[1] 'stage': with.channels must be true or false or a whole number or a number or "
          "text or a list of entries, each a whole number, got {a: 1}"),
         ("    repeat: 2\n", "    repeat: 0\n",
-         "net.yaml, line 15: layers[1] 'stage': repeat must be a whole number from 1 to 10000, got 0"),
+         "net.yaml, line 15: layers[1] 'stage': repeat must be a whole number from 1 to 5000, got 0"),
         ("    repeat: 2\n", "    repeats: 2\n",
          "net.yaml, line 15: layers[1] 'stage': unknown field 'repeats'; did you mean 'repeat'? "
          "(the fields are name, block, inputs, repeat, with)"),
         ("    repeat: 2\n", "    repeat: 2600\n",
-         "net.yaml, line 13: layers[1] 'stage': the blocks make more than 10000 layers, the most that a network may "
+         "net.yaml, line 13: layers[1] 'stage': the blocks make more than 5000 layers, the most that a network may "
          "have"),
         ("    repeat: 2\n", "    repeat: 2\n    inputs: [stem, input]\n",
          r"net.yaml, line 16: layers[1] 'stage': inputs must be a list of 1 entry, each text of the form "
@@ -245,7 +245,7 @@ def test_a_block_that_is_part_of_itself_is_refused() -> None:
 def test_the_layers_of_blocks_within_blocks_are_limited() -> None:
     text = NESTED.replace("repeat: 2", "repeat: 4000")
     assert refusal(text.replace("{name: first, block: module,", "{name: first, block: module, repeat: 3,")) == (
-        "net.yaml, line 12: blocks.module.layers[0] 'first.2.left': the blocks make more than 10000 layers, "
+        "net.yaml, line 12: blocks.module.layers[0] 'first.2.left': the blocks make more than 5000 layers, "
         "the most that a network may have"
     )
 

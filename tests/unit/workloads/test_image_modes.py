@@ -113,7 +113,7 @@ def animate() -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (make_png(8, 0, bytes(100), 100)[:48], DAMAGED),
+        (make_png(8, 0, bytes(range(100)), 100)[:80], DAMAGED),
         (make_png(8, 0, bytes(3), 100), DAMAGED),
         (b"", DAMAGED),
         (b"BM" + bytes(60), DAMAGED),

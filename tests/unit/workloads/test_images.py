@@ -94,9 +94,9 @@ def test_pipelines_that_do_not_fit_the_images_are_refused() -> None:
 
 def test_images_of_another_shape_than_the_networks_input_are_refused() -> None:
     images = prepare_images(make_images(2, 1, 28, 28))
-    check_image_shape(images, (1, 28, 28), "fashion_mnist")
+    check_image_shape(images.shape[1:], (1, 28, 28), "fashion_mnist")
     with pytest.raises(InputError) as error:
-        check_image_shape(images, (3, 32, 32), "fashion_mnist")
+        check_image_shape(images.shape[1:], (3, 32, 32), "fashion_mnist")
     assert str(error.value) == (
         "the images of fashion_mnist come out as 1 x 28 x 28 (channels x height x width), the network's input is "
         "3 x 32 x 32; resize, padding and channels change the images"
