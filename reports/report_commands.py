@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.completion import complete_run_layers, complete_run_machines, complete_run_steps, complete_runs
+from reports.terminal import say
 from workloads.errors import InputError
 
 if TYPE_CHECKING:

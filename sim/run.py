@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,9 +221,11 @@ def simulate(
                 for runs in estimate_steps(stream, one, chosen, wanted, options, jobs, teller):
                     found.add(runs)
                 continue
-            for runs in execute_work(list_work(stream, one, chosen, wanted), options, jobs):
-                found.add(runs)
-                teller.tell(runs)
+            # Closed at once where something raises, a traceback that is kept keeps neither workers nor BLAS limits.
+            with closing(execute_work(list_work(stream, one, chosen, wanted), options, jobs)) as executed:
+                for runs in executed:
+                    found.add(runs)
+                    teller.tell(runs)
     if not found.results:
         raise InputError(f"no layer that matches '{layers}' has a step {' or '.join(wanted)}; nothing can be simulated")
     found.sort_results()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sim.architecture import Architecture
@@ -23,12 +23,12 @@ Work = Iterator[tuple[Operands | LayerImages, Step, tuple[Architecture, ...]]]
 THREADS = max(2, min(4, os.cpu_count() or 1))
 
 
-def execute_work(work: Work, options: StepOptions, jobs: int) -> Iterator[list[StepRun]]:
+def execute_work(work: Work, options: StepOptions, jobs: int) -> Generator[list[StepRun], None, None]:
     """Run every (layer, step), in order, in this process or in `jobs` worker processes."""
     return execute_in_threads(work, options) if jobs == 1 else execute_in_processes(work, options, jobs)
 
 
-def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRun]]:
+def execute_in_threads(work: Work, options: StepOptions) -> Generator[list[StepRun], None, None]:
     """Run the steps on threads; at most one step more than there are threads is held at a time.
 
     A traced step is Python's own work throughout: more threads would hold more events, and be no faster.
@@ -48,7 +48,7 @@ def execute_in_threads(work: Work, options: StepOptions) -> Iterator[list[StepRu
                 future.cancel()
 
 
-def execute_in_processes(work: Work, options: StepOptions, jobs: int) -> Iterator[list[StepRun]]:
+def execute_in_processes(work: Work, options: StepOptions, jobs: int) -> Generator[list[StepRun], None, None]:
     """Run the steps in worker processes."""
     import joblib
 

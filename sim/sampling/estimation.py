@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun
@@ -38,9 +39,10 @@ def estimate_steps(
     """
     assert options.sample is not None
     found: dict[tuple[Key, tuple[str, ...]], list[StepRun]] = {}
-    for runs in execute_work(list_samples(stream, one, layers, steps), options, jobs):
-        found[name_runs(runs)] = runs
-        teller.tell(runs)
+    with closing(execute_work(list_samples(stream, one, layers, steps), options, jobs)) as executed:
+        for runs in executed:
+            found[name_runs(runs)] = runs
+            teller.tell(runs)
     bounds = {} if options.sample.fraction is not None or stream.images is None else find_bounds(list(found.values()))
     if bounds:
         for ((layer, step), _), runs in found.items():
@@ -53,9 +55,10 @@ def estimate_steps(
                     yield layer, step, machines
 
         tighter = dataclasses.replace(options, sample=dataclasses.replace(options.sample, bounds=bounds))
-        for runs in execute_work(list_again(), tighter, jobs):
-            found[name_runs(runs)] = choose_narrower(found[name_runs(runs)], runs)
-            teller.tell(runs)
+        with closing(execute_work(list_again(), tighter, jobs)) as executed:
+            for runs in executed:
+                found[name_runs(runs)] = choose_narrower(found[name_runs(runs)], runs)
+                teller.tell(runs)
     return list(found.values())
 
 
