@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 import textwrap
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,9 +15,10 @@ import click
 
 from reports.completion import complete_overrides, complete_shown, complete_technologies, offer_completion
 from reports.report_commands import compare, explain, report
+from reports.signals import NOTHING_LEFT, SIGNALS, describe_stop, find_exit_code
 from reports.simulate_command import simulate
 from reports.standard_output import CLOSED, describe_failure, flush_output, require_output, silence_output
-from reports.sweep_commands import SWEEP_COMMANDS
+from reports.sweep_commands import LEFT_BEHIND, SWEEP_COMMANDS
 from reports.validate_command import validate
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
@@ -28,6 +31,15 @@ USAGE_CHARACTERS = 300
 
 class Command(click.Group):
     """A group of commands; what was given and cannot be used ends in one sentence and exit code 2."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Run as the command of this process, which answers signals."""
+        SIGNALS.install()
+        try:
+            return super().__call__(*args, **options)
+        except SystemExit as ended:
+            SIGNALS.leave(ended.code if isinstance(ended.code, int) else 1)
+            raise
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Read the group's own options; bad usage of them, and help that cannot be printed, end as in `invoke`."""
@@ -48,14 +60,19 @@ class Command(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; print the one sentence of bad input, bad usage, or a file that cannot be read or written."""
+        code = EXIT_BAD_INPUT
         try:
-            require_output()
-            try:
-                return super().invoke(ctx)
-            finally:
-                flush_output()
+            with SIGNALS.working():
+                require_output()
+                try:
+                    return super().invoke(ctx)
+                finally:
+                    flush_output()
         except InputError as error:
             sentence = str(error)
+        except KeyboardInterrupt as error:
+            number = getattr(error, "number", signal.SIGINT)
+            sentence, code = describe_stop(number, ctx.meta.get(LEFT_BEHIND, NOTHING_LEFT)), find_exit_code(number)
         except click.UsageError as error:
             own = " ".join(filter(None, (ctx.command_path, ctx.invoked_subcommand)))
             path = own if error.ctx is None else error.ctx.command_path
@@ -71,14 +88,16 @@ class Command(click.Group):
             if not isinstance(error.__context__, BrokenPipeError):
                 raise
             sentence = CLOSED
-        return refuse(sentence)
+        return refuse(sentence, code)
 
 
-def refuse(sentence: str) -> NoReturn:
+def refuse(sentence: str, code: int = EXIT_BAD_INPUT) -> NoReturn:
     """Print why a command cannot do what was asked, and end it."""
     silence_output()
-    click.echo(f"sparsetrain: {make_sentence(sentence)}", err=True)
-    raise click.exceptions.Exit(EXIT_BAD_INPUT)
+    # Where the terminal is gone, there is nobody to tell.
+    with suppress(OSError) if code != EXIT_BAD_INPUT else nullcontext():
+        click.echo(f"sparsetrain: {make_sentence(sentence)}", err=True)
+    raise click.exceptions.Exit(code)
 
 
 def describe_shortage(error: MemoryError) -> str:

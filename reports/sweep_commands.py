@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from sim.sweep.progress import SweepProgress
 
-EXIT_FAILED_POINTS, EXIT_INTERRUPTED = 1, 130
+EXIT_FAILED_POINTS = 1
+# Where a command tells, in the context it shares with the group, what a signal leaves behind.
+LEFT_BEHIND = "sparsetrain.left_behind"
 SHOWN_ROWS = 40
 SHOWN_METRICS = ("cycles", "time_ms", "energy_pj", "area_mm2", "speedup", "energy_ratio")
 
@@ -58,13 +60,9 @@ def sweep(
     if dry_run:
         print_estimate(space, path, jobs)
         return
+    ctx.meta[LEFT_BEHIND] = f"what was finished is in {path}, and the same command goes on"
     with SweepBar(jobs) as bar:
-        try:
-            progress = run_sweep(space, path, options, on_progress=bar.update)
-        except KeyboardInterrupt:
-            bar.stop()
-            say(f"sparsetrain: interrupted; what was finished is in {path}, and the same command goes on", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
+        progress = run_sweep(space, path, options, on_progress=bar.update)
     print_progress(progress, path, space.form.search is not None)
     if progress.failed:
         ctx.exit(EXIT_FAILED_POINTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,8 +220,7 @@ def simulate(
                 for runs in estimate_steps(stream, one, chosen, wanted, options, jobs, teller):
                     found.add(runs)
                 continue
-            # Closed at once where something raises, a traceback that is kept keeps neither workers nor BLAS limits.
-            with closing(execute_work(list_work(stream, one, chosen, wanted), options, jobs)) as executed:
+            with execute_work(list_work(stream, one, chosen, wanted), options, jobs) as executed:
                 for runs in executed:
                     found.add(runs)
                     teller.tell(runs)

@@ -7,9 +7,11 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun, run_layer_step
+from sim.parent_watch import end_with_parent
 from sim.sampling.step_run import run_sampled_step
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
@@ -23,9 +25,25 @@ Work = Iterator[tuple[Operands | LayerImages, Step, tuple[Architecture, ...]]]
 THREADS = max(2, min(4, os.cpu_count() or 1))
 
 
-def execute_work(work: Work, options: StepOptions, jobs: int) -> Generator[list[StepRun], None, None]:
-    """Run every (layer, step), in order, in this process or in `jobs` worker processes."""
-    return execute_in_threads(work, options) if jobs == 1 else execute_in_processes(work, options, jobs)
+class AbandonedError(Exception):
+    """Nobody takes the results of a run any more."""
+
+
+@contextmanager
+def execute_work(work: Work, options: StepOptions, jobs: int) -> Iterator[Iterator[list[StepRun]]]:
+    """Run every (layer, step), in order, in this process or in `jobs` worker processes, while the block takes results.
+
+    Where the block raises, what is under way is given up: worker processes end, and what is interrupted waits for no
+    thread.
+    """
+    results = execute_in_threads(work, options) if jobs == 1 else execute_in_processes(work, options, jobs)
+    try:
+        yield results
+    except BaseException as error:
+        reason = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else AbandonedError
+        with suppress(reason):
+            results.throw(reason)
+        raise
 
 
 def execute_in_threads(work: Work, options: StepOptions) -> Generator[list[StepRun], None, None]:
@@ -34,8 +52,10 @@ def execute_in_threads(work: Work, options: StepOptions) -> Generator[list[StepR
     A traced step is Python's own work throughout: more threads would hold more events, and be no faster.
     """
     pending: deque[Future[list[StepRun]]] = deque()
-    threads = THREADS if options.traced is None else 1
-    with fixed_blas_threads(STEP_BLAS_THREADS), ThreadPoolExecutor(threads) as pool:
+    waits = True
+    with fixed_blas_threads(STEP_BLAS_THREADS):
+        threads = THREADS if options.traced is None else 1
+        pool = ThreadPoolExecutor(threads)
         try:
             for operands, step, machines in work:
                 pending.append(pool.submit(run_item, operands, step, machines, options))
@@ -43,26 +63,35 @@ def execute_in_threads(work: Work, options: StepOptions) -> Generator[list[StepR
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+        except KeyboardInterrupt:
+            waits = False
+            raise
         finally:
-            for future in pending:
-                future.cancel()
+            pool.shutdown(wait=waits, cancel_futures=True)
 
 
 def execute_in_processes(work: Work, options: StepOptions, jobs: int) -> Generator[list[StepRun], None, None]:
-    """Run the steps in worker processes."""
+    """Run the steps in worker processes, which end with this one."""
     import joblib
 
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch=2 * jobs)
+    parallel = joblib.Parallel(
+        n_jobs=jobs, return_as="generator", pre_dispatch=2 * jobs, initializer=end_with_parent, initargs=(os.getpid(),)
+    )
     failures: list[InputError] = []
     found = parallel(
         joblib.delayed(run_in_process)(operands, step, machines, options)
         for operands, step, machines in itertools.takewhile(lambda _: not failures, work)
     )
-    for runs in found:
-        if isinstance(runs, InputError):
-            failures.append(runs)
-        elif not failures:
-            yield runs
+    try:
+        for runs in found:
+            if isinstance(runs, InputError):
+                failures.append(runs)
+            elif not failures:
+                yield runs
+    finally:
+        # What is thrown into it ends its workers; closed, it would print a warning besides.
+        with suppress(AbandonedError):
+            found.throw(AbandonedError)
     if failures:
         raise failures[0]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun
@@ -39,7 +38,7 @@ def estimate_steps(
     """
     assert options.sample is not None
     found: dict[tuple[Key, tuple[str, ...]], list[StepRun]] = {}
-    with closing(execute_work(list_samples(stream, one, layers, steps), options, jobs)) as executed:
+    with execute_work(list_samples(stream, one, layers, steps), options, jobs) as executed:
         for runs in executed:
             found[name_runs(runs)] = runs
             teller.tell(runs)
@@ -55,7 +54,7 @@ def estimate_steps(
                     yield layer, step, machines
 
         tighter = dataclasses.replace(options, sample=dataclasses.replace(options.sample, bounds=bounds))
-        with closing(execute_work(list_again(), tighter, jobs)) as executed:
+        with execute_work(list_again(), tighter, jobs) as executed:
             for runs in executed:
                 found[name_runs(runs)] = choose_narrower(found[name_runs(runs)], runs)
                 teller.tell(runs)
