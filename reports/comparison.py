@@ -108,12 +108,18 @@ def build_comparison_page(runs: Sequence[Run], baseline: str | None = None) -> s
     ]
     title = "Comparison of " + ", ".join(labels)
     lines = "".join(
-        f"<li><b>{escape(label)}</b>: {escape(str(run.record['operand_source']))}; {write_verdict(run)}.</li>"
+        f"<li><b>{escape(label)}</b>: {escape(str(run.record['operand_source']))}; {write_verdict(run)}."
+        f"{write_notices(run)}</li>"
         for label, run in zip(labels, runs, strict=True)
     )
     header = f"<h1>{escape(title)}</h1><ul>{lines}</ul>"
     differences = list_differences(entries) | {"baseline": chosen}
     return build_page(title, header, parts, figures | more, tables=tables, differences=differences)
+
+
+def write_notices(run: Run) -> str:
+    """Write what should be known of a run's figures."""
+    return "".join(f'<p class="notice bad">{escape(str(words))}.</p>' for words in run.record.get("notices", []))
 
 
 def list_differences(entries: Sequence[Entry]) -> dict[str, Any]:

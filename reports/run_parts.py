@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from reports.dead_words import describe_dead
 from reports.figures import plot_all
 from reports.findings import TELLERS, count_verdicts
 from reports.layer_bars import is_crowded
@@ -62,11 +63,14 @@ def write_verdict(run: Run) -> str:
     compared = sum(count for name, count in found.items() if name != "none")
     if found.get("failed") or run.record["verdict"] == "failed":
         return f'<span class="verdict bad">FAILED</span>: {found.get("failed", 0)} of {compared} outputs are wrong'
+    dead = describe_dead(run.record, run.layers())
     if not compared:
-        return '<span class="verdict bad">not verified</span>: no values were computed'
+        return f'<span class="verdict bad">not verified{dead}</span>: no values were computed'
+    mood = "bad" if dead else "good"
     return (
-        f'<span class="verdict good">verified</span>: {compared} of {sum(found.values())} outputs compared with the '
-        f"numpy reference, {found.get('exact', 0)} equal exactly, the others within the bound of float32 rounding"
+        f'<span class="verdict {mood}">verified{dead}</span>: {compared} of {sum(found.values())} outputs '
+        f"compared with the numpy reference, {found.get('exact', 0)} equal exactly, the others within the bound of "
+        "float32 rounding"
     )
 
 
@@ -87,9 +91,9 @@ def write_header(run: Run) -> str:
 
 
 def list_warnings(run: Run) -> list[str]:
-    """List the failures and warnings of a run."""
+    """List the failures, warnings and notices of a run."""
     described = run.record["machines"].get(run.machine) or {}
-    return [*run.record.get("failures", [])[:5], *described.get("warnings", [])]
+    return [*run.record.get("failures", [])[:5], *described.get("warnings", []), *run.record.get("notices", [])]
 
 
 def make_card(words: str, value: str, more: str) -> str:
@@ -100,16 +104,17 @@ def make_card(words: str, value: str, more: str) -> str:
 def write_headline(run: Run) -> str:
     """Write the headline: ratios to the baselines, cycles, time and energy."""
     cards = []
+    dead = describe_dead(run.record, run.layers())
     for baseline in run.machines[1:2]:
         for scope in SCOPES:
             found = run.ratios(baseline)[scope]
             cards.append(
-                make_card(f"Speed-up, {SCOPE_WORDS[scope]}", write_ratio(found["speedup"]), f"over {baseline}")
+                make_card(f"Speed-up, {SCOPE_WORDS[scope]}", write_ratio(found["speedup"]), f"over {baseline}{dead}")
             )
         for scope in SCOPES:
             found = run.ratios(baseline)[scope]
             if found["energy_ratio"] is not None:
-                without = f"{write_ratio(found['dynamic_energy_ratio'])} without leakage"
+                without = f"{write_ratio(found['dynamic_energy_ratio'])} without leakage{dead}"
                 cards.append(
                     make_card(f"Energy ratio, {SCOPE_WORDS[scope]}", write_ratio(found["energy_ratio"]), without)
                 )

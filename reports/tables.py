@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.dead_words import describe_dead
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import describe_sampling
 from sim.run import RunResult
@@ -36,24 +37,26 @@ def describe_run(result: RunResult) -> list[str]:
             f"{totals['leakage_pj'] / 1e6:,.2f} uJ and DRAM {totals['dram_pj'] / 1e6:,.2f} uJ "
             f"({machine.technology}; groups do not share reads: there is no multicast)."
         )
+    dead = describe_dead(result.record, {step.layer for step in result.steps if step.tasks})
     for name, ratios in result.totals["ratios"].items():
-        lines.append(f"Beside {name}: {describe_ratios(ratios)}.")
+        lines.append(f"Beside {name}{' (with dead layers)' if dead else ''}: {describe_ratios(ratios)}.")
     compared = [step for step in result.steps if step.verdict != "none"]
     lines += describe_sampling(result.record)
     if not compared:
         why = "no values were computed" if result.record["sampling"] is None else "a sampled run computes no values"
-        lines.append(f"Verdict: not verified; {why}.")
+        lines.append(f"Verdict: not verified{dead}; {why}.")
     elif result.is_correct:
         exact = sum(step.verdict == "exact" for step in compared)
         largest = max(step.max_abs_error or 0.0 for step in compared)
         lines.append(
-            f"Verdict: verified; all {len(compared)} outputs are the reference's, {exact} of them exactly, "
+            f"Verdict: verified{dead}; all {len(compared)} outputs are the reference's, {exact} of them exactly, "
             f"the others within the bound of float32 rounding (largest difference {largest:.2g})."
         )
     else:
         lines.append(f"Verdict: FAILED; {len(result.failures)} of {len(compared)} outputs differ from the reference.")
     described = result.record["machines"][machine.name]
-    return lines + [f"Warning: {warning}." for warning in (described["warnings"] if described else ())]
+    lines += [f"Warning: {warning}." for warning in (described["warnings"] if described else ())]
+    return lines + [f"Notice: {notice}." for notice in result.notices]
 
 
 def describe_ratios(ratios: dict[str, dict[str, float | None]]) -> str:

@@ -18,6 +18,7 @@ from sim.layer_run import StepOptions, StepRun, StepWork
 from sim.machine.accelerator import Engine
 from sim.memory_need import require_run_memory
 from sim.notebook import make_compact_html
+from sim.notices import make_notices
 from sim.pass_run import run_passes
 from sim.policies import SKIPPING_OFF as SKIPPING_OFF
 from sim.policies import (
@@ -66,6 +67,7 @@ class RunResult:
 
     outputs: the machine's values, ``<layer>/<step>`` to array, where they were asked for.
     directory: where the results lie, or None. failures: one sentence for each step that is not the reference's.
+    notices: what should be known of the figures, such as layers in which nothing is trained; `record` names these.
     """
 
     workload: Workload
@@ -73,6 +75,7 @@ class RunResult:
     operand_source: str
     steps: tuple[StepResult, ...]
     failures: tuple[str, ...]
+    notices: tuple[str, ...]
     outputs: dict[str, FloatArray]
     directory: Path | None
     record: dict[str, Any]
@@ -232,14 +235,17 @@ def simulate(
     results, failures, outputs = found.results, found.failures, found.outputs
     verdict = judge(verify and sample is None, failures)
     record = make_record(inputs, contenders, streams, results, found.actions, verdict, failures)
-    record["sampling"] = None
+    notices = make_notices(loaded, [machine.name for machine in machines], streams, results)
+    record |= {"notices": list(notices.sentences), "dead_layers": list(notices.dead_layers), "sampling": None}
+    for notice in notices.sentences:
+        (on_notice or ignore)(notice)
     if sample is not None and options.sample is not None:
         asked = name_sample(sample, fraction)
         record["sampling"] = summarize_sampling(asked, options.sample.seed, results, found.spreads, record["totals"])
         for notice in list_misses(record["sampling"], record["totals"], AIM) if fraction is None else ():
             (on_notice or ignore)(notice)
     result = RunResult(
-        loaded, machines, record["operand_source"], tuple(results), tuple(failures), outputs,
+        loaded, machines, record["operand_source"], tuple(results), tuple(failures), notices.sentences, outputs,
         None if targets.directory is None else targets.directory.shown, record,
     )  # fmt: skip
     rows, actions = make_frame(results), make_actions_frame(found.step_actions)

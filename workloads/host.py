@@ -44,6 +44,7 @@ class Iteration:
 
     loss: mean over the batch; accuracy: share of images whose highest score is their label's;
     grads: gradients of all parameters, keyed as they are; tensors: of each layer that the accelerator executes.
+    saturated_images: how many have a class whose probability rounds to 1 in float32.
     """
 
     network: Network
@@ -52,6 +53,7 @@ class Iteration:
     accuracy: float
     grads: Parameters
     tensors: Mapping[str, LayerTensors]
+    saturated_images: int = 0
 
     def operands(self) -> Iterator[Operands]:
         """Operands of each layer that the accelerator executes, in the network's order."""
@@ -148,7 +150,8 @@ def run_iteration(
     _check_finite(network, loss, grads)
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
     tensors = {name: LayerTensors(input, grad_outputs[name], summed.get(name, ())) for name, input in inputs.items()}
-    return Iteration(network, cast, loss, accuracy, grads, tensors)
+    saturated = int((probabilities.max(axis=1).astype(np.float32) >= 1).sum())
+    return Iteration(network, cast, loss, accuracy, grads, tensors, saturated)
 
 
 def _run_forward(

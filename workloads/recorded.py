@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,11 +32,15 @@ _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Recording:
-    """An .npz file whose array names, shapes and types fit the network; the numbers are read layer by layer."""
+    """An .npz file whose array names, shapes and types fit the network; the numbers are read layer by layer.
+
+    first_layer_gta: whether layers whose input needs no gradient have a GTA all the same.
+    """
 
     path: Path
     network: Network
     arrays: frozenset[str]
+    first_layer_gta: bool = True
 
     def layer(self, name: str) -> Operands:
         """Read the operands of one layer.
@@ -54,9 +59,14 @@ class Recording:
             shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
             summed = tuple(self._floats(archive, array) for array in shares if array in self.arrays)
         return Operands(
-            name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
+            name, shape, input, weight, bias, grad_output, mask, self.steps(name),
             relu_follows=self.network.relu_follows(name), summed=summed,
         )  # fmt: skip
+
+    def steps(self, name: str) -> tuple[Step, ...]:
+        """Give the steps that a layer has."""
+        has_gta = self.first_layer_gta or self.network.node(name).inputs[0] in self.network.trained
+        return ALL_STEPS if has_gta else (Step.FORWARD, Step.GTW)
 
     def __iter__(self) -> Iterator[Operands]:
         """Read the operands of all layers, one layer at a time."""
@@ -105,9 +115,9 @@ def open_recording(path: Path | str, network: Network) -> Recording:
     return Recording(path, network, frozenset(names))
 
 
-def load_recorded(path: Path | str, network: Network) -> Iterator[Operands]:
+def load_recorded(path: Path | str, network: Network, *, first_layer_gta: bool = True) -> Iterator[Operands]:
     """Check an .npz file as `open_recording` does, then read its layers one at a time, in the network's order."""
-    return iter(open_recording(path, network))
+    return iter(dataclasses.replace(open_recording(path, network), first_layer_gta=first_layer_gta))
 
 
 def save_recorded(path: Path | str, operands: Iterable[Operands]) -> None:

@@ -27,10 +27,14 @@ class InputSize(StrictModel):
 
 
 class RecordedOperands(StrictModel):
-    """Tensors from an .npz file; the path is relative to the YAML file."""
+    """Tensors from an .npz file; the path is relative to the YAML file.
+
+    first_layer_gta: whether the layers that read images have a gta, whose result nobody needs in training.
+    """
 
     source: Literal["recorded"]
     path: PlainText
+    first_layer_gta: bool = True
 
 
 class Density(StrictModel):

@@ -38,6 +38,7 @@ class OperandStream:
 
     facts: what else is known of the source, such as the loss of the host's iteration. pruned: the nodes the gradient to
     whose output is pruned. images: the layers again, to be made image by image; None where all images are there.
+    notices: sentences on what is odd about them.
     """
 
     layers: Iterator[Operands]
@@ -46,6 +47,7 @@ class OperandStream:
     facts: dict[str, Any]
     pruned: frozenset[str] = frozenset()
     images: tuple[LayerImages, ...] | None = None
+    notices: tuple[str, ...] = ()
 
     def list_images(self) -> Iterator[LayerImages]:
         """Give every layer's operands to be had image by image; nothing is made before it is asked for."""
@@ -70,7 +72,8 @@ def open_operands(
     refuse_pruning(workload)
     if isinstance(source, RecordedOperands):
         path = workload.recorded_path()
-        return OperandStream(load_recorded(path, workload.network), f"recorded tensors of {source.path}", None, {})
+        layers = load_recorded(path, workload.network, first_layer_gta=source.first_layer_gta)
+        return OperandStream(layers, f"recorded tensors of {source.path}", None, {})
     if isinstance(source, HostOperands):
         stream = train_operands(workload, source, iteration, keeper)
         return stream if keeper is None else dataclasses.replace(stream, layers=release_layers(stream.layers, keeper))
@@ -155,7 +158,8 @@ def train_operands(
             network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype, keep=keep
         )
         facts |= {"loss": found.loss, "accuracy": found.accuracy}
-        return OperandStream(release_gradients(found).operands(), headline, seed, facts)
+        notices = tell_saturation(found, batch)
+        return OperandStream(release_gradients(found).operands(), headline, seed, facts, notices=notices)
     state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype, keep=keep)
     done = run_pruned_iteration(
         network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number,
@@ -164,8 +168,21 @@ def train_operands(
     facts |= {"loss": done.iteration.loss, "accuracy": done.iteration.accuracy}
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
     pruned = frozenset(node for node, one in done.prunings.items() if one.threshold)
+    notices = tell_saturation(done.iteration, batch)
     done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
-    return OperandStream(done.operands(), f"{headline}, {describe_pruning(pruning)}", seed, facts, pruned)
+    headline = f"{headline}, {describe_pruning(pruning)}"
+    return OperandStream(done.operands(), headline, seed, facts, pruned, notices=notices)
+
+
+def tell_saturation(found: Iteration, batch: int) -> tuple[str, ...]:
+    """Tell of a loss that has all but no gradient to hand back, or only that of a wrong class."""
+    if 2 * found.saturated_images < batch:
+        return ()
+    words = "the one image" if batch == 1 else f"{found.saturated_images} of {batch} images"
+    return (
+        f"the loss of {found.loss:.4g} is saturated: for {words} softmax gives one class the probability 1, so that "
+        "the gradient of an image is nothing, or says no more than which class is wrong",
+    )
 
 
 def release_gradients(found: Iteration) -> Iteration:

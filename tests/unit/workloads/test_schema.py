@@ -125,7 +125,9 @@ def test_a_resolved_workload_shows_defaults_and_inputs() -> None:
     assert resolved["layers"][4] == {
         "name": "fc", "type": "linear", "out_features": 10, "bias": True, "inputs": ["flat"],
     }  # fmt: skip
-    assert resolved["operands"] == {"source": "recorded", "path": str(Path("folder/tensors.npz").resolve())}
+    assert resolved["operands"] == {
+        "source": "recorded", "path": str(Path("folder/tensors.npz").resolve()), "first_layer_gta": True,
+    }  # fmt: skip
 
 
 def test_a_dataset_of_the_users_own_is_resolved_to_where_it_lies() -> None:
@@ -215,4 +217,6 @@ def test_the_json_schema_has_every_field_and_no_other() -> None:
     assert list(schema["properties"]) == list(WorkloadForm.model_fields)
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["name", "input", "layers"]
-    assert set(schema["$defs"]["RecordedOperands"]["required"]) == set(RecordedOperands.model_fields)
+    recorded = schema["$defs"]["RecordedOperands"]
+    assert set(recorded["properties"]) == set(RecordedOperands.model_fields)
+    assert set(recorded["required"]) == {"source", "path"}
