@@ -191,7 +191,7 @@ def test_tables_show_the_interval_beside_the_figure(tmp_path: Path) -> None:
     assert any(f"{int(row['cycles']):,}" in line and width in line for line in lines)
     assert "Verdict: not verified; a sampled run computes no values." in lines
     record: Any = json.loads((tmp_path / "run" / "run.json").read_text())
-    found, cycles = (record[place]["machines"]["sparsetrain"] for place in ("sampling", "totals"))
+    found, cycles = (record[place]["machines"][record["architecture"]["name"]] for place in ("sampling", "totals"))
     total = f"±{found['network']['cycles_ci95'] / cycles['network']['cycles']:.2%}"
     assert any(line.startswith("whole network") and total in line for line in lines)
     explained = run_command(tmp_path, "explain", "run", "conv2", "gta").stdout

@@ -48,6 +48,15 @@ def test_a_run_writes_its_directory_and_prints_table_clock_source_and_verdict(tm
     } <= set(lines)
 
 
+def test_the_table_names_what_was_overridden(tmp_path: Path) -> None:
+    changed = ["--set", "array.groups=2", "--baseline", "skipping-off,natural"]
+    outcome = run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", *changed)
+    lines = outcome.stdout.splitlines()
+    assert lines[0].rstrip() == "small on ideal[array.groups=2]"
+    assert ["ideal[array.groups", "ideal[array.groups"] in [line.split()[:2] for line in lines]
+    assert "What each kind of sparsity buys, beside ideal[array.groups=2]-dense" in [line.rstrip() for line in lines]
+
+
 def test_the_columns_are_the_declared_ones_in_their_order(tmp_path: Path) -> None:
     run_command(tmp_path, "simulate", write_small(tmp_path), "--arch", "ideal", "--out", "run")
     header = (tmp_path / "run" / "steps.csv").read_text().splitlines()[0]
