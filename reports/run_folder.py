@@ -9,7 +9,7 @@ from pathlib import Path
 from sim.architecture import Architecture
 from sim.machine.accelerator import Engine
 from sim.machine_names import digest, write_safely
-from sim.policies import SKIPPING_OFF
+from sim.policies import PRUNING, SKIPPING_OFF
 from sim.run import choose_layers, parse_steps
 from sim.sampling.request import name_sample, parse_sample
 from workloads.shapes import Step
@@ -40,7 +40,8 @@ def name_folder(
     """
     parts = list_changes(base, workload, operands)
     if list(baselines) != [SKIPPING_OFF]:
-        parts.append(("baseline", "+".join(baselines) or "none"))
+        names = [name.replace("@", "-") if name.startswith(PRUNING) else name for name in baselines]
+        parts.append(("baseline", "+".join(names) or "none"))
     wanted = parse_steps(steps)
     if wanted != tuple(Step):
         parts.append(("steps", "+".join(wanted)))
