@@ -149,7 +149,8 @@ def explain(run: str, layer: str, step: str | None, machine: str | None, sources
 
     console, width = make_console(), screen_width(wide=wide)
     left_out: list[str] = []
-    for part in explain_layer(load_run(run), layer, step, machine, has_sources=sources):
+    # All of it is made before any is printed: a file that it needs may be refused on the way.
+    for part in list(explain_layer(load_run(run), layer, step, machine, has_sources=sources)):
         if isinstance(part, str):
             print_words(console, part, width)
             continue

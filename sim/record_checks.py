@@ -19,6 +19,8 @@ from workloads.validation import show_value
 
 # steps.csv has nine digits of a number, run.json all of them.
 ROUNDING = 1e-7
+COMPUTE_KINDS = ("conv2d", "linear")
+DENSITIES = ("input_density", "weight_density", "grad_output_density", "mask_density")
 STATES = ("busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles", "idle_cycles")
 
 
@@ -60,6 +62,10 @@ def find_fault(row: Any, groups: int, *, is_sampled: bool) -> str | None:
         return f"energy_pj is {row.energy_pj:g}, but its parts sum to {parts:g}"
     if is_sampled:
         return None
+    if row.cycles_ci95 != 0 or row.sampled_fraction != 1 or row.energy_ci95_pj > 0:
+        return "is an estimate, but run.json names no sample"
+    if any(math.isnan(getattr(row, name)) == (row.kind in COMPUTE_KINDS) for name in DENSITIES):
+        return "layers have densities and elementwise passes have none, this row is otherwise"
     spent = sum(getattr(row, name) for name in STATES)
     if spent != row.cycles * groups:
         return f"the groups' states sum to {spent:,} cycles, but {groups} groups have {row.cycles * groups:,}"
@@ -77,6 +83,7 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
     Raises:
         InputError: names the field, what it holds, and what follows from the rows.
     """
+    check_inputs(path, record, form)
     names = [machine.name for machine in form.contenders()]
     for field, given in (
         ("policies", list(form.policies)), ("machines", list(form.machines)),
@@ -93,9 +100,10 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
         raise InputError(f"{name_file(path)}: sampling.ratios must be of the machines {show_value(names[1:])}")
     for name, machine in form.machines.items():
         network = record["totals"]["machines"][name]["network"]
-        if (machine is None) != (network["energy_pj"] is None):
+        has_technology = next(one.technology for one in form.contenders() if one.name == name) is not None
+        if (machine is None) != (network["energy_pj"] is None) or (machine is not None and not has_technology):
             raise InputError(
-                f"{name_file(path)}: machines.{name} has prices, or its rows have energies, without the other"
+                f"{name_file(path)}: machines.{name} has prices, but no technology or no energies, or the reverse"
             )
         if machine is not None:
             check_prices(path, name, machine, network)
@@ -107,6 +115,23 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
             f"{name_file(path)}: verdict is {form.verdict} with {len(form.failures)} failures, but by the rows it is "
             f"{verdict}"
         )
+
+
+def check_inputs(path: Path, record: Mapping[str, Any], form: RecordForm) -> None:
+    """Refuse inputs that leave a field to its default: a later version may have another one.
+
+    Raises:
+        InputError: names the input.
+    """
+    further = [machine.model_dump(mode="json") for machine in form.further_baselines]
+    for field, whole in (
+        ("workload", form.workload.model_dump(mode="json", exclude_none=True, exclude={"blocks"})),
+        ("architecture", form.architecture.model_dump(mode="json")),
+        ("baseline", None if form.baseline is None else form.baseline.model_dump(mode="json")),
+        ("further_baselines", further),
+    ):
+        if record[field] != whole:
+            raise InputError(f"{name_file(path)}: {field} must have every field, those with their defaults too")
 
 
 def check_prices(path: Path, name: str, machine: MachineForm, network: Mapping[str, Any]) -> None:
@@ -127,8 +152,18 @@ def check_prices(path: Path, name: str, machine: MachineForm, network: Mapping[s
         "leakage_mw": machine.leakage_mw,
     }
     for line in machine.energy:
+        if line.component not in ("leakage", COMPONENT_OF_ACTION.get(line.action)):
+            raise InputError(
+                f"{name_file(path)}: machines.{name}: has the action {show_value(line.action)} of the component "
+                f"{show_value(line.component)}; no machine has"
+            )
         given[f"pj of {line.action}"], expected[f"pj of {line.action}"] = line.pj, line.count * line.pj_per_action
     for unit in machine.units:
+        if unit.component not in COMPONENTS:
+            raise InputError(
+                f"{name_file(path)}: machines.{name}: has units of {show_value(unit.component)}; the components are "
+                f"{', '.join(COMPONENTS)}"
+            )
         for figure in ("area_mm2", "leakage_mw"):
             given[f"{figure} of {unit.component}"] = getattr(unit, figure)
             expected[f"{figure} of {unit.component}"] = unit.units * getattr(unit, f"unit_{figure}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sim.architecture import Architecture
 from workloads.layers import StrictModel
@@ -19,10 +19,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Scope = Literal["convolutions", "network"]
 
 
-class Pruned(StrictModel):
-    """How gradients were pruned, as far as reports tell it."""
+class OpenModel(BaseModel):
+    """A record with fields that reports do not read, which are let be; those that are declared are strict."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Pruned(OpenModel):
+    """How gradients were pruned, as far as reports tell it."""
 
     rate: Fraction
 
@@ -110,10 +114,8 @@ class TotalsForm(StrictModel):
     ratios: dict[Line, dict[Scope, dict[str, Any]]]
 
 
-class RecordForm(StrictModel):
-    """``run.json``; fields that reports do not read are let be."""
-
-    model_config = ConfigDict(extra="allow")
+class RecordForm(OpenModel):
+    """``run.json``."""
 
     schema_version: Count
     version: Line

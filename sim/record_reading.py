@@ -18,6 +18,7 @@ from workloads.validation import show_value, validate_document
 LIMIT_BYTES = 2**26
 DEPTH_LIMIT = 32
 NUMBER_LIMIT_CHARACTERS = 40
+LONGEST_SENTENCE = 600
 
 
 class RefusedError(ValueError):
@@ -41,7 +42,16 @@ def read_record(path: Path) -> tuple[dict[str, Any], RecordForm]:
             f"{name_file(path)}: was written by version {by} in form {show_value(record['schema_version'])}; "
             f"this is version {MODEL_VERSION} and reads form {SCHEMA_VERSION}; simulate it again with this version"
         )
-    return record, validate_document(YamlDocument(name_file(path), record), RecordForm)
+    try:
+        return record, validate_document(YamlDocument(name_file(path), record), RecordForm)
+    except InputError as error:
+        raise InputError(make_readable(str(error))) from None
+
+
+def make_readable(sentence: str) -> str:
+    """Escape what is not printable in a sentence that repeats names from a file, and cut it."""
+    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in sentence)
+    return shown if len(shown) <= LONGEST_SENTENCE else shown[: LONGEST_SENTENCE - 3] + "..."
 
 
 def parse_record(path: Path) -> dict[str, Any]:
@@ -73,13 +83,15 @@ def parse_record(path: Path) -> dict[str, Any]:
 
 
 def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a mapping whose keys are printable and there once."""
+    """Make a mapping whose keys are printable and there once; only a description has several lines."""
     made: dict[str, Any] = {}
     for key, value in pairs:
         if not key.isprintable():
             raise RefusedError(f"has a field with characters that are not printable, {show_value(key)}")
         if key in made:
             raise RefusedError(f"has the field {show_value(key)} twice in one mapping")
+        if isinstance(value, str) and key != "description" and not value.isprintable():
+            raise RefusedError(f"{key} has characters that are not printable, got {show_value(value)}")
         made[key] = value
     return made
 

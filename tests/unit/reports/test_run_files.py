@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -51,8 +52,8 @@ def test_actions_times_prices_are_the_energy_of_every_step(run: Run) -> None:
 
 
 def test_a_layer_named_like_a_missing_value_keeps_its_name(copy: Path) -> None:
-    text = (copy / "steps.csv").read_text().replace("conv1,", "NA,")
-    (copy / "steps.csv").write_text(text)
+    for name in ("run.json", "steps.csv"):
+        (copy / name).write_text((copy / name).read_text().replace("conv1", "NA"))
     assert load_run(copy).layers() == ["NA", "conv2", "fc"]
 
 
@@ -101,11 +102,14 @@ def test_columns_do_not_change_without_a_new_form() -> None:
 def test_a_record_without_a_field_is_refused(copy: Path) -> None:
     path = copy / "run.json"
     record = json.loads(path.read_text())
-    for name in ("totals", "schema_version"):
+    for name, words in (
+        ("totals", "totals is missing; it must be a mapping of fields"),
+        ("schema_version", "has no field 'schema_version'"),
+    ):
         path.write_text(json.dumps({field: value for field, value in record.items() if field != name}))
         with pytest.raises(InputError) as caught:
             load_run(copy)
-        assert str(caught.value) == f"{path}: has no field '{name}'"
+        assert str(caught.value) == f"{path}: {words}"
 
 
 def test_a_record_that_is_no_json_is_refused_with_its_line(copy: Path) -> None:
@@ -129,7 +133,10 @@ def test_a_table_of_another_run_is_refused(copy: Path) -> None:
     path.write_text(path.read_text().replace("sparsetrain-dense", "other"))
     with pytest.raises(InputError) as caught:
         load_run(copy)
-    assert str(caught.value) == f"{copy}: run.json and steps.csv name different machines; they are not of one run"
+    assert str(caught.value) == (
+        f"{path}: the row of conv1 forward on other: is of a machine that run.json does not name; it names "
+        "sparsetrain, sparsetrain-dense"
+    )
 
 
 def test_a_run_without_actions_is_refused_where_they_are_needed(copy: Path) -> None:
@@ -139,9 +146,7 @@ def test_a_run_without_actions_is_refused_where_they_are_needed(copy: Path) -> N
     assert str(caught.value) == f"{copy}: holds no actions.csv; simulate it again with this version"
 
 
-def test_a_run_shows_itself_in_a_notebook_as_an_escaped_table(copy: Path) -> None:
-    text = (copy / "steps.csv").read_text().replace("conv1,", "<b>,")
-    (copy / "steps.csv").write_text(text)
-    shown = load_run(copy)._repr_html_()
+def test_a_run_shows_itself_in_a_notebook_as_an_escaped_table(run: Run) -> None:
+    shown = dataclasses.replace(run, frame=run.frame.replace("conv1", "<b>"))._repr_html_()
     assert "&lt;b&gt;" in shown
     assert "<td><b></td>" not in shown
