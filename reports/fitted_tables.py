@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -155,7 +156,12 @@ def print_places(console: Console, grid: Grid, places: Sequence[int], width: int
         for line in textwrap.wrap(words, width):
             console.print(Text(line, style="italic"), soft_wrap=True)
         console.print()
-    console.print(make_table(grid, places, width))
+    for cells in console.render_lines(make_table(grid, places, width), pad=False):
+        while cells and not cells[-1].text.strip():
+            cells.pop()
+        if cells:
+            cells[-1] = Segment(cells[-1].text.rstrip(), cells[-1].style)
+        console.print(Segments([*cells, Segment.line()]), end="")
 
 
 def choose_places(grid: Grid, width: int) -> list[int]:

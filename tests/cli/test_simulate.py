@@ -215,6 +215,7 @@ def test_a_pipe_gets_no_progress_bar_and_no_escape_codes(tmp_path: Path) -> None
         [sys.executable, "-c", "from reports.cli import main; main()", "simulate", "small.yaml", "--arch", "ideal"],
         cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stderr == ""
-    assert "\x1b" not in done.stdout
+    # On a very slow machine lines of progress are due; a bar never is.
+    assert [line for line in done.stderr.splitlines() if not line.startswith("sparsetrain: ")] == []
+    assert "\x1b" not in done.stdout + done.stderr
     assert "Verdict: verified" in done.stdout
