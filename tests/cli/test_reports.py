@@ -59,6 +59,27 @@ def test_explain_tells_counts_prices_bound_and_remedies(folder: Path) -> None:
         assert words in outcome.stdout
 
 
+def test_explain_tells_bound_and_advice_first_and_sources_only_when_asked(folder: Path) -> None:
+    outcome = run_command(folder, "explain", "full", "conv1", "gtw")
+    lines = [line.partition(":")[0] for line in outcome.stdout.splitlines()]
+    assert lines[1:4] == ["Bound", "What would help most, in cycles that each alone could save at most", "Work"]
+    assert "CACTI" not in outcome.stdout
+    sourced = run_command(folder, "explain", "full", "conv1", "gtw", "--sources").stdout
+    assert sourced.index("source of its price") < sourced.index("CACTI")
+
+
+@pytest.mark.parametrize("width", ["60", "80", "120", "160"])
+@pytest.mark.parametrize("command", [["compare", "full", "slim"], ["explain", "full", "conv1", "gtw", "--sources"]])
+def test_no_line_of_a_table_is_wider_than_the_terminal(folder: Path, command: list[str], width: str) -> None:
+    shown = run_command(folder, *command, columns=width).stdout.splitlines()
+    # Sentences stay in one line where there is no terminal.
+    tables = [line for line in shown if not line.endswith((".", "below)"))]
+    assert max(len(line) for line in tables) <= int(width)
+    wide = run_command(folder, *command, "--wide", columns=width).stdout
+    assert max(len(line) for line in wide.splitlines()) >= max(len(line) for line in tables)
+    assert [line for line in wide.splitlines() if "…" in line or "Left out" in line] == []
+
+
 def test_a_trace_without_its_ending_is_refused_before_anything_is_simulated(tmp_path: Path) -> None:
     outcome = run_command(tmp_path, "simulate", write_small(tmp_path), "--trace", "events.json")
     sentence = "--trace events.json: the name must end in .json.gz, by which viewers know the format"

@@ -26,6 +26,8 @@ from workloads.words import list_words
 # So many points that the signal comes while most of them are left.
 LONG_POINTS = 24 * 10
 LONG = SWEEP.replace("[1, 2]", str(list(range(1, 25)))).replace("[8, 16]", str(list(range(2, 22, 2))))
+LONG_COLUMNS = ("workload", "array.groups", "dram.bytes_per_cycle", "cycles", "wait_dram_cycles", "dram_read_bytes",
+                "dram_write_bytes", "status")  # fmt: skip
 
 
 def write_sweep(folder: Path, text: str = SWEEP) -> str:
@@ -109,6 +111,16 @@ def test_results_are_filtered_chosen_and_sorted(swept: Path) -> None:
     cells = [line.split() for line in outcome.stdout.splitlines() if line.strip() and "──" not in line]
     assert cells[0] == ["array.groups", "dram.bytes_per_cycle", "status"]
     assert sorted(cells[1:]) == [["2", "16", "done"], ["2", "8", "done"]]
+
+
+@pytest.mark.parametrize("width", ["60", "80", "160"])
+def test_results_fit_the_terminal_and_leave_nothing_out(swept: Path, width: str) -> None:
+    shown = run_command(swept, "results", "out/small.sqlite", "--columns", ",".join(LONG_COLUMNS), columns=width).stdout
+    assert max(len(line) for line in shown.splitlines()) <= int(width)
+    for cell in load_sweep(swept / "out" / "small.sqlite")["dram_read_bytes"]:
+        assert f"{cell:,}" in shown
+    wide = run_command(swept, "results", "out/small.sqlite", "--columns", ",".join(LONG_COLUMNS), "--wide").stdout
+    assert wide.splitlines()[0].split() == list(LONG_COLUMNS)
 
 
 def test_results_are_written_as_csv_and_parquet(swept: Path, tmp_path: Path) -> None:
