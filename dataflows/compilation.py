@@ -10,7 +10,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.types.misc import unliteral
 
 if TYPE_CHECKING:
-    from dataflows.kernel import Kernel
+    from dataflows.contract.kernel import Kernel
 
 # The ways into a function from Python and from C take longer to compile than most functions.
 NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 
-from dataflows.tasks import Dataflow
+from dataflows.contract.tasks import Dataflow
 from workloads.errors import InputError
 
 ENTRY_POINT_GROUP = "sparsetrain.dataflows"

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
-from dataflows.array import PEArray
-from dataflows.memory import MemoryShare, RowFormat
+from dataflows.contract.array import PEArray
+from dataflows.contract.memory import MemoryShare, RowFormat
 from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dataflows.contract.tasks import CheckedDataflow
 from dataflows.registry import load_dataflow
-from dataflows.tasks import CheckedDataflow
 from sim.architecture import Architecture
 from sim.machine_energy import find_prices
 from workloads.passes import list_trained

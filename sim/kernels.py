@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dataflows.kernel import KERNELS
+from dataflows.contract.kernel import KERNELS
 from dataflows.registry import load_dataflow
 from sim.machine.accelerator import Engine
 

@@ -8,9 +8,9 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.contract.tasks import Dataflow, StepValues, TaskTable
 from dataflows.registry import load_dataflow
-from dataflows.tasks import Dataflow, StepValues, TaskTable
-from dataflows.written_rows import finish_gradient
+from dataflows.storage.written import finish_gradient
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, EnergyResult, compute_energy
 from sim.machine.accelerator import INSTANT, Engine, StepTiming, Surroundings, run_step

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dataflows.memory import Traffic
-from dataflows.tasks import TaskTable
+from dataflows.contract.memory import Traffic
+from dataflows.contract.tasks import TaskTable
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, MachineParts, MachinePrices, price_machine
 from sim.machine.accelerator import StepTiming

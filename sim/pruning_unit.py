@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.kernel import freeze, kernel
+from dataflows.contract.kernel import freeze, kernel
 from workloads.operands import Operands
 
 FloatArray = NDArray[np.float32]

@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.array import PEArray
-from dataflows.memory import MemoryShare, RowFormat
-from dataflows.storage import choose_format, size_rows
+from dataflows.contract.array import PEArray
+from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.storage.row_sizes import choose_format, size_rows
 from workloads.layers import Concat, Conv2d, Linear
 from workloads.network import INPUT, Network
 from workloads.passes import find_writer

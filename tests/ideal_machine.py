@@ -7,9 +7,9 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.array import PEArray
-from dataflows.row_convolution import RowConvolution
-from dataflows.tasks import TaskTable
+from dataflows.contract.array import PEArray
+from dataflows.contract.tasks import TaskTable
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine import accelerator
 from sim.machine.accelerator import StepTiming, run_step
 from sim.machine.controller import Controller

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.array import PEArray
+from dataflows.contract.array import PEArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 

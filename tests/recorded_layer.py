@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dataflows.array import PEArray
+from dataflows.contract.array import PEArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape
 from workloads.yaml_file import dump_yaml

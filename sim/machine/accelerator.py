@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
-from dataflows.memory import Traffic
-from dataflows.tasks import TaskTable
+from dataflows.contract.memory import Traffic
+from dataflows.contract.tasks import TaskTable
 from sim.machine.clock import CountingEnvironment, run_to_end
 from sim.machine.controller import Controller
 from sim.machine.dram import Dram

@@ -6,7 +6,7 @@ order follow those files: each function here says whose part it plays. Times cou
 
 from __future__ import annotations
 
-from dataflows.kernel import kernel
+from dataflows.contract.kernel import kernel
 from sim.machine.compiled_events import (
     advance,
     attribute,

@@ -6,7 +6,7 @@ of its time.
 
 from __future__ import annotations
 
-from dataflows.kernel import kernel
+from dataflows.contract.kernel import kernel
 from sim.machine.compiled_state import (
     EVENTS,
     FAR,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from dataflows.memory import Traffic
+from dataflows.contract.memory import Traffic
 from sim.machine.clock import CountingEnvironment, Phase, call_after, call_at
 from sim.machine.controller import Controller
 from sim.machine.ledger import Ledger, State

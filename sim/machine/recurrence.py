@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.kernel import freeze, kernel
+from dataflows.contract.kernel import freeze, kernel
 from sim.machine.compiled_state import UNLIMITED as UNLIMITED
 
 IntArray = NDArray[np.int64]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.kernel import kernel
-from dataflows.memory import Traffic
-from dataflows.tiles import sum_spans
+from dataflows.contract.entries import sum_spans
+from dataflows.contract.kernel import kernel
+from dataflows.contract.memory import Traffic
 from sim.machine.clock import DeadlockError
 from sim.machine.compiled import run_events
 from sim.machine.compiled_state import EVENTS, NOW, UNTIL, WAITING_SINCE, Work, make_machine, open_tile

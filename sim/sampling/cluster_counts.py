@@ -7,9 +7,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.memory import RowFormat
-from dataflows.storage import size_rows
-from dataflows.tasks import StepCounts
+from dataflows.contract.memory import RowFormat
+from dataflows.contract.tasks import StepCounts
+from dataflows.storage.row_sizes import size_rows
 from workloads.operands import Operands
 from workloads.shapes import Step
 

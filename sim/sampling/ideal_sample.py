@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.tasks import SampledDataflow, TaskTable
+from dataflows.contract.tasks import SampledDataflow, TaskTable
 from sim.architecture import Architecture
 from sim.machine.accelerator import Engine, StepTiming, run_step
 from sim.machine.ledger import State

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.tasks import SampledDataflow
-from dataflows.tile_plan import TilePlan, number_classes
+from dataflows.contract.tasks import SampledDataflow
+from dataflows.contract.tile_plan import TilePlan, number_classes
 from sim.architecture import Architecture
 from sim.sampling.design import LEAST_CLUSTERS, StepDraws, TileDraws, TilePopulation, TileSample
 from sim.sampling.pool import ImagePool

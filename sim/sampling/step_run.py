@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
+from dataflows.contract.tasks import SampledDataflow
 from dataflows.registry import load_dataflow
-from dataflows.tasks import SampledDataflow
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, compute_energy
 from sim.layer_run import StepRun, energy_columns

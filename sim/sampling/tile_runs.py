@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.memory import Traffic
-from dataflows.tasks import SampledDataflow
-from dataflows.tile_plan import TilePlan
-from dataflows.tiles import sum_spans
+from dataflows.contract.entries import sum_spans
+from dataflows.contract.memory import Traffic
+from dataflows.contract.tasks import SampledDataflow
+from dataflows.contract.tile_plan import TilePlan
 from sim.architecture import Architecture
 from sim.layer_run import describe_surroundings
 from sim.machine.ledger import State

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dataflows.errors import UnmappableLayerError
+from dataflows.contract.errors import UnmappableLayerError
 from sim.architecture import Architecture
 from sim.layer_run import StepWork
 from sim.run import simulate

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from dataflows.tasks import Dataflow, TaskTable
+from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
 from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine, StepTiming, Surroundings

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from cli.command import run_command, write_small
 
-from dataflows.row_convolution import RowConvolution
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim import layer_run
 from sim.energy import COMPONENTS
 from sim.technology import PRESET_DIRECTORY

@@ -6,7 +6,7 @@ import dataclasses
 
 from oracle import definition
 
-from dataflows.array import PEArray
+from dataflows.contract.array import PEArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, Step
 

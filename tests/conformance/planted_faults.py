@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from random_layers import ALL_STEPS
 
-from dataflows import row_values
+from dataflows.rows import values as row_values
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape
 

@@ -10,9 +10,9 @@ from oracle.stepped_conv import Conv
 from oracle.stepped_linear import Linear
 from oracle.stepped_records import Machine, StepTimes, TimedTask, TimedTile
 
-from dataflows.array import PEArray
-from dataflows.memory import MemoryShare, RowFormat, Traffic
-from dataflows.tasks import StepCounts, TaskTable
+from dataflows.contract.array import PEArray
+from dataflows.contract.memory import MemoryShare, RowFormat, Traffic
+from dataflows.contract.tasks import StepCounts, TaskTable
 from sim.machine.accelerator import StepTiming, Surroundings
 from sim.machine.ledger import State
 from sim.machine_energy import count_port_bytes

@@ -11,7 +11,7 @@ from ideal_machine import DATAFLOW, lower, run_tasks
 from oracle import definition
 from random_layers import ALL_STEPS, draw_case
 
-from dataflows.array import PEArray
+from dataflows.contract.array import PEArray
 from sim.layer_run import finish_values
 from sim.machine.ledger import State
 from workloads.operands import Operands

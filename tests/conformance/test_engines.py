@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conformance.stepped_pairs import make_table
 
-from dataflows.memory import Traffic
+from dataflows.contract.memory import Traffic
 from sim.machine.accelerator import Engine, StepTiming, run_step
 from sim.machine.surroundings import Surroundings
 from sim.machine.tile_timing import describe_work, find_alike, time_tiles

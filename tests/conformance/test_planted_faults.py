@@ -15,10 +15,11 @@ from conformance.planted_faults import CONV, LINEAR, mutate_kernel, positive_ope
 from ideal_machine import lower
 from recorded_layer import write_recorded_layer
 
-from dataflows import execution, row_values
-from dataflows.compressed import CompressedRows, compress_rows
-from dataflows.taps import TapTable, pair_rows, tabulate_taps
-from dataflows.tasks import TaskTable
+from dataflows.contract.tasks import TaskTable
+from dataflows.rows import values as row_values
+from dataflows.rows.taps import TapTable, pair_rows, tabulate_taps
+from dataflows.sparsetrain import values as execution
+from dataflows.storage.compressed_rows import CompressedRows, compress_rows
 from reports.cli import main
 from sim import layer_run
 from sim.architecture import load_architecture

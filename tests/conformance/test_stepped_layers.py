@@ -21,9 +21,9 @@ from oracle.stepped_records import Machine, StepTimes
 from oracle.stepped_step import run_step as run_stepped
 from random_layers import ALL_STEPS
 
-from dataflows.errors import UnmappableLayerError
-from dataflows.row_convolution import RowConvolution
-from dataflows.tasks import TaskTable
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.tasks import TaskTable
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine.accelerator import Engine, run_step
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step

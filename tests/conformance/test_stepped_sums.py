@@ -19,9 +19,9 @@ from oracle.stepped_records import Machine, StepTimes
 from oracle.stepped_step import run_step as run_stepped
 from random_layers import draw_operands, draw_tensor
 
-from dataflows.errors import UnmappableLayerError
-from dataflows.row_convolution import RowConvolution
-from dataflows.tasks import TaskTable
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.tasks import TaskTable
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine.accelerator import run_step
 from workloads.operands import GradientFinish, Operands
 from workloads.shapes import LinearShape, Step

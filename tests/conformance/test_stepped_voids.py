@@ -11,7 +11,7 @@ from conformance.test_stepped_layers import Compared, compare_step
 from oracle.stepped_records import Machine
 from random_layers import draw_operands, draw_tensor
 
-from dataflows.memory import Traffic
+from dataflows.contract.memory import Traffic
 from sim.machine.accelerator import Engine
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step

@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 from random_layers import ALL_STEPS, draw_case
 
-from dataflows.memory import MemoryShare
-from dataflows.row_convolution import RowConvolution
+from dataflows.contract.memory import MemoryShare
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import Architecture, load_architecture
 from sim.machine.accelerator import Surroundings, run_step
 from sim.run import simulate

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dataflows.written_rows import find_written
+from dataflows.storage.written import find_written
 from sim.run import simulate
 from workloads.operands import Operands
 from workloads.profile_plan import share_left

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws.layer_strategies import operands, sparse_machines
 
-from dataflows.written_rows import find_written, finish_gradient
+from dataflows.storage.written import find_written, finish_gradient
 from sim import layer_run
 from sim.architecture import Architecture, load_architecture
 from sim.layer_run import StepOptions, run_layer_step

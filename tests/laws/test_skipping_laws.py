@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from random_layers import ALL_STEPS, draw_tensor
 
-from dataflows.row_convolution import RowConvolution
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import load_architecture
 from sim.layer_run import describe_surroundings
 from sim.machine.tile_timing import compose_step, describe_work, time_tiles

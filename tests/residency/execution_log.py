@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from dataflows.tasks import TaskTable
+from dataflows.contract.tasks import TaskTable
 from sim.machine import accelerator
 from sim.machine.accelerator import Accelerator, StepTiming, Surroundings
 from sim.machine.controller import Controller

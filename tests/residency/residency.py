@@ -19,7 +19,7 @@ from oracle.stepped_records import divide_up
 from oracle.stepped_tiling import list_tiles
 from residency.execution_log import ExecutionLog
 
-from dataflows.tasks import TaskTable
+from dataflows.contract.tasks import TaskTable
 from sim.machine.accelerator import StepTiming
 
 Rows = dict[Row, int]

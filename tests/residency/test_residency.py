@@ -17,9 +17,9 @@ from random_layers import ALL_STEPS, draw_tensor
 from residency.execution_log import execute_noted
 from residency.residency import find_faults
 
-from dataflows.errors import UnmappableLayerError
-from dataflows.row_convolution import RowConvolution
-from dataflows.tasks import TaskTable
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.tasks import TaskTable
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine.dram import Dram
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step

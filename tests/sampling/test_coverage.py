@@ -11,7 +11,7 @@ from functools import lru_cache
 import pytest
 from clustered_layers import draw_clustered
 
-from dataflows.row_convolution import RowConvolution
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import Architecture, load_architecture
 from sim.energy import compute_energy
 from sim.machine_energy import find_prices

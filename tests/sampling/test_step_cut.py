@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from clustered_layers import draw_clustered
 
-from dataflows.row_convolution import RowConvolution
+from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import Architecture, load_architecture
 from sim.sampling.design import StepDraws
 from sim.sampling.pool import ImagePool

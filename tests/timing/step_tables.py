@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dataflows.tasks import StepCounts, TaskTable
+from dataflows.contract.tasks import StepCounts, TaskTable
 
 NO_COUNTS = StepCounts(0, 0, 0, 0, 0, 0, 0, 0)
 

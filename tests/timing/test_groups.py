@@ -9,7 +9,7 @@ import pytest
 from ideal_machine import deal_tasks, run_tasks
 from timing.step_tables import tasks_of
 
-from dataflows.tasks import TaskTable
+from dataflows.contract.tasks import TaskTable
 from sim.machine.accelerator import StepTiming
 from sim.machine.ledger import State
 

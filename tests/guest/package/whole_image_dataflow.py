@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.array import PEArray
-from dataflows.memory import MemoryShare
-from dataflows.tasks import StepCounts, StepValues, TaskTable
+from dataflows.contract.array import PEArray
+from dataflows.contract.memory import MemoryShare
+from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_layers import draw_tensor
 
-from dataflows.compressed import compress_rows
+from dataflows.storage.compressed_rows import compress_rows
 
 
 @pytest.mark.parametrize("keeps_zeros", [False, True])

@@ -7,9 +7,9 @@ import pytest
 from ideal_machine import lower
 from random_layers import ALL_STEPS
 
-from dataflows.array import PEArray
-from dataflows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
-from dataflows.errors import UnmappableLayerError
+from dataflows.contract.array import PEArray
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.rows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 

@@ -12,18 +12,18 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from dataflows.kernel import KERNELS, freeze
+from dataflows.contract.kernel import KERNELS, freeze
 
 PACKAGE = "small_kernels"
 SOURCES = {
     "sizes": "FACTOR = 2\nOTHER = 5\n",
     "numbers": (
-        f"from dataflows.kernel import kernel\nfrom {PACKAGE}.sizes import FACTOR, OTHER\n\n"
+        f"from dataflows.contract.kernel import kernel\nfrom {PACKAGE}.sizes import FACTOR, OTHER\n\n"
         "@kernel\ndef double(value: int) -> int:\n    return FACTOR * value\n\n"
         "@kernel\ndef halve(value: int) -> int:\n    return value // 2\n"
     ),
     "callers": (
-        f"from dataflows.kernel import kernel\nfrom {PACKAGE}.numbers import double\n\n"
+        f"from dataflows.contract.kernel import kernel\nfrom {PACKAGE}.numbers import double\n\n"
         "@kernel\ndef quadruple(value: int) -> int:\n    return double(double(value))\n"
     ),
 }
@@ -152,7 +152,7 @@ def test_arrays_of_all_kinds_are_one_kind_once_they_are_frozen() -> None:
 
 RUN = """\
 from sim import simulate
-from dataflows.kernel import KERNELS
+from dataflows.contract.kernel import KERNELS
 simulate("lenet5", batch=1, operands="synthetic", layers="{layers}", steps={steps}, verify=False)
 print(*sorted(name for name, one in KERNELS.items() if "entry" in vars(one)))
 """
@@ -162,13 +162,15 @@ ALWAYS = ["sim.machine.compiled.run_events", "sim.machine.recurrence.queue_trans
 @pytest.mark.parametrize(
     ("layers", "steps", "kernels"),
     [
-        ("fc3", ["forward"], ["dataflows.bursts.pack_rows", "dataflows.linear_tiling.try_products"]),
+        ("fc3", ["forward"], ["dataflows.tiling.bursts.pack_rows", "dataflows.sparsetrain.linear_tiling.try_products"]),
         (
             "conv1",
             ["forward"],
             [
-                "dataflows.chunks.add_issues", "dataflows.chunks.fill_bursts", "dataflows.chunks.walk_chunks",
-                "dataflows.tiling_search.try_rows",
+                "dataflows.sparsetrain.conv_rows.chunks.add_issues",
+        "dataflows.sparsetrain.conv_rows.chunks.fill_bursts",
+        "dataflows.sparsetrain.conv_rows.chunks.walk_chunks",
+                "dataflows.tiling.search.try_rows",
             ],
         ),
     ],

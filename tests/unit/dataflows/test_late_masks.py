@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dataflows.array import PEArray
-from dataflows.memory import MemoryShare, RowFormat, Traffic
-from dataflows.row_convolution import RowConvolution
+from dataflows.contract.array import PEArray
+from dataflows.contract.memory import MemoryShare, RowFormat, Traffic
+from dataflows.sparsetrain.dataflow import RowConvolution
 from workloads.operands import GradientFinish, Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 

@@ -10,11 +10,11 @@ import pytest
 from compiled_kernels import compile_kernels
 from random_layers import draw_case
 
-from dataflows.array import PEArray
-from dataflows.errors import UnmappableLayerError
-from dataflows.least_tiling import check_shape, find_least_bytes
-from dataflows.memory import MemoryShare, RowFormat
-from dataflows.row_convolution import RowConvolution
+from dataflows.contract.array import PEArray
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.sparsetrain.dataflow import RowConvolution
+from dataflows.sparsetrain.least_tiling import check_shape, find_least_bytes
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 

@@ -8,7 +8,7 @@ import pytest
 
 from dataflows import registry
 from dataflows.registry import list_dataflows, load_dataflow
-from dataflows.row_convolution import RowConvolution
+from dataflows.sparsetrain.dataflow import RowConvolution
 from workloads.errors import InputError
 
 
@@ -42,7 +42,7 @@ def test_a_name_that_two_packages_claim_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_same_claim_seen_twice_is_one_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    value = "dataflows.row_convolution:RowConvolution"
+    value = "dataflows.sparsetrain.dataflow:RowConvolution"
     register(monkeypatch, ("mine", value), ("mine", value))
     assert isinstance(load_dataflow("mine"), RowConvolution)
 

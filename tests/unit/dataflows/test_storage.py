@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from dataflows.memory import MemoryShare, RowFormat
-from dataflows.storage import POINTER_BYTES, choose_format, count_index_bits, size_raw, size_rows
+from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.storage.row_sizes import POINTER_BYTES, choose_format, count_index_bits, size_raw, size_rows
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 55, 224)
 NONZEROS = {width: sorted({0, 1, width // 2, width}) for width in WIDTHS}

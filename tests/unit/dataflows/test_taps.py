@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_layers import ALL_STEPS, draw_conv_shape
 
-from dataflows.taps import pair_rows, tabulate_taps
+from dataflows.rows.taps import pair_rows, tabulate_taps
 from workloads.shapes import ConvShape, Step
 
 SHAPES = [draw_conv_shape(np.random.default_rng([61, index])) for index in range(40)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataflows.tasks import StepCounts, TaskTable
+from dataflows.contract.tasks import StepCounts, TaskTable
 
 COUNTS = StepCounts(0, 0, 0, 0, 0, 0, 0, 0)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from random_layers import draw_array, draw_conv_shape, draw_linear_shape, draw_operands
 
-from dataflows.array import PEArray
-from dataflows.errors import UnmappableLayerError
-from dataflows.memory import MemoryShare, Traffic
-from dataflows.row_convolution import RowConvolution
-from dataflows.tile_plan import TilePlan, mark_ends, number_classes
+from dataflows.contract.array import PEArray
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.tile_plan import TilePlan, mark_ends, number_classes
+from dataflows.sparsetrain.dataflow import RowConvolution
 from workloads.layer_images import select_images
 from workloads.operands import Operands
 from workloads.shapes import LayerShape, LinearShape, Step

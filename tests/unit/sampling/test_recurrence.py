@@ -4,7 +4,7 @@ import numpy as np
 from conformance.stepped_pairs import make_table
 from numpy.typing import NDArray
 
-from dataflows.memory import Traffic
+from dataflows.contract.memory import Traffic
 from sim.machine.accelerator import Engine, run_step
 from sim.machine.recurrence import UNLIMITED, compose_tiles
 from sim.machine.surroundings import Surroundings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sim.run
-from dataflows.kernel import KERNELS, Kernel
+from dataflows.contract.kernel import KERNELS, Kernel
 from sim.kernels import COMPILING, lacks_compiled
 from sim.run import simulate
 

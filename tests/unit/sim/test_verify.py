@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dataflows.tasks import StepCounts, StepValues, TaskTable
+from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from sim.layer_run import check_counts, finish_values
 from sim.verify import FLOAT32_EXACT, FLOAT32_UNIT, Verdict, verify_step
 from workloads.operands import Operands

@@ -1,0 +1,163 @@
+"""What a dataflow hands to the machine: a table of tasks, its counts, and the values of the tasks that ran."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.array import PEArray
+from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.tile_plan import TilePlan
+from workloads.operands import Operands
+from workloads.shapes import LayerShape, Step
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """What the PEs do in one step, summed over tasks.
+
+    row_ops: row operations executed. multiplications: those this machine does (live taps; in-range taps on a
+    dense machine). effectual_macs: live taps, whatever the machine. dense_macs: in-range taps.
+    header_cycles, empty_issue_cycles: PE cycles spent on row headers, and on driver nonzeros without a live tap.
+    taps_examined: S for each driver nonzero and PE in a convolution, the driver nonzeros in a fully connected layer;
+    0 on a dense machine, which has no index logic.
+    """
+
+    row_ops: int
+    multiplications: int
+    effectual_macs: int
+    dense_macs: int
+    nominal_macs: int
+    header_cycles: int
+    empty_issue_cycles: int
+    taps_examined: int
+
+
+@dataclass(frozen=True, eq=False)
+class TaskTable:
+    """The tasks of one layer step, in the order of their dispatch.
+
+    pe_cycles: int64 ``(tasks, pes_per_group)``, 0 where a PE has no output; a task computes for as long as the
+    slowest of its PEs. indices: int64 ``(tasks, len(index_names))``, what a task stands for (image, row, block).
+    traffic: what the tasks move, or None on a machine whose memory takes no time. dispatch: int64 ``(entries,)``, the
+    task of each entry of the traffic; None where every task is one entry, in the tasks' order.
+
+    Raises:
+        ValueError: the arrays disagree in length, or a PE has negative cycles.
+    """
+
+    pe_cycles: IntArray
+    index_names: tuple[str, ...]
+    indices: IntArray
+    counts: StepCounts
+    traffic: Traffic | None = None
+    dispatch: IntArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.pe_cycles.ndim != 2 or self.indices.shape != (len(self.pe_cycles), len(self.index_names)):
+            raise ValueError(
+                f"a task table needs pe_cycles (tasks, PEs) and indices (tasks, {len(self.index_names)}), "
+                f"got {self.pe_cycles.shape} and {self.indices.shape}"
+            )
+        if self.pe_cycles.size and int(self.pe_cycles.min()) < 0:
+            raise ValueError(f"pe_cycles must not be negative, got {int(self.pe_cycles.min())}")
+
+        entries = len(self) if self.dispatch is None else len(self.dispatch)
+        if self.traffic is not None and len(self.traffic.pes) != entries:
+            raise ValueError(f"the traffic has {len(self.traffic.pes)} entries, the dispatch {entries}")
+
+    def __len__(self) -> int:
+        return len(self.pe_cycles)
+
+
+@dataclass(frozen=True, eq=False)
+class StepValues:
+    """What the executed tasks computed: the output as it leaves the PEs, before bias and mask of the PPU.
+
+    output: float32, the shape of the step's result; NaN where no executed task made a value.
+    row_ops, multiplications: counted where the values were made.
+    """
+
+    output: NDArray[np.float32]
+    row_ops: int
+    multiplications: int
+
+
+class Dataflow(Protocol):
+    """How a layer step becomes tasks, and what those tasks compute. Nothing to inherit.
+
+    A guest's tasks may have any shape: only `pe_cycles`, the dispatch order, traffic and counts reach the machine.
+    A dataflow is made without arguments and registered under the entry point group ``sparsetrain.dataflows``.
+    """
+
+    def lower(self, operands: Operands, step: Step, array: PEArray, memory: MemoryShare | None = None) -> TaskTable:
+        """Cut one step of one layer into tasks of exact length.
+
+        memory: what the step may use; None where memory takes no time, so that no traffic is asked for.
+
+        Raises:
+            UnmappableLayerError: the layer does not fit this array; the message names the layer.
+        """
+        ...
+
+    def execute(self, operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
+        """Compute the values of the tasks flagged in `executed` ``(tasks,)``, multiplication by multiplication."""
+        ...
+
+
+@runtime_checkable
+class CheckedDataflow(Dataflow, Protocol):
+    """What a dataflow offers besides where it can tell from a shape alone that a step does not fit a machine."""
+
+    def check_shape(
+        self, layer: str, shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare | None = None
+    ) -> None:
+        """Refuse a step that `lower` would refuse for any operands.
+
+        Raises:
+            UnmappableLayerError: the layer does not fit; the message names it.
+        """
+        ...
+
+
+@runtime_checkable
+class SampledDataflow(Dataflow, Protocol):
+    """What a dataflow offers besides where steps are to be sampled: some tiles of a step without the others.
+
+    Such a dataflow counts the same for an image whichever others are in the batch; and its GTW has the same tasks for
+    any batch, whose cycles are sums over images, while the tasks of Forward and GTA belong to one image each.
+    """
+
+    def plan_tiles(
+        self, operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare
+    ) -> TilePlan:
+        """Cut one step of a batch into tiles.
+
+        operands: of some of its images. images: int64 ``(N,)``, for every image of the batch the place in the operands
+        of the one that stands for it.
+
+        Raises:
+            UnmappableLayerError: the layer does not fit; the message names it.
+        """
+        ...
+
+    def count(self, operands: Operands, step: Step, array: PEArray) -> StepCounts:
+        """Count what the PEs do in a step, as `lower` does where there is no memory."""
+        ...
+
+    def pack_tiles(
+        self, plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, step: Step, array: PEArray,
+        memory: MemoryShare,
+    ) -> Traffic:  # fmt: skip
+        """Give the traffic of some tiles, by their numbers in a plan's order.
+
+        operands: of the images of these numbers, ascending; they hold all that the tiles read.
+        """
+        ...

@@ -1,0 +1,328 @@
+"""Values of the row operations, multiplication by multiplication on the driver elements.
+
+One driver element meets one tap of all filters (or channels) of its group at once, so the tensor of the second
+operand lies with its filters (channels) last. Each output element is summed in float32 in the order of the row
+operations. All functions return the row
+operations and the multiplications they did; the value of a task that was not executed stays NaN.
+
+Rows of drivers come compressed: ``first`` int64 ``(rows + 1,)``, ``position`` int32 and ``value`` float32.
+``tap_first``, ``tap``, ``partner`` are a `TapTable`; ``pairs`` is `pair_rows`, the output row of input and kernel row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.kernel import freeze, kernel
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def convolve_src_rows(
+    first: IntArray,
+    position: NDArray[np.int32],
+    value: FloatArray,
+    weight: FloatArray,
+    wanted: BoolArray,
+    skips_weights: bool,
+    pairs: IntArray,
+    tap_first: IntArray,
+    tap: IntArray,
+    partner: IntArray,
+    out_width: int,
+) -> tuple[FloatArray, int, int]:
+    """SRC: convolve input rows ``(N C H)`` with kernel rows of weight ``(C, R, S, M / G)``.
+
+    wanted: outputs of executed tasks, ``(N, P, M)``. Returns output ``(N, P, Q, M)`` and the two counts.
+    """
+    N, P, M = wanted.shape
+    output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
+    sums = np.zeros((out_width, weight.shape[3]), dtype=np.float32)
+    row_ops, products = add_src_rows(
+        freeze(first), freeze(position), freeze(value), freeze(weight), freeze(wanted), skips_weights, freeze(pairs),
+        freeze(tap_first), freeze(tap), freeze(partner), sums, output,
+    )  # fmt: skip
+    return output, row_ops, products
+
+
+@kernel
+def add_src_rows(
+    first: IntArray,
+    position: NDArray[np.int32],
+    value: FloatArray,
+    weight: FloatArray,
+    wanted: BoolArray,
+    skips_weights: bool,
+    pairs: IntArray,
+    tap_first: IntArray,
+    tap: IntArray,
+    partner: IntArray,
+    sums: FloatArray,
+    output: FloatArray,
+) -> tuple[int, int]:
+    """Fill in the wanted outputs of `convolve_src_rows`; sums ``(Q, M / G)`` is room to work in."""
+    N, P, M = wanted.shape
+    C, R, _, group_filters = weight.shape
+    H, out_width = pairs.shape[0], sums.shape[0]
+    group_channels = C // (M // group_filters)
+    row_ops, multiplications = 0, 0
+    for index in range(N * P):
+        n, p = index // P, index % P
+        for group in range(M // group_filters):
+            low = group * group_filters
+            filters = 0
+            for m in range(group_filters):
+                filters += wanted[n, p, low + m]
+            if filters == 0:
+                continue
+            for q in range(out_width):
+                for m in range(group_filters):
+                    sums[q, m] = 0
+            done = 0
+            for c in range(group * group_channels, (group + 1) * group_channels):
+                for r in range(R):
+                    for h in range(H):
+                        if pairs[h, r] != p:
+                            continue
+                        row_ops += filters
+                        row = (n * C + c) * H + h
+                        for element in range(first[row], first[row + 1]):
+                            w = position[element]
+                            x = value[element]
+                            for entry in range(tap_first[w], tap_first[w + 1]):
+                                s, q = tap[entry], partner[entry]
+                                for m in range(group_filters):
+                                    sums[q, m] += x * weight[c, r, s, m]
+                                if skips_weights:
+                                    for m in range(group_filters):
+                                        done += wanted[n, p, low + m] and weight[c, r, s, m] != 0
+                                else:
+                                    done += filters
+            multiplications += done
+            for q in range(out_width):
+                for m in range(group_filters):
+                    if wanted[n, p, low + m]:
+                        output[n, p, q, low + m] = sums[q, m]
+    return row_ops, multiplications
+
+
+def convolve_msrc_rows(
+    first: IntArray,
+    position: NDArray[np.int32],
+    value: FloatArray,
+    weight: FloatArray,
+    mask: BoolArray,
+    wanted: BoolArray,
+    skips_weights: bool,
+    pairs: IntArray,
+    tap_first: IntArray,
+    tap: IntArray,
+    partner: IntArray,
+) -> tuple[FloatArray, int, int]:
+    """MSRC: spread grad_output rows ``(N M P)`` over kernel rows of weight ``(M, R, S, C / G)``, where mask is set.
+
+    mask: ``(N, H, W, C)``; wanted: outputs of executed tasks, ``(N, H, C)``.
+    Returns grad_input ``(N, H, W, C)``, zero where the mask is not set, and the two counts.
+    """
+    W, group_channels = mask.shape[2], weight.shape[3]
+    output = np.full(mask.shape, np.nan, dtype=np.float32)
+    sums, live = np.zeros((W, group_channels), dtype=np.float32), np.zeros((W, group_channels), dtype=np.bool_)
+    row_ops, products = add_msrc_rows(
+        freeze(first), freeze(position), freeze(value), freeze(weight), freeze(mask), freeze(wanted), skips_weights,
+        freeze(pairs), freeze(tap_first), freeze(tap), freeze(partner), sums, live, np.zeros(W, dtype=np.int64), output,
+    )  # fmt: skip
+    return output, row_ops, products
+
+
+@kernel
+def add_msrc_rows(
+    first: IntArray,
+    position: NDArray[np.int32],
+    value: FloatArray,
+    weight: FloatArray,
+    mask: BoolArray,
+    wanted: BoolArray,
+    skips_weights: bool,
+    pairs: IntArray,
+    tap_first: IntArray,
+    tap: IntArray,
+    partner: IntArray,
+    sums: FloatArray,
+    live: BoolArray,
+    counts: IntArray,
+    output: FloatArray,
+) -> tuple[int, int]:
+    """Fill in the wanted outputs of `convolve_msrc_rows`.
+
+    sums and live ``(W, C / G)`` and counts ``(W,)`` are room to work in.
+    """
+    N, H, W, C = mask.shape
+    M, R, _, group_channels = weight.shape
+    group_filters = M // (C // group_channels)
+    P = (len(first) - 1) // (N * M)
+    row_ops, multiplications = 0, 0
+    for index in range(N * H):
+        n, h = index // H, index % H
+        for group in range(C // group_channels):
+            low = group * group_channels
+            channels = 0
+            for c in range(group_channels):
+                channels += wanted[n, h, low + c]
+            if channels == 0:
+                continue
+            for w in range(W):
+                count = 0
+                for c in range(group_channels):
+                    sums[w, c] = 0
+                    live[w, c] = wanted[n, h, low + c] and mask[n, h, w, low + c]
+                    count += live[w, c]
+                counts[w] = count
+            done = 0
+            for m in range(group * group_filters, (group + 1) * group_filters):
+                for r in range(R):
+                    p = pairs[h, r]
+                    if p < 0:
+                        continue
+                    row_ops += channels
+                    row = (n * M + m) * P + p
+                    for element in range(first[row], first[row + 1]):
+                        q = position[element]
+                        x = value[element]
+                        for entry in range(tap_first[q], tap_first[q + 1]):
+                            s, w = tap[entry], partner[entry]
+                            for c in range(group_channels):
+                                sums[w, c] += x * weight[m, r, s, c]
+                            if skips_weights:
+                                for c in range(group_channels):
+                                    done += live[w, c] and weight[m, r, s, c] != 0
+                            else:
+                                done += counts[w]
+            multiplications += done
+            for w in range(W):
+                for c in range(group_channels):
+                    if live[w, c]:
+                        output[n, h, w, low + c] = sums[w, c]
+                    elif wanted[n, h, low + c]:
+                        output[n, h, w, low + c] = 0
+    return row_ops, multiplications
+
+
+def correlate_osrc_rows(
+    first: IntArray,
+    position: NDArray[np.int32],
+    value: FloatArray,
+    activation: FloatArray,
+    present: BoolArray,
+    wanted: BoolArray,
+    pairs: IntArray,
+    tap_first: IntArray,
+    tap: IntArray,
+    partner: IntArray,
+    kernel_width: int,
+) -> tuple[FloatArray, int, int]:
+    """OSRC: correlate grad_output rows ``(N M P)`` with rows of activation ``(N, H, W, C)``.
+
+    present: elements of activation that are multiplied, its shape; wanted: kernels of executed tasks, ``(M, C / G)``.
+    Returns grad_weight ``(M, R, S, C / G)`` and the two counts.
+    """
+    (N, H, W, C), (M, group_channels), R = activation.shape, wanted.shape, pairs.shape[1]
+    output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
+    # Elements that are multiplied in all columns before w: taps of one driver element are neighbours in a row.
+    totals = np.zeros((N, H, W + 1, C // group_channels), dtype=np.int64)
+    sums = np.zeros((R, kernel_width * group_channels), dtype=np.float32)
+    count_present(freeze(present), totals)
+    row_ops, products = add_osrc_rows(
+        freeze(first), freeze(position), freeze(value), freeze(activation.reshape(N, H, W * C)), freeze(present),
+        freeze(wanted), freeze(pairs), freeze(tap_first), freeze(tap), freeze(partner), totals, sums, output,
+    )  # fmt: skip
+    return output, row_ops, products
+
+
+@kernel
+def count_present(present: BoolArray, totals: IntArray) -> None:
+    """Fill in running counts of present elements ``(N, H, W, C)`` along W, group by group."""
+    N, H, W, C = present.shape
+    groups = totals.shape[3]
+    group_channels = C // groups
+    for n in range(N):
+        for h in range(H):
+            for w in range(W):
+                for group in range(groups):
+                    found = totals[n, h, w, group]
+                    for c in range(group * group_channels, (group + 1) * group_channels):
+                        found += present[n, h, w, c]
+                    totals[n, h, w + 1, group] = found
+
+
+@kernel
+def add_osrc_rows(
+    first: IntArray,
+    position: NDArray[np.int32],
+    value: FloatArray,
+    flat: FloatArray,
+    present: BoolArray,
+    wanted: BoolArray,
+    pairs: IntArray,
+    tap_first: IntArray,
+    tap: IntArray,
+    partner: IntArray,
+    totals: IntArray,
+    sums: FloatArray,
+    output: FloatArray,
+) -> tuple[int, int]:
+    """Fill in the wanted kernels of `correlate_osrc_rows`.
+
+    flat: activation ``(N, H, W C)``; totals: running counts of `present`; sums ``(R, S C / G)`` is room to work in.
+    """
+    N, H, _, C = present.shape
+    M, group_channels = wanted.shape
+    R, kernel_width, groups = pairs.shape[1], output.shape[2], totals.shape[3]
+    P = (len(first) - 1) // (N * M)
+    row_ops, multiplications = 0, 0
+    for m in range(M):
+        channels = 0
+        for c in range(group_channels):
+            channels += wanted[m, c]
+        if channels == 0:
+            continue
+        group = m // (M // groups)
+        low = group * group_channels
+        for r in range(R):
+            for place in range(kernel_width * group_channels):
+                sums[r, place] = 0
+        for n in range(N):
+            for h in range(H):
+                for r in range(R):
+                    p = pairs[h, r]
+                    if p < 0:
+                        continue
+                    row_ops += channels
+                    row = (n * M + m) * P + p
+                    for element in range(first[row], first[row + 1]):
+                        q = position[element]
+                        x = value[element]
+                        taps = tap_first[q + 1] - tap_first[q]
+                        if taps == 0:
+                            continue
+                        s0, w0 = tap[tap_first[q]], partner[tap_first[q]]
+                        # Taps are neighbours, and where all channels are of one group their columns are too.
+                        spans, width = (1, taps * C) if groups == 1 else (taps, group_channels)
+                        for span in range(spans):
+                            source, target = (w0 + span) * C + low, (s0 + span) * group_channels
+                            for index in range(width):
+                                sums[r, target + index] += x * flat[n, h, source + index]
+                        if channels == group_channels:
+                            multiplications += totals[n, h, w0 + taps, group] - totals[n, h, w0, group]
+                            continue
+                        for entry in range(taps):
+                            for c in range(group_channels):
+                                multiplications += wanted[m, c] and present[n, h, w0 + entry, low + c]
+        for r in range(R):
+            for s in range(kernel_width):
+                for c in range(group_channels):
+                    if wanted[m, c]:
+                        output[m, r, s, c] = sums[r, s * group_channels + c]
+    return row_ops, multiplications

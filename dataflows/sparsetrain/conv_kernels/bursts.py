@@ -1,0 +1,259 @@
+"""Bursts of GTW of a convolution, and the cycles of OSRC row operations that they sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.array import PEArray
+from dataflows.contract.kernel import kernel
+from dataflows.rows.cycles import FLOAT32_EXACT, cost_taps, count_partners
+from dataflows.tiling.bursts import count_words
+from workloads.operands import Operands
+from workloads.shapes import ConvShape
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+# Cycles of row operations are made for so many filters at a time that they stay below this.
+COST_BYTES = 2**25
+
+
+class KernelCycles:
+    """Issue cycles of the OSRC row operations of some filters: float32 whole numbers ``(N, H, R, filters, C / G)``."""
+
+    def __init__(self, operands: Operands, shape: ConvShape, array: PEArray, pairs: IntArray) -> None:
+        """Prepare what all filters of a sparse machine share."""
+        N, G, Cg, H, P, Q = shape.batch, shape.groups, shape.group_in_channels, shape.in_height, *shape.output_shape[2:]
+        self._shape, self._pairs = shape, pairs
+        self._drivers = np.ascontiguousarray((operands.grad_output != 0).transpose(0, 2, 1, 3)).astype(np.float32)
+        assert self._drivers.shape == (N, P, shape.out_channels, Q)
+        costs = cost_taps(count_partners(operands.input != 0, shape), array).cycles
+        # Sums of Q small whole numbers stay exact in float32.
+        assert Q * int(costs.max(initial=0)) < FLOAT32_EXACT
+        grouped = costs.reshape(N, G, Cg, H, Q).transpose(1, 0, 3, 4, 2)
+        self._partners = np.ascontiguousarray(grouped, dtype=np.float32)
+
+    def issue(self, filters: range) -> FloatArray:
+        """Give the issue cycles of the row operations of filters of one group."""
+        shape, U = self._shape, self._shape.stride
+        size = (shape.batch, shape.in_height, shape.kernel_height, len(filters), shape.group_in_channels)
+        issued = np.zeros(size, dtype=np.float32)
+        group = filters.start // shape.group_out_channels
+        for r in range(shape.kernel_height):
+            met = np.flatnonzero(self._pairs[:, r] >= 0)
+            if not len(met):
+                continue
+            rows, p = slice(met[0], met[-1] + 1, U), self._pairs[met[0], r]
+            for n in range(shape.batch):
+                drivers = self._drivers[n, p : p + len(met), filters.start : filters.stop]
+                # BLAS may raise the invalid flag on lanes that it pads; whole numbers cannot.
+                with np.errstate(invalid="ignore"):
+                    np.matmul(drivers, self._partners[group, n, rows], out=issued[n, rows, r])
+        return issued
+
+
+@dataclass(eq=False)
+class PackedBursts:
+    """Bursts of entries in the order in which they were packed; the room grows as it is needed.
+
+    ends: int64 ``(entries,)``, the place behind each entry's last burst. words: written into operand stores by each.
+    """
+
+    ends: IntArray
+    words: IntArray
+    size_bytes: IntArray
+    cycles: IntArray
+
+    def grow(self) -> None:
+        """Double the room."""
+        self.size_bytes = np.concatenate([self.size_bytes, np.zeros_like(self.size_bytes)])
+        self.cycles = np.concatenate([self.cycles, np.zeros_like(self.cycles)])
+
+
+def make_room(entries: int, pes: int) -> PackedBursts:
+    """Make room for the bursts of entries with so many PEs."""
+    room = max(64, 16 * entries)
+    count = np.zeros(entries, dtype=np.int64)
+    return PackedBursts(count, count.copy(), np.zeros(room, dtype=np.int64), np.zeros((room, pes), dtype=np.int64))
+
+
+@kernel
+def pack_entries(
+    first: int,
+    end: int,
+    filters: IntArray,
+    base_filter: int,
+    bounds: IntArray,
+    run: int,
+    pairs: IntArray,
+    driver_bytes: IntArray,
+    second_bytes: IntArray,
+    issued: FloatArray,
+    overhead: int,
+    half: int,
+    data_bits: int,
+    ends: IntArray,
+    words: IntArray,
+    burst_bytes: IntArray,
+    burst_cycles: IntArray,
+    fetched: IntArray,
+) -> int:
+    """Pack the entries ``first .. end``; give the first for which the room did not suffice, or `end`.
+
+    filters: of each entry; base_filter: the one that issued begins with. driver_bytes: ``(M, N, P)``. fetched
+    ``(P,)`` is room to work in.
+    """
+    for entry in range(first, end):
+        place = ends[entry - 1] if entry else 0
+        m = filters[entry]
+        place, written = pack_kernels(
+            bounds, entry, run, pairs, driver_bytes, m, second_bytes, issued, m - base_filter, overhead, half,
+            data_bits, place, burst_bytes, burst_cycles, fetched,
+        )  # fmt: skip
+        if place < 0:
+            return entry
+        ends[entry] = place
+        words[entry] = written
+    return end
+
+
+@kernel
+def gather_bursts(
+    kind_of: IntArray,
+    ends: IntArray,
+    packed_bytes: IntArray,
+    packed_cycles: IntArray,
+    burst_first: IntArray,
+    burst_bytes: IntArray,
+    burst_cycles: IntArray,
+) -> None:
+    """Copy the bursts that were packed for each entry's kind into the entries' order."""
+    for entry in range(len(kind_of)):
+        kind = kind_of[entry]
+        source = ends[kind - 1] if kind else 0
+        for number in range(burst_first[entry + 1] - burst_first[entry]):
+            burst_bytes[burst_first[entry] + number] = packed_bytes[source + number]
+            for pe in range(packed_cycles.shape[1]):
+                burst_cycles[burst_first[entry] + number, pe] = packed_cycles[source + number, pe]
+
+
+@kernel
+def pack_kernels(
+    bounds: IntArray,
+    entry: int,
+    run: int,
+    pairs: IntArray,
+    driver_bytes: IntArray,
+    m: int,
+    second_bytes: IntArray,
+    issued: FloatArray,
+    place_of_filter: int,
+    overhead: int,
+    half: int,
+    data_bits: int,
+    place: int,
+    burst_bytes: IntArray,
+    burst_cycles: IntArray,
+    fetched: IntArray,
+) -> tuple[int, int]:
+    """Pack the items (n, h, local channel, r) of a GTW entry; rows are shared within a burst.
+
+    bounds: of each entry, first channel within the group, channels, and the range of images and of rows: PE i owns
+    channels ``first + i run ...``. pairs: ``(H, R)``; driver_bytes: ``(M, N, P)``; second_bytes: ``(N, C / G, H)``.
+    Returns the place behind its last burst, -1 if the room does not suffice, and the words written into stores.
+    """
+    first, total, image_low, image_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 2], bounds[entry, 3]
+    row_low, row_high = bounds[entry, 4], bounds[entry, 5]
+    words = 0
+    R = pairs.shape[1]
+    pes = -(-total // run)
+    gathered, burst = 0, 0
+    is_open = False
+    # The burst that last fetched each driver row, and the one that fetched the PEs' present input rows.
+    for n in range(image_low, image_high):
+        for p in range(len(fetched)):
+            fetched[p] = -1
+        for h in range(row_low, row_high):
+            for local in range(min(run, total)):
+                inputs_fetched = -1
+                inputs, input_words, working = 0, 0, 0
+                for pe in range(pes):
+                    if pe * run + local < total:
+                        size = second_bytes[n, first + pe * run + local, h]
+                        inputs += size
+                        input_words += count_words(size, data_bits)
+                        working += 1
+                for r in range(R):
+                    p = pairs[h, r]
+                    if p < 0:
+                        continue
+                    driver = driver_bytes[m, n, p]
+                    whole = driver + inputs
+                    added = whole
+                    if is_open:
+                        added = 0
+                        if fetched[p] != burst:
+                            added += driver
+                        if inputs_fetched != burst:
+                            added += inputs
+                        if gathered + added > half:
+                            is_open = False
+                            place += 1
+                            added = whole
+                    segments = 1
+                    if whole > half:
+                        if is_open:
+                            is_open = False
+                            place += 1
+                        segments = -(-whole // half)
+                        share = -(-whole // segments)
+                        words += input_words + working * count_words(driver, data_bits)
+                        if place + segments > len(burst_bytes):
+                            return -1, 0
+                        for segment in range(segments):
+                            burst_bytes[place + segment] = min(share, whole - segment * share)
+                    else:
+                        if not is_open:
+                            is_open, gathered, burst = True, 0, burst + 1
+                            if place >= len(burst_bytes):
+                                return -1, 0
+                            clear_cycles(burst_cycles, place, place + 1, 0)
+                        if fetched[p] != burst:
+                            words += working * count_words(driver, data_bits)
+                        if inputs_fetched != burst:
+                            words += input_words
+                        fetched[p] = burst
+                        inputs_fetched = burst
+                        gathered += added
+                        burst_bytes[place] = gathered
+                    for pe in range(pes):
+                        if pe * run + local >= total:
+                            # In segments, a PE without this item must not keep what a smaller pool left there.
+                            if segments > 1:
+                                for segment in range(segments):
+                                    burst_cycles[place + segment, pe] = 0
+                            continue
+                        cycles = np.int64(issued[n, h, r, place_of_filter, first + pe * run + local]) + overhead
+                        if segments == 1:
+                            burst_cycles[place, pe] += cycles
+                            continue
+                        for segment in range(segments):
+                            done = cycles * segment // segments
+                            burst_cycles[place + segment, pe] = cycles * (segment + 1) // segments - done
+                    if segments > 1:
+                        clear_cycles(burst_cycles, place, place + segments, pes)
+                        place += segments
+    if is_open:
+        place += 1
+    return place, words
+
+
+@kernel
+def clear_cycles(burst_cycles: IntArray, first: int, end: int, pes: int) -> None:
+    """Set the cycles of some bursts to zero, from one PE on."""
+    for place in range(first, end):
+        for pe in range(pes, burst_cycles.shape[1]):
+            burst_cycles[place, pe] = 0

@@ -1,0 +1,252 @@
+"""Tiles, bursts and results of GTW of a convolution (sections 6 and 7 of the machine's definition)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.array import PEArray
+from dataflows.contract.entries import Entries, list_entries, require_tiling
+from dataflows.contract.memory import MemoryShare, RowFormat, Traffic
+from dataflows.rows.cycles import cost_taps
+from dataflows.rows.dealing import Blocks, count_kernels_per_pe
+from dataflows.rows.taps import pair_rows, tabulate_taps
+from dataflows.sparsetrain.conv_kernels.bursts import (
+    COST_BYTES,
+    KernelCycles,
+    PackedBursts,
+    gather_bursts,
+    make_room,
+    pack_entries,
+)
+from dataflows.sparsetrain.conv_rows.plan import choose_stored
+from dataflows.sparsetrain.conv_rows.traffic import find_kinds, span_rows
+from dataflows.storage.row_sizes import size_raw, size_rows
+from dataflows.tiling.bursts import UNLIMITED_BYTES
+from dataflows.tiling.search import measure_kernels_tile, search_kernels
+from workloads.operands import Operands
+from workloads.shapes import ConvShape, Step
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelsPlan:
+    """Stored sizes of a GTW step: driver_bytes ``(N, M, P)``, input_bytes ``(N, groups, C / G, H)``; their formats."""
+
+    operands: Operands
+    shape: ConvShape
+    array: PEArray
+    memory: MemoryShare
+    blocks: Blocks
+    pairs: IntArray
+    driver_bytes: IntArray
+    input_bytes: IntArray
+    formats: tuple[RowFormat, ...]
+
+    @property
+    def limits(self) -> tuple[int, int, int, int]:
+        """Limits of the task indices filter and block, and of the reduction indices image and row."""
+        return self.shape.out_channels, self.blocks.per_group, self.shape.batch, self.shape.in_height
+
+    @property
+    def block_channels(self) -> IntArray:
+        """First channel, counted within its group, of each block, and behind the last one C / G."""
+        size = self.blocks.pes * self.blocks.run
+        return np.append(np.arange(self.blocks.per_group) * size, self.shape.group_in_channels).astype(np.int64)
+
+    @property
+    def kernel_bytes(self) -> int:
+        """Bytes of one kernel of grad_weight, raw in accumulator words."""
+        return self.shape.kernel_height * size_raw(self.shape.kernel_width, self.memory.acc_bits)
+
+
+def plan_kernels(
+    operands: Operands, array: PEArray, memory: MemoryShare, formats: tuple[RowFormat, ...] | None = None
+) -> KernelsPlan:
+    """Size the rows of both sparse operands as they are stored; formats: by default the best for these operands."""
+    assert isinstance(operands.shape, ConvShape)
+    shape = operands.shape
+    sizes, chosen = [], []
+    for place, tensor in enumerate((operands.grad_output, operands.input)):
+        nonzeros = np.count_nonzero(tensor, axis=-1).astype(np.int64)
+        form = formats[place] if formats else choose_stored(nonzeros, tensor.shape[-1], array, memory)
+        sizes.append(size_rows(nonzeros, tensor.shape[-1], form, memory.data_bits))
+        chosen.append(form)
+    run = count_kernels_per_pe(shape, array)
+    inputs = sizes[1].reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height)
+    blocks = Blocks(shape.group_in_channels, array.pes_per_group, run)
+    return KernelsPlan(operands, shape, array, memory, blocks, pair_rows(shape), sizes[0], inputs, tuple(chosen))
+
+
+@dataclass(frozen=True, eq=False)
+class KernelsTables:
+    """Running sums of stored bytes, as `measure_kernels_tile` takes them, and the output rows that input rows meet."""
+
+    drivers: IntArray
+    inputs: IntArray
+    span_low: IntArray
+    span_high: IntArray
+
+
+def tabulate_kernels(plan: KernelsPlan) -> KernelsTables:
+    """Sum the stored bytes of both operands."""
+    span_low, span_high = span_rows(plan.pairs)
+    met = (plan.pairs >= 0).any(axis=1)
+    drivers = sum_corners(plan.driver_bytes.transpose(1, 0, 2)[None])[0]
+    inputs = sum_corners(np.where(met, plan.input_bytes, 0).transpose(1, 0, 3, 2))
+    return KernelsTables(drivers, inputs, span_low, span_high)
+
+
+def make_kernels_traffic(operands: Operands, array: PEArray, memory: MemoryShare) -> tuple[Traffic, IntArray]:
+    """Cut GTW into tiles and its tasks into bursts; also give the task of each dispatch entry.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    plan = plan_kernels(operands, array, memory)
+    tables = tabulate_kernels(plan)
+    sizes = find_kernels_tiling(plan, tables)
+    entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
+    return pack_kernels_traffic(plan, tables, entries, sizes), entries.task_numbers(plan.limits[:2])
+
+
+def find_kernels_tiling(plan: KernelsPlan, made: KernelsTables) -> IntArray:
+    """Find the run lengths of (filter, block, image, row), int64 ``(4,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    shape, memory = plan.shape, plan.memory
+    sizes = np.array(plan.limits, dtype=np.int64)
+    spans = made.span_low, made.span_high
+    tables = (made.drivers, made.inputs, *spans, shape.group_out_channels, plan.block_channels)
+    if memory.capacity_bytes is not None:
+        sizes, _ = search_kernels(*tables, plan.kernel_bytes, memory.capacity_bytes)
+        if not sizes.all():
+            smallest = np.ones(4, dtype=np.int64)
+            factor = 2 if shape.batch * shape.in_height == 1 else 1
+            least = factor * int(plan.block_channels[1]) * plan.kernel_bytes
+            least += 2 * int(measure_kernels_tile(smallest, *tables))
+            require_tiling(plan.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
+    return sizes
+
+
+def sum_corners(table: IntArray) -> IntArray:
+    """Make running sums along the last three axes, with a zero before each."""
+    padded = np.pad(table, [(0, 0), (1, 0), (1, 0), (1, 0)])
+    return np.ascontiguousarray(padded.cumsum(1).cumsum(2).cumsum(3))
+
+
+def pack_kernels_traffic(plan: KernelsPlan, tables: KernelsTables, entries: Entries, sizes: IntArray) -> Traffic:
+    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
+    drivers, inputs, span_low, span_high = tables.drivers, tables.inputs, tables.span_low, tables.span_high
+    b = entries.places[:, 1]
+    first = plan.block_channels[b]
+    channels = plan.block_channels[b + 1] - first
+    burst_first, burst_bytes, burst_cycles, words = pack_all_kernels(plan, entries, first, channels)
+    write = channels * plan.kernel_bytes
+    passed = write if (plan.pairs >= 0).any() else np.zeros_like(write)
+    loads, write_backs = [], []
+    for number, (filters, blocks, images, rows) in enumerate(entries.tiles):
+        h, h_end = rows.start, rows.stop
+        low, high = span_low[h], max(span_low[h], span_high[h_end - 1])
+        corners = drivers[[filters.start, filters.stop]][:, [images.start, images.stop]][:, :, [low, high]]
+        c, c_end = plan.block_channels[[blocks.start, blocks.stop]]
+        per_group = plan.shape.group_out_channels
+        groups = slice(filters.start // per_group, (filters.stop - 1) // per_group + 1)
+        seconds = inputs[groups][:, [images.start, images.stop]][:, :, [h, h_end]][:, :, :, [c, c_end]]
+        load = np.diff(np.diff(np.diff(corners, axis=0), axis=1), axis=2).sum()
+        load += np.diff(np.diff(np.diff(seconds, axis=1), axis=2), axis=3).sum()
+        loads.append(int(load))
+        span = slice(entries.tile_first[number], entries.tile_first[number + 1])
+        write_backs.append(int(write[span].sum()) if entries.is_last[span].all() else 0)
+    is_cut = int(sizes[2]) < plan.shape.batch or int(sizes[3]) < plan.shape.in_height
+    output = max(
+        len(filters) * int(plan.block_channels[blocks.stop] - plan.block_channels[blocks.start]) * plan.kernel_bytes
+        for filters, blocks, _, _ in entries.tiles
+    )
+    return Traffic(
+        tile_first=entries.tile_first,
+        tile_load_bytes=np.array(loads, dtype=np.int64),
+        tile_write_back_bytes=np.array(write_backs, dtype=np.int64),
+        burst_first=burst_first,
+        burst_bytes=burst_bytes,
+        burst_cycles=burst_cycles,
+        pes=-(-channels // plan.blocks.run),
+        ppu_read_bytes=np.where(entries.is_first, 0, passed),
+        ppu_elements=np.where(passed > 0, channels * plan.shape.kernel_height * plan.shape.kernel_width, 0),
+        ppu_write_bytes=passed,
+        store_writes=words,
+        footprint_bytes=output * (1 if is_cut else 2) + 2 * max(loads),
+        tiling="x".join(str(size) for size in sizes[:2]) + "|" + "x".join(str(size) for size in sizes[2:]),
+    )
+
+
+def pack_all_kernels(
+    plan: KernelsPlan, entries: Entries, first: IntArray, channels: IntArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Pack every entry's bursts; on a dense machine those of filters that work the same channels and rows are alike."""
+    columns = [first, channels, entries.low[:, 0], entries.high[:, 0], entries.low[:, 1], entries.high[:, 1]]
+    filters = entries.places[:, 0]
+    if plan.array.skip_zeros:
+        order = np.argsort(filters, kind="stable")
+        kind_of = np.empty_like(order)
+        kind_of[order] = np.arange(len(order))
+        packed = pack_sparse(plan, filters[order], np.stack(columns, axis=1)[order])
+    else:
+        kinds, kind_of = find_kinds(columns)
+        packed = pack_dense(plan, kinds)
+    sizes = np.diff(packed.ends, prepend=0)
+    burst_first = np.append(0, np.cumsum(sizes[kind_of])).astype(np.int64)
+    burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
+    burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
+    gather_bursts(kind_of, packed.ends, packed.size_bytes, packed.cycles, burst_first, burst_bytes, burst_cycles)
+    return burst_first, burst_bytes, burst_cycles, packed.words[kind_of]
+
+
+def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:
+    """Pack entries in the order of their filters, for some of which at a time the cycles are made."""
+    shape, packed = plan.shape, make_room(len(filters), plan.blocks.pes)
+    source = KernelCycles(plan.operands, shape, plan.array, plan.pairs)
+    per_filter = 4 * shape.batch * shape.in_height * shape.kernel_height * shape.group_in_channels
+    chunk = max(1, min(shape.group_out_channels, COST_BYTES // per_filter))
+    for start in range(0, shape.out_channels, shape.group_out_channels):
+        for base in range(start, start + shape.group_out_channels, chunk):
+            span = range(base, min(base + chunk, start + shape.group_out_channels))
+            begin, end = (int(place) for place in np.searchsorted(filters, [span.start, span.stop]))
+            if begin < end:
+                wanted = range(int(filters[begin]), int(filters[end - 1]) + 1)
+                pack_span(plan, packed, (begin, end), filters, wanted.start, bounds, source.issue(wanted))
+    return packed
+
+
+def pack_dense(plan: KernelsPlan, bounds: IntArray) -> PackedBursts:
+    """Pack entries of the first filter, every row operation of which issues all its in-range taps."""
+    shape, packed = plan.shape, make_room(len(bounds), plan.blocks.pes)
+    issued = int(cost_taps(tabulate_taps(shape, Step.GTW).counts, plan.array).cycles.sum())
+    size = (shape.batch, shape.in_height, shape.kernel_height, 1, shape.group_in_channels)
+    filters = np.zeros(len(bounds), dtype=np.int64)
+    pack_span(plan, packed, (0, len(bounds)), filters, 0, bounds, np.full(size, issued, dtype=np.float32))
+    return packed
+
+
+def pack_span(
+    plan: KernelsPlan, packed: PackedBursts, span: tuple[int, int], filters: IntArray, base: int, bounds: IntArray,
+    issued: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Pack a span of entries whose filters begin with `base`, and make more room where it does not suffice."""
+    half = plan.memory.half_store_bytes or UNLIMITED_BYTES
+    drivers = np.ascontiguousarray(plan.driver_bytes.transpose(1, 0, 2))
+    seconds = np.ascontiguousarray(plan.input_bytes[:, base // plan.shape.group_out_channels])
+    done = span[0]
+    while done < span[1]:
+        done = pack_entries(
+            done, span[1], filters, base, bounds, plan.blocks.run, plan.pairs, drivers, seconds, issued,
+            plan.array.row_overhead_cycles, half, plan.memory.data_bits, packed.ends, packed.words, packed.size_bytes,
+            packed.cycles, np.zeros(drivers.shape[2], dtype=np.int64),
+        )  # fmt: skip
+        if done < span[1]:
+            packed.grow()

@@ -1,0 +1,135 @@
+"""Cycles of the row operations of Forward and GTA, summed over the items of each chunk."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.rows.cycles import (
+    cost_taps,
+    count_classes,
+    count_partners,
+    group_classes,
+    multiply_exactly,
+    skips_weights,
+)
+from dataflows.rows.taps import tabulate_taps
+from dataflows.sparsetrain.conv_lengths import weigh_masked_rows
+from dataflows.sparsetrain.conv_rows.chunks import GROUP, IMAGE, RESULT_ROW, Chunks, sum_drivers, sum_issues
+from dataflows.sparsetrain.conv_rows.plan import RowsPlan
+from workloads.shapes import Step
+
+IntArray = NDArray[np.int64]
+
+
+class ChunkCycles:
+    """Sums the cycles of chunks; kinds are given in order, best some at a time."""
+
+    def __init__(self, plan: RowsPlan) -> None:
+        """Prepare what all chunks share."""
+        self._plan = plan
+        self._rows = self._partners = self._weighted = None
+        if skips_weights(plan.operands, plan.array):
+            self._weighted = WeightedRows(plan)
+        elif plan.step is Step.GTA and plan.array.skip_zeros:
+            self._present, self._partners = find_partners(plan)
+        else:
+            self._rows = issue_rows(plan)
+
+    def sum_up(self, kinds: IntArray, chunks: Chunks) -> IntArray:
+        """Give the cycles of every chunk: int64 ``(chunks, outputs of a group)``, one column where all agree."""
+        if self._weighted is not None:
+            issued = sum_weighted_items(self._plan, self._weighted, kinds, chunks)
+        elif self._partners is not None:
+            issued = multiply_partners(self._plan, self._present, self._partners, kinds, chunks)
+        else:
+            assert self._rows is not None
+            issued = sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, self._rows)[:, None]
+        issued += (chunks.count * self._plan.array.row_overhead_cycles)[:, None]
+        return issued
+
+
+def issue_rows(plan: RowsPlan) -> IntArray:
+    """Give the issue cycles of every driver row where they are the same for all outputs: ``(N, groups, depth, Y)``."""
+    costs = cost_taps(tabulate_taps(plan.shape, plan.step).counts, plan.array).cycles
+    if not plan.array.skip_zeros:
+        return np.full(plan.driver_bytes.shape, costs.sum(), dtype=np.int64)
+    present = (plan.operands.input != 0).reshape(-1, plan.shape.in_width)
+    return multiply_exactly(present, costs[:, None]).reshape(plan.driver_bytes.shape)
+
+
+def find_partners(plan: RowsPlan) -> tuple[NDArray[np.bool_], IntArray]:
+    """Tell which driver elements of GTA are present, and the issue cycles of each column for each output row."""
+    operands, shape = plan.operands, plan.shape
+    present = (operands.grad_output != 0).reshape(*plan.driver_bytes.shape, shape.out_width)
+    allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
+    costs = cost_taps(count_partners(allowed, shape), plan.array).cycles
+    return present, costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, -1)
+
+
+def multiply_partners(
+    plan: RowsPlan, present: NDArray[np.bool_], partners: IntArray, kinds: IntArray, chunks: Chunks
+) -> IntArray:
+    """Sum the issue cycles of MSRC row operations: present driver elements by column, times what each column costs."""
+    drivers = sum_drivers(kinds, chunks.first, chunks.low, chunks.high, plan.pairs, present)
+    issued = np.zeros((len(drivers), plan.shape.group_in_channels), dtype=np.int64)
+    places = kinds[:, [IMAGE, RESULT_ROW, GROUP]]
+    starts = np.flatnonzero(np.any(np.diff(places, axis=0, prepend=-1), axis=1))
+    for start, end in zip(starts, [*starts[1:], len(kinds)], strict=True):
+        n, x, group = places[start]
+        span = slice(chunks.first[start], chunks.first[end])
+        issued[span] = multiply_exactly(drivers[span], partners[n, group, :, x].T)
+    return issued
+
+
+def sum_weighted_items(plan: RowsPlan, rows: WeightedRows, kinds: IntArray, chunks: Chunks) -> IntArray:
+    """Sum the issue cycles of row operations where zero weights are skipped, item by item: each output has its own."""
+    shape = plan.shape
+    cycles = np.zeros((len(chunks.low), plan.blocks.outputs), dtype=np.int64)
+    for kind, (n, x, group, *_) in enumerate(kinds):
+        met = np.append(0, np.cumsum(np.tile(plan.pairs[x] >= 0, plan.reductions)))
+        items = rows.cycles(int(n), int(x)).reshape(shape.groups, plan.blocks.outputs, -1)[group][:, np.diff(met) > 0]
+        running = np.pad(items, [(0, 0), (1, 0)]).cumsum(axis=1)
+        for chunk in range(chunks.first[kind], chunks.first[kind + 1]):
+            cycles[chunk] = running[:, met[chunks.high[chunk]]] - running[:, met[chunks.low[chunk]]]
+    return cycles
+
+
+class WeightedRows:
+    """Issue cycles of every row operation of one (image, result row) after the other, zero weights skipped."""
+
+    def __init__(self, plan: RowsPlan) -> None:
+        """Prepare what all rows share."""
+        self._plan = plan
+        self._made: tuple[int, int] | None = None
+        self._cycles = np.zeros(0, dtype=np.int64)
+        operands, shape, array = plan.operands, plan.shape, plan.array
+        if plan.step is Step.FORWARD:
+            classes, members = group_classes(tabulate_taps(shape, Step.FORWARD), shape.kernel_width)
+            self._elements = count_classes(operands.input != 0, members, len(classes))
+            live = multiply_exactly((operands.weight != 0).astype(np.int64), classes.T.astype(np.int64))
+            self._costs = cost_taps(live, array).cycles
+
+    def cycles(self, n: int, x: int) -> IntArray:
+        """Give the issue cycles of the row operations that add into result row x of image n: ``(outputs, depth, R)``.
+
+        Kinds of one (image, result row) follow one another, so the last ones are kept.
+        """
+        if self._made != (n, x):
+            self._cycles = self._forward(n, x) if self._plan.step is Step.FORWARD else self._gta(n, x)
+            self._made = (n, x)
+        return self._cycles
+
+    def _forward(self, n: int, x: int) -> IntArray:
+        plan, shape = self._plan, self._plan.shape
+        G, depth, R = shape.groups, plan.reductions, shape.kernel_height
+        rows = np.maximum(plan.pairs[x], 0)
+        elements = self._elements[n].reshape(G, 1, depth, shape.in_height, -1)[:, :, :, rows]
+        costs = self._costs.reshape(G, -1, depth, R, self._costs.shape[-1])
+        weighted: IntArray = (elements * costs).sum(axis=-1).reshape(-1, depth, R)
+        return weighted
+
+    def _gta(self, n: int, x: int) -> IntArray:
+        plan, shape, operands = self._plan, self._plan.shape, self._plan.operands
+        allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
+        return weigh_masked_rows(operands, shape, plan.array, allowed, n, x)[..., 0]

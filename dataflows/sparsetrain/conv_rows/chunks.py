@@ -1,0 +1,231 @@
+"""Bursts of Forward and GTA of a convolution: every output of a block works the same driver rows.
+
+Entries that agree in image, result row, group, PEs and part of the reduction cut their items alike: one *kind* of
+entry. A *chunk* is a run of items that makes one burst, or one item that is fetched in several segments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.entries import sum_spans
+from dataflows.contract.kernel import kernel
+from dataflows.tiling.bursts import add_segments, count_words
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float32]
+
+# Columns of a kind of entry.
+IMAGE, RESULT_ROW, GROUP, PES, LOW, HIGH, KIND_COLUMNS = range(7)
+
+
+@dataclass(frozen=True, eq=False)
+class Chunks:
+    """The chunks of every kind of entry.
+
+    first: int64 ``(kinds + 1,)``, the chunks of each kind. low, high: the items of each chunk, o x R + r; items whose
+    kernel row meets no driver row take no part. count: those that do. size_bytes, segments: of each chunk.
+    words: of each kind, words written into operand stores, without those of a mask.
+    """
+
+    first: IntArray
+    low: IntArray
+    high: IntArray
+    count: IntArray
+    size_bytes: IntArray
+    segments: IntArray
+    words: IntArray
+
+    def span(self, start: int, end: int) -> Chunks:
+        """Give the chunks of the kinds ``start .. end`` alone."""
+        low, high = self.first[start], self.first[end]
+        return Chunks(
+            first=self.first[start : end + 1] - low,
+            low=self.low[low:high],
+            high=self.high[low:high],
+            count=self.count[low:high],
+            size_bytes=self.size_bytes[low:high],
+            segments=self.segments[low:high],
+            words=self.words[start:end],
+        )
+
+    @property
+    def bursts(self) -> IntArray:
+        """Bursts of each kind, ``(kinds,)``."""
+        return sum_spans(self.segments, self.first)
+
+
+def cut_chunks(
+    kinds: IntArray, driver_bytes: IntArray, pairs: IntArray, weight_row: int, half: int, bits: int
+) -> Chunks:
+    """Cut the items (o outer, r inner) of every kind of entry ``(kinds, 6)`` into chunks.
+
+    driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (result row, kernel row) or -1; half: bytes.
+    """
+    first = np.zeros(len(kinds) + 1, dtype=np.int64)
+    words = np.zeros(len(kinds), dtype=np.int64)
+    none = np.zeros((0, 5), dtype=np.int64)
+    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, False, first, words, none)
+    first = np.append(0, np.cumsum(first[1:]))
+    chunks = np.zeros((int(first[-1]), 5), dtype=np.int64)
+    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, True, first, words, chunks)
+    low, high, count, size_bytes, segments = (np.ascontiguousarray(column) for column in chunks.T)
+    return Chunks(first, low, high, count, size_bytes, segments, words)
+
+
+@kernel
+def walk_chunks(
+    kinds: IntArray,
+    driver_bytes: IntArray,
+    pairs: IntArray,
+    weight_row: int,
+    half: int,
+    data_bits: int,
+    fills: bool,
+    first: IntArray,
+    words: IntArray,
+    chunks: IntArray,
+) -> None:
+    """Count the chunks of every kind into ``first[kind + 1]``, or fill them in."""
+    R = pairs.shape[1]
+    weight_words = count_words(weight_row, data_bits)
+    for kind in range(len(kinds)):
+        n, x, group, pes = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP], kinds[kind, PES]
+        place = first[kind] if fills else 0
+        is_open = False
+        gathered, low, count, total = 0, 0, 0, 0
+        for o in range(kinds[kind, LOW], kinds[kind, HIGH]):
+            for r in range(R):
+                if pairs[x, r] < 0:
+                    continue
+                driver = driver_bytes[n, group, o, pairs[x, r]]
+                size = driver + pes * weight_row
+                total += pes * (weight_words + count_words(driver, data_bits))
+                if is_open and gathered + size > half:
+                    if fills:
+                        set_chunk(chunks, place, low, o * R + r, count, gathered, 1)
+                    place += 1
+                    is_open = False
+                if size > half:
+                    if fills:
+                        set_chunk(chunks, place, o * R + r, o * R + r + 1, 1, size, -(-size // half))
+                    place += 1
+                    continue
+                if not is_open:
+                    is_open, gathered, low, count = True, 0, o * R + r, 0
+                gathered += size
+                count += 1
+        if is_open:
+            if fills:
+                set_chunk(chunks, place, low, kinds[kind, HIGH] * R, count, gathered, 1)
+            place += 1
+        words[kind] = total
+        if not fills:
+            first[kind + 1] = place
+
+
+@kernel
+def set_chunk(chunks: IntArray, place: int, low: int, high: int, count: int, size_bytes: int, segments: int) -> None:
+    """Fill in one chunk."""
+    chunks[place, 0] = low
+    chunks[place, 1] = high
+    chunks[place, 2] = count
+    chunks[place, 3] = size_bytes
+    chunks[place, 4] = segments
+
+
+def sum_issues(
+    kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, issued: IntArray
+) -> IntArray:
+    """Sum the issue cycles of the driver rows of each chunk; issued: ``(N, groups, depth, Y)``."""
+    sums = np.zeros(len(low), dtype=np.int64)
+    add_issues(kinds, first, low, high, pairs, issued, sums)
+    return sums
+
+
+@kernel
+def add_issues(
+    kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, issued: IntArray, sums: IntArray
+) -> None:
+    """Add the issue cycles of `sum_issues`."""
+    R = pairs.shape[1]
+    for kind in range(len(kinds)):
+        n, x, group = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP]
+        for chunk in range(first[kind], first[kind + 1]):
+            for item in range(low[chunk], high[chunk]):
+                row = pairs[x, item % R]
+                if row >= 0:
+                    sums[chunk] += issued[n, group, item // R, row]
+
+
+def sum_drivers(
+    kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_]
+) -> FloatArray:
+    """Count the present driver elements of each chunk by column; present: ``(N, groups, depth, Y, X)``.
+
+    Returns float32 ``(chunks, X)``, whole numbers.
+    """
+    sums = np.zeros((len(low), present.shape[4]), dtype=np.float32)
+    add_drivers(kinds, first, low, high, pairs, present, sums)
+    return sums
+
+
+@kernel
+def add_drivers(
+    kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_],
+    sums: FloatArray,
+) -> None:  # fmt: skip
+    """Add the driver elements of `sum_drivers`."""
+    R, width = pairs.shape[1], present.shape[4]
+    for kind in range(len(kinds)):
+        n, x, group = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP]
+        for chunk in range(first[kind], first[kind + 1]):
+            for item in range(low[chunk], high[chunk]):
+                row = pairs[x, item % R]
+                if row >= 0:
+                    for q in range(width):
+                        sums[chunk, q] += present[n, group, item // R, row, q]
+
+
+@kernel
+def fill_bursts(
+    entries: IntArray,
+    kind_of: IntArray,
+    output: IntArray,
+    pes: IntArray,
+    mask_bytes: IntArray,
+    first: IntArray,
+    size_bytes: IntArray,
+    segments: IntArray,
+    half: int,
+    cycles: IntArray,
+    burst_first: IntArray,
+    burst_bytes: IntArray,
+    burst_cycles: IntArray,
+    spent: IntArray,
+) -> None:
+    """Fill in the bursts of some entries from the chunks of their kinds.
+
+    output: the first output of each entry within its group; cycles: ``(chunks, outputs)``, or one column for all.
+    spent ``(PEs,)`` is room to work in.
+    """
+    is_shared = cycles.shape[1] == 1
+    for number in range(len(entries)):
+        entry = entries[number]
+        kind = kind_of[entry]
+        place = burst_first[entry]
+        for chunk in range(first[kind], first[kind + 1]):
+            for pe in range(pes[entry]):
+                spent[pe] = cycles[chunk, 0 if is_shared else output[entry] + pe]
+            if segments[chunk] > 1:
+                place = add_segments(size_bytes[chunk], half, spent, pes[entry], place, True, burst_bytes, burst_cycles)
+                continue
+            burst_bytes[place] = size_bytes[chunk]
+            for pe in range(pes[entry]):
+                burst_cycles[place, pe] = spent[pe]
+            place += 1
+        if burst_first[entry] < place:
+            burst_bytes[burst_first[entry]] += mask_bytes[entry]

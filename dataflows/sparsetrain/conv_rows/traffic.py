@@ -1,0 +1,233 @@
+"""Tiles, bursts and results of Forward and GTA of a convolution (sections 6 and 7 of the machine's definition)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.array import PEArray
+from dataflows.contract.entries import Entries, list_entries, require_tiling
+from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.sparsetrain.conv_rows.chunk_cycles import ChunkCycles
+from dataflows.sparsetrain.conv_rows.chunks import IMAGE, cut_chunks, fill_bursts
+from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
+from dataflows.storage.row_sizes import size_raw
+from dataflows.storage.written import masks_in_ppu
+from dataflows.tiling.bursts import UNLIMITED_BYTES
+from dataflows.tiling.search import measure_rows_tile, search_rows
+from workloads.operands import Operands
+from workloads.shapes import Step
+
+IntArray = NDArray[np.int64]
+
+# Up to so many possible kinds for each entry, flags of those that are there are quicker than sorting.
+FLAGS_PER_ENTRY = 8
+
+
+@dataclass(frozen=True, eq=False)
+class RowsTables:
+    """What measuring a tile of rows needs, as `measure_rows_tile` takes it."""
+
+    drivers: IntArray
+    span_low: IntArray
+    span_high: IntArray
+    kernel_rows: IntArray
+    block_group: IntArray
+    block_outputs: IntArray
+    summed: IntArray
+
+    def parts(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+        """Give the tables in the order of the search's arguments."""
+        rows = self.drivers, self.span_low, self.span_high, self.kernel_rows
+        return *rows, self.block_group, self.block_outputs, self.summed
+
+
+def tabulate_rows(plan: RowsPlan) -> RowsTables:
+    """Sum driver bytes, and note which driver rows and kernel rows each result row meets."""
+    used = np.zeros(plan.driver_bytes.shape[3], dtype=np.bool_)
+    used[plan.pairs[plan.pairs >= 0]] = True
+    by_place = np.where(used, plan.driver_bytes, 0).transpose(1, 0, 3, 2)
+    drivers = np.pad(by_place, [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
+    span_low, span_high = span_rows(plan.pairs)
+    met = np.pad(plan.pairs >= 0, [(1, 0), (0, 0)]).cumsum(axis=0).astype(np.int64)
+    block_group = np.repeat(np.arange(plan.shape.groups), plan.blocks.per_group).astype(np.int64)
+    summed = np.zeros((1, 1, 1), dtype=np.int64)
+    if plan.summed_bytes is not None:
+        summed = np.pad(plan.summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
+    return RowsTables(
+        np.ascontiguousarray(drivers), span_low, span_high, met, block_group, plan.first_outputs(), summed
+    )  # fmt: skip
+
+
+def span_rows(pairs: IntArray) -> tuple[IntArray, IntArray]:
+    """Give the first driver row and the one behind the last that rows x meet, monotone over rows that meet none."""
+    meets = (pairs >= 0).any(axis=1)
+    far = int(pairs.max(initial=0)) + 1
+    low = np.where(meets, np.where(pairs >= 0, pairs, far).min(axis=1), far)
+    high = np.where(meets, pairs.max(axis=1) + 1, 0)
+    low = np.minimum.accumulate(low[::-1])[::-1]
+    return low.astype(np.int64), np.maximum.accumulate(high).astype(np.int64)
+
+
+def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> tuple[Traffic, IntArray]:
+    """Cut Forward or GTA into tiles and its tasks into bursts; also give the task of each dispatch entry.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    plan = plan_rows(operands, step, array, memory)
+    tables = tabulate_rows(plan)
+    sizes = find_rows_tiling(plan, tables)
+    entries = list_entries(plan.limits, (plan.reductions,), tuple(int(size) for size in sizes))
+    return pack_rows_traffic(plan, tables, entries, sizes), entries.task_numbers(plan.limits)
+
+
+def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
+    """Find the run lengths of (image, result row, block, reduction), int64 ``(4,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    memory, weight_row, mask_row = plan.memory, plan.weight_row_bytes, plan.mask_row_bytes
+    sizes = np.array([*plan.limits, plan.reductions], dtype=np.int64)
+    if memory.capacity_bytes is not None:
+        result_row = size_raw(plan.result_width, memory.data_bits)
+        partial_row = size_raw(plan.result_width, memory.acc_bits)
+        sizes, _ = search_rows(*tables.parts(), weight_row, mask_row, result_row, partial_row, memory.capacity_bytes)
+        if not sizes.all():
+            # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
+            outputs = int(tables.block_outputs[1])
+            choices = [(np.array([1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * result_row)]
+            if plan.reductions > 1:
+                choices.append((np.ones(4, dtype=np.int64), outputs * partial_row))
+            least = min(
+                output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, mask_row))
+                for runs, output in choices
+            )
+            require_tiling(plan.operands.layer, plan.step.value, sizes, least, memory.capacity_bytes)
+    return sizes
+
+
+def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, sizes: IntArray) -> Traffic:
+    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
+    memory, n, x, b = plan.memory, *entries.places.T
+    weight_row = plan.weight_row_bytes
+    first = tables.block_outputs[b]
+    outputs = tables.block_outputs[b + 1] - first
+    outputs = np.minimum(outputs, plan.blocks.pes)
+    mask_bytes = outputs * plan.mask_row_bytes
+    fetched_mask = np.zeros_like(mask_bytes) if masks_in_ppu(plan.operands, plan.array) else mask_bytes
+    burst_first, burst_bytes, burst_cycles, words = pack_all_rows(
+        plan, entries, first, outputs, fetched_mask, weight_row
+    )
+
+    partial = outputs * size_raw(plan.result_width, memory.acc_bits)
+    running = np.pad(plan.written_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
+    final = running[n, first + outputs, x] - running[n, first, x]
+    read = np.where(entries.is_first, 0, partial)
+    if masks_in_ppu(plan.operands, plan.array):
+        read = read + np.where(entries.is_last, mask_bytes, 0)
+    if plan.summed_bytes is not None:
+        added = np.pad(plan.summed_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
+        read = read + np.where(entries.is_last, added[n, first + outputs, x] - added[n, first, x], 0)
+    passes = np.ones(len(x), dtype=np.bool_)
+    if plan.step is Step.GTA and plan.summed_bytes is None:
+        passes = np.any(plan.pairs >= 0, axis=1)[x]
+    loads, write_backs = size_tiles(plan, tables, entries, weight_row, final)
+    return Traffic(
+        tile_first=entries.tile_first,
+        tile_load_bytes=loads,
+        tile_write_back_bytes=write_backs,
+        burst_first=burst_first,
+        burst_bytes=burst_bytes,
+        burst_cycles=burst_cycles,
+        pes=outputs,
+        ppu_read_bytes=np.where(passes, read, 0).astype(np.int64),
+        ppu_elements=np.where(passes, outputs * plan.result_width, 0),
+        ppu_write_bytes=np.where(passes, np.where(entries.is_last, final, partial), 0).astype(np.int64),
+        store_writes=words,
+        footprint_bytes=measure_footprint(plan, entries, loads, sizes, tables),
+        tiling="x".join(str(size) for size in sizes[:3]) + f"|{sizes[3]}",
+    )
+
+
+def size_tiles(
+    plan: RowsPlan, tables: RowsTables, entries: Entries, weight_row: int, final: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Size the loads and the write-backs of all tiles."""
+    loads, write_backs = [], []
+    for number, (images, rows, blocks, channels) in enumerate(entries.tiles):
+        x, x_end = rows.start, rows.stop
+        low, high = tables.span_low[x], max(tables.span_low[x], tables.span_high[x_end - 1])
+        groups = slice(tables.block_group[blocks.start], tables.block_group[blocks.stop - 1] + 1)
+        outputs = int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
+        corners = tables.drivers[groups][:, [images.start, images.stop]][:, :, [low, high]]
+        corners = corners[:, :, :, [channels.start, channels.stop]]
+        drivers = int(np.diff(np.diff(np.diff(corners, axis=1), axis=2), axis=3).sum())
+        used = int((tables.kernel_rows[x_end] > tables.kernel_rows[x]).sum())
+        mask = len(images) * len(rows) * outputs * plan.mask_row_bytes
+        summed = 0
+        if plan.summed_bytes is not None and channels.stop == plan.reductions:
+            owned = slice(tables.block_outputs[blocks.start], tables.block_outputs[blocks.stop])
+            summed = int(plan.summed_bytes[images.start : images.stop, owned, x:x_end].sum())
+        loads.append(drivers + outputs * len(channels) * used * weight_row + mask + summed)
+        span = slice(entries.tile_first[number], entries.tile_first[number + 1])
+        write_backs.append(int(final[span].sum()) if entries.is_last[span].all() else 0)
+    return np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64)
+
+
+def measure_footprint(plan: RowsPlan, entries: Entries, loads: IntArray, sizes: IntArray, tables: RowsTables) -> int:
+    """Give the largest use of the buffer: output tiles and two operand tiles."""
+    is_cut = int(sizes[3]) < plan.reductions
+    row = size_raw(plan.result_width, plan.memory.acc_bits if is_cut else plan.memory.data_bits)
+    rows = [
+        len(images) * len(span) * int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
+        for images, span, blocks, _ in entries.tiles
+    ]
+    return max(rows) * row * (1 if is_cut else 2) + 2 * int(loads.max())
+
+
+def pack_all_rows(
+    plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray, weight_row: int
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Cut the items of every kind of entry into bursts, and fill them in for every entry."""
+    half = plan.memory.half_store_bytes or UNLIMITED_BYTES
+    bits = plan.memory.data_bits
+    n, x, _ = entries.places.T
+    columns = [n, x, first // plan.blocks.outputs, outputs, entries.low[:, 0], entries.high[:, 0]]
+    kinds, kind_of = find_kinds(columns)
+    chunks = cut_chunks(kinds, plan.driver_bytes, plan.pairs, weight_row, half, bits)
+    burst_first = np.append(0, np.cumsum(chunks.bursts[kind_of])).astype(np.int64)
+    burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
+    burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
+    cost = ChunkCycles(plan)
+    order = np.argsort(kind_of, kind="stable")
+    # Cycles are made image by image: they take more room than the bursts that they are summed into.
+    for image in np.unique(kinds[:, IMAGE]):
+        start, end = (int(place) for place in np.searchsorted(kinds[:, IMAGE], [image, image + 1]))
+        members = order[slice(*np.searchsorted(kind_of[order], [start, end]))]
+        part = chunks.span(start, end)
+        fill_bursts(
+            members, kind_of - start, first % plan.blocks.outputs, outputs, mask_bytes, part.first, part.size_bytes,
+            part.segments, half, cost.sum_up(kinds[start:end], part), burst_first, burst_bytes, burst_cycles,
+            np.zeros(plan.blocks.pes, dtype=np.int64),
+        )  # fmt: skip
+    words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
+    return burst_first, burst_bytes, burst_cycles, words.astype(np.int64)
+
+
+def find_kinds(columns: list[IntArray]) -> tuple[IntArray, IntArray]:
+    """Give the distinct rows of columns ``(kinds, columns)``, in order, and the kind of each row ``(rows,)``."""
+    limits = tuple(int(column.max(initial=0)) + 1 for column in columns)
+    numbers = np.ravel_multi_index(tuple(columns), limits)
+    if math.prod(limits) > FLAGS_PER_ENTRY * len(numbers):
+        distinct, kind_of = np.unique(numbers, return_inverse=True)
+    else:
+        is_there = np.zeros(math.prod(limits), dtype=np.bool_)
+        is_there[numbers] = True
+        distinct, kind_of = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[numbers]
+    kinds = np.stack(np.unravel_index(distinct, limits), axis=1).astype(np.int64)
+    return kinds, kind_of.reshape(-1).astype(np.int64)

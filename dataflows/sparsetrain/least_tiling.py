@@ -1,0 +1,125 @@
+"""The least of the buffer that any tiling of a layer step needs, whatever its operands: all of them zero.
+
+Tilings are chosen by stored sizes, which follow from the zeros. With none but zeros every row is as small as it can be;
+a step that does not even then fit will never fit, and one that does may still not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.array import PEArray
+from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.rows.dealing import count_kernels_per_pe, require_results
+from dataflows.rows.taps import pair_rows
+from dataflows.sparsetrain.conv_rows.traffic import span_rows
+from dataflows.storage.row_sizes import size_raw, size_rows
+from workloads.shapes import ConvShape, LinearShape, Step
+
+IntArray = NDArray[np.int64]
+
+
+def check_shape(
+    layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare | None
+) -> None:
+    """Refuse a layer step that does not fit, whatever its operands.
+
+    Raises:
+        UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
+    """
+    require_results(layer, shape, step, array)
+    if memory is None or memory.capacity_bytes is None:
+        return
+    needed = find_least_bytes(shape, step, array, memory)
+    if needed > memory.capacity_bytes:
+        raise UnmappableLayerError(
+            f"layer '{layer}', step {step}: no tiling fits the global buffer; the smallest needs {needed} bytes, were "
+            f"all operands zero, buffer.capacity_bytes = {memory.capacity_bytes}"
+        )
+
+
+def find_least_bytes(shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
+    """Give the bytes below which no tiling of a step fits."""
+    if isinstance(shape, LinearShape):
+        return least_outer(shape, array, memory) if step is Step.GTW else least_products(shape, step, array, memory)
+    return least_kernels(shape, array, memory) if step is Step.GTW else least_rows(shape, step, array, memory)
+
+
+def size_empty(width: int, array: PEArray, memory: MemoryShare) -> int:
+    """Give the least bytes that a row without nonzeros may be stored in; raw where a machine skips nothing."""
+    forms: tuple[RowFormat, ...] = tuple(RowFormat) if memory.sparse_format is None else (memory.sparse_format,)
+    if not array.skip_zeros:
+        forms = (RowFormat.RAW,)
+    none = np.zeros(1, dtype=np.int64)
+    return min(int(size_rows(none, width, form, memory.data_bits)[0]) for form in forms)
+
+
+def least_rows(shape: ConvShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
+    """Bound Forward or GTA: one image, row and block, with the reduction whole or cut to one channel."""
+    pairs = pair_rows(shape)
+    if step is Step.FORWARD:
+        depth, outputs, width, driver_width = (
+            shape.group_in_channels, shape.group_out_channels, shape.out_width, shape.in_width,
+        )  # fmt: skip
+        turned = np.full((shape.out_height, shape.kernel_height), -1, dtype=np.int64)
+        for h, r in zip(*np.nonzero(pairs >= 0), strict=True):
+            turned[pairs[h, r], r] = h
+        pairs = turned
+    else:
+        depth, outputs, width, driver_width = (
+            shape.group_out_channels, shape.group_in_channels, shape.in_width, shape.out_width,
+        )  # fmt: skip
+    owned = min(array.pes_per_group, outputs)
+    rows, kernel_rows = count_met(pairs)
+    row = size_empty(driver_width, array, memory)
+    loads = rows * row + owned * kernel_rows * size_raw(shape.kernel_width, memory.data_bits)
+    load = int(loads.max())
+    whole = 2 * owned * size_raw(width, memory.data_bits) + 2 * depth * load
+    cut = owned * size_raw(width, memory.acc_bits) + 2 * load
+    return min(whole, cut) if depth > 1 else whole
+
+
+def count_met(pairs: IntArray) -> tuple[IntArray, IntArray]:
+    """Count the driver rows and the kernel rows that each result row reads, ``(X,)`` both."""
+    used = np.zeros(int(pairs.max(initial=0)) + 2, dtype=np.int64)
+    used[pairs[pairs >= 0]] = 1
+    running = np.append(0, np.cumsum(used))
+    low, high = span_rows(pairs)
+    rows = running[np.maximum(low, high)] - running[low]
+    return rows, (pairs >= 0).sum(axis=1)
+
+
+def least_kernels(shape: ConvShape, array: PEArray, memory: MemoryShare) -> int:
+    """Bound GTW of a convolution: one filter, block, image and input row."""
+    pairs = pair_rows(shape)
+    met = (pairs >= 0).any(axis=1)
+    low, high = span_rows(pairs)
+    channels = min(array.pes_per_group * count_kernels_per_pe(shape, array), shape.group_in_channels)
+    inputs = channels * size_empty(shape.in_width, array, memory)
+    loads = np.maximum(high - low, 0) * size_empty(shape.out_width, array, memory) + np.where(met, inputs, 0)
+    kernel = shape.kernel_height * size_raw(shape.kernel_width, memory.acc_bits)
+    return (2 if shape.batch * shape.in_height == 1 else 1) * channels * kernel + 2 * int(loads.max())
+
+
+def least_products(shape: LinearShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
+    """Bound Forward or GTA of a fully connected layer: one image and block, the reduction whole or cut to one."""
+    depth, outputs = shape.in_features, shape.out_features
+    if step is Step.GTA:
+        depth, outputs = outputs, depth
+    owned = min(array.pes_per_group, outputs)
+
+    def load(length: int) -> int:
+        return owned * size_raw(length, memory.data_bits) + size_empty(length, array, memory)
+
+    whole = 2 * size_raw(owned, memory.data_bits) + 2 * load(depth)
+    cut = size_raw(owned, memory.acc_bits) + 2 * load(1)
+    return min(whole, cut) if depth > 1 else whole
+
+
+def least_outer(shape: LinearShape, array: PEArray, memory: MemoryShare) -> int:
+    """Bound GTW of a fully connected layer: one filter, block and image."""
+    owned = min(array.pes_per_group * count_kernels_per_pe(shape, array), shape.in_features)
+    load = size_empty(1, array, memory) + size_empty(owned, array, memory)
+    return (2 if shape.batch == 1 else 1) * size_raw(owned, memory.acc_bits) + 2 * load

@@ -1,0 +1,39 @@
+"""Which elements of the tensor that a step writes are nonzero: what its rows take in a sparse format."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.array import PEArray
+from workloads.operands import Operands
+from workloads.pruning import prune
+from workloads.reference import run_forward, run_gta
+from workloads.reference.arrays import Array
+from workloads.shapes import Step
+
+
+def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
+    """Find the nonzeros of the tensor that the PPU writes: after bias and ReLU, or sum, mask and pruning.
+
+    They are those of the host's result, so that a run has the same sizes whether or not it computes values.
+    """
+    if step is Step.FORWARD:
+        output = run_forward(operands)
+        return np.asarray(output > 0) if operands.relu_follows else np.asarray(output != 0)
+    return np.asarray(finish_gradient(run_gta(operands), operands) != 0)
+
+
+def masks_in_ppu(operands: Operands, array: PEArray) -> bool:
+    """Tell whether it is the PPU that reads and applies the mask of GTA, because the PEs know none."""
+    return not array.skip_zeros or operands.mask is None
+
+
+def finish_gradient(gradient: Array, operands: Operands) -> Array:
+    """Sum, mask and prune a whole gradient to the input, as the PPU does row by row."""
+    finish, mask = operands.finish, operands.written_mask
+    for share in operands.summed:
+        gradient = gradient + share
+    if mask is not None:
+        gradient = gradient * mask
+    return gradient if finish.key is None else prune(gradient, finish.tau, finish.key)

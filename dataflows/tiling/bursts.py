@@ -1,0 +1,120 @@
+"""Operand bursts: the longest runs of items whose distinct rows fit one half of the operand store.
+
+The kernel runs twice over the same entries: first it counts the bursts of each entry, then it fills them in. Row sizes
+of -1 stand for rows that take no part.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.kernel import kernel
+
+IntArray = NDArray[np.int64]
+
+UNLIMITED_BYTES = 2**62
+
+
+@kernel
+def count_words(size_bytes: int, data_bits: int) -> int:
+    """Count the words of a stored row."""
+    return -(-size_bytes * 8 // data_bits)
+
+
+@kernel
+def add_segments(
+    size: int, half: int, cycles: IntArray, pes: int, place: int, fills: bool, burst_bytes: IntArray,
+    burst_cycles: IntArray,
+) -> int:  # fmt: skip
+    """Cut an item larger than a half into equal segments, the last one short; return the place behind them."""
+    segments = -(-size // half)
+    share = -(-size // segments)
+    for segment in range(segments):
+        if fills:
+            burst_bytes[place] = min(share, size - segment * share)
+            for pe in range(pes):
+                done = cycles[pe] * segment // segments
+                burst_cycles[place, pe] = cycles[pe] * (segment + 1) // segments - done
+        place += 1
+    return place
+
+
+@kernel
+def pack_rows(
+    entries: IntArray,
+    first_output: IntArray,
+    outputs: IntArray,
+    low: IntArray,
+    high: IntArray,
+    outputs_per_group: int,
+    driver_bytes: IntArray,
+    second_bytes: IntArray,
+    cycles: IntArray,
+    mask_bytes: IntArray,
+    half: int,
+    data_bits: int,
+    fills: bool,
+    counts: IntArray,
+    burst_first: IntArray,
+    burst_bytes: IntArray,
+    burst_cycles: IntArray,
+    written: IntArray,
+    item_cycles: IntArray,
+) -> None:
+    """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
+
+    PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
+    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. written: words written into
+    stores, of each entry. item_cycles ``(PEs,)`` is room to work in.
+    """
+    R = driver_bytes.shape[2]
+    for number in range(len(entries)):
+        entry = entries[number]
+        words = 0
+        base, pes = first_output[entry], outputs[entry]
+        group = base // outputs_per_group
+        place = burst_first[entry] if fills else 0
+        start = place
+        gathered = 0
+        is_open = False
+        for o in range(low[entry], high[entry]):
+            for r in range(R):
+                driver = driver_bytes[group, o, r]
+                if driver < 0:
+                    continue
+                size, working = 0, 0
+                for pe in range(pes):
+                    second = second_bytes[base + pe, o, r]
+                    item_cycles[pe] = 0
+                    if second >= 0:
+                        size += second
+                        working += 1
+                        words += count_words(second, data_bits)
+                        item_cycles[pe] = cycles[base + pe, o, r]
+                if working == 0:
+                    continue
+                words += working * count_words(driver, data_bits)
+                size += driver
+                if is_open and gathered + size > half:
+                    is_open = False
+                    place += 1
+                if size > half:
+                    place = add_segments(size, half, item_cycles, pes, place, fills, burst_bytes, burst_cycles)
+                    continue
+                if not is_open:
+                    is_open, gathered = True, 0
+                gathered += size
+                if fills:
+                    burst_bytes[place] = gathered
+                    for pe in range(pes):
+                        burst_cycles[place, pe] += item_cycles[pe]
+        if is_open:
+            place += 1
+        if place > start:
+            words += count_words(mask_bytes[entry], data_bits)
+            if fills:
+                burst_bytes[start] += mask_bytes[entry]
+        written[entry] = words
+        if not fills:
+            counts[entry] = place
