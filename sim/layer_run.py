@@ -23,14 +23,13 @@ from sim.sampling.intervals import Spread
 from sim.sampling.options import SampleOptions
 from sim.stored_tensors import StoredBytes, size_stored
 from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
+from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 from workloads.sources import OperandStream, open_operands
 from workloads.workload import Workload
-
-FloatArray = NDArray[np.float32]
 
 # Values of a step up to this size are kept to compare another machine's with them.
 KEPT_BYTES = 2**28
@@ -47,7 +46,7 @@ class StepRun:
 
     result: StepResult
     message: str
-    output: FloatArray | None
+    output: Float32Array | None
     stored: StoredBytes
     counts: ActionCounts | None
     trace: StepTrace | None = None
@@ -126,7 +125,7 @@ def run_layer_step(
 def compute_values(
     comparison: Comparison, machine: Architecture, dataflow: Dataflow, table: TaskTable, timing: StepTiming,
     options: StepOptions,
-) -> tuple[Verification, FloatArray | None]:  # fmt: skip
+) -> tuple[Verification, Float32Array | None]:  # fmt: skip
     """Compute the values of the tasks that were executed; compare them and keep what is written, where asked to."""
     operands, step = comparison.operands, comparison.step
     values = dataflow.execute(operands, step, machine.array.describe(), timing.executed)
@@ -222,18 +221,18 @@ def energy_columns(energy: EnergyResult | None) -> dict[str, float | None]:
     return {"energy_pj": energy.total_pj, "dynamic_pj": energy.dynamic_pj, **parts}
 
 
-def finish_values(operands: Operands, step: Step, values: StepValues) -> FloatArray:
+def finish_values(operands: Operands, step: Step, values: StepValues) -> Float32Array:
     """Do what the PPU does to results that leave the PEs: add the bias, apply the mask."""
     if step is Step.FORWARD and operands.bias is not None:
         bias = operands.bias.reshape(-1, *(1,) * (values.output.ndim - 2))
         return values.output + bias
     if step is Step.GTA and operands.mask is not None:
-        masked: FloatArray = np.where(operands.mask, values.output, np.float32(0))
+        masked: Float32Array = np.where(operands.mask, values.output, np.float32(0))
         return masked
     return values.output
 
 
-def write_values(operands: Operands, step: Step, sums: FloatArray) -> FloatArray:
+def write_values(operands: Operands, step: Step, sums: Float32Array) -> Float32Array:
     """Do what the PPU does to a finished gradient to the input before it is written: sum, mask and prune it.
 
     A dense machine has no pruning unit; its gradient is pruned all the same, at no cost, as its next operands are.
@@ -253,13 +252,13 @@ class Comparison:
     def __init__(self, operands: Operands, step: Step) -> None:
         self.operands = operands
         self.step = step
-        self._compared: list[tuple[FloatArray | bytes, Verification]] = []
+        self._compared: list[tuple[Float32Array | bytes, Verification]] = []
 
-    def compare(self, sums: FloatArray) -> Verification:
+    def compare(self, sums: Float32Array) -> Verification:
         """Compare a machine's sums; a digest stands for large ones that were compared before."""
         if sums.nbytes <= KEPT_BYTES:
             known = [found for other, found in self._compared if np.array_equal(other, sums)]
-            kept: FloatArray | bytes = sums
+            kept: Float32Array | bytes = sums
         else:
             kept = hashlib.blake2b(np.ascontiguousarray(sums).view(np.uint8).data, digest_size=32).digest()
             known = [found for other, found in self._compared if other == kept]
@@ -271,7 +270,7 @@ class Comparison:
 
 
 def verify_values(
-    comparison: Comparison, table: TaskTable, values: StepValues, sums: FloatArray, written: FloatArray
+    comparison: Comparison, table: TaskTable, values: StepValues, sums: Float32Array, written: Float32Array
 ) -> Verification:
     """Compare values with the reference and counts of work with what was timed; wrong values are named first.
 
@@ -289,7 +288,7 @@ def verify_values(
     return miscounted
 
 
-def check_written(operands: Operands, step: Step, sums: FloatArray, written: FloatArray) -> Verification | None:
+def check_written(operands: Operands, step: Step, sums: Float32Array, written: Float32Array) -> Verification | None:
     """Compare a written gradient with the host's sum, mask and pruning of the same sums; None where they agree."""
     if not is_finished(operands, step):
         return None

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.kernel import freeze, kernel
+from workloads.arrays import Float32Array
 from workloads.operands import Operands
 
-FloatArray = NDArray[np.float32]
 
-
-def write_gradient(sums: FloatArray, operands: Operands) -> FloatArray:
+def write_gradient(sums: Float32Array, operands: Operands) -> Float32Array:
     """Give what the PPU writes of the PEs' sums ``(N, C, H, W)`` or ``(N, C)``."""
     finish, kept = operands.finish, operands.written_mask
     rows = np.ascontiguousarray(sums).reshape(-1, sums.shape[-1])

@@ -8,9 +8,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
 from sim.kernels import COMPILING, must_compile
@@ -45,6 +42,7 @@ from sim.sampling.summary import list_misses, share_simulated, summarize_samplin
 from sim.stored_tensors import StoredBytes
 from sim.trace_file import WHOLE, IterationTrace, Window
 from sim.workers import execute_work
+from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper, parse_size
 from workloads.network import Network
@@ -57,8 +55,6 @@ from workloads.workload import Workload, load_workload
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,7 +72,7 @@ class RunResult:
     steps: tuple[StepResult, ...]
     failures: tuple[str, ...]
     notices: tuple[str, ...]
-    outputs: dict[str, FloatArray]
+    outputs: dict[str, Float32Array]
     directory: Path | None
     record: dict[str, Any]
 
@@ -266,7 +262,7 @@ class Findings:
         self._stored: dict[str, dict[str, StoredBytes]] = {machine.name: {} for machine in machines}
         self.results: list[StepResult] = []
         self.failures: list[str] = []
-        self.outputs: dict[str, FloatArray] = {}
+        self.outputs: dict[str, Float32Array] = {}
         self.actions: dict[str, ActionCounts] = {machine.name: ActionCounts() for machine in machines}
         self.step_actions: list[tuple[StepResult, ActionCounts]] = []
         self.spreads: dict[tuple[str, str, str], tuple[Spread, Spread]] = {}

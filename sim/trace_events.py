@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.machine.trace import Action, StepTrace, Unit
+from workloads.arrays import IntArray
 
-IntArray = NDArray[np.int64]
 BANDWIDTH_SAMPLES = 200
 LINES_AT_A_TIME = 8192
 UNTOLD = "%.0s"

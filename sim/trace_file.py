@@ -31,10 +31,10 @@ from sim.trace_events import (
     write_slices,
 )
 from sim.version import MODEL_VERSION
+from workloads.arrays import IntArray
 from workloads.errors import InputError
 from workloads.output_files import replace_file
 
-IntArray = NDArray[np.int64]
 # A browser gives a page about 2 GB, and Perfetto needs 2 to 4 times a trace's size
 # (https://perfetto.dev/docs/visualization/large-traces); JSON of 900 MB did not open (google/perfetto, issue 99).
 VIEWER_BYTES = 500_000_000

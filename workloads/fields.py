@@ -21,18 +21,18 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from workloads.arrays import Float32Array
 from workloads.draws import keyed_generator
 from workloads.schema import Clustering
-
-FloatArray = NDArray[np.float32]
 
 # Three standard deviations hold all but 0.3 percent of the smoothing.
 KERNEL_REACH = 3.0
 
 
-def draw_field(shape: tuple[int, ...], clustering: Clustering | None, seed: int, place: str, image: int) -> FloatArray:
+def draw_field(
+    shape: tuple[int, ...], clustering: Clustering | None, seed: int, place: str, image: int
+) -> Float32Array:
     """Draw one image's standard normal field ``(C, H, W)`` or ``(C,)``, keyed by (seed, place, image) alone.
 
     Without clustering all elements are independent; a ``(C,)`` field has no neighbours to be smoothed over.
@@ -43,7 +43,7 @@ def draw_field(shape: tuple[int, ...], clustering: Clustering | None, seed: int,
     kernel = make_kernel(clustering.correlation_length) if len(shape) == 3 else np.ones(1, np.float32)
     reach = len(kernel) - 1
     padded = (shape[0], *(size + reach for size in shape[1:]))
-    noise: FloatArray = np.asarray(generator.standard_normal(padded, dtype=np.float32))
+    noise: Float32Array = np.asarray(generator.standard_normal(padded, dtype=np.float32))
     for axis in range(1, len(shape)):
         noise = smooth_axis(noise, kernel, axis, shape[axis])
     channels = keyed_generator(seed, place, "channels").standard_normal(shape[0], dtype=np.float32)
@@ -55,7 +55,7 @@ def draw_field(shape: tuple[int, ...], clustering: Clustering | None, seed: int,
     return np.asarray(noise + offsets.reshape(-1, *(1,) * (len(shape) - 1)))
 
 
-def make_kernel(correlation_length: float) -> FloatArray:
+def make_kernel(correlation_length: float) -> Float32Array:
     """Sample a Gaussian of this standard deviation, in elements; its squares sum to 1, so that variance is kept."""
     reach = int(np.ceil(KERNEL_REACH * correlation_length))
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)
@@ -63,7 +63,7 @@ def make_kernel(correlation_length: float) -> FloatArray:
     return np.asarray(kernel / np.sqrt((kernel**2).sum()), np.float32)
 
 
-def smooth_axis(noise: FloatArray, kernel: FloatArray, axis: int, size: int) -> FloatArray:
+def smooth_axis(noise: Float32Array, kernel: Float32Array, axis: int, size: int) -> Float32Array:
     """Correlate noise with a kernel along an axis; `size` elements are left of it, all alike in their statistics."""
     smooth = np.zeros((*noise.shape[:axis], size, *noise.shape[axis + 1 :]), np.float32)
     for tap, weight in enumerate(kernel):
@@ -72,13 +72,13 @@ def smooth_axis(noise: FloatArray, kernel: FloatArray, axis: int, size: int) -> 
     return smooth
 
 
-def cut_field(field: FloatArray, density: float) -> FloatArray:
+def cut_field(field: Float32Array, density: float) -> Float32Array:
     """Keep the excess of a standard normal field over the threshold that a share `density` of it exceeds."""
     if density >= 1:
-        magnitude: FloatArray = np.abs(np.where(field == 0, np.float32(1), field))
+        magnitude: Float32Array = np.abs(np.where(field == 0, np.float32(1), field))
         return magnitude
     if density <= 0:
         return np.zeros_like(field)
     threshold = np.float32(NormalDist().inv_cdf(1 - density))
-    excess: FloatArray = np.maximum(field - threshold, np.float32(0))
+    excess: Float32Array = np.maximum(field - threshold, np.float32(0))
     return excess

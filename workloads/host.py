@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
 from workloads.layers import Add, BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
-from workloads.reference.arrays import Array, BoolArray, Keep, keep_in_memory
+from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.reference.node import Backward, Place, run_node
 from workloads.reference.threads import fixed_blas_threads

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrays import Float32Array
 from workloads.pruning import PruningKey
 from workloads.shapes import LayerShape, Step
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +43,15 @@ class Operands:
 
     layer: str
     shape: LayerShape
-    input: FloatArray
-    weight: FloatArray
-    bias: FloatArray | None
-    grad_output: FloatArray
+    input: Float32Array
+    weight: Float32Array
+    bias: Float32Array | None
+    grad_output: Float32Array
     mask: NDArray[np.bool_] | None
     steps: tuple[Step, ...]
     relu_follows: bool = False
     finish: GradientFinish = GradientFinish()
-    summed: tuple[FloatArray, ...] = ()
+    summed: tuple[Float32Array, ...] = ()
 
     def __repr__(self) -> str:
         has = ", ".join(

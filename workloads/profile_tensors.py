@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from workloads.arrays import Float32Array
 from workloads.draws import keyed_generator
-from workloads.fields import FloatArray, cut_field, draw_field
+from workloads.fields import cut_field, draw_field
 from workloads.layers import Add, AvgPool, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Relu
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
@@ -118,17 +119,17 @@ class ProfiledNetwork:
         has_gta = self.network.node(name).inputs[0] in list_trained(self.network)
         return tuple(Step) if has_gta else (Step.FORWARD, Step.GTW)
 
-    def image_input(self, name: str, image: int) -> FloatArray:
+    def image_input(self, name: str, image: int) -> Float32Array:
         """Make one image's input of a layer, ``(C, H, W)`` or ``(C,)``; it depends on no other image."""
         return self._make(plan_input(self.network, self.profile, name), image)
 
-    def image_gradient(self, name: str, image: int) -> FloatArray:
+    def image_gradient(self, name: str, image: int) -> Float32Array:
         """Make one image's gradient to a layer's output, ``(M, P, Q)`` or ``(M,)``; it depends on no other image."""
         plan = plan_gradient(self.network, self.profile, name, self.pruning_rate)
         gradient = self._start_gradient(plan, name, image)
         return self._hand_back(plan, gradient, image)
 
-    def _draw_summed(self, name: str, source: str, image: int) -> FloatArray:
+    def _draw_summed(self, name: str, source: str, image: int) -> Float32Array:
         """Draw one image's gradient that another branch has stored for the input of a layer.
 
         Of an add that reads the input too it is the gradient to the add's output: nonzero where the ReLU behind it is,
@@ -169,7 +170,7 @@ class ProfiledNetwork:
         assert found.key is not None
         return dataclasses.replace(found, key=dataclasses.replace(found.key, images=images))
 
-    def _finish(self, name: str, grad_output: FloatArray, summed: tuple[FloatArray, ...]) -> GradientFinish:
+    def _finish(self, name: str, grad_output: Float32Array, summed: tuple[Float32Array, ...]) -> GradientFinish:
         """Have the PPU prune the gradient that this layer writes, where the graph has a site for it.
 
         Sums of independent products are normal: the threshold follows from the mean squares of gradient and weights.
@@ -186,7 +187,7 @@ class ProfiledNetwork:
         tau = float(np.float32(NormalDist().inv_cdf((1 + self.pruning_rate) / 2) * sigma))
         return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0))
 
-    def _make(self, plan: TensorPlan, image: int) -> FloatArray:
+    def _make(self, plan: TensorPlan, image: int) -> Float32Array:
         if isinstance(plan, DrawnTensor):
             return self._draw(plan, image)
         sources = [self._make(source, image) for source in plan.sources]
@@ -194,14 +195,14 @@ class ProfiledNetwork:
             return np.concatenate(sources)
         return self._derive(plan.node, sources[0], image)
 
-    def _draw(self, plan: DrawnTensor, image: int) -> FloatArray:
+    def _draw(self, plan: DrawnTensor, image: int) -> Float32Array:
         values = cut_field(draw_field(plan.shape, self.clustering, self.seed, plan.place, image), plan.density)
         if plan.is_rectified:
             return values
         generator = keyed_generator(self.seed, plan.place, "values", image)
         return np.where(values != 0, draw_sparse(generator, plan.shape, 1.0, integers=False), np.float32(0))
 
-    def _derive(self, node: Node, source: FloatArray, image: int) -> FloatArray:
+    def _derive(self, node: Node, source: Float32Array, image: int) -> Float32Array:
         layer = node.layer
         if isinstance(layer, Flatten):
             return source.reshape(-1)
@@ -215,7 +216,7 @@ class ProfiledNetwork:
         assert isinstance(layer, GlobalAvgPool), layer.type
         return np.asarray(global_avg_pool_forward(source[None])[0], np.float32)
 
-    def _start_gradient(self, plan: GradientPlan, name: str, image: int) -> FloatArray:
+    def _start_gradient(self, plan: GradientPlan, name: str, image: int) -> Float32Array:
         """Draw normal numbers where the gradient starts, mask and prune them."""
         generator = keyed_generator(self.seed, name, "grad_output", image)
         gradient = draw_sparse(generator, plan.shape, 1.0, integers=False)
@@ -225,7 +226,7 @@ class ProfiledNetwork:
             gradient = np.where(self._make(plan.support, image) != 0, gradient, np.float32(0))
         return gradient
 
-    def _hand_back(self, plan: GradientPlan, gradient: FloatArray, image: int) -> FloatArray:
+    def _hand_back(self, plan: GradientPlan, gradient: Float32Array, image: int) -> Float32Array:
         """Carry the gradient back to the layer's output through what lies between."""
         known = True
         for node, output in reversed(plan.path):
@@ -244,7 +245,7 @@ class ProfiledNetwork:
             known = known and not (is_drawn and not isinstance(layer, Relu))
         return gradient
 
-    def _unpool(self, node: Node, output: TensorPlan | None, gradient: FloatArray, image: int) -> FloatArray:
+    def _unpool(self, node: Node, output: TensorPlan | None, gradient: Float32Array, image: int) -> Float32Array:
         """Give each window's gradient to its maximum; to a tap drawn evenly where the windows' inputs are unknown."""
         assert isinstance(node.layer, MaxPool)
         window = PoolWindow.of(node.layer)
@@ -258,7 +259,7 @@ class ProfiledNetwork:
         shape = (1, *node.input_shapes[0][1:])
         return np.asarray(max_pool_backward(gradient[None], argmax, window, shape)[0], np.float32)
 
-    def _weight(self, name: str) -> FloatArray:
+    def _weight(self, name: str) -> Float32Array:
         """Draw weights by Kaiming's rule, those of a density below 1 independently zero."""
         shape = self.network.layer_shape(name).weight_shape
         density = self.profile.density(name, "weight")
@@ -266,12 +267,12 @@ class ProfiledNetwork:
         weight = draw_sparse(generator, shape, 1.0 if density is None else density, integers=False)
         return weight * np.float32(sqrt(2 / prod(shape[1:])))
 
-    def _bias(self, name: str) -> FloatArray:
+    def _bias(self, name: str) -> Float32Array:
         channels = self.network.layer_shape(name).weight_shape[:1]
         return draw_sparse(keyed_generator(self.seed, name, "bias"), channels, 1.0, integers=False)
 
 
-def _prune_normal(gradient: FloatArray, rate: float, generator: np.random.Generator) -> FloatArray:
+def _prune_normal(gradient: Float32Array, rate: float, generator: np.random.Generator) -> Float32Array:
     """Prune standard normal numbers stochastically, their deviation being known: what is below tau is tau or zero."""
     tau = np.float32(NormalDist().inv_cdf((1 + rate) / 2))
     size = np.abs(gradient)

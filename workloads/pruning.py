@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 
 Array = NDArray[np.floating[Any]]
-BoolArray = NDArray[np.bool_]
 
 UINT64_LAST = 2**64 - 1
 # SplitMix64: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, figure 16.

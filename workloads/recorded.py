@@ -13,11 +13,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
 from workloads.network import Network, Node
 from workloads.npz_file import ArrayArchive, open_npz
-from workloads.operands import FloatArray, Operands
+from workloads.operands import Operands
 from workloads.output_files import replace_file
 from workloads.shapes import Step
 from workloads.suggestions import did_you_mean
@@ -72,7 +73,7 @@ class Recording:
         """Read the operands of all layers, one layer at a time."""
         return (self.layer(node.name) for node in self.network.compute_nodes())
 
-    def _floats(self, archive: ArrayArchive, array: str) -> FloatArray:
+    def _floats(self, archive: ArrayArchive, array: str) -> Float32Array:
         values = archive[array]
         is_finite = np.isfinite(values)
         if not is_finite.all():
@@ -213,12 +214,12 @@ def _check_header(archive: ArrayArchive, array: str, expected: tuple[int, ...], 
         raise InputError(f"{path}: array '{array}' has the shape {header.shape}, the network needs {expected}")
 
 
-def _nearest_float32(values: NDArray[Any]) -> FloatArray:
+def _nearest_float32(values: NDArray[Any]) -> Float32Array:
     with np.errstate(over="ignore", under="ignore"):
         return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _equals(converted: FloatArray, values: NDArray[Any]) -> NDArray[np.bool_]:
+def _equals(converted: Float32Array, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell for each element whether float32 holds it exactly; integers are compared as integers."""
     if values.dtype.kind == "f":
         return np.asarray(converted == values)

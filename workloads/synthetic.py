@@ -8,10 +8,11 @@ from math import prod
 
 import numpy as np
 
+from workloads.arrays import Float32Array
 from workloads.draws import keyed_generator
 from workloads.layers import Add, Conv2d, Linear
 from workloads.network import Network
-from workloads.operands import FloatArray, Operands
+from workloads.operands import Operands
 from workloads.schema import SyntheticOperands
 from workloads.shapes import Step
 
@@ -41,10 +42,10 @@ def make_synthetic_layer(
     shape = dataclasses.replace(whole, batch=len(numbers))
     is_rectified = network.is_behind_relu(name)
 
-    def draw(tensor: str, one: tuple[int, ...], density: float, image: int = 0) -> FloatArray:
+    def draw(tensor: str, one: tuple[int, ...], density: float, image: int = 0) -> Float32Array:
         return draw_sparse(keyed_generator(source.seed, name, tensor, image), one, density, integers=source.integers)
 
-    def draw_batch(tensor: str, batch: tuple[int, ...], density: float) -> FloatArray:
+    def draw_batch(tensor: str, batch: tuple[int, ...], density: float) -> Float32Array:
         tensors = np.empty(batch, np.float32)
         for place, image in enumerate(numbers):
             tensors[place] = draw(tensor, batch[1:], density, image)
@@ -74,7 +75,7 @@ def make_synthetic_layer(
 
 def draw_sparse(
     generator: np.random.Generator, shape: tuple[int, ...], density: float, *, integers: bool
-) -> FloatArray:
+) -> Float32Array:
     """Draw a float32 tensor whose elements are nonzero with probability `density`."""
     is_nonzero = generator.random(shape) < density
     if integers:

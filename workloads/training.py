@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from workloads.arrays import BoolArray
 from workloads.host import Iteration, Labels, Parameters, run_iteration
 from workloads.network import Network
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
-from workloads.reference.arrays import Array, BoolArray, Keep, keep_in_memory
+from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.schema import GradientPruning
 
 BatchLoader = Callable[[int], tuple[NDArray[Any], Labels]]

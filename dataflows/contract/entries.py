@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.errors import UnmappableLayerError
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from workloads.arrays import BoolArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 
 class RowFormat(StrEnum):

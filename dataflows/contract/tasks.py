@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.tile_plan import TilePlan
+from workloads.arrays import BoolArray, IntArray
 from workloads.operands import Operands
 from workloads.shapes import LayerShape, Step
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

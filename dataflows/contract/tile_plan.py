@@ -6,12 +6,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.entries import Entries, cut_runs, fill_tiles
 from dataflows.contract.memory import RowFormat
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.rows.taps import TapTable, pair_rows
+from workloads.arrays import BoolArray, IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 # Largest integer up to which float32 holds every integer.
 FLOAT32_EXACT = 2**24

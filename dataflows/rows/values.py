@@ -15,17 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.kernel import freeze, kernel
-
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+from workloads.arrays import BoolArray, Float32Array, IntArray
 
 
 def convolve_src_rows(
     first: IntArray,
     position: NDArray[np.int32],
-    value: FloatArray,
-    weight: FloatArray,
+    value: Float32Array,
+    weight: Float32Array,
     wanted: BoolArray,
     skips_weights: bool,
     pairs: IntArray,
@@ -33,7 +30,7 @@ def convolve_src_rows(
     tap: IntArray,
     partner: IntArray,
     out_width: int,
-) -> tuple[FloatArray, int, int]:
+) -> tuple[Float32Array, int, int]:
     """SRC: convolve input rows ``(N C H)`` with kernel rows of weight ``(C, R, S, M / G)``.
 
     wanted: outputs of executed tasks, ``(N, P, M)``. Returns output ``(N, P, Q, M)`` and the two counts.
@@ -52,16 +49,16 @@ def convolve_src_rows(
 def add_src_rows(
     first: IntArray,
     position: NDArray[np.int32],
-    value: FloatArray,
-    weight: FloatArray,
+    value: Float32Array,
+    weight: Float32Array,
     wanted: BoolArray,
     skips_weights: bool,
     pairs: IntArray,
     tap_first: IntArray,
     tap: IntArray,
     partner: IntArray,
-    sums: FloatArray,
-    output: FloatArray,
+    sums: Float32Array,
+    output: Float32Array,
 ) -> tuple[int, int]:
     """Fill in the wanted outputs of `convolve_src_rows`; sums ``(Q, M / G)`` is room to work in."""
     N, P, M = wanted.shape
@@ -112,8 +109,8 @@ def add_src_rows(
 def convolve_msrc_rows(
     first: IntArray,
     position: NDArray[np.int32],
-    value: FloatArray,
-    weight: FloatArray,
+    value: Float32Array,
+    weight: Float32Array,
     mask: BoolArray,
     wanted: BoolArray,
     skips_weights: bool,
@@ -121,7 +118,7 @@ def convolve_msrc_rows(
     tap_first: IntArray,
     tap: IntArray,
     partner: IntArray,
-) -> tuple[FloatArray, int, int]:
+) -> tuple[Float32Array, int, int]:
     """MSRC: spread grad_output rows ``(N M P)`` over kernel rows of weight ``(M, R, S, C / G)``, where mask is set.
 
     mask: ``(N, H, W, C)``; wanted: outputs of executed tasks, ``(N, H, C)``.
@@ -141,8 +138,8 @@ def convolve_msrc_rows(
 def add_msrc_rows(
     first: IntArray,
     position: NDArray[np.int32],
-    value: FloatArray,
-    weight: FloatArray,
+    value: Float32Array,
+    weight: Float32Array,
     mask: BoolArray,
     wanted: BoolArray,
     skips_weights: bool,
@@ -150,10 +147,10 @@ def add_msrc_rows(
     tap_first: IntArray,
     tap: IntArray,
     partner: IntArray,
-    sums: FloatArray,
+    sums: Float32Array,
     live: BoolArray,
     counts: IntArray,
-    output: FloatArray,
+    output: Float32Array,
 ) -> tuple[int, int]:
     """Fill in the wanted outputs of `convolve_msrc_rows`.
 
@@ -213,8 +210,8 @@ def add_msrc_rows(
 def correlate_osrc_rows(
     first: IntArray,
     position: NDArray[np.int32],
-    value: FloatArray,
-    activation: FloatArray,
+    value: Float32Array,
+    activation: Float32Array,
     present: BoolArray,
     wanted: BoolArray,
     pairs: IntArray,
@@ -222,7 +219,7 @@ def correlate_osrc_rows(
     tap: IntArray,
     partner: IntArray,
     kernel_width: int,
-) -> tuple[FloatArray, int, int]:
+) -> tuple[Float32Array, int, int]:
     """OSRC: correlate grad_output rows ``(N M P)`` with rows of activation ``(N, H, W, C)``.
 
     present: elements of activation that are multiplied, its shape; wanted: kernels of executed tasks, ``(M, C / G)``.
@@ -261,8 +258,8 @@ def count_present(present: BoolArray, totals: IntArray) -> None:
 def add_osrc_rows(
     first: IntArray,
     position: NDArray[np.int32],
-    value: FloatArray,
-    flat: FloatArray,
+    value: Float32Array,
+    flat: Float32Array,
     present: BoolArray,
     wanted: BoolArray,
     pairs: IntArray,
@@ -270,8 +267,8 @@ def add_osrc_rows(
     tap: IntArray,
     partner: IntArray,
     totals: IntArray,
-    sums: FloatArray,
-    output: FloatArray,
+    sums: Float32Array,
+    output: Float32Array,
 ) -> tuple[int, int]:
     """Fill in the wanted kernels of `correlate_osrc_rows`.
 

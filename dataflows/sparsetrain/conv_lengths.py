@@ -23,11 +23,9 @@ from dataflows.rows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
 from dataflows.rows.masked_cycles import list_masked_rows
 from dataflows.rows.taps import pair_rows, tabulate_taps
 from dataflows.storage.compressed_rows import compress_rows
+from workloads.arrays import BoolArray, IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 def conv_shape(operands: Operands) -> ConvShape:

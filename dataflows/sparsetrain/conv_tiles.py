@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, Traffic
@@ -19,10 +18,9 @@ from dataflows.sparsetrain.conv_kernels.traffic import (
 )
 from dataflows.sparsetrain.conv_rows.plan import plan_rows
 from dataflows.sparsetrain.conv_rows.traffic import find_rows_tiling, pack_rows_traffic, tabulate_rows
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import Step
-
-IntArray = NDArray[np.int64]
 
 
 def plan_rows_tiles(operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare) -> TilePlan:

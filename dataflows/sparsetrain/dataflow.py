@@ -10,7 +10,7 @@ import numpy as np
 from dataflows.contract.array import PEArray
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.memory import MemoryShare, Traffic
-from dataflows.contract.tasks import BoolArray, IntArray, StepCounts, StepValues, TaskTable
+from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from dataflows.contract.tile_plan import TilePlan
 from dataflows.rows.dealing import require_accumulators
 from dataflows.sparsetrain.conv_kernels.traffic import make_kernels_traffic
@@ -22,6 +22,7 @@ from dataflows.sparsetrain.linear_lengths import lower_linear
 from dataflows.sparsetrain.linear_tiles import pack_linear_tiles, plan_outer_tiles, plan_products_tiles
 from dataflows.sparsetrain.linear_traffic import make_linear_traffic
 from dataflows.sparsetrain.values import execute_conv, execute_linear
+from workloads.arrays import BoolArray, IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 

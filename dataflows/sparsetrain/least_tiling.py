@@ -7,7 +7,6 @@ a step that does not even then fit will never fit, and one that does may still n
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
@@ -16,9 +15,8 @@ from dataflows.rows.dealing import count_kernels_per_pe, require_results
 from dataflows.rows.taps import pair_rows
 from dataflows.sparsetrain.conv_rows.traffic import span_rows
 from dataflows.storage.row_sizes import size_raw, size_rows
+from workloads.arrays import IntArray
 from workloads.shapes import ConvShape, LinearShape, Step
-
-IntArray = NDArray[np.int64]
 
 
 def check_shape(

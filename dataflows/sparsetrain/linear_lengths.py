@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.tasks import StepCounts, TaskTable
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
+from workloads.arrays import BoolArray, IntArray
 from workloads.operands import Operands
 from workloads.shapes import LinearShape, Step
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 def lower_linear(operands: Operands, step: Step, array: PEArray) -> TaskTable:

@@ -24,10 +24,9 @@ from dataflows.sparsetrain.linear_tiling import (
 )
 from dataflows.storage.row_sizes import choose_format, size_rows
 from dataflows.storage.written import find_written
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import LinearShape, Step
-
-IntArray = NDArray[np.int64]
 
 FORM_NUMBERS = {RowFormat.RAW: RAW, RowFormat.BITMASK: BITMASK, RowFormat.OFFSET: OFFSET}
 

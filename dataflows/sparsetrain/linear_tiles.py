@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.tile_plan import TilePlan, cut_axes, mark_ends, number_classes
 from dataflows.sparsetrain.linear_plan import find_outer_tiling, find_products_tiling, plan_outer, plan_products
 from dataflows.sparsetrain.linear_traffic import pack_outer_traffic, pack_products_traffic
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import Step
-
-IntArray = NDArray[np.int64]
 
 
 def plan_products_tiles(

@@ -7,12 +7,10 @@ nonzeros. Order and preference are those of `tiling_search`.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.kernel import kernel
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 RAW, BITMASK, OFFSET = 0, 1, 2
 

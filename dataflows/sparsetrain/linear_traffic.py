@@ -20,10 +20,9 @@ from dataflows.sparsetrain.linear_plan import (
 )
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES, pack_rows
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import Step
-
-IntArray = NDArray[np.int64]
 
 
 def divide_up(amount: IntArray, share: int) -> IntArray:

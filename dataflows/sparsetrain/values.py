@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.kernel import freeze, kernel
-from dataflows.contract.tasks import BoolArray, StepValues
+from dataflows.contract.tasks import StepValues
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe
 from dataflows.rows.taps import pair_rows, tabulate_taps
 from dataflows.rows.values import convolve_msrc_rows, convolve_src_rows, correlate_osrc_rows
 from dataflows.storage.compressed_rows import compress_rows
+from workloads.arrays import BoolArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.memory import MemoryShare, RowFormat
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 # A compressed tensor has a row pointer of two bytes for each row.
 POINTER_BYTES = 2

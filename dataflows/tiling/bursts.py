@@ -6,12 +6,8 @@ of -1 stand for rows that take no part.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dataflows.contract.kernel import kernel
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 UNLIMITED_BYTES = 2**62
 

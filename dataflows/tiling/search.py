@@ -8,11 +8,9 @@ run lengths found (0 where none fits) and the buffer bytes which that tiling nee
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.kernel import kernel
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 UNLIMITED = 2**62
 

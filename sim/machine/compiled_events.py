@@ -27,9 +27,9 @@ from sim.machine.compiled_state import (
     UNDER_WAY,
     UNLIMITED,
     UNTIL,
-    IntArray,
     Machine,
 )
+from workloads.arrays import IntArray
 
 
 @kernel(inlines=True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.machine.ledger import State
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 BUSY, WAIT_PPU = int(State.BUSY), int(State.WAIT_PPU)
 WAIT_OPERANDS, IDLE = int(State.WAIT_OPERANDS), int(State.IDLE)

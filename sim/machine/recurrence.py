@@ -7,12 +7,10 @@ a step, and a step follows from the durations and bytes of its tiles (section 6 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.kernel import freeze, kernel
 from sim.machine.compiled_state import UNLIMITED as UNLIMITED
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 
 def start_tiles(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.kernel import kernel
@@ -21,8 +20,7 @@ from sim.machine.compiled_state import EVENTS, NOW, UNTIL, WAITING_SINCE, Work, 
 from sim.machine.ledger import State
 from sim.machine.recurrence import UNLIMITED, start_tiles
 from sim.machine.surroundings import Surroundings
-
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
 
 
 @dataclass(frozen=True, eq=False)

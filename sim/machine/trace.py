@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from workloads.arrays import IntArray
+
 NONE = -1
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.memory import RowFormat
 from dataflows.contract.tasks import StepCounts
 from dataflows.storage.row_sizes import size_rows
+from workloads.arrays import Float64Array
 from workloads.operands import Operands
 from workloads.shapes import Step
-
-FloatArray = NDArray[np.float64]
 
 
 class ClusterCount(IntEnum):
@@ -43,7 +41,7 @@ def count_cluster(
     form: RowFormat = RowFormat.RAW,
     data_bits: int = 0,
     uncut_pe_cycles: int = 0,
-) -> FloatArray:
+) -> Float64Array:
     """Count what a cluster adds to its step: float64 ``(counts,)``, whole numbers.
 
     form, data_bits: of the step's sparse operand; 0 bits where memory takes no time.

@@ -11,14 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.sampling.design import Stratum, TileSample
 from sim.sampling.intervals import EXACT, Spread, add_independent
+from workloads.arrays import Float64Array, IntArray
 from workloads.draws import keyed_generator
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +28,15 @@ class Deck:
     """
 
     donors: IntArray
-    weights: FloatArray
-    cluster_weights: FloatArray
+    weights: Float64Array
+    cluster_weights: Float64Array
 
 
 ROUNDING = 1e-12
 # Tiles of one class in a cluster that are left out one by one; with 63 degrees of freedom an interval is 2 % wider.
 MOST_GROUPS = 64
 
-Evaluate = Callable[[Deck], FloatArray]
+Evaluate = Callable[[Deck], Float64Array]
 
 
 def make_deck(sample: TileSample) -> Deck:
@@ -47,7 +44,7 @@ def make_deck(sample: TileSample) -> Deck:
     return _Dealer(sample).deck
 
 
-def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[FloatArray, tuple[Spread, ...]]:
+def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[Float64Array, tuple[Spread, ...]]:
     """Estimate quantities, and their spreads by the jackknife: each drawn cluster and each drawn tile is left out once.
 
     evaluate: gives the quantities, float ``(quantities,)``, of a deck. With s^2 the variances of both stages and f the
@@ -60,7 +57,7 @@ def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[FloatArray
     found = evaluate(dealer.deck)
     parts: list[list[Spread]] = [[] for _ in found]
 
-    def add(stratum: Stratum, share: float, values: list[FloatArray]) -> None:
+    def add(stratum: Stratum, share: float, values: list[Float64Array]) -> None:
         count = len(values)
         deviations = np.square(np.array(values) - np.mean(values, axis=0)).sum(axis=0)
         variances = share * (1 - stratum.fraction) * (count - 1) / count * deviations

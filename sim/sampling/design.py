@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrays import IntArray
 from workloads.draws import keyed_generator
-
-IntArray = NDArray[np.int64]
 
 # A variance needs two; of three, two would leave a single one to be estimated.
 DRAWN, ALL_DRAWN = 2, 3

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sim.energy import ActionCounts
 from sim.sampling.intervals import Spread
-
-FloatArray = NDArray[np.float64]
+from workloads.arrays import Float64Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +37,7 @@ class StepEstimate:
     buffer_write_bytes: int
     dram_read_bytes: int
     dram_write_bytes: int
-    counts: FloatArray
+    counts: Float64Array
     results: int
     actions: ActionCounts | None
     fraction: float

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.tasks import SampledDataflow, TaskTable
 from sim.architecture import Architecture
@@ -22,9 +21,8 @@ from sim.sampling.design import ALL_DRAWN, LEAST_CLUSTERS, StepDraws
 from sim.sampling.estimate import StepEstimate
 from sim.sampling.intervals import EXACT, Spread
 from sim.sampling.pool import ImagePool
+from workloads.arrays import Float64Array
 from workloads.shapes import LayerShape, Step
-
-FloatArray = NDArray[np.float64]
 
 
 class IdealSampler:
@@ -38,7 +36,7 @@ class IdealSampler:
         self._array, self._groups, self._batch = machine.array.describe(), machine.array.groups, shape.batch
         self._order = [int(image) for image in np.argsort(draws.order_images(shape.batch), kind="stable")]
         self._tables: dict[int, TaskTable] = {}
-        self._counts: dict[int, FloatArray] = {}
+        self._counts: dict[int, Float64Array] = {}
 
     def estimate(self, fraction: float) -> StepEstimate:
         """Estimate the step from about this fraction of its images."""
@@ -124,7 +122,7 @@ class IdealSampler:
         return int(self._tables[image].pe_cycles.max(axis=1).sum())
 
 
-def jackknife(left_out: FloatArray, fraction: float) -> Spread:
+def jackknife(left_out: Float64Array, fraction: float) -> Spread:
     """Give the spread of an estimate from those that leave out each of the units drawn, a fraction of all."""
     count = len(left_out)
     deviations = float(np.square(left_out - left_out.mean()).sum())

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.machine.recurrence import UNLIMITED, compose_tiles
 from sim.machine.surroundings import Surroundings
 from sim.sampling.deck import Deck
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from workloads.arrays import Float64Array, IntArray
 
 
 class Measure(IntEnum):
@@ -98,7 +95,7 @@ def time_deck(deck: Deck, measured: IntArray, order: TileOrder, surroundings: Su
     return StepTimes(cycles, last_start, busy, int(donors[-1]))
 
 
-def sum_measures(deck: Deck, measured: IntArray) -> FloatArray:
+def sum_measures(deck: Deck, measured: IntArray) -> Float64Array:
     """Estimate the sums of all measures over the tiles of a step, ``(measures,)``."""
-    sums: FloatArray = deck.weights @ measured.astype(np.float64)
+    sums: Float64Array = deck.weights @ measured.astype(np.float64)
     return sums

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
 from sim.machine_energy import find_prices
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.measures import Measure
+from workloads.arrays import Float64Array
 
-FloatArray = NDArray[np.float64]
 
-
-def list_actions(sums: FloatArray, counts: FloatArray) -> dict[str, float]:
+def list_actions(sums: Float64Array, counts: Float64Array) -> dict[str, float]:
     """Give how often each action is done, not rounded, from the sums over tiles and over clusters."""
     multiplications = float(counts[ClusterCount.MULTIPLICATIONS])
     return {
@@ -32,7 +28,7 @@ def list_actions(sums: FloatArray, counts: FloatArray) -> dict[str, float]:
     }
 
 
-def round_actions(sums: FloatArray, counts: FloatArray) -> ActionCounts:
+def round_actions(sums: Float64Array, counts: Float64Array) -> ActionCounts:
     """Give how often each action is done; multiplications are rounded once, so that what follows from them agrees."""
     rounded = {name: round(value) for name, value in list_actions(sums, counts).items()}
     rounded["operand_store_reads"] = 2 * rounded["multiplies"]
@@ -50,7 +46,7 @@ class Pricing:
             self._actions = {price.action: price.pj_per_action for price in prices.actions}
             self._cycle_pj = sum(unit.leakage_mw for unit in prices.units) * 1000 / machine.clock_mhz
 
-    def price(self, sums: FloatArray, counts: FloatArray, cycles: int) -> float:
+    def price(self, sums: Float64Array, counts: Float64Array, cycles: int) -> float:
         """Give the energy of a step in pJ."""
         if not self._actions:
             return 0.0

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.contract.tile_plan import TilePlan, number_classes
@@ -14,10 +13,9 @@ from sim.architecture import Architecture
 from sim.sampling.design import LEAST_CLUSTERS, StepDraws, TileDraws, TilePopulation, TileSample
 from sim.sampling.pool import ImagePool
 from sim.sampling.tile_runs import TileRuns
+from workloads.arrays import Float64Array
 from workloads.layer_images import LayerImages
 from workloads.shapes import Step
-
-FloatArray = NDArray[np.float64]
 
 # Images of which the tiling of a step is found at first, where not all of them are there: those drawn at least.
 PILOT_IMAGES = LEAST_CLUSTERS
@@ -87,7 +85,7 @@ def cut_step(sampled: SampledStep, known: frozenset[int]) -> StepCut:
     return StepCut(sampled, known, runs, order_tiles(plan, sampled.draws, priority))
 
 
-def order_tiles(plan: TilePlan, draws: StepDraws, priority: FloatArray) -> TileDraws:
+def order_tiles(plan: TilePlan, draws: StepDraws, priority: Float64Array) -> TileDraws:
     """Make the draws of a plan's tiles; a run of images comes as early as the first of its images."""
     others = [kinds for axis, kinds in enumerate(plan.classes) if axis != plan.image_axis]
     grid = np.stack([one.reshape(-1) for one in np.meshgrid(*others, indexing="ij")], axis=1)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.deck import Deck, estimate_spreads, make_deck
@@ -24,9 +23,7 @@ from sim.sampling.measures import Measure, StepTimes, sum_measures, time_deck
 from sim.sampling.pricing import round_actions
 from sim.sampling.step_cut import StepCut
 from sim.sampling.tile_runs import TileRuns
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from workloads.arrays import Float64Array, IntArray
 
 Choose = Callable[[TilePopulation], Effort]
 
@@ -74,7 +71,7 @@ class StepSampler:
         measured, counted = self.runs.execute(sample)
         order, surroundings, pricing = self.runs.order, self.runs.surroundings, self.runs.pricing
 
-        def evaluate(deck: Deck) -> FloatArray:
+        def evaluate(deck: Deck) -> Float64Array:
             times = time_deck(deck, measured, order, surroundings)
             sums, counts = sum_measures(deck, measured), deck.cluster_weights @ counted
             return np.array([times.cycles, pricing.price(sums, counts, times.cycles)])
@@ -94,7 +91,7 @@ class StepSampler:
         return found, effort
 
     def _fill(
-        self, times: StepTimes, sums: FloatArray, counts: FloatArray, last: IntArray, cycles_spread: Spread,
+        self, times: StepTimes, sums: Float64Array, counts: Float64Array, last: IntArray, cycles_spread: Spread,
         energy_spread: Spread, tiles: int,
     ) -> StepEstimate:  # fmt: skip
         """Round what was estimated; the cycles that no other state takes are those of waiting for the DRAM."""
@@ -136,7 +133,7 @@ class StepSampler:
             energy_spread=energy_spread,
         )
 
-    def _count_cut(self, sums: FloatArray, counts: FloatArray) -> int:
+    def _count_cut(self, sums: Float64Array, counts: Float64Array) -> int:
         """Estimate the PEs' cycles that cutting rows adds: headers, and multipliers that the ends of pieces leave idle.
 
         Headers are counted; what the ends add is a difference of estimates, and never negative.

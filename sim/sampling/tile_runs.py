@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.memory import Traffic
@@ -19,10 +18,8 @@ from sim.sampling.design import Stratum, TileSample
 from sim.sampling.measures import Measure, TileOrder
 from sim.sampling.pool import ImagePool
 from sim.sampling.pricing import Pricing
+from workloads.arrays import Float64Array, IntArray
 from workloads.shapes import Step
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 
 class TileRuns:
@@ -39,9 +36,9 @@ class TileRuns:
         self.order = TileOrder(tuple(len(one) for one in plan.runs), plan.image_axis)
         self.surroundings, self.pricing = describe_surroundings(machine), Pricing(machine)
         self._measured: dict[tuple[int, int], IntArray] = {}
-        self._counted: dict[int, FloatArray] = {}
+        self._counted: dict[int, Float64Array] = {}
 
-    def execute(self, sample: TileSample) -> tuple[IntArray, FloatArray]:
+    def execute(self, sample: TileSample) -> tuple[IntArray, Float64Array]:
         """Execute the drawn tiles that were not executed before, one cluster after the other.
 
         Returns the measures of the drawn tiles, int64 ``(drawn, measures)``, and what was counted of the drawn

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-BoolArray = NDArray[np.bool_]
 # Gives the array to keep in the place of another: the same elements, in memory or elsewhere.
 Keep = Callable[[NDArray[Any]], NDArray[Any]]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from workloads.reference.arrays import Array, BoolArray, require_shape
+from workloads.arrays import BoolArray
+from workloads.reference.arrays import Array, require_shape
 from workloads.shapes import ConvShape
 
 # Unfolded windows of one product, in elements: large enough for BLAS, small beside what backprop keeps.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from workloads.reference.arrays import Array, BoolArray, require_shape
+from workloads.arrays import BoolArray
+from workloads.reference.arrays import Array, require_shape
 from workloads.shapes import LinearShape
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.kernel import kernel
 from dataflows.rows.cycles import FLOAT32_EXACT, cost_taps, count_partners
 from dataflows.tiling.bursts import count_words
+from workloads.arrays import Float32Array, IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float32]
 
 # Cycles of row operations are made for so many filters at a time that they stay below this.
 COST_BYTES = 2**25
@@ -36,7 +33,7 @@ class KernelCycles:
         grouped = costs.reshape(N, G, Cg, H, Q).transpose(1, 0, 3, 4, 2)
         self._partners = np.ascontiguousarray(grouped, dtype=np.float32)
 
-    def issue(self, filters: range) -> FloatArray:
+    def issue(self, filters: range) -> Float32Array:
         """Give the issue cycles of the row operations of filters of one group."""
         shape, U = self._shape, self._shape.stride
         size = (shape.batch, shape.in_height, shape.kernel_height, len(filters), shape.group_in_channels)
@@ -91,7 +88,7 @@ def pack_entries(
     pairs: IntArray,
     driver_bytes: IntArray,
     second_bytes: IntArray,
-    issued: FloatArray,
+    issued: Float32Array,
     overhead: int,
     half: int,
     data_bits: int,
@@ -149,7 +146,7 @@ def pack_kernels(
     driver_bytes: IntArray,
     m: int,
     second_bytes: IntArray,
-    issued: FloatArray,
+    issued: Float32Array,
     place_of_filter: int,
     overhead: int,
     half: int,

@@ -26,10 +26,9 @@ from dataflows.sparsetrain.conv_rows.traffic import find_kinds, span_rows
 from dataflows.storage.row_sizes import size_raw, size_rows
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_kernels_tile, search_kernels
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

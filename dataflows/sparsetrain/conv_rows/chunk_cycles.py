@@ -17,9 +17,8 @@ from dataflows.rows.taps import tabulate_taps
 from dataflows.sparsetrain.conv_lengths import weigh_masked_rows
 from dataflows.sparsetrain.conv_rows.chunks import GROUP, IMAGE, RESULT_ROW, Chunks, sum_drivers, sum_issues
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
+from workloads.arrays import IntArray
 from workloads.shapes import Step
-
-IntArray = NDArray[np.int64]
 
 
 class ChunkCycles:

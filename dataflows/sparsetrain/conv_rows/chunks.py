@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.kernel import kernel
 from dataflows.tiling.bursts import add_segments, count_words
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float32]
+from workloads.arrays import Float32Array, IntArray
 
 # Columns of a kind of entry.
 IMAGE, RESULT_ROW, GROUP, PES, LOW, HIGH, KIND_COLUMNS = range(7)
@@ -163,7 +161,7 @@ def add_issues(
 
 def sum_drivers(
     kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_]
-) -> FloatArray:
+) -> Float32Array:
     """Count the present driver elements of each chunk by column; present: ``(N, groups, depth, Y, X)``.
 
     Returns float32 ``(chunks, X)``, whole numbers.
@@ -176,7 +174,7 @@ def sum_drivers(
 @kernel
 def add_drivers(
     kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_],
-    sums: FloatArray,
+    sums: Float32Array,
 ) -> None:  # fmt: skip
     """Add the driver elements of `sum_drivers`."""
     R, width = pairs.shape[1], present.shape[4]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
@@ -13,10 +12,9 @@ from dataflows.rows.dealing import Blocks
 from dataflows.rows.taps import pair_rows
 from dataflows.storage.row_sizes import choose_format, size_raw, size_rows
 from dataflows.storage.written import find_written
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

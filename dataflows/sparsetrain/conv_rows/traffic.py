@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.entries import Entries, list_entries, require_tiling
@@ -18,10 +17,9 @@ from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_rows_tile, search_rows
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.shapes import Step
-
-IntArray = NDArray[np.int64]
 
 # Up to so many possible kinds for each entry, flags of those that are there are quicker than sorting.
 FLAGS_PER_ENTRY = 8

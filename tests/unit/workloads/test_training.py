@@ -9,11 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from workloads.arrays import BoolArray
 from workloads.host import Parameters, initial_parameters, run_iteration
 from workloads.layers import Layer
 from workloads.network import Network, build_network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
-from workloads.reference.arrays import Array, BoolArray
+from workloads.reference.arrays import Array
 from workloads.schema import GradientPruning
 from workloads.training import count_warmup_batches, run_pruned_iteration, update_parameters, warm_up
 
