@@ -12,10 +12,13 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.contract.problem import StepProblem
 from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
 from workloads.layers import LayerName, StrictModel
+from workloads.operands import Operands
+from workloads.shapes import Step
 from workloads.validation import did_you_mean, validate_document
 from workloads.yaml_file import load_yaml, parse_yaml
 
@@ -156,6 +159,10 @@ class Architecture(StrictModel):
             acc_bits=self.storage.acc_bits,
             sparse_format=None if form is SparseFormat.AUTO else RowFormat(form.value),
         )
+
+    def pose(self, operands: Operands, step: Step) -> StepProblem:
+        """Give the step as this machine's dataflow is asked to map it."""
+        return StepProblem(operands, step, self.array.describe(), self.describe_memory())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

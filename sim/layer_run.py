@@ -128,7 +128,7 @@ def compute_values(
 ) -> tuple[Verification, Float32Array | None]:  # fmt: skip
     """Compute the values of the tasks that were executed; compare them and keep what is written, where asked to."""
     operands, step = comparison.operands, comparison.step
-    values = dataflow.execute(operands, step, machine.array.describe(), timing.executed)
+    values = dataflow.execute(machine.pose(operands, step), timing.executed)
     sums = finish_values(operands, step, values)
     written = write_values(operands, step, sums)
     verification = verify_values(comparison, table, values, sums, written) if options.verifies else NOT_VERIFIED
@@ -151,9 +151,9 @@ def lower_step(dataflow: Dataflow, operands: Operands, step: Step, machine: Arch
     Raises:
         InputError: the machine models memory, and the dataflow tells no traffic.
     """
-    memory = machine.describe_memory()
-    table = dataflow.lower(operands, step, machine.array.describe(), memory)
-    if memory is not None and table.traffic is None:
+    problem = machine.pose(operands, step)
+    table = dataflow.lower(problem)
+    if problem.memory is not None and table.traffic is None:
         raise InputError(
             f"the dataflow '{machine.dataflow}' tells no memory traffic, so '{machine.name}' cannot time its memory; "
             "use an ideal architecture (one without buffer, dram, ppu and storage)"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import TaskTable
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine import accelerator
@@ -21,7 +22,7 @@ DATAFLOW = RowConvolution()
 
 def lower(operands: Operands, step: Step, array: PEArray) -> TaskTable:
     """Cut a step into tasks for a machine whose memory takes no time."""
-    return DATAFLOW.lower(operands, step, array, None)
+    return DATAFLOW.lower(StepProblem(operands, step, array))
 
 
 def run_tasks(table: TaskTable, groups: int) -> StepTiming:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tile_plan import TilePlan
 from workloads.arrays import BoolArray, IntArray
-from workloads.operands import Operands
 from workloads.shapes import LayerShape, Step
 
 
@@ -95,17 +95,15 @@ class Dataflow(Protocol):
     A dataflow is made without arguments and registered under the entry point group ``sparsetrain.dataflows``.
     """
 
-    def lower(self, operands: Operands, step: Step, array: PEArray, memory: MemoryShare | None = None) -> TaskTable:
-        """Cut one step of one layer into tasks of exact length.
-
-        memory: what the step may use; None where memory takes no time, so that no traffic is asked for.
+    def lower(self, problem: StepProblem) -> TaskTable:
+        """Cut one step of one layer into tasks of exact length, and where there is memory into tiles and bursts.
 
         Raises:
             UnmappableLayerError: the layer does not fit this array; the message names the layer.
         """
         ...
 
-    def execute(self, operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
+    def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
         """Compute the values of the tasks flagged in `executed` ``(tasks,)``, multiplication by multiplication."""
         ...
 
@@ -133,29 +131,24 @@ class SampledDataflow(Dataflow, Protocol):
     any batch, whose cycles are sums over images, while the tasks of Forward and GTA belong to one image each.
     """
 
-    def plan_tiles(
-        self, operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare
-    ) -> TilePlan:
+    def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:
         """Cut one step of a batch into tiles.
 
-        operands: of some of its images. images: int64 ``(N,)``, for every image of the batch the place in the operands
-        of the one that stands for it.
+        problem: with the operands of some images of the batch. images: int64 ``(N,)``, for every image of the batch the
+        place in the operands of the one that stands for it.
 
         Raises:
             UnmappableLayerError: the layer does not fit; the message names it.
         """
         ...
 
-    def count(self, operands: Operands, step: Step, array: PEArray) -> StepCounts:
+    def count(self, problem: StepProblem) -> StepCounts:
         """Count what the PEs do in a step, as `lower` does where there is no memory."""
         ...
 
-    def pack_tiles(
-        self, plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, step: Step, array: PEArray,
-        memory: MemoryShare,
-    ) -> Traffic:  # fmt: skip
+    def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:
         """Give the traffic of some tiles, by their numbers in a plan's order.
 
-        operands: of the images of these numbers, ascending; they hold all that the tiles read.
+        problem: with the operands of the images of these numbers, ascending; they hold all that the tiles read.
         """
         ...

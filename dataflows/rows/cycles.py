@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
+from dataflows.contract.problem import StepProblem
 from dataflows.rows.taps import TapTable, pair_rows
 from workloads.arrays import BoolArray, IntArray
-from workloads.operands import Operands
 from workloads.shapes import ConvShape
 
 # Largest integer up to which float32 holds every integer.
@@ -77,9 +77,9 @@ def scatter_kernel_rows(rows: IntArray, shape: ConvShape) -> IntArray:
     return scattered
 
 
-def skips_weights(operands: Operands, array: PEArray) -> bool:
+def skips_weights(problem: StepProblem) -> bool:
     """Tell whether the machine skips weights and has any to skip, so that outputs differ in their row operations."""
-    return array.skip_zeros and array.skip_weights and not np.all(operands.weight)
+    return problem.array.skip_zeros and problem.array.skip_weights and not np.all(problem.operands.weight)
 
 
 def multiply_exactly(left: NDArray[Any], right: NDArray[Any]) -> IntArray:

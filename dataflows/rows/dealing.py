@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
-from workloads.operands import Operands
+from dataflows.contract.problem import StepProblem
 from workloads.shapes import ConvShape, LinearShape, Step
 
 
@@ -26,13 +26,13 @@ def count_kernels_per_pe(shape: ConvShape | LinearShape, array: PEArray) -> int:
     return max(1, min(array.accumulators // taps, outputs // tasks_wanted))
 
 
-def require_accumulators(operands: Operands, step: Step, array: PEArray) -> None:
+def require_accumulators(problem: StepProblem) -> None:
     """Refuse a layer whose output row or kernel does not fit the accumulators of a PE.
 
     Raises:
         UnmappableLayerError: names the layer, the words needed and the words there.
     """
-    require_results(operands.layer, operands.shape, step, array)
+    require_results(problem.operands.layer, problem.operands.shape, problem.step, problem.array)
 
 
 def require_results(layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray) -> None:

@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.entries import sum_spans
+from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from dataflows.contract.tile_plan import TilePlan
 from dataflows.rows.dealing import require_accumulators
-from dataflows.sparsetrain.conv_kernels.traffic import make_kernels_traffic
-from dataflows.sparsetrain.conv_lengths import count_conv, list_conv_tasks, lower_conv
-from dataflows.sparsetrain.conv_rows.traffic import make_rows_traffic
-from dataflows.sparsetrain.conv_tiles import pack_kernels_tiles, pack_rows_tiles, plan_kernels_tiles, plan_rows_tiles
+from dataflows.sparsetrain.conv_kernels.mapping import ConvKernels
+from dataflows.sparsetrain.conv_rows.mapping import ConvRows
 from dataflows.sparsetrain.least_tiling import check_shape
-from dataflows.sparsetrain.linear_lengths import lower_linear
-from dataflows.sparsetrain.linear_tiles import pack_linear_tiles, plan_outer_tiles, plan_products_tiles
-from dataflows.sparsetrain.linear_traffic import make_linear_traffic
-from dataflows.sparsetrain.values import execute_conv, execute_linear
+from dataflows.sparsetrain.linear_outer.mapping import LinearOuter
+from dataflows.sparsetrain.linear_products.mapping import LinearProducts
+from dataflows.sparsetrain.mapping import Mapping
 from workloads.arrays import BoolArray, IntArray
-from workloads.operands import Operands
-from workloads.shapes import ConvShape, LinearShape, Step
+from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
+
+# A further kind of layer, or another way to cut one, is one folder and its lines here.
+MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
+    (ConvShape, Step.FORWARD): ConvRows(),
+    (ConvShape, Step.GTA): ConvRows(),
+    (ConvShape, Step.GTW): ConvKernels(),
+    (LinearShape, Step.FORWARD): LinearProducts(),
+    (LinearShape, Step.GTA): LinearProducts(),
+    (LinearShape, Step.GTW): LinearOuter(),
+}
 
 
 class RowConvolution:
     """SRC, MSRC and OSRC row operations dealt to PE groups; its dense machine does every in-range multiplication."""
 
-    def lower(self, operands: Operands, step: Step, array: PEArray, memory: MemoryShare | None = None) -> TaskTable:
+    def lower(self, problem: StepProblem) -> TaskTable:
         """Cut one step of one layer into tasks of exact length, and where there is memory into tiles and bursts.
 
         Raises:
             UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
         """
-        if isinstance(operands.shape, LinearShape):
-            table = lower_linear(operands, step, array)
-            if memory is None:
-                return table
-            return attach_pieces(table, *make_linear_traffic(operands, step, array, memory))
-        if memory is None:
-            return lower_conv(operands, step, array)
-        require_accumulators(operands, step, array)
-        if step is Step.GTW:
-            traffic, dispatch = make_kernels_traffic(operands, array, memory)
-        else:
-            traffic, dispatch = make_rows_traffic(operands, step, array, memory)
-        names, indices = list_conv_tasks(operands.shape, step, array)
+        mapping = find_mapping(problem)
+        require_accumulators(problem)
+        names, indices = mapping.list_tasks(problem)
+        if problem.memory is None:
+            return TaskTable(mapping.measure_tasks(problem), names, indices, mapping.count(problem))
+        traffic, dispatch = mapping.cut(problem)
         pe_cycles = sum_bursts(len(indices), traffic, dispatch)
-        return TaskTable(pe_cycles, names, indices, count_conv(operands, step, array), traffic, dispatch)
+        counts = mapping.recount(problem, mapping.count(problem), pe_cycles)
+        return TaskTable(pe_cycles, names, indices, counts, traffic, dispatch)
 
     def check_shape(
-        self, layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare | None = None
+        self, layer: str, shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare | None = None
     ) -> None:
         """Refuse a step that does not fit, whatever its operands.
 
@@ -62,52 +63,41 @@ class RowConvolution:
         """
         check_shape(layer, shape, step, array, memory)
 
-    def plan_tiles(
-        self, operands: Operands, images: IntArray, step: Step, array: PEArray, memory: MemoryShare
-    ) -> TilePlan:
+    def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:
         """Cut one step of a batch into tiles, of which only some are to be lowered.
 
         Raises:
             UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
         """
-        require_accumulators(operands, step, array)
-        if isinstance(operands.shape, LinearShape):
-            if step is Step.GTW:
-                return plan_outer_tiles(operands, images, array, memory)
-            return plan_products_tiles(operands, images, step, array, memory)
-        if step is Step.GTW:
-            return plan_kernels_tiles(operands, images, array, memory)
-        return plan_rows_tiles(operands, images, step, array, memory)
+        require_accumulators(problem)
+        return find_mapping(problem).plan_tiles(problem, images)
 
-    def count(self, operands: Operands, step: Step, array: PEArray) -> StepCounts:
+    def count(self, problem: StepProblem) -> StepCounts:
         """Count what the PEs do in a step, without cutting it into tasks."""
-        if isinstance(operands.shape, LinearShape):
-            return lower_linear(operands, step, array).counts
-        return count_conv(operands, step, array)
+        return find_mapping(problem).count(problem)
 
-    def pack_tiles(
-        self, plan: TilePlan, operands: Operands, images: Sequence[int], tiles: IntArray, step: Step, array: PEArray,
-        memory: MemoryShare,
-    ) -> Traffic:  # fmt: skip
+    def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:
         """Give the traffic of some tiles of a plan."""
-        if isinstance(operands.shape, LinearShape):
-            return pack_linear_tiles(plan, operands, images, tiles, step, array, memory)
-        if step is Step.GTW:
-            return pack_kernels_tiles(plan, operands, images, tiles, array, memory)
-        return pack_rows_tiles(plan, operands, images, tiles, step, array, memory)
+        return find_mapping(problem).pack_tiles(problem, plan, images, tiles)
 
-    def execute(self, operands: Operands, step: Step, array: PEArray, executed: BoolArray) -> StepValues:
+    def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
         """Compute the values of the executed tasks, multiplication by multiplication on the driver elements."""
-        execute = execute_conv if isinstance(operands.shape, ConvShape) else execute_linear
-        return execute(operands, step, array, executed)
+        return find_mapping(problem).execute(problem, executed)
 
 
-def attach_pieces(table: TaskTable, traffic: Traffic, dispatch: IntArray) -> TaskTable:
-    """Add traffic to a fully connected layer's table; the pieces of a row that was cut have headers of their own."""
-    pe_cycles = sum_bursts(len(table), traffic, dispatch)
-    added = int(pe_cycles.sum() - table.pe_cycles.sum())
-    counts = dataclasses.replace(table.counts, header_cycles=table.counts.header_cycles + added)
-    return dataclasses.replace(table, pe_cycles=pe_cycles, counts=counts, traffic=traffic, dispatch=dispatch)
+def find_mapping(problem: StepProblem) -> Mapping:
+    """Find how this dataflow cuts a step.
+
+    Raises:
+        UnmappableLayerError: it does not know layers of this shape.
+    """
+    mapping = MAPPINGS.get((type(problem.shape), problem.step))
+    if mapping is None:
+        raise UnmappableLayerError(
+            f"layer {problem.operands.layer!r}, step {problem.step}: the dataflow has no mapping for a "
+            f"{type(problem.shape).__name__}"
+        )
+    return mapping
 
 
 def sum_bursts(tasks: int, traffic: Traffic, dispatch: IntArray) -> IntArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.array import PEArray
+from dataflows.contract.problem import StepProblem
 from workloads.operands import Operands
 from workloads.pruning import prune
 from workloads.reference import run_forward, run_gta
@@ -24,9 +24,9 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
     return np.asarray(finish_gradient(run_gta(operands), operands) != 0)
 
 
-def masks_in_ppu(operands: Operands, array: PEArray) -> bool:
+def masks_in_ppu(problem: StepProblem) -> bool:
     """Tell whether it is the PPU that reads and applies the mask of GTA, because the PEs know none."""
-    return not array.skip_zeros or operands.mask is None
+    return not problem.array.skip_zeros or problem.operands.mask is None
 
 
 def finish_gradient(gradient: Array, operands: Operands) -> Array:

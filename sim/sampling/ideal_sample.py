@@ -33,7 +33,7 @@ class IdealSampler:
         draws: StepDraws,
     ) -> None:  # fmt: skip
         self._pool, self._step, self._dataflow = pool, step, dataflow
-        self._array, self._groups, self._batch = machine.array.describe(), machine.array.groups, shape.batch
+        self._machine, self._groups, self._batch = machine, machine.array.groups, shape.batch
         self._order = [int(image) for image in np.argsort(draws.order_images(shape.batch), kind="stable")]
         self._tables: dict[int, TaskTable] = {}
         self._counts: dict[int, Float64Array] = {}
@@ -59,8 +59,8 @@ class IdealSampler:
         for image in chosen:
             if image not in self._tables:
                 operands = self._pool.take([image])
-                self._tables[image] = self._dataflow.lower(operands, self._step, self._array)
-                counts = self._dataflow.count(operands, self._step, self._array)
+                self._tables[image] = self._dataflow.lower(self._machine.pose(operands, self._step))
+                counts = self._dataflow.count(self._machine.pose(operands, self._step))
                 self._counts[image] = count_cluster(operands, counts, self._step)
         counts = factor * np.sum([self._counts[image] for image in chosen], axis=0)
         timing, work = self._run(chosen), {image: self._sum_work(image) for image in chosen}

@@ -74,12 +74,10 @@ def cut_step(sampled: SampledStep, known: frozenset[int]) -> StepCut:
         UnmappableLayerError: the layer does not fit the machine.
     """
     batch, machine, step = sampled.batch, sampled.machine, sampled.step
-    memory = machine.describe_memory()
-    assert memory is not None
     pool, chosen = sampled.pool.complete() if len(known) == batch else sampled.pool, sorted(known)
     images = np.arange(batch) % len(chosen)
     images[chosen] = np.arange(len(chosen))
-    plan = sampled.dataflow.plan_tiles(pool.take(chosen), images, step, machine.array.describe(), memory)
+    plan = sampled.dataflow.plan_tiles(machine.pose(pool.take(chosen), step), images)
     priority = sampled.draws.order_images(batch)
     runs = TileRuns(pool, plan, step, machine, sampled.dataflow)
     return StepCut(sampled, known, runs, order_tiles(plan, sampled.draws, priority))

@@ -31,7 +31,7 @@ class TileRuns:
         memory = machine.describe_memory()
         assert memory is not None
         self.pool, self._step, self._dataflow = pool, step, dataflow
-        self._memory, self._array = memory, machine.array.describe()
+        self._memory = memory
         self.plan, self.machine = plan, machine
         self.order = TileOrder(tuple(len(one) for one in plan.runs), plan.image_axis)
         self.surroundings, self.pricing = describe_surroundings(machine), Pricing(machine)
@@ -61,17 +61,16 @@ class TileRuns:
         images = list(self.plan.runs[self.plan.image_axis][cluster])
         operands = self.pool.take(images)
         tiles = self.order.number(np.full(len(places), cluster), np.array(places))
-        traffic = self._dataflow.pack_tiles(
-            self.plan, operands, images, tiles, self._step, self._array, self._memory
-        )  # fmt: skip
+        problem = self.machine.pose(operands, self._step)
+        traffic = self._dataflow.pack_tiles(problem, self.plan, images, tiles)
         found = measure_tiles(traffic, self.machine.array.groups, self.surroundings)
         self._measured |= {(cluster, place): row for place, row in zip(places, found, strict=True)}
         if cluster not in self._counted:
-            counts = self._dataflow.count(operands, self._step, self._array)
+            counts = self._dataflow.count(problem)
             # A cut row costs more than headers: the multipliers of a PE are not filled at each end.
             uncut = 0
             if self.plan.headers > 1:
-                uncut = int(self._dataflow.lower(operands, self._step, self._array).pe_cycles.sum())
+                uncut = int(self._dataflow.lower(problem.without_memory()).pe_cycles.sum())
             self._counted[cluster] = count_cluster(
                 operands, counts, self._step, self.plan.formats[0], self._memory.data_bits, uncut
             )

@@ -115,9 +115,9 @@ def test_a_machine_with_an_unlimited_size_has_no_energy_and_its_columns_are_empt
 class MemorylessDataflow(RowConvolution):
     """Tells no traffic."""
 
-    def lower(self, operands, step, array, memory=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+    def lower(self, problem):  # type: ignore[no-untyped-def]
         """Cut a step into tasks alone."""
-        return super().lower(operands, step, array, None)
+        return super().lower(problem.without_memory())
 
 
 def test_a_dataflow_without_traffic_on_a_full_machine_is_one_sentence(

@@ -12,6 +12,7 @@ from oracle import definition
 from random_layers import ALL_STEPS, draw_case
 
 from dataflows.contract.array import PEArray
+from dataflows.contract.problem import StepProblem
 from sim.layer_run import finish_values
 from sim.machine.ledger import State
 from workloads.operands import Operands
@@ -57,7 +58,7 @@ def compare_step(
     assert timing.spent[:, State.BUSY].tolist() == defined.group_busy
     assert timing.executed.all()
 
-    values = DATAFLOW.execute(operands, step, array, timing.executed)
+    values = DATAFLOW.execute(StepProblem(operands, step, array), timing.executed)
     assert (values.row_ops, values.multiplications) == (defined.row_ops, defined.multiplications)
     output = finish_values(operands, step, values)
     assert output.dtype == np.float32

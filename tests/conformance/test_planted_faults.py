@@ -18,7 +18,8 @@ from recorded_layer import write_recorded_layer
 from dataflows.contract.tasks import TaskTable
 from dataflows.rows import values as row_values
 from dataflows.rows.taps import TapTable, pair_rows, tabulate_taps
-from dataflows.sparsetrain import values as execution
+from dataflows.sparsetrain.conv_kernels import values as conv_kernels_values
+from dataflows.sparsetrain.conv_rows import values as conv_rows_values
 from dataflows.storage.compressed_rows import CompressedRows, compress_rows
 from reports.cli import main
 from sim import layer_run
@@ -43,6 +44,10 @@ ROW_OPS = {
     Step.GTA: "row_ops += channels",
     Step.GTW: "row_ops += channels",
 }
+
+
+# Where the values of each step are made.
+VALUES = {Step.FORWARD: conv_rows_values, Step.GTA: conv_rows_values, Step.GTW: conv_kernels_values}
 
 
 def run_on(machine: str, operands: Operands, step: Step) -> StepRun:
@@ -317,7 +322,7 @@ def test_a_loss_in_the_rows_or_the_geometry_fails_at_the_first_output_that_needs
     name: str, fault: Any, step: Step, first: tuple[int, ...], machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operands = positive_operands(CONV)
-    monkeypatch.setattr(execution, name, fault)
+    monkeypatch.setattr(VALUES[step], name, fault)
     run = run_on(machine, operands, step)
     assert run.result.verdict == "failed"
     assert run.message.startswith(f"layer 'layer', step {step}: output{list(first)} is ")

@@ -22,6 +22,7 @@ from oracle.stepped_step import run_step as run_stepped
 from random_layers import ALL_STEPS
 
 from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import TaskTable
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine.accelerator import Engine, run_step
@@ -64,7 +65,7 @@ def compare_step(operands: Operands, step: Step, machine: Machine) -> Compared:
     except ValueError as error:
         stepped = str(error)
     try:
-        table = DATAFLOW.lower(operands, step, describe_array(machine), describe_share(machine))
+        table = DATAFLOW.lower(StepProblem(operands, step, describe_array(machine), describe_share(machine)))
     except UnmappableLayerError as error:
         return Compared(step, str(error), (), stepped)
     assert table.traffic is not None

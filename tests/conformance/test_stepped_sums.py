@@ -20,6 +20,7 @@ from oracle.stepped_step import run_step as run_stepped
 from random_layers import draw_operands, draw_tensor
 
 from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import TaskTable
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine.accelerator import run_step
@@ -64,7 +65,7 @@ def run_model(operands: Operands, machine: Machine) -> StepTimes | None:
 
 def lower(operands: Operands, machine: Machine) -> TaskTable:
     """Lower GTA for a machine."""
-    return DATAFLOW.lower(operands, Step.GTA, describe_array(machine), describe_share(machine))
+    return DATAFLOW.lower(StepProblem(operands, Step.GTA, describe_array(machine), describe_share(machine)))
 
 
 def hide_mask(operands: Operands) -> Operands:
@@ -146,7 +147,7 @@ def test_forward_and_gtw_add_nothing() -> None:
     roomy = replace(machine, capacity_bytes=None, accumulators=256)
     for step in (Step.FORWARD, Step.GTW):
         tables = [
-            DATAFLOW.lower(one, step, describe_array(roomy), describe_share(roomy))
+            DATAFLOW.lower(StepProblem(one, step, describe_array(roomy), describe_share(roomy)))
             for one in (operands, replace(operands, summed=()))
         ]
         assert tables[0].traffic is not None

@@ -9,6 +9,7 @@ import pytest
 from random_layers import ALL_STEPS, draw_case
 
 from dataflows.contract.memory import MemoryShare
+from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import Architecture, load_architecture
 from sim.machine.accelerator import Surroundings, run_step
@@ -87,8 +88,8 @@ def test_one_limit_is_enough_to_be_slower(limit: str) -> None:
 def test_random_layers_take_the_ideal_machines_cycles(index: int) -> None:
     operands, array = draw_case(SEED, index)
     for step in ALL_STEPS:
-        ideal_table = RowConvolution().lower(operands, step, array, None)
-        table = RowConvolution().lower(operands, step, array, MEMORY)
+        ideal_table = RowConvolution().lower(StepProblem(operands, step, array))
+        table = RowConvolution().lower(StepProblem(operands, step, array, MEMORY))
         ideal, timing = (run_step(one, array.groups, SPEEDS) for one in (ideal_table, table))
         assert table.traffic is not None
         assert table.traffic.tile_first.tolist() == [0, len(table)]

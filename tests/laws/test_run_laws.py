@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ideal_machine import DATAFLOW, deal_tasks, lower
 from laws.layer_strategies import operands, sparse_machines
 
+from dataflows.contract.problem import StepProblem
 from sim.architecture import Architecture
 from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.machine.ledger import State
@@ -157,9 +158,9 @@ def test_what_a_task_computes_does_not_depend_on_the_other_tasks(
 ) -> None:
     array = machine.array.describe()
     tasks = len(lower(operands, step, array))
-    whole = DATAFLOW.execute(operands, step, array, np.ones(tasks, dtype=np.bool_))
+    whole = DATAFLOW.execute(StepProblem(operands, step, array), np.ones(tasks, dtype=np.bool_))
     flags = np.array([random.random() < 0.5 for _ in range(tasks)])  # type: ignore[attr-defined]
-    parts = [DATAFLOW.execute(operands, step, array, chosen) for chosen in (flags, ~flags)]
+    parts = [DATAFLOW.execute(StepProblem(operands, step, array), chosen) for chosen in (flags, ~flags)]
     has_value = [~np.isnan(part.output) for part in parts]
     assert np.array_equal(has_value[0], ~has_value[1])
     np.testing.assert_array_equal(np.where(has_value[0], parts[0].output, parts[1].output), whole.output)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from random_layers import ALL_STEPS, draw_tensor
 
+from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import load_architecture
 from sim.layer_run import describe_surroundings
@@ -37,11 +38,15 @@ def compare_machines(operands: Operands, step: Step) -> tuple[int, int]:
     assert memory is not None
     images = np.arange(operands.shape.batch)
     dense = replace(array, skip_zeros=False)
-    cut = DATAFLOW.plan_tiles(operands, images, step, dense, memory)
+    cut = DATAFLOW.plan_tiles(StepProblem(operands, step, dense, memory), images)
     found = []
     for one in (array, dense):
-        plan = replace(DATAFLOW.plan_tiles(operands, images, step, one, memory), sizes=cut.sizes, runs=cut.runs)
-        traffic = DATAFLOW.pack_tiles(plan, operands, images.tolist(), np.arange(len(plan)), step, one, memory)
+        plan = replace(
+            DATAFLOW.plan_tiles(StepProblem(operands, step, one, memory), images), sizes=cut.sizes, runs=cut.runs
+        )
+        traffic = DATAFLOW.pack_tiles(
+            StepProblem(operands, step, one, memory), plan, images.tolist(), np.arange(len(plan))
+        )
         speeds = describe_surroundings(SPARSE)
         timings, _ = time_tiles(traffic.tile_first, describe_work(traffic, speeds), one.groups, speeds)
         step_cycles = compose_step(timings, traffic.tile_load_bytes, traffic.tile_write_back_bytes, speeds)

@@ -18,6 +18,7 @@ from residency.execution_log import execute_noted
 from residency.residency import find_faults
 
 from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import TaskTable
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.machine.dram import Dram
@@ -41,7 +42,7 @@ def describe_work(operands: Operands, step: Step, machine: Machine) -> Work:
 
 def lower(operands: Operands, step: Step, machine: Machine) -> TaskTable:
     """Cut a step into tiles, tasks and bursts."""
-    return DATAFLOW.lower(operands, step, describe_array(machine), describe_share(machine))
+    return DATAFLOW.lower(StepProblem(operands, step, describe_array(machine), describe_share(machine)))
 
 
 def judge(table: TaskTable, operands: Operands, step: Step, machine: Machine, dram: type[Dram] = Dram) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.array import PEArray
 from dataflows.contract.entries import Entries, list_entries, require_tiling
-from dataflows.contract.memory import MemoryShare, RowFormat, Traffic
+from dataflows.contract.memory import RowFormat, Traffic
+from dataflows.contract.problem import StepProblem
 from dataflows.rows.cycles import cost_taps
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe
 from dataflows.rows.taps import pair_rows, tabulate_taps
@@ -27,7 +27,6 @@ from dataflows.storage.row_sizes import size_raw, size_rows
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_kernels_tile, search_kernels
 from workloads.arrays import IntArray
-from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
 
@@ -35,10 +34,8 @@ from workloads.shapes import ConvShape, Step
 class KernelsPlan:
     """Stored sizes of a GTW step: driver_bytes ``(N, M, P)``, input_bytes ``(N, groups, C / G, H)``; their formats."""
 
-    operands: Operands
+    problem: StepProblem
     shape: ConvShape
-    array: PEArray
-    memory: MemoryShare
     blocks: Blocks
     pairs: IntArray
     driver_bytes: IntArray
@@ -59,25 +56,22 @@ class KernelsPlan:
     @property
     def kernel_bytes(self) -> int:
         """Bytes of one kernel of grad_weight, raw in accumulator words."""
-        return self.shape.kernel_height * size_raw(self.shape.kernel_width, self.memory.acc_bits)
+        return self.shape.kernel_height * size_raw(self.shape.kernel_width, self.problem.share.acc_bits)
 
 
-def plan_kernels(
-    operands: Operands, array: PEArray, memory: MemoryShare, formats: tuple[RowFormat, ...] | None = None
-) -> KernelsPlan:
+def plan_kernels(problem: StepProblem, formats: tuple[RowFormat, ...] | None = None) -> KernelsPlan:
     """Size the rows of both sparse operands as they are stored; formats: by default the best for these operands."""
-    assert isinstance(operands.shape, ConvShape)
-    shape = operands.shape
+    shape = problem.conv_shape
     sizes, chosen = [], []
-    for place, tensor in enumerate((operands.grad_output, operands.input)):
+    for place, tensor in enumerate((problem.operands.grad_output, problem.operands.input)):
         nonzeros = np.count_nonzero(tensor, axis=-1).astype(np.int64)
-        form = formats[place] if formats else choose_stored(nonzeros, tensor.shape[-1], array, memory)
-        sizes.append(size_rows(nonzeros, tensor.shape[-1], form, memory.data_bits))
+        form = formats[place] if formats else choose_stored(nonzeros, tensor.shape[-1], problem.array, problem.share)
+        sizes.append(size_rows(nonzeros, tensor.shape[-1], form, problem.share.data_bits))
         chosen.append(form)
-    run = count_kernels_per_pe(shape, array)
+    run = count_kernels_per_pe(shape, problem.array)
     inputs = sizes[1].reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height)
-    blocks = Blocks(shape.group_in_channels, array.pes_per_group, run)
-    return KernelsPlan(operands, shape, array, memory, blocks, pair_rows(shape), sizes[0], inputs, tuple(chosen))
+    blocks = Blocks(shape.group_in_channels, problem.array.pes_per_group, run)
+    return KernelsPlan(problem, shape, blocks, pair_rows(shape), sizes[0], inputs, tuple(chosen))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +93,13 @@ def tabulate_kernels(plan: KernelsPlan) -> KernelsTables:
     return KernelsTables(drivers, inputs, span_low, span_high)
 
 
-def make_kernels_traffic(operands: Operands, array: PEArray, memory: MemoryShare) -> tuple[Traffic, IntArray]:
+def make_kernels_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
     """Cut GTW into tiles and its tasks into bursts; also give the task of each dispatch entry.
 
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    plan = plan_kernels(operands, array, memory)
+    plan = plan_kernels(problem)
     tables = tabulate_kernels(plan)
     sizes = find_kernels_tiling(plan, tables)
     entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
@@ -118,7 +112,7 @@ def find_kernels_tiling(plan: KernelsPlan, made: KernelsTables) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    shape, memory = plan.shape, plan.memory
+    shape, memory = plan.shape, plan.problem.share
     sizes = np.array(plan.limits, dtype=np.int64)
     spans = made.span_low, made.span_high
     tables = (made.drivers, made.inputs, *spans, shape.group_out_channels, plan.block_channels)
@@ -129,7 +123,7 @@ def find_kernels_tiling(plan: KernelsPlan, made: KernelsTables) -> IntArray:
             factor = 2 if shape.batch * shape.in_height == 1 else 1
             least = factor * int(plan.block_channels[1]) * plan.kernel_bytes
             least += 2 * int(measure_kernels_tile(smallest, *tables))
-            require_tiling(plan.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
+            require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
     return sizes
 
 
@@ -190,7 +184,7 @@ def pack_all_kernels(
     """Pack every entry's bursts; on a dense machine those of filters that work the same channels and rows are alike."""
     columns = [first, channels, entries.low[:, 0], entries.high[:, 0], entries.low[:, 1], entries.high[:, 1]]
     filters = entries.places[:, 0]
-    if plan.array.skip_zeros:
+    if plan.problem.array.skip_zeros:
         order = np.argsort(filters, kind="stable")
         kind_of = np.empty_like(order)
         kind_of[order] = np.arange(len(order))
@@ -209,7 +203,7 @@ def pack_all_kernels(
 def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:
     """Pack entries in the order of their filters, for some of which at a time the cycles are made."""
     shape, packed = plan.shape, make_room(len(filters), plan.blocks.pes)
-    source = KernelCycles(plan.operands, shape, plan.array, plan.pairs)
+    source = KernelCycles(plan.problem.operands, shape, plan.problem.array, plan.pairs)
     per_filter = 4 * shape.batch * shape.in_height * shape.kernel_height * shape.group_in_channels
     chunk = max(1, min(shape.group_out_channels, COST_BYTES // per_filter))
     for start in range(0, shape.out_channels, shape.group_out_channels):
@@ -225,7 +219,7 @@ def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> Packe
 def pack_dense(plan: KernelsPlan, bounds: IntArray) -> PackedBursts:
     """Pack entries of the first filter, every row operation of which issues all its in-range taps."""
     shape, packed = plan.shape, make_room(len(bounds), plan.blocks.pes)
-    issued = int(cost_taps(tabulate_taps(shape, Step.GTW).counts, plan.array).cycles.sum())
+    issued = int(cost_taps(tabulate_taps(shape, Step.GTW).counts, plan.problem.array).cycles.sum())
     size = (shape.batch, shape.in_height, shape.kernel_height, 1, shape.group_in_channels)
     filters = np.zeros(len(bounds), dtype=np.int64)
     pack_span(plan, packed, (0, len(bounds)), filters, 0, bounds, np.full(size, issued, dtype=np.float32))
@@ -237,14 +231,15 @@ def pack_span(
     issued: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Pack a span of entries whose filters begin with `base`, and make more room where it does not suffice."""
-    half = plan.memory.half_store_bytes or UNLIMITED_BYTES
+    array, share = plan.problem.array, plan.problem.share
+    half = share.half_store_bytes or UNLIMITED_BYTES
     drivers = np.ascontiguousarray(plan.driver_bytes.transpose(1, 0, 2))
     seconds = np.ascontiguousarray(plan.input_bytes[:, base // plan.shape.group_out_channels])
     done = span[0]
     while done < span[1]:
         done = pack_entries(
             done, span[1], filters, base, bounds, plan.blocks.run, plan.pairs, drivers, seconds, issued,
-            plan.array.row_overhead_cycles, half, plan.memory.data_bits, packed.ends, packed.words, packed.size_bytes,
+            array.row_overhead_cycles, half, share.data_bits, packed.ends, packed.words, packed.size_bytes,
             packed.cycles, np.zeros(drivers.shape[2], dtype=np.int64),
         )  # fmt: skip
         if done < span[1]:

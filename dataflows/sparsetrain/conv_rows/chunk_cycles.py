@@ -14,8 +14,8 @@ from dataflows.rows.cycles import (
     skips_weights,
 )
 from dataflows.rows.taps import tabulate_taps
-from dataflows.sparsetrain.conv_lengths import weigh_masked_rows
 from dataflows.sparsetrain.conv_rows.chunks import GROUP, IMAGE, RESULT_ROW, Chunks, sum_drivers, sum_issues
+from dataflows.sparsetrain.conv_rows.lengths import weigh_masked_rows
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
 from workloads.arrays import IntArray
 from workloads.shapes import Step
@@ -28,9 +28,9 @@ class ChunkCycles:
         """Prepare what all chunks share."""
         self._plan = plan
         self._rows = self._partners = self._weighted = None
-        if skips_weights(plan.operands, plan.array):
+        if skips_weights(plan.problem):
             self._weighted = WeightedRows(plan)
-        elif plan.step is Step.GTA and plan.array.skip_zeros:
+        elif plan.problem.step is Step.GTA and plan.problem.array.skip_zeros:
             self._present, self._partners = find_partners(plan)
         else:
             self._rows = issue_rows(plan)
@@ -44,25 +44,25 @@ class ChunkCycles:
         else:
             assert self._rows is not None
             issued = sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, self._rows)[:, None]
-        issued += (chunks.count * self._plan.array.row_overhead_cycles)[:, None]
+        issued += (chunks.count * self._plan.problem.array.row_overhead_cycles)[:, None]
         return issued
 
 
 def issue_rows(plan: RowsPlan) -> IntArray:
     """Give the issue cycles of every driver row where they are the same for all outputs: ``(N, groups, depth, Y)``."""
-    costs = cost_taps(tabulate_taps(plan.shape, plan.step).counts, plan.array).cycles
-    if not plan.array.skip_zeros:
+    costs = cost_taps(tabulate_taps(plan.shape, plan.problem.step).counts, plan.problem.array).cycles
+    if not plan.problem.array.skip_zeros:
         return np.full(plan.driver_bytes.shape, costs.sum(), dtype=np.int64)
-    present = (plan.operands.input != 0).reshape(-1, plan.shape.in_width)
+    present = (plan.problem.operands.input != 0).reshape(-1, plan.shape.in_width)
     return multiply_exactly(present, costs[:, None]).reshape(plan.driver_bytes.shape)
 
 
 def find_partners(plan: RowsPlan) -> tuple[NDArray[np.bool_], IntArray]:
     """Tell which driver elements of GTA are present, and the issue cycles of each column for each output row."""
-    operands, shape = plan.operands, plan.shape
+    operands, shape = plan.problem.operands, plan.shape
     present = (operands.grad_output != 0).reshape(*plan.driver_bytes.shape, shape.out_width)
     allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
-    costs = cost_taps(count_partners(allowed, shape), plan.array).cycles
+    costs = cost_taps(count_partners(allowed, shape), plan.problem.array).cycles
     return present, costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, -1)
 
 
@@ -102,8 +102,8 @@ class WeightedRows:
         self._plan = plan
         self._made: tuple[int, int] | None = None
         self._cycles = np.zeros(0, dtype=np.int64)
-        operands, shape, array = plan.operands, plan.shape, plan.array
-        if plan.step is Step.FORWARD:
+        operands, shape, array = plan.problem.operands, plan.shape, plan.problem.array
+        if plan.problem.step is Step.FORWARD:
             classes, members = group_classes(tabulate_taps(shape, Step.FORWARD), shape.kernel_width)
             self._elements = count_classes(operands.input != 0, members, len(classes))
             live = multiply_exactly((operands.weight != 0).astype(np.int64), classes.T.astype(np.int64))
@@ -115,7 +115,7 @@ class WeightedRows:
         Kinds of one (image, result row) follow one another, so the last ones are kept.
         """
         if self._made != (n, x):
-            self._cycles = self._forward(n, x) if self._plan.step is Step.FORWARD else self._gta(n, x)
+            self._cycles = self._forward(n, x) if self._plan.problem.step is Step.FORWARD else self._gta(n, x)
             self._made = (n, x)
         return self._cycles
 
@@ -129,6 +129,6 @@ class WeightedRows:
         return weighted
 
     def _gta(self, n: int, x: int) -> IntArray:
-        plan, shape, operands = self._plan, self._plan.shape, self._plan.operands
+        plan, shape, operands = self._plan, self._plan.shape, self._plan.problem.operands
         allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
-        return weigh_masked_rows(operands, shape, plan.array, allowed, n, x)[..., 0]
+        return weigh_masked_rows(operands, shape, plan.problem.array, allowed, n, x)[..., 0]

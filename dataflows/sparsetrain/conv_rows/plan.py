@@ -8,12 +8,12 @@ import numpy as np
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
 from dataflows.rows.taps import pair_rows
 from dataflows.storage.row_sizes import choose_format, size_raw, size_rows
 from dataflows.storage.written import find_written
 from workloads.arrays import IntArray
-from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
 
@@ -27,11 +27,8 @@ class RowsPlan:
     drivers, of the results, and of each gradient that is added.
     """
 
-    operands: Operands
-    step: Step
+    problem: StepProblem
     shape: ConvShape
-    array: PEArray
-    memory: MemoryShare
     blocks: Blocks
     driver_bytes: IntArray
     pairs: IntArray
@@ -54,7 +51,7 @@ class RowsPlan:
     @property
     def weight_row_bytes(self) -> int:
         """Bytes of one row of a kernel."""
-        return size_raw(self.shape.kernel_width, self.memory.data_bits)
+        return size_raw(self.shape.kernel_width, self.problem.share.data_bits)
 
     def first_outputs(self) -> IntArray:
         """First output of each block, ``(blocks,)``, and behind the last one their number: ``(blocks + 1,)``."""
@@ -64,22 +61,18 @@ class RowsPlan:
 
 
 def plan_rows(
-    operands: Operands,
-    step: Step,
-    array: PEArray,
-    memory: MemoryShare,
+    problem: StepProblem,
     formats: tuple[RowFormat, ...] | None = None,
 ) -> RowsPlan:
     """Size the rows of a step: the drivers as they are stored, the results as they will be.
 
     formats: as in `RowsPlan`; by default the best for these operands.
     """
-    assert isinstance(operands.shape, ConvShape)
-    shape = operands.shape
+    shape = problem.conv_shape
     rows_of_driver = pair_rows(shape)
-    if step is Step.FORWARD:
+    if problem.step is Step.FORWARD:
         driver, group_channels, outputs, width = (
-            operands.input,
+            problem.operands.input,
             shape.group_in_channels,
             shape.group_out_channels,
             shape.out_width,
@@ -87,10 +80,10 @@ def plan_rows(
         pairs = np.full((shape.out_height, shape.kernel_height), -1, dtype=np.int64)
         for h, r in zip(*np.nonzero(rows_of_driver >= 0), strict=True):
             pairs[rows_of_driver[h, r], r] = h
-        is_sparse = operands.relu_follows
+        is_sparse = problem.operands.relu_follows
     else:
         driver, group_channels, outputs, width = (
-            operands.grad_output,
+            problem.operands.grad_output,
             shape.group_out_channels,
             shape.group_in_channels,
             shape.in_width,
@@ -98,30 +91,29 @@ def plan_rows(
         pairs = rows_of_driver
         is_sparse = True
     nonzeros = np.count_nonzero(driver, axis=-1).astype(np.int64)
-    form = choose_stored(nonzeros, driver.shape[-1], array, memory) if formats is None else formats[0]
-    driver_bytes = size_rows(nonzeros, driver.shape[-1], form, memory.data_bits)
-    if array.skip_zeros and is_sparse:
-        written = np.count_nonzero(find_written(operands, step), axis=-1).astype(np.int64)
-        result_form = choose_format(written, width, memory) if formats is None else formats[1]
+    form = choose_stored(nonzeros, driver.shape[-1], problem.array, problem.share) if formats is None else formats[0]
+    driver_bytes = size_rows(nonzeros, driver.shape[-1], form, problem.share.data_bits)
+    if problem.array.skip_zeros and is_sparse:
+        written = np.count_nonzero(find_written(problem.operands, problem.step), axis=-1).astype(np.int64)
+        result_form = choose_format(written, width, problem.share) if formats is None else formats[1]
     else:
-        written = np.zeros(shape.output_shape[:3] if step is Step.FORWARD else shape.input_shape[:3], dtype=np.int64)
+        written = np.zeros(
+            shape.output_shape[:3] if problem.step is Step.FORWARD else shape.input_shape[:3], dtype=np.int64
+        )
         result_form = RowFormat.RAW
     summed_bytes: IntArray | None = None
     summed_formats: tuple[RowFormat, ...] = ()
-    if step is Step.GTA and operands.summed:
-        summed_bytes, summed_formats = size_summed_rows(operands, array, memory, formats and formats[2:])
+    if problem.step is Step.GTA and problem.operands.summed:
+        summed_bytes, summed_formats = size_summed_rows(problem, formats and formats[2:])
     return RowsPlan(
-        operands=operands,
-        step=step,
+        problem=problem,
         shape=shape,
-        array=array,
-        memory=memory,
-        blocks=Blocks(outputs, array.pes_per_group),
+        blocks=Blocks(outputs, problem.array.pes_per_group),
         driver_bytes=driver_bytes.reshape(shape.batch, shape.groups, group_channels, -1),
         pairs=pairs,
         result_width=width,
-        written_bytes=size_rows(written, width, result_form, memory.data_bits),
-        mask_row_bytes=-(-width // 8) if step is Step.GTA and operands.written_mask is not None else 0,
+        written_bytes=size_rows(written, width, result_form, problem.share.data_bits),
+        mask_row_bytes=-(-width // 8) if problem.step is Step.GTA and problem.operands.written_mask is not None else 0,
         summed_bytes=summed_bytes,
         formats=(form, result_form, *summed_formats),
     )
@@ -133,14 +125,14 @@ def choose_stored(nonzeros: IntArray, width: int, array: PEArray, memory: Memory
 
 
 def size_summed_rows(
-    operands: Operands, array: PEArray, memory: MemoryShare, formats: tuple[RowFormat, ...] | None
+    problem: StepProblem, formats: tuple[RowFormat, ...] | None
 ) -> tuple[IntArray, tuple[RowFormat, ...]]:
     """Size the rows of the stored gradients that the PPU adds, all of them together, ``(N, C, H)``; tell formats."""
-    total = np.zeros(operands.input.shape[:3], dtype=np.int64)
+    total = np.zeros(problem.operands.input.shape[:3], dtype=np.int64)
     chosen: list[RowFormat] = []
-    for place, gradient in enumerate(operands.summed):
+    for place, gradient in enumerate(problem.operands.summed):
         nonzeros = np.count_nonzero(gradient, axis=-1).astype(np.int64)
-        form = formats[place] if formats else choose_stored(nonzeros, gradient.shape[-1], array, memory)
-        total += size_rows(nonzeros, gradient.shape[-1], form, memory.data_bits)
+        form = formats[place] if formats else choose_stored(nonzeros, gradient.shape[-1], problem.array, problem.share)
+        total += size_rows(nonzeros, gradient.shape[-1], form, problem.share.data_bits)
         chosen.append(form)
     return total, tuple(chosen)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataflows.contract.array import PEArray
 from dataflows.contract.entries import Entries, list_entries, require_tiling
-from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.memory import Traffic
+from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.conv_rows.chunk_cycles import ChunkCycles
 from dataflows.sparsetrain.conv_rows.chunks import IMAGE, cut_chunks, fill_bursts
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
@@ -18,7 +18,6 @@ from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_rows_tile, search_rows
 from workloads.arrays import IntArray
-from workloads.operands import Operands
 from workloads.shapes import Step
 
 # Up to so many possible kinds for each entry, flags of those that are there are quicker than sorting.
@@ -70,13 +69,13 @@ def span_rows(pairs: IntArray) -> tuple[IntArray, IntArray]:
     return low.astype(np.int64), np.maximum.accumulate(high).astype(np.int64)
 
 
-def make_rows_traffic(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> tuple[Traffic, IntArray]:
+def make_rows_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
     """Cut Forward or GTA into tiles and its tasks into bursts; also give the task of each dispatch entry.
 
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    plan = plan_rows(operands, step, array, memory)
+    plan = plan_rows(problem)
     tables = tabulate_rows(plan)
     sizes = find_rows_tiling(plan, tables)
     entries = list_entries(plan.limits, (plan.reductions,), tuple(int(size) for size in sizes))
@@ -89,7 +88,7 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, weight_row, mask_row = plan.memory, plan.weight_row_bytes, plan.mask_row_bytes
+    memory, weight_row, mask_row = plan.problem.share, plan.weight_row_bytes, plan.mask_row_bytes
     sizes = np.array([*plan.limits, plan.reductions], dtype=np.int64)
     if memory.capacity_bytes is not None:
         result_row = size_raw(plan.result_width, memory.data_bits)
@@ -105,19 +104,19 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
                 output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, mask_row))
                 for runs, output in choices
             )
-            require_tiling(plan.operands.layer, plan.step.value, sizes, least, memory.capacity_bytes)
+            require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
     return sizes
 
 
 def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
-    memory, n, x, b = plan.memory, *entries.places.T
+    memory, n, x, b = plan.problem.share, *entries.places.T
     weight_row = plan.weight_row_bytes
     first = tables.block_outputs[b]
     outputs = tables.block_outputs[b + 1] - first
     outputs = np.minimum(outputs, plan.blocks.pes)
     mask_bytes = outputs * plan.mask_row_bytes
-    fetched_mask = np.zeros_like(mask_bytes) if masks_in_ppu(plan.operands, plan.array) else mask_bytes
+    fetched_mask = np.zeros_like(mask_bytes) if masks_in_ppu(plan.problem) else mask_bytes
     burst_first, burst_bytes, burst_cycles, words = pack_all_rows(
         plan, entries, first, outputs, fetched_mask, weight_row
     )
@@ -126,13 +125,13 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
     running = np.pad(plan.written_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
     final = running[n, first + outputs, x] - running[n, first, x]
     read = np.where(entries.is_first, 0, partial)
-    if masks_in_ppu(plan.operands, plan.array):
+    if masks_in_ppu(plan.problem):
         read = read + np.where(entries.is_last, mask_bytes, 0)
     if plan.summed_bytes is not None:
         added = np.pad(plan.summed_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
         read = read + np.where(entries.is_last, added[n, first + outputs, x] - added[n, first, x], 0)
     passes = np.ones(len(x), dtype=np.bool_)
-    if plan.step is Step.GTA and plan.summed_bytes is None:
+    if plan.problem.step is Step.GTA and plan.summed_bytes is None:
         passes = np.any(plan.pairs >= 0, axis=1)[x]
     loads, write_backs = size_tiles(plan, tables, entries, weight_row, final)
     return Traffic(
@@ -180,7 +179,7 @@ def size_tiles(
 def measure_footprint(plan: RowsPlan, entries: Entries, loads: IntArray, sizes: IntArray, tables: RowsTables) -> int:
     """Give the largest use of the buffer: output tiles and two operand tiles."""
     is_cut = int(sizes[3]) < plan.reductions
-    row = size_raw(plan.result_width, plan.memory.acc_bits if is_cut else plan.memory.data_bits)
+    row = size_raw(plan.result_width, plan.problem.share.acc_bits if is_cut else plan.problem.share.data_bits)
     rows = [
         len(images) * len(span) * int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
         for images, span, blocks, _ in entries.tiles
@@ -192,8 +191,8 @@ def pack_all_rows(
     plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray, weight_row: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Cut the items of every kind of entry into bursts, and fill them in for every entry."""
-    half = plan.memory.half_store_bytes or UNLIMITED_BYTES
-    bits = plan.memory.data_bits
+    half = plan.problem.share.half_store_bytes or UNLIMITED_BYTES
+    bits = plan.problem.share.data_bits
     n, x, _ = entries.places.T
     columns = [n, x, first // plan.blocks.outputs, outputs, entries.low[:, 0], entries.high[:, 0]]
     kinds, kind_of = find_kinds(columns)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.array import PEArray
-from dataflows.contract.memory import MemoryShare
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
@@ -77,8 +76,9 @@ def select_products(operands: Operands, step: Step, image: int, skips_zeros: boo
 class WholeImage:
     """One task for each image; gtw is one task for the whole batch, since its sums run over the images."""
 
-    def lower(self, operands: Operands, step: Step, array: PEArray, memory: MemoryShare | None) -> TaskTable:  # noqa: ARG002
-        """Cut a step into tasks; `memory` plays no part, for everything is held by the PE."""
+    def lower(self, problem: StepProblem) -> TaskTable:
+        """Cut a step into tasks; memory plays no part, for everything is held by the PE."""
+        operands, step, array = problem.operands, problem.step, problem.array
         batch = operands.shape.batch
         done = [int(select_products(operands, step, n, array.skip_zeros).live.sum()) for n in range(batch)]
         effectual = sum(int(select_products(operands, step, n, True).live.sum()) for n in range(batch))
@@ -98,8 +98,9 @@ class WholeImage:
         )
         return TaskTable(pe_cycles, ("image",), np.arange(len(tasks), dtype=np.int64)[:, None], counts)
 
-    def execute(self, operands: Operands, step: Step, array: PEArray, executed: NDArray[np.bool_]) -> StepValues:
+    def execute(self, problem: StepProblem, executed: NDArray[np.bool_]) -> StepValues:
         """Multiply and add, product by product, what the executed tasks hold."""
+        operands, step = problem.operands, problem.step
         left, right, size = {
             Step.FORWARD: (operands.input, operands.weight, operands.shape.output_shape),
             Step.GTA: (operands.grad_output, operands.weight, operands.shape.input_shape),
@@ -114,7 +115,7 @@ class WholeImage:
                 continue
             if step is not Step.GTW:
                 output[image] = 0
-            products = select_products(operands, step, image, array.skip_zeros)
+            products = select_products(operands, step, image, problem.array.skip_zeros)
             live = products.live
             terms = left.ravel()[products.left[live]] * right.ravel()[products.right[live]]
             np.add.at(output.reshape(-1), products.result[live], terms)

@@ -9,6 +9,7 @@ import pytest
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat, Traffic
+from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.dataflow import RowConvolution
 from workloads.operands import GradientFinish, Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
@@ -36,7 +37,9 @@ def hide_mask(operands: Operands) -> Operands:
 
 
 def find_traffic(operands: Operands, **array: bool) -> Traffic:
-    traffic = RowConvolution().lower(operands, Step.GTA, PEArray(pes_per_group=PES, **array), MEMORY).traffic
+    traffic = (
+        RowConvolution().lower(StepProblem(operands, Step.GTA, PEArray(pes_per_group=PES, **array), MEMORY)).traffic
+    )
     assert traffic is not None
     return traffic
 

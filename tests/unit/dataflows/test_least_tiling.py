@@ -13,6 +13,7 @@ from random_layers import draw_case
 from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.dataflow import RowConvolution
 from dataflows.sparsetrain.least_tiling import check_shape, find_least_bytes
 from workloads.operands import Operands
@@ -30,7 +31,7 @@ MACHINES = [
 def refused_bytes(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> int:
     """Give the bytes that `lower` names when it refuses a buffer of one byte."""
     with pytest.raises(UnmappableLayerError) as caught:
-        RowConvolution().lower(operands, step, array, memory)
+        RowConvolution().lower(StepProblem(operands, step, array, memory))
     found = re.search(r"the smallest needs (\d+) bytes", str(caught.value))
     assert found is not None
     return int(found[1])

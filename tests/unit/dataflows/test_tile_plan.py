@@ -12,6 +12,7 @@ from random_layers import draw_array, draw_conv_shape, draw_linear_shape, draw_o
 from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tile_plan import TilePlan, mark_ends, number_classes
 from dataflows.sparsetrain.dataflow import RowConvolution
 from workloads.layer_images import select_images
@@ -60,18 +61,20 @@ def test_chosen_tiles_are_those_of_the_whole_step(step: Step) -> None:
     for number in range(CASES):
         operands, array, memory, rng = draw_case(number)
         try:
-            whole = DATAFLOW.lower(operands, step, array, memory).traffic
+            whole = DATAFLOW.lower(StepProblem(operands, step, array, memory)).traffic
         except UnmappableLayerError:
             continue
         assert whole is not None
         batch = operands.shape.batch
-        plan = DATAFLOW.plan_tiles(operands, np.arange(batch), step, array, memory)
+        plan = DATAFLOW.plan_tiles(StepProblem(operands, step, array, memory), np.arange(batch))
         assert len(plan) == len(whole.tile_load_bytes)
         chosen = np.sort(rng.choice(len(plan), size=int(rng.integers(1, len(plan) + 1)), replace=False))
         runs = plan.runs[plan.image_axis]
         places = np.unravel_index(chosen, [len(axis) for axis in plan.runs])[plan.image_axis]
         images = sorted({image for place in places for image in runs[place]})
-        part = DATAFLOW.pack_tiles(plan, select_images(operands, images), images, chosen, step, array, memory)
+        part = DATAFLOW.pack_tiles(
+            StepProblem(select_images(operands, images), step, array, memory), plan, images, chosen
+        )
         expected = describe_tiles(whole)
         assert describe_tiles(part) == [expected[tile] for tile in chosen]
         assert part.tiling == whole.tiling
@@ -87,11 +90,11 @@ def test_tiles_of_one_class_have_the_same_geometry(step: Step) -> None:
         operands, array, memory, _ = draw_case(number)
         dense = dataclasses.replace(array, skip_zeros=False)
         try:
-            whole = DATAFLOW.lower(operands, step, dense, memory).traffic
+            whole = DATAFLOW.lower(StepProblem(operands, step, dense, memory)).traffic
         except UnmappableLayerError:
             continue
         assert whole is not None
-        plan = DATAFLOW.plan_tiles(operands, np.arange(operands.shape.batch), step, dense, memory)
+        plan = DATAFLOW.plan_tiles(StepProblem(operands, step, dense, memory), np.arange(operands.shape.batch))
         kinds = np.array(np.meshgrid(*plan.classes, indexing="ij")).reshape(len(plan.classes), -1).T
         by_kind: dict[tuple[int, ...], list[Any]] = {}
         for kind, tile in zip(map(tuple, kinds.tolist()), describe_tiles(whole), strict=True):
@@ -106,10 +109,12 @@ def test_stand_ins_make_the_plan_of_the_batch_that_repeats_them() -> None:
         images = rng.integers(0, operands.shape.batch, size=9)
         for step in Step:
             try:
-                plan = DATAFLOW.plan_tiles(operands, images, step, array, memory)
+                plan = DATAFLOW.plan_tiles(StepProblem(operands, step, array, memory), images)
             except UnmappableLayerError:
                 continue
-            repeated = DATAFLOW.plan_tiles(select_images(operands, images), np.arange(9), step, array, memory)
+            repeated = DATAFLOW.plan_tiles(
+                StepProblem(select_images(operands, images), step, array, memory), np.arange(9)
+            )
             if plan.formats == repeated.formats:
                 assert plan.sizes == repeated.sizes
 
@@ -137,11 +142,13 @@ def test_filters_that_no_known_image_needs_are_idle_unless_the_others_are_likely
     input, weight = np.ones((2, 6), np.float32), np.ones((4, 6), np.float32)
     operands = Operands("fc", shape, input, weight, None, gradient, None, tuple(Step))
     known, images = (0, 1), np.arange(2 + unknown) % 2
-    plan = DATAFLOW.plan_tiles(operands, images, Step.GTW, PEArray(), MemoryShare())
+    plan = DATAFLOW.plan_tiles(StepProblem(operands, Step.GTW, PEArray(), MemoryShare()), images)
     assert plan.idle == idle
-    dense = DATAFLOW.plan_tiles(operands, images, Step.GTW, PEArray(skip_zeros=False), MemoryShare())
+    dense = DATAFLOW.plan_tiles(StepProblem(operands, Step.GTW, PEArray(skip_zeros=False), MemoryShare()), images)
     assert dense.idle == frozenset()
     if unknown == 0:
-        traffic = DATAFLOW.pack_tiles(plan, operands, known, np.arange(len(plan)), Step.GTW, PEArray(), MemoryShare())
+        traffic = DATAFLOW.pack_tiles(
+            StepProblem(operands, Step.GTW, PEArray(), MemoryShare()), plan, known, np.arange(len(plan))
+        )
         assert traffic.passes_ppu.reshape(4, -1).all(axis=1).tolist() == [False, True, False, True]
         assert not plan.is_same(dataclasses.replace(plan, idle=frozenset()))

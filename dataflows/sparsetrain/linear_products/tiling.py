@@ -1,37 +1,13 @@
-"""The search for a tiling of a fully connected layer, whose rows are cut into pieces of their own.
-
-The bytes of a piece are those of a row of its width in its tensor's format, so they follow from running counts of
-nonzeros. Order and preference are those of `tiling_search`.
-"""
+"""The search for a tiling of Forward and GTA of a fully connected layer: rows are cut into pieces."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from dataflows.contract.kernel import kernel
+from dataflows.storage.piece_sizes import size_piece
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
-
-RAW, BITMASK, OFFSET = 0, 1, 2
-
-
-@kernel
-def count_bits(values: int) -> int:
-    """Count the bits that tell so many values apart."""
-    bits = 0
-    while (1 << bits) < values:
-        bits += 1
-    return bits
-
-
-@kernel
-def size_piece(nonzeros: int, width: int, form: int, data_bits: int) -> int:
-    """Give the stored bytes of a piece of a row, its pointer included."""
-    if form == RAW:
-        return int(divide_up(width * data_bits, 8))
-    if form == BITMASK:
-        return 2 + int(divide_up(width + nonzeros * data_bits, 8))
-    return 2 + int(divide_up(count_bits(width + 1) + nonzeros * (data_bits + max(1, count_bits(width))), 8))
 
 
 @kernel
@@ -201,112 +177,3 @@ def size_products_tile(sizes: IntArray, images: int, outputs: int, block: int, b
     if short:
         total += divide_up(short * bits, 8)
     return int(min(images, sizes[0]) * total)
-
-
-@kernel
-def measure_outer_tile(
-    sizes: IntArray,
-    gradients: IntArray,
-    gradient_form: int,
-    inputs: IntArray,
-    input_form: int,
-    data_bits: int,
-    block: int,
-) -> int:
-    """Give the bytes of the largest operand tile of GTW for run lengths of (filter, block, image)."""
-    N, M, C = inputs.shape[0], gradients.shape[1] - 1, inputs.shape[1] - 1
-    blocks = divide_up(C, block)
-    largest = 0
-    for m in range(0, M, sizes[0]):
-        m_end = min(M, m + sizes[0])
-        for b in range(0, blocks, sizes[1]):
-            c, c_end = b * block, min(C, (b + sizes[1]) * block)
-            for n in range(0, N, sizes[2]):
-                load = 0
-                for image in range(n, min(N, n + sizes[2])):
-                    held = gradients[image, m_end] - gradients[image, m]
-                    load += size_piece(held, m_end - m, gradient_form, data_bits)
-                    load += size_piece(inputs[image, c_end] - inputs[image, c], c_end - c, input_form, data_bits)
-                largest = max(largest, load)
-    return largest
-
-
-def search_outer(
-    gradients: IntArray,
-    gradient_form: int,
-    inputs: IntArray,
-    input_form: int,
-    data_bits: int,
-    acc_bits: int,
-    block: int,
-    capacity: int,
-) -> tuple[IntArray, int]:
-    """Search run lengths of (filter, block, image) for a fully connected GTW."""
-    best = np.zeros(3, dtype=np.int64)
-    by_filters = np.zeros(gradients.shape[1], dtype=np.int64)
-    needed = try_outer(
-        gradients, gradient_form, inputs, input_form, data_bits, acc_bits, block, capacity, by_filters,
-        np.zeros_like(best), best,
-    )  # fmt: skip
-    return best, needed
-
-
-@kernel
-def try_outer(
-    gradients: IntArray,
-    gradient_form: int,
-    inputs: IntArray,
-    input_form: int,
-    data_bits: int,
-    acc_bits: int,
-    block: int,
-    capacity: int,
-    by_filters: IntArray,
-    sizes: IntArray,
-    best: IntArray,
-) -> int:
-    """Fill in the best run lengths of `search_outer`, and give the bytes which they need.
-
-    by_filters ``(M + 1,)``, zero, and sizes are room to work in.
-    """
-    N, M, C = inputs.shape[0], gradients.shape[1] - 1, inputs.shape[1] - 1
-    blocks = divide_up(C, block)
-    least = 2**62
-    for size in range(1, M + 1):
-        for m in range(0, M, size):
-            m_end = min(M, m + size)
-            for n in range(N):
-                by_filters[size] += size_piece(
-                    gradients[n, m_end] - gradients[n, m], m_end - m, gradient_form, data_bits
-                )
-        least = min(least, by_filters[size])
-    best_bytes = best_tiles = best_needed = 2**62
-    for b_size in range(blocks, 0, -1):
-        channels = 0
-        for b in range(0, blocks, b_size):
-            c, c_end = b * block, min(C, (b + b_size) * block)
-            for n in range(N):
-                channels += size_piece(inputs[n, c_end] - inputs[n, c], c_end - c, input_form, data_bits)
-        for m_size in range(M, 0, -1):
-            # Shorter runs of filters only read the inputs more often.
-            if divide_up(blocks, b_size) * least + divide_up(M, m_size) * channels > best_bytes:
-                break
-            loads = divide_up(blocks, b_size) * by_filters[m_size] + divide_up(M, m_size) * channels
-            if loads > best_bytes:
-                continue
-            for n_size in range(N, 0, -1):
-                parts = divide_up(N, n_size)
-                tiles = divide_up(M, m_size) * divide_up(blocks, b_size) * parts
-                sizes[0], sizes[1], sizes[2] = m_size, b_size, n_size
-                if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
-                    continue
-                output = size_products_tile(sizes, M, C, block, acc_bits) * (2 if parts == 1 else 1)
-                if output + 2 * divide_up(loads, tiles) > capacity:
-                    continue
-                needed = output + 2 * measure_outer_tile(
-                    sizes, gradients, gradient_form, inputs, input_form, data_bits, block
-                )
-                if needed <= capacity:
-                    best_bytes, best_tiles, best_needed = loads, tiles, needed
-                    copy_sizes(sizes, best)
-    return best_needed

@@ -1,0 +1,72 @@
+"""What the row operations of a convolution's step add up to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from dataflows.contract.array import PEArray
+from dataflows.contract.problem import StepProblem
+from dataflows.contract.tasks import StepCounts
+from dataflows.rows.cycles import (
+    cost_taps,
+    count_partners,
+    gather_kernel_rows,
+)
+from dataflows.rows.taps import pair_rows, tabulate_taps
+from workloads.arrays import BoolArray, IntArray
+from workloads.shapes import ConvShape, Step
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tally:
+    """What the row operations of a step add up to."""
+
+    row_ops: int
+    multiplications: int
+    empty_issue_cycles: int
+    driver_elements: int
+
+
+def count_dense_macs(shape: ConvShape) -> int:
+    """Count the multiplications of one step without those on padding."""
+    row_pairs = int((pair_rows(shape) >= 0).sum())
+    column_pairs = len(tabulate_taps(shape, Step.FORWARD).tap)
+    return shape.batch * shape.out_channels * shape.group_in_channels * row_pairs * column_pairs
+
+
+def gather_gradients(present: BoolArray, shape: ConvShape) -> IntArray:
+    """Count, over the filters of a group, the present grad_output elements that meet input row h: ``(N, G, H, Q)``."""
+    N, G, P, Q = shape.batch, shape.groups, shape.out_height, shape.out_width
+    filters = present.reshape(N, G, shape.group_out_channels, P, Q).sum(axis=2, dtype=np.int64)
+    return gather_kernel_rows(filters, shape)
+
+
+def tally_partners(drivers: IntArray, wanted: BoolArray, shape: ConvShape, array: PEArray) -> tuple[int, int]:
+    """Count live taps and empty issue cycles of drivers ``(N, G, H, Q)`` that meet the wanted columns of an input."""
+    N, G, Cg = shape.batch, shape.groups, shape.group_in_channels
+    costs = cost_taps(count_partners(wanted, shape), array)
+    parts = (part.reshape(N, G, Cg, *part.shape[2:]).sum(axis=2) for part in (costs.taps, costs.empty(array)))
+    live, empty = (int((drivers * part).sum()) for part in parts)
+    return live, empty
+
+
+def make_counts(problem: StepProblem, tally: Callable[[StepProblem], Tally]) -> StepCounts:
+    """Count what the PEs do in one step of a convolution, whose row operations `tally` adds up."""
+    done = tally(problem)
+    effectual = done.multiplications
+    if not problem.array.skip_zeros:
+        effectual = tally(problem.skipping_zeros()).multiplications
+    shape = problem.conv_shape
+    return StepCounts(
+        row_ops=done.row_ops,
+        multiplications=done.multiplications,
+        effectual_macs=effectual,
+        dense_macs=count_dense_macs(shape),
+        nominal_macs=shape.nominal_macs,
+        header_cycles=done.row_ops * problem.array.row_overhead_cycles,
+        empty_issue_cycles=done.empty_issue_cycles,
+        taps_examined=done.driver_elements * shape.kernel_width if problem.array.skip_zeros else 0,
+    )

@@ -1,0 +1,56 @@
+"""GTW of a convolution as tasks of exact length (sections 3 and 4 of the machine's definition)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataflows.contract.problem import StepProblem
+from dataflows.rows.counts import Tally, gather_gradients, tally_partners
+from dataflows.rows.cycles import (
+    cost_taps,
+    count_partners,
+    gather_kernel_rows,
+    multiply_exactly,
+)
+from dataflows.rows.dealing import Blocks, count_kernels_per_pe
+from dataflows.rows.taps import pair_rows
+from workloads.arrays import BoolArray, IntArray
+
+
+def find_pairs(problem: StepProblem) -> tuple[BoolArray, BoolArray]:
+    """Tell which elements of grad_output and of the input take part in GTW: all of them on a dense machine."""
+    shape = problem.conv_shape
+    if problem.array.skip_zeros:
+        return problem.operands.grad_output != 0, problem.operands.input != 0
+    return np.ones(shape.output_shape, dtype=np.bool_), np.ones(shape.input_shape, dtype=np.bool_)
+
+
+def deal_gtw(problem: StepProblem) -> IntArray:
+    """Give the PEs' cycles of GTW's tasks: one for each filter and block of k kernels for each PE."""
+    shape = problem.conv_shape
+    N, G, Cg, Mg, B = (
+        shape.batch,
+        shape.groups,
+        shape.group_in_channels,
+        shape.group_out_channels,
+        problem.array.pes_per_group,
+    )
+    present, allowed = find_pairs(problem)
+    drivers = gather_kernel_rows(present.astype(np.int64), shape)
+    costs = cost_taps(count_partners(allowed, shape), problem.array).cycles
+    left = np.moveaxis(drivers.reshape(N, G, Mg, -1), 0, 2).reshape(G, Mg, -1)
+    right = np.moveaxis(costs.reshape(N, G, Cg, -1), 0, 2).reshape(G, Cg, -1)
+    issued = multiply_exactly(left, np.swapaxes(right, 1, 2))
+    work = issued + N * int((pair_rows(shape) >= 0).sum()) * problem.array.row_overhead_cycles
+    return Blocks(Cg, B, count_kernels_per_pe(shape, problem.array)).deal(work).reshape(-1, B)
+
+
+def tally_gtw(problem: StepProblem) -> Tally:
+    """Count what GTW's row operations add up to."""
+    shape = problem.conv_shape
+    present, allowed = find_pairs(problem)
+    pairs = int((pair_rows(shape) >= 0).sum())
+    drivers = gather_gradients(present, shape)
+    live, empty = tally_partners(drivers, allowed, shape, problem.array)
+    row_ops = shape.batch * shape.out_channels * shape.group_in_channels * pairs
+    return Tally(row_ops, live, empty, int(drivers.sum()) * shape.group_in_channels)

@@ -1,0 +1,59 @@
+"""Some tiles of Forward and GTA of a convolution: of a whole batch, and the traffic of those chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from dataflows.contract.memory import Traffic
+from dataflows.contract.problem import StepProblem
+from dataflows.contract.tile_plan import TilePlan, cut_axes, mark_ends, number_classes
+from dataflows.sparsetrain.conv_rows.plan import plan_rows
+from dataflows.sparsetrain.conv_rows.traffic import find_rows_tiling, pack_rows_traffic, tabulate_rows
+from workloads.arrays import IntArray
+
+
+def plan_rows_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
+    """Find the tiling of Forward or GTA for a batch that some images stand for.
+
+    images: int64 ``(N,)``, the place in the operands of what stands for each image.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    known = plan_rows(problem)
+    plan = dataclasses.replace(
+        known,
+        shape=dataclasses.replace(known.shape, batch=len(images)),
+        driver_bytes=known.driver_bytes[images],
+        written_bytes=known.written_bytes[images],
+        summed_bytes=None if known.summed_bytes is None else known.summed_bytes[images],
+    )
+    tables = tabulate_rows(plan)
+    sizes = tuple(int(size) for size in find_rows_tiling(plan, tables))
+    runs = cut_axes((*plan.limits, plan.reductions), sizes)
+    keys: list[list[Hashable]] = [[len(run) for run in runs[0]], [], [], mark_ends([len(run) for run in runs[3]])]
+    for rows in runs[1]:
+        low, high = tables.span_low[rows.start], tables.span_high[rows.stop - 1]
+        met = tuple(tables.kernel_rows[rows.stop] - tables.kernel_rows[rows.start])
+        keys[1].append((len(rows), max(0, int(high - low)), met))
+    for blocks in runs[2]:
+        outputs = tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start]
+        groups = tables.block_group[blocks.stop - 1] - tables.block_group[blocks.start]
+        keys[2].append((len(blocks), int(outputs), int(groups)))
+    classes = tuple(number_classes(one) for one in keys)
+    return TilePlan(sizes, runs, classes, indices=3, image_axis=0, formats=plan.formats)
+
+
+def pack_rows_tiles(
+    plan: TilePlan,
+    problem: StepProblem,
+    images: Sequence[int],
+    tiles: IntArray,
+) -> Traffic:
+    """Pack some tiles of Forward or GTA; operands: of the images of these numbers."""
+    entries = plan.choose(tiles, images)
+    rows = plan_rows(problem, plan.formats)
+    return pack_rows_traffic(rows, tabulate_rows(rows), entries, np.array(plan.sizes, dtype=np.int64))

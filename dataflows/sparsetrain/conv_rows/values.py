@@ -1,0 +1,98 @@
+"""The values of Forward and GTA of a convolution, from the tasks that the machine executed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.kernel import freeze, kernel
+from dataflows.contract.problem import StepProblem
+from dataflows.contract.tasks import StepValues
+from dataflows.rows.dealing import Blocks
+from dataflows.rows.taps import pair_rows, tabulate_taps
+from dataflows.rows.values import convolve_msrc_rows, convolve_src_rows
+from dataflows.storage.compressed_rows import compress_rows
+from workloads.arrays import BoolArray
+from workloads.shapes import ConvShape, Step
+
+# Rows and columns of a square of a matrix that is transposed at a time.
+SQUARE = 32
+
+
+LAID_OUT_WEIGHTS = 2**22
+
+
+def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
+    """Sum the SRC row operations of each executed block of filters."""
+    shape = problem.conv_shape
+    blocks = Blocks(shape.group_out_channels, problem.array.pes_per_group)
+    flags = executed.reshape(shape.batch, shape.out_height, shape.groups, blocks.per_group)
+    wanted = blocks.spread(flags).reshape(shape.batch, shape.out_height, shape.out_channels)
+    rows = compress_rows(problem.operands.input, keeps_zeros=not problem.array.skip_zeros)
+    taps, skips = tabulate_taps(shape, Step.FORWARD), problem.array.skip_zeros and problem.array.skip_weights
+    # The large weights of a fully connected layer are laid out for some filters at a time.
+    run = shape.out_channels if shape.groups > 1 else max(1, LAID_OUT_WEIGHTS // problem.operands.weight[0].size)
+    parts, row_ops, multiplications = [], 0, 0
+    for start in range(0, shape.out_channels, run):
+        span = slice(start, min(shape.out_channels, start + run))
+        part = dataclasses.replace(shape, out_channels=span.stop - start)
+        output, operations, products = convolve_src_rows(
+            rows.first, rows.position, rows.value, order_weight_for_src(problem.operands.weight[span], part),
+            np.ascontiguousarray(wanted[..., span]), skips, pair_rows(shape),
+            taps.first, taps.tap, taps.partner, shape.out_width,
+        )  # fmt: skip
+        parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
+        row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
+    return StepValues(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), row_ops, multiplications)
+
+
+def order_weight_for_src(weight: NDArray[np.float32], shape: ConvShape) -> NDArray[np.float32]:
+    """Lay the filters last: ``(M, C / G, R, S)`` to ``(C, R, S, M / G)``."""
+    if shape.groups == shape.kernel_height == shape.kernel_width == 1:
+        turned: NDArray[np.float32] = transpose_matrix(weight[:, :, 0, 0])
+        return turned[:, None, None, :]
+    grouped = weight.reshape(shape.groups, shape.group_out_channels, *weight.shape[1:])
+    ordered = grouped.transpose(0, 2, 3, 4, 1)
+    return np.ascontiguousarray(ordered).reshape(shape.in_channels, *weight.shape[2:], shape.group_out_channels)
+
+
+def transpose_matrix(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Transpose a matrix, which is faster than numpy where it is large, as the weights of a fully connected layer."""
+    turned = np.empty(matrix.shape[::-1], dtype=matrix.dtype)
+    fill_transposed(freeze(matrix), turned)
+    return turned
+
+
+@kernel
+def fill_transposed(matrix: NDArray[np.float32], turned: NDArray[np.float32]) -> None:
+    """Transpose a matrix in squares that stay in the cache."""
+    rows, columns = matrix.shape
+    for row in range(0, rows, SQUARE):
+        for column in range(0, columns, SQUARE):
+            for place in range(column, min(columns, column + SQUARE)):
+                for other in range(row, min(rows, row + SQUARE)):
+                    turned[place, other] = matrix[other, place]
+
+
+def execute_gta(problem: StepProblem, executed: BoolArray) -> StepValues:
+    """Sum the MSRC row operations of each executed block of input channels; a dense machine computes all of dI."""
+    shape = problem.conv_shape
+    blocks = Blocks(shape.group_in_channels, problem.array.pes_per_group)
+    flags = executed.reshape(shape.batch, shape.in_height, shape.groups, blocks.per_group)
+    wanted = blocks.spread(flags).reshape(shape.batch, shape.in_height, shape.in_channels)
+    sparse = problem.array.skip_zeros
+    mask = (
+        problem.operands.mask
+        if sparse and problem.operands.mask is not None
+        else np.ones(shape.input_shape, dtype=np.bool_)
+    )
+    rows = compress_rows(problem.operands.grad_output, keeps_zeros=not sparse)
+    taps = tabulate_taps(shape, Step.GTA)
+    output, row_ops, multiplications = convolve_msrc_rows(
+        rows.first, rows.position, rows.value, np.ascontiguousarray(problem.operands.weight.transpose(0, 2, 3, 1)),
+        np.ascontiguousarray(mask.transpose(0, 2, 3, 1)), wanted, sparse and problem.array.skip_weights,
+        pair_rows(shape), taps.first, taps.tap, taps.partner,
+    )  # fmt: skip
+    return StepValues(np.ascontiguousarray(output.transpose(0, 3, 1, 2)), int(row_ops), int(multiplications))

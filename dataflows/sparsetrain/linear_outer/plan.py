@@ -1,0 +1,96 @@
+"""GTW of a fully connected layer before it is cut into tiles, and its tiling."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.entries import require_tiling
+from dataflows.contract.memory import RowFormat
+from dataflows.contract.problem import StepProblem
+from dataflows.rows.dealing import Blocks, count_kernels_per_pe
+from dataflows.sparsetrain.linear_outer.tiling import measure_outer_tile, search_outer
+from dataflows.sparsetrain.linear_products.tiling import size_products_tile
+from dataflows.storage.stored_vectors import FORM_NUMBERS, StoredVectors, store_vectors
+from workloads.arrays import IntArray
+from workloads.shapes import LinearShape, Step
+
+
+@dataclass(frozen=True, eq=False)
+class OuterPlan:
+    """GTW of a fully connected layer: both operands as they are stored; run: inputs of a PE in one task."""
+
+    problem: StepProblem
+    shape: LinearShape
+    gradients: StoredVectors
+    inputs: StoredVectors
+    run: int
+
+    @property
+    def block(self) -> int:
+        """Inputs of a task."""
+        return self.problem.array.pes_per_group * self.run
+
+    @property
+    def limits(self) -> tuple[int, int, int]:
+        """Limits of the task indices filter and block, and of the reduction index image."""
+        blocks = Blocks(self.shape.in_features, self.problem.array.pes_per_group, self.run).per_group
+        return self.shape.out_features, blocks, self.shape.batch
+
+    @property
+    def formats(self) -> tuple[RowFormat, ...]:
+        """Formats of the gradient and of the input."""
+        return self.gradients.form, self.inputs.form
+
+    def find_idle(self, unknown: int = 0) -> NDArray[np.bool_]:
+        """Tell for which filters no image has a product: bool ``(M,)``.
+
+        unknown: images of the batch that are not among these. A filter that none of these needs is then taken to be
+        idle where gradients as sparse as theirs would more likely than not leave it so.
+        """
+        present = np.diff(self.gradients.running, axis=1) > 0
+        if not self.problem.array.skip_zeros or (1 - present.mean()) ** unknown < 0.5:
+            return np.zeros(present.shape[1], dtype=np.bool_)
+        return np.logical_not(present.any(axis=0))
+
+    def repeat(self, images: IntArray) -> OuterPlan:
+        """Give the plan of a batch in which each of these images stands where it is named."""
+        return dataclasses.replace(
+            self,
+            shape=dataclasses.replace(self.shape, batch=len(images)),
+            gradients=self.gradients.repeat(images),
+            inputs=self.inputs.repeat(images),
+        )
+
+
+def plan_outer(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None = None) -> OuterPlan:
+    """Count along the rows of both operands; formats: as in `OuterPlan`, by default the best for these operands."""
+    given = (None, None) if formats is None else formats
+    gradients = store_vectors(problem.operands.grad_output != 0, problem.array, problem.share, given[0])
+    inputs = store_vectors(problem.operands.input != 0, problem.array, problem.share, given[1])
+    run = count_kernels_per_pe(problem.linear_shape, problem.array)
+    return OuterPlan(problem, problem.linear_shape, gradients, inputs, run)
+
+
+def find_outer_tiling(plan: OuterPlan) -> IntArray:
+    """Find the run lengths of (filter, block, image), int64 ``(3,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    memory, shape, block = plan.problem.share, plan.shape, plan.block
+    sizes = np.array(plan.limits, dtype=np.int64)
+    if memory.capacity_bytes is None:
+        return sizes
+    forms = FORM_NUMBERS[plan.gradients.form], FORM_NUMBERS[plan.inputs.form]
+    tables = (plan.gradients.running, forms[0], plan.inputs.running, forms[1], memory.data_bits)
+    sizes, _ = search_outer(*tables, memory.acc_bits, block, memory.capacity_bytes)
+    if not sizes.all():
+        ones = np.ones(3, dtype=np.int64)
+        least = size_products_tile(ones, plan.limits[0], shape.in_features, block, memory.acc_bits)
+        least = least * (2 if shape.batch == 1 else 1) + 2 * measure_outer_tile(ones, *tables, block)
+        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, int(least), memory.capacity_bytes)
+    return np.asarray(sizes, dtype=np.int64)

@@ -1,0 +1,83 @@
+"""Tiles, bursts and results of GTW of a fully connected layer (sections 6 and 7 of the definition)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.entries import Entries, list_entries
+from dataflows.contract.memory import Traffic
+from dataflows.contract.problem import StepProblem
+from dataflows.sparsetrain.linear_outer.plan import OuterPlan, find_outer_tiling, plan_outer
+from dataflows.tiling.items import divide_up, pack_items
+from workloads.arrays import IntArray
+from workloads.shapes import Step
+
+
+def make_outer_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
+    """GTW: an item an image, one output's gradient and each PE's block of inputs; none where that gradient is 0."""
+    assert problem.step is Step.GTW
+    plan = plan_outer(problem)
+    sizes = find_outer_tiling(plan)
+    entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
+    return pack_outer_traffic(plan, entries, sizes, plan.find_idle()), entries.task_numbers(plan.limits[:2])
+
+
+def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle: NDArray[np.bool_]) -> Traffic:
+    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel.
+
+    idle: filters without a product in any part of the reduction, ``(M,)``; their tasks hand nothing to the PPU.
+    """
+    operands, shape, array, memory = plan.problem.operands, plan.shape, plan.problem.array, plan.problem.share
+    B, run, block, gradients, inputs = array.pes_per_group, plan.run, plan.block, plan.gradients, plan.inputs
+    m, b = entries.places.T
+    first = b * block
+    owned = np.minimum(shape.in_features, first + block) - first
+
+    starts = np.arange(0, shape.in_features, run)
+    ends = np.minimum(starts + run, shape.in_features)
+    piece_bytes = inputs.size(starts, ends)
+    elements = inputs.count(starts, ends) if array.skip_zeros else np.broadcast_to(ends - starts, piece_bytes.shape)
+    cycles = (array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)).T[:, :, None]
+    second = np.ascontiguousarray(piece_bytes.T)[:, :, None]
+    filters = np.arange(shape.out_features)
+    driver_bytes = gradients.size(filters, filters + 1)
+    if array.skip_zeros:
+        driver_bytes = np.where(operands.grad_output != 0, driver_bytes, -1)
+
+    def item_rows(group: int) -> tuple[IntArray, IntArray, IntArray]:
+        return driver_bytes[:, group][None, :, None], second, cycles
+
+    by_filter = np.split(np.argsort(m, kind="stable"), np.cumsum(np.bincount(m, minlength=shape.out_features))[:-1])
+    none = np.zeros_like(owned)
+    low, high = np.ascontiguousarray(entries.low[:, 0]), np.ascontiguousarray(entries.high[:, 0])
+    pes = divide_up(owned, run)
+    packed = pack_items(by_filter, item_rows, b * B, pes, low, high, len(starts), B, none, memory)
+    burst_first, burst_bytes, burst_cycles, words = packed
+
+    write = divide_up(owned * memory.acc_bits, 8)
+    loads, write_backs, tile_outputs = [], [], []
+    is_cut = int(sizes[2]) < shape.batch
+    for number, (rows, runs, images) in enumerate(entries.tiles):
+        span = np.array([runs.start * block, min(shape.in_features, runs.stop * block)])
+        size = gradients.size(np.array([rows.start]), np.array([rows.stop]))[images.start : images.stop].sum()
+        size += inputs.size(span[:1], span[1:])[images.start : images.stop].sum()
+        loads.append(int(size))
+        results = int(write[entries.tile_first[number] : entries.tile_first[number + 1]].sum())
+        tile_outputs.append(results)
+        write_backs.append(results if entries.is_last[entries.tile_first[number]] else 0)
+    return Traffic(
+        tile_first=entries.tile_first,
+        tile_load_bytes=np.array(loads, dtype=np.int64),
+        tile_write_back_bytes=np.array(write_backs, dtype=np.int64),
+        burst_first=burst_first,
+        burst_bytes=burst_bytes,
+        burst_cycles=burst_cycles,
+        pes=pes,
+        ppu_read_bytes=np.where(entries.is_first | idle[m], 0, write),
+        ppu_elements=np.where(idle[m], 0, owned),
+        ppu_write_bytes=np.where(idle[m], 0, write),
+        store_writes=words,
+        footprint_bytes=max(tile_outputs) * (1 if is_cut else 2) + 2 * max(loads),
+        tiling=f"{sizes[0]}x{sizes[1]}|{sizes[2]}",
+    )

@@ -1,0 +1,123 @@
+"""Forward and GTA of a fully connected layer before they are cut into tiles, and their tiling."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataflows.contract.entries import require_tiling
+from dataflows.contract.memory import RowFormat
+from dataflows.contract.problem import StepProblem
+from dataflows.rows.dealing import Blocks
+from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
+from dataflows.storage.stored_vectors import FORM_NUMBERS, StoredVectors, store_vectors
+from dataflows.storage.written import find_written
+from workloads.arrays import IntArray
+from workloads.shapes import LinearShape, Step
+
+
+@dataclass(frozen=True, eq=False)
+class ProductsPlan:
+    """Forward or GTA of a fully connected layer: driver rows, results, and the gradients that the last part adds."""
+
+    problem: StepProblem
+    shape: LinearShape
+    vectors: StoredVectors
+    stored: StoredVectors
+    added: tuple[StoredVectors, ...]
+
+    @property
+    def outputs(self) -> int:
+        """Results of each image."""
+        return self.shape.out_features if self.problem.step is Step.FORWARD else self.shape.in_features
+
+    @property
+    def depth(self) -> int:
+        """Elements of a driver row."""
+        return self.shape.in_features if self.problem.step is Step.FORWARD else self.shape.out_features
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether a mask is fetched with the results' rows."""
+        return self.problem.step is Step.GTA and self.problem.operands.written_mask is not None
+
+    @property
+    def limits(self) -> tuple[int, int, int]:
+        """Limits of the task indices image and block, and of the reduction index."""
+        return self.shape.batch, Blocks(self.outputs, self.problem.array.pes_per_group).per_group, self.depth
+
+    @property
+    def formats(self) -> tuple[RowFormat, ...]:
+        """Formats of the driver, of the results, and of each gradient that is added."""
+        return self.vectors.form, self.stored.form, *(one.form for one in self.added)
+
+    def repeat(self, images: IntArray) -> ProductsPlan:
+        """Give the plan of a batch in which each of these images stands where it is named."""
+        return dataclasses.replace(
+            self,
+            shape=dataclasses.replace(self.shape, batch=len(images)),
+            vectors=self.vectors.repeat(images),
+            stored=self.stored.repeat(images),
+            added=tuple(one.repeat(images) for one in self.added),
+        )
+
+
+def plan_products(
+    problem: StepProblem,
+    formats: tuple[RowFormat | None, ...] | None = None,
+) -> ProductsPlan:
+    """Count along the rows of a step; formats: as in `ProductsPlan`, by default the best for these operands."""
+    shape, forward = problem.linear_shape, problem.step is Step.FORWARD
+    summed = () if forward else problem.operands.summed
+    given = (None,) * (2 + len(summed)) if formats is None else formats
+    driver = problem.operands.input if forward else problem.operands.grad_output
+    if problem.array.skip_zeros and (problem.operands.relu_follows or not forward):
+        stored = store_vectors(find_written(problem.operands, problem.step), problem.array, problem.share, given[1])
+    else:
+        outputs = shape.out_features if forward else shape.in_features
+        stored = StoredVectors(np.zeros((shape.batch, outputs + 1), np.int64), RowFormat.RAW, problem.share.data_bits)
+    added = tuple(
+        store_vectors(one != 0, problem.array, problem.share, form) for one, form in zip(summed, given[2:], strict=True)
+    )
+    vectors = store_vectors(driver != 0, problem.array, problem.share, given[0])
+    return ProductsPlan(problem, shape, vectors, stored, added)
+
+
+def find_products_tiling(plan: ProductsPlan) -> IntArray:
+    """Find the run lengths of (image, block, reduction), int64 ``(3,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    memory, vectors, stored, has_mask = plan.problem.share, plan.vectors, plan.stored, plan.has_mask
+    B, bits, batch, outputs, depth = (
+        plan.problem.array.pes_per_group,
+        memory.data_bits,
+        plan.shape.batch,
+        plan.outputs,
+        plan.depth,
+    )
+    sizes = np.array(plan.limits, dtype=np.int64)
+    if memory.capacity_bytes is None:
+        return sizes
+    form = FORM_NUMBERS[vectors.form]
+    summed = np.array([one.running for one in plan.added], dtype=np.int64).reshape(-1, batch, outputs + 1)
+    sums = summed, np.array([FORM_NUMBERS[one.form] for one in plan.added], dtype=np.int64)
+    sizes, _ = search_products(
+        vectors.running, form, stored.running, FORM_NUMBERS[stored.form], bits, memory.acc_bits, B, has_mask, *sums,
+        memory.capacity_bytes,
+    )  # fmt: skip
+    if not sizes.all():
+        # Either all runs are 1, with partial results at acc_bits, or the reduction is whole, with two output tiles.
+        choices = [(np.array([1, 1, depth], dtype=np.int64), bits, 2)]
+        if depth > 1:
+            choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
+        least = min(
+            tiles * int(size_products_tile(runs, batch, outputs, B, width))
+            + 2 * int(measure_products_tile(runs, vectors.running, form, bits, outputs, B, has_mask, *sums))
+            for runs, width, tiles in choices
+        )
+        require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
+    return np.asarray(sizes, dtype=np.int64)

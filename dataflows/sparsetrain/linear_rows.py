@@ -1,0 +1,44 @@
+"""What the mappings of fully connected layers share: their counts, and the convolution whose products they are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dataflows.contract.problem import StepProblem
+from dataflows.contract.tasks import StepCounts
+from workloads.arrays import IntArray
+from workloads.operands import Operands
+from workloads.shapes import ConvShape
+
+
+def make_linear_counts(problem: StepProblem, row_ops: int, multiplications: int, effectual_macs: int) -> StepCounts:
+    """Fill in the counts of a step; a row without taps of its own has no issue that is empty."""
+    shape, array = problem.linear_shape, problem.array
+    return StepCounts(
+        row_ops=row_ops,
+        multiplications=multiplications,
+        effectual_macs=effectual_macs,
+        dense_macs=shape.nominal_macs,
+        nominal_macs=shape.nominal_macs,
+        header_cycles=row_ops * array.row_overhead_cycles,
+        empty_issue_cycles=0,
+        taps_examined=multiplications if array.skip_zeros else 0,
+    )
+
+
+def add_headers(counts: StepCounts, uncut: IntArray, cut: IntArray) -> StepCounts:
+    """Count the headers of pieces among the headers: the cycles that cutting added to those of the uncut tasks."""
+    added = int(cut.sum() - uncut.sum())
+    return dataclasses.replace(counts, header_cycles=counts.header_cycles + added)
+
+
+def view_as_convolution(problem: StepProblem) -> StepProblem:
+    """Give the convolution with 1 x 1 kernels on 1 x 1 maps that has the products of a fully connected layer."""
+    shape, operands = problem.linear_shape, problem.operands
+    as_conv = ConvShape(shape.batch, shape.in_features, 1, 1, shape.out_features, 1, 1)
+    wrapped = Operands(
+        operands.layer, as_conv, operands.input[:, :, None, None], operands.weight[:, :, None, None], operands.bias,
+        operands.grad_output[:, :, None, None], None if operands.mask is None else operands.mask[:, :, None, None],
+        operands.steps,
+    )  # fmt: skip
+    return StepProblem(wrapped, problem.step, dataclasses.replace(problem.array, skip_weights=False))

@@ -1,0 +1,46 @@
+"""Operand bursts of entries whose items are rows of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dataflows.contract.memory import MemoryShare
+from dataflows.tiling.bursts import UNLIMITED_BYTES, pack_rows
+from workloads.arrays import IntArray
+
+
+def divide_up(amount: IntArray, share: int) -> IntArray:
+    """Divide, rounding up."""
+    return -(-amount // share)
+
+
+ItemRows = Callable[[int], tuple[IntArray, IntArray, IntArray]]
+
+
+def pack_items(
+    runs: list[IntArray], item_rows: ItemRows, first: IntArray, pes: IntArray, low: IntArray, high: IntArray,
+    outputs: int, width: int, mask_bytes: IntArray, memory: MemoryShare,
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:  # fmt: skip
+    """Pack the entries of every image (or filter) in turn: counted first, then filled.
+
+    item_rows: driver bytes ``(1, items, 1)``, second bytes and cycles ``(outputs, items, 1)`` of a run of entries.
+    """
+    half = memory.half_store_bytes or UNLIMITED_BYTES
+    counts = np.zeros(len(first), dtype=np.int64)
+    burst_first = np.zeros(len(first) + 1, dtype=np.int64)
+    burst_bytes, burst_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, width), dtype=np.int64)
+    words = np.zeros(len(first), dtype=np.int64)
+    for fills in (False, True):
+        for number, run in enumerate(runs):
+            drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
+            pack_rows(
+                run, first, pes, low, high, outputs, drivers, second, cycles, mask_bytes, half, memory.data_bits,
+                fills, counts, burst_first, burst_bytes, burst_cycles, words, np.zeros(width, dtype=np.int64),
+            )  # fmt: skip
+        if not fills:
+            burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+            burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
+            burst_cycles = np.zeros((burst_first[-1], width), dtype=np.int64)
+    return burst_first, burst_bytes, burst_cycles, words
