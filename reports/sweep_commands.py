@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,10 @@ def format_value(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return f"{value:,d}" if hasattr(value, "bit_length") and not isinstance(value, bool) else str(value)
+    if hasattr(value, "bit_length") and not isinstance(value, bool):
+        return f"{value:,d}"
+    # A reason may repeat what a library said, with whatever characters.
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(value))
 
 
 def write_results(frame: pd.DataFrame, csv_file: Path | None, parquet_file: Path | None) -> None:
@@ -219,12 +223,12 @@ def merge(stores: tuple[Path, ...], into: Path) -> None:
     """Add the points of every STORE to one store; a point that is there already is kept once."""
     from sim.sweep.store import Store
 
-    opened = [Store.open(path) for path in stores]
-    with Store.open(into, creates=True) as target:
-        for source in opened:
+    with ExitStack() as stack:
+        sources = [stack.enter_context(Store.open(path)) for path in stores]
+        target = stack.enter_context(Store.open(into, creates=True))
+        for source in sources:
             added = target.merge(source)
             say(f"{source.path}: {added:,} points added")
-            source.close()
     say(f"Store: {into}")
 
 

@@ -30,7 +30,8 @@ class Owner:
         """Tell whether another's claim holds: it has not run out, and its process is alive."""
         if until < time.time():
             return False
-        return owner == describe_process(int(owner.partition("@")[0]))
+        number = owner.partition("@")[0]
+        return number.isdecimal() and len(number) < 10 and owner == describe_process(int(number))
 
 
 def describe_process(number: int) -> str | None:

@@ -14,7 +14,8 @@ import pandas as pd
 from sim.sweep.expression import parse_expression
 from sim.sweep.job import Status
 from sim.sweep.metrics import METRICS
-from sim.sweep.store import FIXED_COLUMNS, Column, Store, SweepRow, join_forms, quote
+from sim.sweep.store import Column, Store, SweepRow, join_forms, quote
+from sim.sweep.store_checks import FIXED_COLUMNS
 from workloads.errors import InputError
 from workloads.validation import did_you_mean
 
@@ -36,6 +37,8 @@ def load_sweep(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
         InputError: there is no such store, or it cannot be read.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
+    if not paths:
+        raise InputError("no store is given")
     with ExitStack() as stack:
         stores = [stack.enter_context(Store.open(Path(one))) for one in paths]
         sweeps = [sweep for store in stores for sweep in store.sweeps()]

@@ -14,7 +14,8 @@ from typing import Any
 from sim.sweep.claims import Owner
 from sim.sweep.job import Outcome, Status
 from sim.sweep.metrics import METRICS
-from sim.sweep.store_file import LOCK_TIMEOUT_S, connect, open_to_read, require_file
+from sim.sweep.store_checks import DAMAGED, FIXED_COLUMNS, check_place, check_store
+from sim.sweep.store_file import LOCK_TIMEOUT_S, connect, open_to_read, require_readable
 from sim.sweep.values import Value
 from workloads.errors import InputError
 
@@ -22,7 +23,6 @@ APPLICATION_ID = 0x53505357
 SCHEMA_VERSION = 1
 CHECKPOINT_WAIT_MS = 2000
 FINISHED = (Status.DONE, Status.INFEASIBLE)
-FIXED_COLUMNS = ("key", "status", "reason", "workload", "architecture", "model_version", "workload_digest")
 SCHEMA = """
 CREATE TABLE points (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT NOT NULL, workload TEXT NOT NULL,
   architecture TEXT NOT NULL, model_version TEXT NOT NULL, workload_digest TEXT NOT NULL);
@@ -107,14 +107,15 @@ class Store:
         Raises:
             InputError: there is no such file, it is no store, or it cannot be read or written.
         """
+        check_place(path, must_exist=not creates)
         if not creates or path.exists():
-            require_file(path)
+            require_readable(path)
         store = cls(path, writes=creates)
         with naming_faults(path):
             try:
                 if creates:
                     make_folder(path)
-                    connect(path, store._prepare, store._closing)
+                    connect(path, store._prepare, store._closing, LOCK_TIMEOUT_S)
                 else:
                     open_to_read(path, store._prepare, store._closing)
             except BaseException:
@@ -144,7 +145,7 @@ class Store:
         Raises:
             InputError: the file cannot be written; what was written before is kept.
         """
-        with naming_faults(self.path):
+        with self._naming_faults():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -160,8 +161,18 @@ class Store:
         Raises:
             InputError: the file cannot be read.
         """
-        with naming_faults(self.path):
+        with self._naming_faults():
             return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _naming_faults(self) -> Iterator[None]:
+        try:
+            with naming_faults(self.path):
+                yield
+        except InputError:
+            # What was locked for so long is not waited for once more on the way out.
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            raise
 
     def columns(self) -> tuple[Column, ...]:
         """List settings and metrics, sorted by kind and name."""
@@ -283,12 +294,13 @@ class Store:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._connection.execute("PRAGMA trusted_schema = OFF")
         self._connection.execute("PRAGMA synchronous = FULL")
-        if self._writes:
+        # A database of something else is left as it is: it must not even be put into WAL mode.
+        if self._writes and not self._count_tables():
             self._connection.execute("PRAGMA journal_mode = WAL")
             with self.transaction():
-                tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-                if not tables:
+                if not self._count_tables():
                     for statement in SCHEMA.split(";"):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -300,6 +312,9 @@ class Store:
             raise InputError(f"{self.path}: is a database, but not a store of sweeps")
         if version != SCHEMA_VERSION:
             raise InputError(f"{self.path}: is a store of form {version}; this version reads form {SCHEMA_VERSION}")
+        check_store(self.path, self._connection)
+        if self._writes:
+            self._connection.execute("PRAGMA journal_mode = WAL")
         self._columns = {column.name: column for column in self.columns()}
         if self._writes:
             metrics = [
@@ -317,6 +332,10 @@ class Store:
             return column
         joint = join_forms(known.form, column.form)
         return None if joint == known.form else replace(known, form=joint)
+
+    def _count_tables(self) -> int:
+        count: int = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        return count
 
     def _add_columns(self, fresh: Sequence[Column]) -> None:
         have = {row[1] for row in self._connection.execute("PRAGMA table_info(points)")}
@@ -376,7 +395,7 @@ def describe_fault(path: Path, error: sqlite3.DatabaseError) -> str:
     if code.startswith("SQLITE_CANTOPEN"):
         return f"{path}: the store cannot be opened; its folder must be there and writable"
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return f"{path}: is not a store, or is damaged: {error}"
+        return f"{path}: {DAMAGED}: {error}"
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"{path}: the store was locked by another process for {LOCK_TIMEOUT_S:g} s; {kept}"
+        return f"{path}: the store is locked by another process, and was not free in time; {kept}"
     return f"{path}: the store cannot be used: {error}; {kept}"

@@ -12,23 +12,18 @@ from pathlib import Path
 
 from workloads.errors import InputError
 
-LOCK_TIMEOUT_S = 60.0
+# Each write takes milliseconds: who holds the file for longer is no sweep at work.
+LOCK_TIMEOUT_S, READ_LOCK_TIMEOUT_S = 15.0, 5.0
 # What SQLite says where it can make no index of the write-ahead log.
 UNWRITABLE = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
-def require_file(path: Path) -> None:
-    """Refuse what is no file that can be read.
+def require_readable(path: Path) -> None:
+    """Refuse a store that this process may not read.
 
     Raises:
-        InputError: says what is there.
+        InputError: names it.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a directory, not a store")
-    if not path.exists():
-        raise InputError(f"{path}: there is no such store")
-    if not path.is_file():
-        raise InputError(f"{path}: is not a regular file, so it is no store")
     if not is_allowed(path, os.R_OK):
         raise InputError(f"{path}: the store cannot be read: permission denied")
 
@@ -57,10 +52,15 @@ def open_to_read(path: Path, check: Callable[[sqlite3.Connection], None], closin
     return connect(folder / path.name, check, closing)
 
 
-def connect(place: str | Path, check: Callable[[sqlite3.Connection], None], closing: ExitStack) -> sqlite3.Connection:
+def connect(
+    place: str | Path,
+    check: Callable[[sqlite3.Connection], None],
+    closing: ExitStack,
+    patience: float = READ_LOCK_TIMEOUT_S,
+) -> sqlite3.Connection:
     """Open a connection and let `check` read or write the first of it; it is closed with `closing`, or at a fault."""
     connection = sqlite3.connect(
-        place, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
+        place, timeout=patience, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
     )
     try:
         check(connection)

@@ -45,7 +45,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "family", "least"),
     [
-        ("run.json", mutate_record, 500),
+        ("run.json", mutate_record, 450),
         ("run.json", damage_text, 13),
         ("steps.csv", mutate_table, 150),
         ("actions.csv", mutate_table, 50),

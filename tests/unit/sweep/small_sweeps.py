@@ -93,7 +93,8 @@ def make_metrics(job: Job) -> dict[str, Any]:
     text = json.dumps([job.workload, job.machine, job.baseline], sort_keys=True)
     number = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
     return {
-        metric.name: number % 1000 + place if metric.is_whole else number / 7 for place, metric in enumerate(METRICS)
+        metric.name: number % 1000 + place if metric.is_whole else number / (2**32 if metric.unit == "fraction" else 7)
+        for place, metric in enumerate(METRICS)
     }
 
 
