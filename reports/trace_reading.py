@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO, Literal, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from sim.architecture import shorten_line
 from sim.stored_file import name_file, open_stored
 from sim.trace_events import LANES
 from sim.trace_file import Window
@@ -21,8 +22,9 @@ from workloads.errors import InputError
 MOST_SLICES = 3000
 SHOWN_LANES = 4
 LINE_LIMIT_BYTES = 2**16
+SHOWN_CHARACTERS = 200
 # A trace shrinks about 15 times; what shrinks far more is no trace, but may be made to never end.
-MOST_SHRINKING, FREE_BYTES = 200, 2**24
+MOST_SHRINKING, FREE_BYTES = 200, 2**22
 FIRST_LINE = b'{"displayTimeUnit":"ns","traceEvents":[\n'
 LAST_LINE = b'],"otherData":'
 NOT_WRITTEN_HERE = "is not a trace of 'sparsetrain simulate --trace'"
@@ -79,6 +81,7 @@ class About(TracePart):
     machine: Word
     unit: Word
     slices: Whole
+    counters: Whole
     cycles: Whole
     left_out: Whole
 
@@ -111,6 +114,7 @@ class Gathering:
     rows: list[tuple[int, int, str, int, int, str]] = field(default_factory=list)
     threads: dict[tuple[int, int], str] = field(default_factory=dict)
     found: int = 0
+    counters: int = 0
     outside: int = 0
     undrawn: int = 0
     behind: int = 0
@@ -122,6 +126,7 @@ class Gathering:
                 self.threads[event.pid, event.tid] = str(event.args.get("name", ""))
             return
         if isinstance(event, Counter):
+            self.counters += 1
             return
         self.found += 1
         end = self.window.end
@@ -168,8 +173,12 @@ def read_excerpt(path: Path, window: Window, names: frozenset[str]) -> Excerpt:
         ) from None
     if about is None:
         raise InputError(f"{name_file(path)}: {NOT_WRITTEN_HERE}")
-    if gathering.found != about.slices:
-        raise InputError(f"{name_file(path)}: holds {gathering.found} slices, but {about.slices} were written")
+    for kind, found, written in (
+        ("slices", gathering.found, about.slices),
+        ("values of counters", gathering.counters, about.counters),
+    ):
+        if found != written:
+            raise InputError(f"{name_file(path)}: holds {found:,} {kind}, but {written:,} were written")
     gathering.cut()
     return Excerpt(about, tabulate(path, gathering), gathering.outside, gathering.undrawn, gathering.behind)
 
@@ -196,12 +205,12 @@ def parse_line(path: Path, number: int, line: bytes, parse: Callable[[bytes], Pa
         fault = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in fault["loc"] if part not in ("X", "C", "M"))
         words = f"{where}: {fault['msg']}" if where else fault["msg"]
-        raise refuse(path, number, words if words.isprintable() else repr(words)) from None
+        raise refuse(path, number, shorten_line(words, SHOWN_CHARACTERS)) from None
 
 
 def refuse(path: Path, number: int, words: str) -> InputError:
     """Say what is wrong with a line."""
-    return InputError(f"{name_file(path)}: line {number}: is not an event of a trace ({words[0].lower()}{words[1:]})")
+    return InputError(f"{name_file(path)}: line {number}: is not an event of a trace ({words})")
 
 
 def tabulate(path: Path, gathering: Gathering) -> pd.DataFrame:

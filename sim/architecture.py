@@ -255,10 +255,10 @@ def override_field(document: YamlDocument, override: str) -> YamlDocument:
     return YamlDocument(label, merge_field(document.data, path, parse_value(text, label)))
 
 
-def shorten_line(text: str) -> str:
-    """Cut a text that an error message repeats to 80 printable characters of one line."""
+def shorten_line(text: str, most: int = SHOWN_CHARACTERS) -> str:
+    """Cut a text that an error message repeats to 80 printable characters of one line, or to another length."""
     line = text if text.isprintable() else repr(text)
-    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 3] + "..."
+    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def parse_value(text: str, label: str) -> Any:

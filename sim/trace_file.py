@@ -149,7 +149,7 @@ class IterationTrace:
         total_macs: int = 0,
     ) -> None:
         self.machine, self.window = machine, window
-        self.cycles = self.events = self.left_out = 0
+        self.cycles = self.events = self.counters = self.left_out = 0
         self._text = SpooledText(path)
         self._on_notice = on_notice
         self._total_macs, self._done_macs = total_macs, 0
@@ -185,6 +185,7 @@ class IterationTrace:
                 "machine": self.machine,
                 "unit": "1 us is 1 cycle",
                 "slices": self.events,
+                "counters": self.counters,
                 "cycles": self.cycles,
                 "left_out": self.left_out,
             }
@@ -200,7 +201,9 @@ class IterationTrace:
         self._write_lines(name_lanes(fresh))
         for lines in write_slices(step):
             self._text.write(",\n" + lines)
-        self._write_lines([*write_occupancy(step), *write_bandwidth(step)])
+        counters = [*write_occupancy(step), *write_bandwidth(step)]
+        self.counters += len(counters)
+        self._write_lines(counters)
 
     def _write_lines(self, lines: Iterable[str]) -> None:
         if text := ",\n".join(lines):
