@@ -317,9 +317,13 @@ def list_scales(table: TechnologyTable) -> tuple[str, ...]:
 
 
 def _find_table(name_or_path: str | Path, base_directory: Path | None) -> Path:
-    if Path(name_or_path).suffix in (".yaml", ".yml"):
-        return (base_directory or Path()) / name_or_path
+    path = (base_directory or Path()) / name_or_path
+    if path.suffix in (".yaml", ".yml"):
+        return path
     if str(name_or_path) not in list_technologies():
+        if path.is_file():
+            # What it is, rather than that there is no such preset.
+            return path
         raise InputError(
             f"there is no technology '{name_or_path}'; there are {', '.join(list_technologies())}, "
             "or give the path of a .yaml file"

@@ -11,6 +11,7 @@ from workloads.errors import InputError
 from workloads.image_fit import fit_pipeline
 from workloads.profile import profile_names
 from workloads.schema import Clustering, Density, HostOperands, OperandSource, ProfileOperands, SyntheticOperands
+from workloads.user_file import resolve_path
 from workloads.validation import did_you_mean
 from workloads.workload import Workload
 
@@ -48,7 +49,7 @@ def choose_operands(
         if isinstance(source, HostOperands):
             changed["images"] = fit_pipeline(changed["dataset"], workload.form.input, source.images)
     if weights is not None:
-        changed["weights"] = str(Path(weights).resolve())
+        changed["weights"] = str(resolve_path(weights))
     if changed:
         if not isinstance(source, HostOperands):
             given = "not given" if source is None else source.source

@@ -114,3 +114,8 @@ def _too_large(name: str, form: FileForm) -> str:
 
 def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def resolve_path(path: Path | str) -> Path:
+    """Make a path absolute; links that lead round in a circle are left, to be refused where the file is opened."""
+    return Path(os.path.realpath(path))

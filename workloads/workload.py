@@ -14,6 +14,7 @@ from workloads.network import Network, build_network
 from workloads.presets import find_preset, preset_names
 from workloads.profile import find_profile
 from workloads.schema import HostOperands, OperandSource, ProfileOperands, RecordedOperands, WorkloadForm
+from workloads.user_file import resolve_path
 from workloads.yaml_file import load_yaml, validate_document
 
 BATCH_LIMIT = 2**24
@@ -102,13 +103,13 @@ class Workload:
             layer["inputs"] = list(self.network.node(layer["name"]).inputs)
         source = self.form.operands
         if isinstance(source, RecordedOperands):
-            data["operands"]["path"] = str(self.recorded_path().resolve())
+            data["operands"]["path"] = str(resolve_path(self.recorded_path()))
         if isinstance(source, HostOperands):
             data["operands"]["dataset"] = make_absolute(source.dataset, self.base_directory)
         if isinstance(source, HostOperands) and (weights := self.weights_path()) is not None:
-            data["operands"]["weights"] = str(weights.resolve())
+            data["operands"]["weights"] = str(resolve_path(weights))
         if isinstance(source, ProfileOperands) and source.path is not None:
-            data["operands"]["path"] = str(self.profile_path().resolve())
+            data["operands"]["path"] = str(resolve_path(self.profile_path()))
         return data
 
 

@@ -12,6 +12,7 @@ from workloads.datasets.file_set import ARCHIVE_ENDINGS, FileSet
 from workloads.datasets.idx_folder import is_idx_folder
 from workloads.datasets.image_folder import is_image_folder
 from workloads.errors import InputError
+from workloads.user_file import resolve_path
 from workloads.validation import did_you_mean
 
 SHIPPED = {"fashion_mnist": Path(__file__).with_name("fashion_mnist.npz")}
@@ -67,7 +68,7 @@ def make_absolute(text: str, base_directory: Path) -> str:
     if text in SHIPPED:
         return text
     address = parse_address(text, base_directory)
-    return str(DatasetAddress(address.path.resolve(), address.kind))
+    return str(DatasetAddress(resolve_path(address.path), address.kind))
 
 
 def find_kind(path: Path) -> DatasetKind:

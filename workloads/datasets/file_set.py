@@ -85,6 +85,12 @@ class FileSet:
             for number, member in enumerate(archive):
                 if number == MEMBER_LIMIT:
                     raise InputError(f"{self.path}: holds more than {MEMBER_LIMIT} files, the most that are read")
+                # Otherwise a member that is not there would be skipped block by block.
+                if member.size > UNPACKED_LIMIT_BYTES:
+                    raise InputError(
+                        f"{self.path}: '{member.name}' announces {member.size} bytes; {UNPACKED_LIMIT_BYTES} at most "
+                        "are read"
+                    )
                 name = PurePosixPath(member.name).name
                 if member.isreg() and name in found:
                     raise InputError(f"{self.path}: holds the file '{name}' twice, in {found[name]} and {member.name}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from workloads.datasets.dataset import Dataset, Split, make_dataset
 from workloads.datasets.idx import read_idx
 from workloads.errors import InputError
+from workloads.user_file import resolve_path
 from workloads.words import list_words
 
 # MNIST calls its test split t10k, EMNIST and others test; EMNIST puts the name of a subset in front.
@@ -36,7 +37,7 @@ def load_idx_folder(path: Path, split: Split) -> Dataset:
             f"{path}: the IDX files of split '{split}' must have 3 axes (images) and 1 (labels), "
             f"got {images.ndim} and {labels.ndim}"
         )
-    return make_dataset(path, path.resolve().name, split, images, labels)
+    return make_dataset(path, resolve_path(path).name, split, images, labels)
 
 
 def _find_file(folder: Path, split: Split, content: str, axes: int) -> Path:

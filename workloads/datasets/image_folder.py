@@ -14,7 +14,7 @@ from PIL import Image
 from workloads.datasets.dataset import Dataset, Split
 from workloads.datasets.image_modes import open_image, read_colours
 from workloads.errors import InputError
-from workloads.user_file import FileForm, open_file
+from workloads.user_file import FileForm, open_file, resolve_path
 
 FORMATS = ("PNG", "JPEG")
 FORM = FileForm("a PNG or JPEG image", limit_bytes=2**28)
@@ -83,7 +83,7 @@ def load_image_folder(path: Path, split: Split, resize: int | Sequence[int] | No
     size = None if height_width is None else (height_width[0], height_width[1])
     images = ImageFiles(tuple(file for file, _ in listed), size)
     labels = np.array([label for _, label in listed], dtype=np.int64)
-    return Dataset(path.resolve().name, split, images, labels, len(classes))
+    return Dataset(resolve_path(path).name, split, images, labels, len(classes))
 
 
 def _find_split(path: Path, split: Split) -> Path:

@@ -245,7 +245,7 @@ def test_a_block_that_is_part_of_itself_is_refused() -> None:
 def test_the_layers_of_blocks_within_blocks_are_limited() -> None:
     text = NESTED.replace("repeat: 2", "repeat: 4000")
     assert refusal(text.replace("{name: first, block: module,", "{name: first, block: module, repeat: 3,")) == (
-        "net.yaml, line 12: blocks.module.layers[0] 'first.2.left': the blocks make more than 5000 layers, "
+        "net.yaml, line 12: blocks.module.layers[0] 'first.1.left': the blocks make more than 5000 layers, "
         "the most that a network may have"
     )
 
