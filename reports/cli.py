@@ -43,10 +43,12 @@ class Command(click.Group):
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Read the group's own options; bad usage of them, and help that cannot be printed, end as in `invoke`."""
+        is_alone = not arguments[1]
         try:
             return super().make_context(*arguments, **options)
         except click.UsageError as error:
-            if not arguments[1]:
+            # What click raises then is the help.
+            if is_alone:
                 raise
             sentence = " ".join(make_sentence(error.format_message(), USAGE_CHARACTERS).split())
             refuse(f"{sentence} (see 'sparsetrain --help')")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -133,6 +134,8 @@ def open_npz(path: Path) -> Iterator[ArrayArchive]:
         try:
             _check_directory(path, file)
             archive = zipfile.ZipFile(file)
+        except InputError:
+            raise
         except zipfile.BadZipFile:
             raise InputError(_other_file(path, beginning)) from None
         except DAMAGE as error:
@@ -205,6 +208,6 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
         raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not supported")
     try:
         shape, _, dtype = _READERS[version](file)
-    except (RecursionError, MemoryError) as error:
-        raise ValueError("its header is nested too deeply") from error
+    except (RecursionError, MemoryError, SyntaxError, tokenize.TokenError) as error:
+        raise ValueError("its header cannot be read") from error
     return shape, dtype
