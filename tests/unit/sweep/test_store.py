@@ -183,4 +183,4 @@ def test_a_missing_data_file_is_found_before_the_first_point(tmp_path: Path) -> 
     (tmp_path / "tiny.yaml").write_text(text)
     with pytest.raises(InputError) as caught:
         run_sweep(load_text(tmp_path), tmp_path / "store.sqlite", SweepOptions(), executor=InlineExecutor(fail))
-    assert str(caught.value) == f"{tmp_path}/data.npz: cannot be read: No such file or directory"
+    assert str(caught.value) == f"{tmp_path}/data.npz: there is no such file"
