@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
+import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, LifoQueue
 from types import ModuleType
 from typing import Any
@@ -15,8 +21,13 @@ from sim.sweep.worker import EVALUATOR
 from workloads.errors import InputError
 from workloads.extras import import_extra
 
-CONNECT_TIMEOUT_S = 20
+# How long a scheduler has to answer, at the start and later, and how often it is asked.
+ANSWER_TIMEOUT_S = 10
+ASK_INTERVAL_S = 5
 PROCESSES = "sparsetrain_processes"
+# What distributed calls a future whose scheduler does not know it any more.
+LOST = ("cancelled", "lost")
+LOGGERS = ("distributed.client", "distributed.core", "distributed.batched", "distributed.comm.tcp")
 
 
 class ClusterExecutor:
@@ -29,27 +40,65 @@ class ClusterExecutor:
             InputError: dask.distributed is not installed, or no scheduler answers.
         """
         distributed: Any = import_distributed()
+        # What a connection goes through is told in one sentence, not logged.
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._address = address
+        require_answer(address)
+        client: Any = distributed.Client
         try:
-            client: Any = distributed.Client
-            self._client = client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+            self._client = client(address, timeout=ANSWER_TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"--scheduler {address}: no Dask scheduler answers there: {reason}") from None
+            raise refuse_address(address, error) from None
         self._limits, self._evaluator = limits, evaluator
         self._futures: dict[int, Any] = {}
-        self._is_closed = False
+        self._is_closed = self._is_lost = False
+        self._threads, self._asked = 0, -math.inf
 
     def capacity(self) -> int:
-        """Count two batches for each thread of the workers, so that none waits for this process."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        threads: int = sum(worker["nthreads"] for worker in workers.values())
-        return max(1, 2 * threads)
+        """Count two batches for each thread of the workers, so that none waits for this process.
+
+        Raises:
+            InputError: the scheduler is gone, or does not answer.
+        """
+        self.require_alive()
+        return max(1, 2 * self._threads)
+
+    def require_alive(self) -> None:
+        """Ask the scheduler now and then which workers it has.
+
+        Raises:
+            InputError: it is gone, or does not answer.
+        """
+        if self._is_lost or self._client.status != "running":
+            raise self._describe_loss("is gone")
+        if time.monotonic() - self._asked < ASK_INTERVAL_S:
+            return
+        try:
+            told = self._client.sync(self._client.scheduler.identity, callback_timeout=ANSWER_TIMEOUT_S)
+        except TimeoutError:
+            self._is_lost = True
+            is_there = self._client.status == "running"
+            raise self._describe_loss(f"has not answered for {ANSWER_TIMEOUT_S} s" if is_there else "is gone") from None
+        except Exception:
+            self._is_lost = True
+            raise self._describe_loss("is gone") from None
+        self._threads = sum(worker["nthreads"] for worker in told["workers"].values())
+        self._asked = time.monotonic()
 
     def submit(self, batch: int, jobs: Sequence[Job], deliver: Deliver) -> None:
-        """Send a batch to the scheduler."""
+        """Send a batch to the scheduler.
+
+        Raises:
+            InputError: it is gone.
+        """
 
         def finish(future: Any) -> None:
             if self._is_closed:
+                return
+            if future.status in LOST:
+                # Nothing is known of its points; they are no failures, and are run by the next start.
+                self._is_lost = True
                 return
             try:
                 outcomes = future.result()
@@ -60,9 +109,15 @@ class ClusterExecutor:
             for job, outcome in zip(jobs, outcomes, strict=True):
                 deliver(batch, job, outcome)
 
-        future = self._client.submit(
-            evaluate_on_worker, list(jobs), self._limits, self._evaluator, key=f"points-{uuid.uuid4().hex}", pure=False
-        )
+        try:
+            future = self._client.submit(
+                evaluate_on_worker, list(jobs), self._limits, self._evaluator,
+                key=f"points-{uuid.uuid4().hex}", pure=False,
+            )  # fmt: skip
+        except Exception:
+            if self._client.status == "running":
+                raise
+            raise self._describe_loss("is gone") from None
         self._futures[batch] = future
         future.add_done_callback(finish)
 
@@ -70,9 +125,49 @@ class ClusterExecutor:
         """Take back what is under way, and leave the cluster as it is."""
         self._is_closed = True
         futures = list(self._futures.values())
-        if futures:
-            self._client.cancel(futures, force=True)
-        self._client.close(timeout=1)
+        # A scheduler that is gone cannot be told.
+        with suppress(Exception):
+            if futures and not self._is_lost and self._client.status == "running":
+                self._client.cancel(futures, force=True)
+        with suppress(Exception):
+            self._client.close(timeout=1)
+
+    def _describe_loss(self, how: str) -> InputError:
+        kept = "every point that was finished is kept, and the same command goes on from there"
+        return InputError(f"--scheduler {self._address}: the Dask scheduler {how}; {kept}")
+
+
+def require_answer(address: str) -> None:
+    """Ask a scheduler who it is, before a client is made, which could only be given up slowly.
+
+    Raises:
+        InputError: it does not answer, or is none.
+    """
+    from distributed.core import rpc
+
+    async def ask() -> None:
+        async with rpc(address) as scheduler:
+            told = await scheduler.identity()
+        if not (isinstance(told, dict) and told.get("type") == "Scheduler"):
+            raise ValueError("what answers is not a scheduler")
+
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(ask(), ANSWER_TIMEOUT_S))
+
+    # A thread of its own: the caller's may have a loop that runs, as in a notebook.
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            threads.submit(run).result()
+        except TimeoutError:
+            raise refuse_address(address, TimeoutError(f"no answer within {ANSWER_TIMEOUT_S} s")) from None
+        except Exception as error:
+            raise refuse_address(address, error) from None
+
+
+def refuse_address(address: str, error: Exception) -> InputError:
+    """Say that no scheduler answers."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(f"--scheduler {address}: no Dask scheduler answers there: {reason}")
 
 
 def import_distributed() -> ModuleType:

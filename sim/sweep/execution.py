@@ -22,6 +22,14 @@ class Executor(Protocol):
         """Count the batches that may be under way at a time."""
         ...
 
+    def require_alive(self) -> None:
+        """Refuse to wait for outcomes that cannot come any more.
+
+        Raises:
+            InputError: says what is gone.
+        """
+        ...
+
     def submit(self, batch: int, jobs: Sequence[Job], deliver: Deliver) -> None:
         """Start a batch; `deliver` is called with each outcome, from any thread."""
         ...
@@ -45,6 +53,9 @@ class LocalExecutor:
     def capacity(self) -> int:
         """Count the worker processes."""
         return self._jobs
+
+    def require_alive(self) -> None:
+        """A process that dies is an outcome, and another takes its place."""
 
     def submit(self, batch: int, jobs: Sequence[Job], deliver: Deliver) -> None:
         """Start a batch in the next process that is free."""
@@ -80,6 +91,9 @@ class InlineExecutor:
     def capacity(self) -> int:
         """One batch."""
         return 1
+
+    def require_alive(self) -> None:
+        """Every outcome has come when `submit` returns."""
 
     def submit(self, batch: int, jobs: Sequence[Job], deliver: Deliver) -> None:
         """Evaluate a batch."""

@@ -169,6 +169,7 @@ class Runner:
         if time.monotonic() - self._renewed > LEASE_S / 4:
             self._store.renew_claims(self._owner)
             self._renewed = time.monotonic()
+        self._executor.require_alive()
         self._report()
 
     def _report(self, *, always: bool = False) -> None:
