@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from sim.parent_watch import wait_for_process
+
+DEADLINE_S = 240
+
+
+@pytest.mark.parametrize("has_handles", [True, False])
+def test_the_end_of_a_process_is_waited_for_also_where_the_system_gives_no_handle(
+    has_handles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_handles:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    watch = threading.Thread(target=wait_for_process, args=(process.pid,), daemon=True)
+    watch.start()
+    assert watch.is_alive()
+    process.kill()
+    watch.join(DEADLINE_S)
+    assert not watch.is_alive()
+    process.communicate()
+    wait_for_process(process.pid)
