@@ -27,6 +27,7 @@ from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
+from workloads.reference import require_float32
 from workloads.shapes import ConvShape, Step
 from workloads.sources import OperandStream, open_operands
 from workloads.workload import Workload
@@ -129,8 +130,10 @@ def compute_values(
     """Compute the values of the tasks that were executed; compare them and keep what is written, where asked to."""
     operands, step = comparison.operands, comparison.step
     values = dataflow.execute(machine.pose(operands, step), timing.executed)
-    sums = finish_values(operands, step, values)
-    written = write_values(operands, step, sums)
+    # What overflows is refused where it is compared.
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = finish_values(operands, step, values)
+        written = write_values(operands, step, sums)
     verification = verify_values(comparison, table, values, sums, written) if options.verifies else NOT_VERIFIED
     return verification, written if options.keeps_output else None
 
@@ -289,10 +292,16 @@ def verify_values(
 
 
 def check_written(operands: Operands, step: Step, sums: Float32Array, written: Float32Array) -> Verification | None:
-    """Compare a written gradient with the host's sum, mask and pruning of the same sums; None where they agree."""
+    """Compare a written gradient with the host's sum, mask and pruning of the same sums; None where they agree.
+
+    Raises:
+        InputError: what the host makes of them exceeds float32.
+    """
     if not is_finished(operands, step):
         return None
-    expected = finish_gradient(sums, operands)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = finish_gradient(sums, operands)
+    require_float32(operands, step, expected)
     bad = written != expected
     if not bad.any():
         return None

@@ -9,14 +9,27 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.errors import InputError
 from workloads.operands import Operands
-from workloads.reference import bound_forward, bound_gta, bound_gtw, run_forward, run_gta, run_gtw, sum_length
+from workloads.reference import (
+    bound_forward,
+    bound_gta,
+    bound_gtw,
+    require_float32,
+    run_forward,
+    run_gta,
+    run_gtw,
+    sum_length,
+)
 from workloads.shapes import LinearShape, Step
 
 # Half the distance from 1 to the next float32: the largest relative error of one rounding.
 FLOAT32_UNIT = 2.0**-24
+# Half the smallest subnormal float32: the largest error of rounding a product that underflows.
+FLOAT32_UNDERFLOW = 2.0**-150
 # Every integer below this magnitude is a float32, so sums of integers that stay below it are exact in any order.
 FLOAT32_EXACT = 2.0**24
+FLOAT32_LARGEST = float(np.finfo(np.float32).max)
 # A fully connected step is compared in parts of about so many weights.
 PART_ELEMENTS = 2**20
 
@@ -51,8 +64,16 @@ def verify_step(operands: Operands, step: Step, output: NDArray[np.float32]) -> 
     """Compare a step's output with the reference in float64, element by element.
 
     Integers whose sums stay below 2^24 must be equal. Otherwise an element may differ by the rounding bound of a
-    float32 sum of n products in any order, n u / (1 - n u) times the sum of their magnitudes, u = 2^-24, n the
+    float32 sum of n products in any order, g = n u / (1 - n u) times the sum of their magnitudes, u = 2^-24, n the
     longest sum plus bias and conversion; the sum of magnitudes is bounded by Cauchy-Schwarz.
+
+    A product that underflows errs by up to v = 2^-150 besides, whatever its magnitude: fl(xy) = xy (1 + d) + e with
+    |d| <= u, |e| <= v. A sum does not: where it is subnormal it is a multiple of the smallest subnormal, and exact. The
+    sums that follow a product enlarge e as they do xy, so that k products add k v (1 + g). An element without a product
+    but those with zero has neither part.
+
+    Raises:
+        InputError: the reference, or a sum on the way to it, exceeds float32.
     """
     found = [compare_part(part, step, output) for part in cut_parts(operands, step)]
     is_exact = all(one.is_exact for one in found)
@@ -135,8 +156,12 @@ def compare_part(part: Part, step: Step, output: NDArray[np.float32]) -> Compare
     is_exact = holds_integers(operands, step) and float(np.max(bound, initial=0.0)) < FLOAT32_EXACT
     terms = sum_length(operands.shape, step) + 2
     slack = terms * FLOAT32_UNIT / (1 - terms * FLOAT32_UNIT)
-    tolerance = np.zeros_like(bound) if is_exact else bound * slack
-    error = np.abs(output[part.place] - expected)
+    underflow = (terms - 2) * FLOAT32_UNDERFLOW * (1 + slack)
+    tolerance = np.zeros_like(bound) if is_exact else np.where(bound > 0, bound * slack + underflow, 0.0)
+    require_float32(operands, step, expected, part.place)
+    require_sums(part, step, output, bound)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(output[part.place] - expected)
     bad = ~(error <= tolerance)
     largest = float(np.max(error, initial=0.0))
     allowed = float(np.max(tolerance, initial=0.0))
@@ -147,6 +172,21 @@ def compare_part(part: Part, step: Step, output: NDArray[np.float32]) -> Compare
     starts = [span.start or 0 for span in part.place] + [0] * (len(within) - len(part.place))
     index = tuple(start + place for start, place in zip(starts, within, strict=True))
     return Compared(is_exact, largest, allowed, int(bad.sum()), index, float(expected[within]))
+
+
+def require_sums(part: Part, step: Step, output: NDArray[np.float32], bound: NDArray[np.float64]) -> None:
+    """Refuse sums that left float32 on their way to a reference within it; bound: of the sums of magnitudes.
+
+    Raises:
+        InputError: an output is not finite, and its products may add up to more than float32 holds.
+    """
+    is_bad = ~np.isfinite(output[part.place]) & (bound > FLOAT32_LARGEST)
+    if is_bad.any():
+        raise InputError(
+            f"the sums of layer '{part.operands.layer}', step {step}, exceed float32 before they cancel: magnitudes "
+            f"add up to as much as {float(np.max(bound)):.4g}; the operands are too large, or the network they are "
+            "from has diverged"
+        )
 
 
 def holds_integers(operands: Operands, step: Step) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dataflows.contract.problem import StepProblem
 from workloads.operands import Operands
 from workloads.pruning import prune
-from workloads.reference import run_forward, run_gta
+from workloads.reference import require_float32, run_forward, run_gta
 from workloads.reference.arrays import Array
 from workloads.shapes import Step
 
@@ -17,11 +17,14 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
     """Find the nonzeros of the tensor that the PPU writes: after bias and ReLU, or sum, mask and pruning.
 
     They are those of the host's result, so that a run has the same sizes whether or not it computes values.
+
+    Raises:
+        InputError: the result exceeds float32.
     """
-    if step is Step.FORWARD:
-        output = run_forward(operands)
-        return np.asarray(output > 0) if operands.relu_follows else np.asarray(output != 0)
-    return np.asarray(finish_gradient(run_gta(operands), operands) != 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = run_forward(operands) if step is Step.FORWARD else finish_gradient(run_gta(operands), operands)
+    require_float32(operands, step, result)
+    return np.asarray(result > 0) if step is Step.FORWARD and operands.relu_follows else np.asarray(result != 0)
 
 
 def masks_in_ppu(problem: StepProblem) -> bool:

@@ -158,3 +158,21 @@ def test_a_saturated_loss_is_told(tmp_path: Path, scale: float, notices: int) ->
         "the gradient of an image is nothing, or says no more than which class is wrong"
     )
     assert result.notices[:1] == (words,) * notices
+
+
+@pytest.mark.parametrize("option", [(), ("--no-verify",)])
+def test_results_that_exceed_float32_are_bad_input(tmp_path: Path, option: tuple[str, ...]) -> None:
+    write_recorded(tmp_path, a_grad_output=1e30, a_weight=1e30)
+    outcome = run_command(tmp_path, "simulate", "net.yaml", "--out", "run", *option)
+    assert outcome.exit_code == 2
+    assert outcome.stderr.splitlines()[-1] == (
+        "sparsetrain: the reference of layer 'a', step gta, exceeds float32 at [0, 0, 0, 0]; the operands are too "
+        "large, or the network they are from has diverged"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_gradients_near_the_smallest_float32_are_verified(tmp_path: Path) -> None:
+    result = run_notices(write_recorded(tmp_path, a_grad_output=3e-42, b_grad_output=7e-43, a_weight=0.3, b_input=0.7))
+    assert result.is_correct
+    assert {step.verdict for step in result.steps if step.tasks} <= {"tolerance", "exact"}

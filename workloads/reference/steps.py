@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
 from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
-from workloads.shapes import ConvShape
+from workloads.shapes import ConvShape, Step
 
 
 def run_forward(operands: Operands) -> Array:
@@ -39,6 +44,29 @@ def run_gtw(operands: Operands) -> Array:
         if isinstance(shape, ConvShape):
             return conv_gtw(operands.input, operands.grad_output, shape)
         return linear_gtw(operands.input, operands.grad_output, shape)
+
+
+def require_float32(operands: Operands, step: Step, result: Array, part: Sequence[slice] = ()) -> None:
+    """Refuse a result of a step, in any precision, that float32 does not hold.
+
+    part: where the result lies in that of the whole step.
+
+    Raises:
+        InputError: an element rounds to infinity in float32, or is no number; names the first of them.
+    """
+    with np.errstate(over="ignore"):
+        is_bad = ~np.isfinite(result.astype(np.float32, copy=False))
+    if not is_bad.any():
+        return
+    within = [int(place) for place in np.unravel_index(int(np.argmax(is_bad)), is_bad.shape)]
+    starts = [span.start or 0 for span in part] + [0] * (len(within) - len(part))
+    place = [start + index for start, index in zip(starts, within, strict=True)]
+    value = float(result[tuple(within)])
+    where = f"{place}, where it is {value:.4g}" if np.isfinite(value) else f"{place}"
+    raise InputError(
+        f"the reference of layer '{operands.layer}', step {step}, exceeds float32 at {where}; the operands are too "
+        "large, or the network they are from has diverged"
+    )
 
 
 def add_bias(output: Array, bias: Array) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from sim.layer_run import check_counts, finish_values
-from sim.verify import FLOAT32_EXACT, FLOAT32_UNIT, Verdict, verify_step
+from sim.verify import FLOAT32_EXACT, FLOAT32_UNDERFLOW, FLOAT32_UNIT, Verdict, verify_step
+from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 
@@ -78,6 +79,86 @@ def test_a_fraction_in_an_operand_that_the_step_does_not_read_leaves_it_exact() 
     fractions = dataclasses.replace(OPERANDS, grad_output=GRAD_OUTPUT / np.float32(3))
     assert verify_step(fractions, Step.FORWARD, RIGHT[Step.FORWARD]).verdict is Verdict.EXACT
     assert verify_step(fractions, Step.GTW, RIGHT[Step.GTW]).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("step", Step)
+def test_products_that_underflow_may_each_err_by_half_the_smallest_subnormal(step: Step) -> None:
+    # Factors near 2^-75: each product rounds to a multiple of 2^-149, its magnitude plays no part.
+    rng = np.random.default_rng(5)
+    shape = LinearShape(batch=3, in_features=4, out_features=5)
+    input, weight, gradient = (
+        (rng.uniform(1, 2, size) * 2.0**-75).astype(np.float32)
+        for size in (shape.input_shape, shape.weight_shape, shape.output_shape)
+    )
+    operands = Operands("fc", shape, input, weight, None, gradient, None, tuple(Step))
+    left, right, products = {
+        Step.FORWARD: (input, weight.T, 4), Step.GTA: (gradient, weight, 5), Step.GTW: (gradient.T, input, 3),
+    }[step]  # fmt: skip
+    exact = left.astype(np.float64) @ right.astype(np.float64)
+    rounded = sum((left[:, [k]] * right[[k]] for k in range(products)), start=np.zeros(exact.shape, np.float32))
+    found = verify_step(operands, step, rounded)
+    assert found.verdict is Verdict.WITHIN_TOLERANCE
+    assert found.max_abs_error is not None
+    # What is relative alone allows a millionth of this.
+    assert found.max_abs_error > 1e4 * products * FLOAT32_UNIT * exact.max()
+    assert found.tolerance == pytest.approx(products * FLOAT32_UNDERFLOW, rel=1e-4)
+    wrong = rounded + np.float32((products + 1) * 2.0**-149)
+    assert verify_step(operands, step, wrong).verdict is Verdict.FAILED
+
+
+def test_elements_without_a_product_have_no_room_to_underflow() -> None:
+    masked = dataclasses.replace(OPERANDS, grad_output=GRAD_OUTPUT / np.float32(3))
+    wrong = np.where(masked.mask, (masked.grad_output.astype(np.float64) @ WEIGHT), 2.0**-149).astype(np.float32)
+    found = verify_step(masked, Step.GTA, wrong)
+    assert found.verdict is Verdict.FAILED
+    assert found.message.startswith(
+        "layer 'fc', step gta: output[0, 2] is 1.40129846e-45, the reference says 0 (2 of 6"
+    )
+
+
+@pytest.mark.parametrize("step", Step)
+def test_a_reference_that_exceeds_float32_is_bad_input(step: Step) -> None:
+    name = "weight" if step is Step.GTA else "input"
+    tensors = {"input": INPUT.copy(), "weight": WEIGHT.copy()}
+    tensors[name][1] = 3e38
+    large = dataclasses.replace(OPERANDS, **tensors, bias=None, mask=None)
+    place, value = {
+        Step.FORWARD: ([1, 0], "1.2e+39"), Step.GTA: ([1, 0], "3e+38"), Step.GTW: ([0, 0], "6e+38"),
+    }[step]  # fmt: skip
+    if step is Step.GTA:
+        large = dataclasses.replace(large, grad_output=GRAD_OUTPUT * 2)
+        value = "6e+38"
+    with pytest.raises(InputError) as error:
+        verify_step(large, step, np.zeros_like(RIGHT[step]))
+    assert str(error.value) == (
+        f"the reference of layer 'fc', step {step}, exceeds float32 at {place}, where it is {value}; the operands are "
+        "too large, or the network they are from has diverged"
+    )
+
+
+def test_a_reference_at_the_end_of_float32_is_none() -> None:
+    shape = LinearShape(1, 1, 1)
+    one, most = np.ones((1, 1), np.float32), np.full((1, 1), np.finfo(np.float32).max, np.float32)
+    operands = Operands("fc", shape, most, one, None, one, None, tuple(Step))
+    assert verify_step(operands, Step.FORWARD, most).verdict is Verdict.WITHIN_TOLERANCE
+    with np.errstate(over="ignore"):
+        fault = most * np.float32(2)
+    # A single product of this size cannot have left float32 on its way: the machine is wrong.
+    small = dataclasses.replace(operands, input=one)
+    assert verify_step(small, Step.FORWARD, fault).verdict is Verdict.FAILED
+
+
+def test_sums_that_leave_float32_before_they_cancel_are_bad_input() -> None:
+    shape = LinearShape(1, 3, 1)
+    input = np.array([[3e38, 3e38, -3e38]], np.float32)
+    ones = np.ones((1, 3), np.float32)
+    operands = Operands("fc", shape, input, ones, None, np.ones((1, 1), np.float32), None, tuple(Step))
+    with pytest.raises(InputError) as error:
+        verify_step(operands, Step.FORWARD, np.full((1, 1), np.inf, np.float32))
+    assert str(error.value) == (
+        "the sums of layer 'fc', step forward, exceed float32 before they cancel: magnitudes add up to as much as "
+        "9e+38; the operands are too large, or the network they are from has diverged"
+    )
 
 
 TABLE = TaskTable(
