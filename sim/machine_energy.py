@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,32 +11,68 @@ import numpy as np
 from dataflows.contract.memory import Traffic
 from dataflows.contract.tasks import TaskTable
 from sim.architecture import Architecture
+from sim.content import ContentDigests
 from sim.energy import ActionCounts, MachineParts, MachinePrices, price_machine
 from sim.machine.accelerator import StepTiming
 from sim.technology import Technology, load_technology
+from workloads.errors import InputError
 
 
-@lru_cache(maxsize=16)
-def read_technology(name: str) -> Technology:
-    """Read a technology table once.
+class TechnologyReader:
+    """Reads technology tables, each anew when a file that it was read from holds something else."""
 
-    Raises:
-        InputError: the technology is unknown, or its file is not a valid table.
-    """
-    return load_technology(name, Path())
+    def __init__(self) -> None:
+        self._digests = ContentDigests()
+        self._known: dict[str, tuple[str, Technology]] = {}
+
+    def read(self, name: str) -> tuple[str, Technology]:
+        """Give a table and the digests of its files.
+
+        Raises:
+            InputError: the technology is unknown, or its file is not a valid table.
+        """
+        known = self._known.get(name)
+        if known is None or known[0] != self._digest(known[1]):
+            technology = load_technology(name, Path())
+            known = self._known[name] = self._digest(technology), technology
+        return known
+
+    def _digest(self, technology: Technology) -> str:
+        found = []
+        for path in technology.files():
+            with suppress(InputError):
+                found.append(f"{path}\0{self._digests.digest(path)}")
+        return "\0".join(found)
 
 
-@lru_cache(maxsize=256)
+READER = TechnologyReader()
+
+
 def find_prices(machine: Architecture) -> MachinePrices | None:
     """Price a machine's actions and units; None where no technology is named or a size is unlimited.
 
     Raises:
-        InputError: the technology is unknown or lacks an entry that the machine needs.
+        InputError: the technology is unknown or lacks an entry that the machine needs, or its file is no valid table.
     """
     parts = describe_parts(machine)
     if parts is None or machine.technology is None:
         return None
-    return price_machine(parts, read_technology(machine.technology))
+    return price_parts(parts, machine.technology)
+
+
+def price_parts(parts: MachineParts, technology: str) -> MachinePrices:
+    """Price a machine's parts, anew where the files of its technology hold something else than before.
+
+    Raises:
+        InputError: as `find_prices`.
+    """
+    content, read = READER.read(technology)
+    return _price_once(parts, content, read)
+
+
+@lru_cache(maxsize=4096)
+def _price_once(parts: MachineParts, _content: str, technology: Technology) -> MachinePrices:
+    return price_machine(parts, technology)
 
 
 def describe_parts(machine: Architecture) -> MachineParts | None:

@@ -142,7 +142,7 @@ class Cost:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Technology:
     """A technology table with its SRAM grid; what it lacks is an error that names table and entry."""
 
@@ -154,6 +154,10 @@ class Technology:
     def name(self) -> str:
         """The table's name."""
         return self.table.name
+
+    def files(self) -> tuple[Path, ...]:
+        """Give the files that decide what this is: the table's, the grid's beside it, there or not, and the shipped."""
+        return self.path, self.path.parent / self.table.sram.grid, PRESET_DIRECTORY / self.table.sram.grid
 
     def factor(self, scale: str) -> float:
         """Return what a figure is multiplied by under a rule of this table.

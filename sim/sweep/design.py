@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sim.architecture import SURROUNDINGS, Architecture, merge_field, read_architecture
-from sim.energy import MachineParts, price_machine
-from sim.machine_energy import describe_parts, read_technology
+from sim.machine_energy import describe_parts, price_parts
 from sim.policies import SKIPPING_OFF, make_baseline, parse_policy
 from sim.sweep.form import NO_BASELINE, SweepForm
 from sim.sweep.values import Value
@@ -225,10 +223,6 @@ def find_area_mm2(machine: Architecture) -> float | None:
         InputError: the technology is unknown or lacks what the machine needs.
     """
     parts = describe_parts(machine)
-    return None if parts is None or machine.technology is None else compute_area_mm2(parts, machine.technology)
-
-
-@lru_cache(maxsize=4096)
-def compute_area_mm2(parts: MachineParts, technology: str) -> float:
-    """Give the area of a machine's parts."""
-    return price_machine(parts, read_technology(technology)).total_area_mm2()
+    return (
+        None if parts is None or machine.technology is None else price_parts(parts, machine.technology).total_area_mm2()
+    )

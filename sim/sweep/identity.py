@@ -13,19 +13,16 @@ from typing import Any
 
 from dataflows.registry import ENTRY_POINT_GROUP, load_dataflow
 from sim.architecture import Architecture
+from sim.content import ContentDigests, digest_file
 from sim.sweep.design import Design
 from sim.sweep.form import SweepForm
 from sim.technology import PRESET_DIRECTORY
 from sim.version import MODEL_VERSION
-from workloads.errors import InputError
-from workloads.user_file import FileForm, open_file
 from workloads.workload import Workload
 
 MODEL_PACKAGES = ("workloads", "dataflows", "sim")
 NOT_OF_THE_MODEL = ("__pycache__", "sweep", "sweeps")
 DOCUMENTS = (".md", ".typed", ".fashion-mnist")
-CHUNK_BYTES = 2**20
-ANY_FILE = FileForm("a file", limit_bytes=2**50)
 
 
 @lru_cache(maxsize=1)
@@ -42,50 +39,9 @@ def find_model_version() -> str:
     return f"{MODEL_VERSION}+{digest.hexdigest()[:16]}"
 
 
-def digest_file(path: Path) -> str:
-    """Give the SHA-256 of a file's content.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open_file(path, ANY_FILE) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
-
-
-def digest_data(path: Path) -> str:
-    """Give the SHA-256 of a file, or of a folder's files with their names."""
-    if not path.is_dir():
-        return digest_file(path)
-    entries = [
-        [entry.relative_to(path).as_posix(), digest_file(entry)] for entry in sorted(path.rglob("*")) if entry.is_file()
-    ]
-    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
-
-
 def digest_json(data: Any) -> str:
     """Give the SHA-256 of plain data, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def replace_paths(data: Any) -> Any:
-    """Copy plain data with every absolute path replaced by the digest of what lies there.
-
-    Raises:
-        InputError: there is no such file, or it cannot be read.
-    """
-    if isinstance(data, dict):
-        return {name: replace_paths(value) for name, value in data.items()}
-    if isinstance(data, list):
-        return [replace_paths(value) for value in data]
-    if isinstance(data, str) and Path(data).is_absolute():
-        return {"sha256": digest_data(Path(data))}
-    return data
 
 
 class Identifier:
@@ -107,7 +63,7 @@ class Identifier:
         if kept is None or kept[0] is not workload:
             data = workload.resolved()
             data.pop("description", None)
-            data["operands"] = replace_paths(data.get("operands"))
+            data["operands"] = ContentDigests().replace_paths(data.get("operands"))
             kept = (workload, digest_json(data))
             self._workloads = {**dict(list(self._workloads.items())[-63:]), id(workload): kept}
         return kept[1]

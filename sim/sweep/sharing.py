@@ -19,6 +19,7 @@ import numpy as np
 
 from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
+from sim.content import ContentDigests
 from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine, StepTiming, Surroundings
 from workloads.operands import Operands
@@ -90,15 +91,17 @@ class SharedWork(StepWork):
 
     def __post_init__(self) -> None:
         self._lock = RLock()
+        self._digests = ContentDigests()
         self._streams = LimitedCache(self.operand_limit_bytes)
         self._tables = LimitedCache(self.table_limit_bytes)
         self._timings = LimitedCache(self.table_limit_bytes)
         self._names: WeakKeyDictionary[Operands | TaskTable, Hashable] = WeakKeyDictionary()
 
     def open(self, workload: Workload, iteration: int | None) -> OperandStream:
-        """Open the operands of a workload; kept ones are the same arrays again."""
-        key = (json.dumps(workload.resolved(), sort_keys=True), str(workload.base_directory), iteration)
+        """Open the operands of a workload; kept ones are the same arrays again, while its files hold the same."""
         with self._lock:
+            resolved = self._digests.replace_paths(workload.resolved())
+            key = (json.dumps(resolved, sort_keys=True), str(workload.base_directory), iteration)
             kept: KeptStream | None = self._streams.get(key)
             if kept is not None:
                 self.reuse.operands_reused += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from unit.sweep.small_sweeps import count_evaluations, load_text, read_rows
 
@@ -17,6 +18,7 @@ from sim.sweep.metrics import measure_run
 from sim.sweep.sharing import LimitedCache, SharedWork
 from sim.sweep.space import Space
 from sim.sweep.sweep import SweepOptions, run_sweep
+from workloads.workload import load_workload
 
 SWEEP = """\
 name: sharing
@@ -92,3 +94,22 @@ def test_a_cache_drops_the_least_recently_used_beyond_its_limit(sizes: list[int]
     for place, size in enumerate(sizes):
         cache.put(place, f"value {place}", size)
     assert [place for place in range(len(sizes)) if cache.get(place) is not None] == kept
+
+
+def test_operands_of_a_file_that_is_edited_are_opened_again(tmp_path: Path) -> None:
+    network = (
+        "name: one\nbatch: 1\ninput: {channels: 1, height: 4, width: 4}\n"
+        "layers:\n  - {name: a, type: conv2d, out_channels: 2, kernel: 3, bias: false}\n"
+        "operands: {source: recorded, path: tensors.npz, first_layer_gta: false}\n"
+    )
+    (tmp_path / "net.yaml").write_text(network)
+    work, densities = SharedWork(), []
+    for zeros in (0, 0, 8):
+        input = np.ones((1, 1, 4, 4), np.float32)
+        input.reshape(-1)[:zeros] = 0
+        tensors = {"a/input": input, "a/weight": np.ones((2, 1, 3, 3)), "a/grad_output": np.ones((1, 2, 2, 2))}
+        np.savez(tmp_path / "tensors.npz", **tensors)
+        result = simulate(load_workload(tmp_path / "net.yaml"), "ideal", verify=False, work=work)
+        densities.append(result.steps[0].input_density)
+    assert densities == [1.0, 1.0, 0.5]
+    assert (work.reuse.operands_made, work.reuse.operands_reused) == (2, 1)
