@@ -26,9 +26,10 @@ from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
 from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
+from workloads.kinds import name_kind
 from workloads.operands import Operands
 from workloads.reference import require_float32
-from workloads.shapes import ConvShape, Step
+from workloads.shapes import Step
 from workloads.sources import OperandStream, open_operands
 from workloads.workload import Workload
 
@@ -345,7 +346,7 @@ def make_result(
         energy = compute_energy(actions, timing.cycles, machine.clock_mhz, prices)
     return StepResult(
         layer=operands.layer,
-        kind="conv2d" if isinstance(operands.shape, ConvShape) else "linear",
+        kind=name_kind(operands.shape),
         step=step.value,
         machine=machine.name,
         cycles=timing.cycles,

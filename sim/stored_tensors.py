@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
 from dataflows.storage.row_sizes import choose_format, size_rows
-from workloads.layers import Concat, Conv2d, Linear
+from workloads.kinds import is_computed
+from workloads.layers import Concat
 from workloads.network import INPUT, Network
 from workloads.passes import find_writer
 
@@ -47,7 +48,7 @@ def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], 
     A part of a concatenation takes its share of that one's bytes, in proportion to its elements.
     """
     for reader in network.consumers(name):
-        if isinstance(reader.layer, Conv2d | Linear) and (known := stored[reader.name].input) is not None:
+        if is_computed(reader.layer) and (known := stored[reader.name].input) is not None:
             return known
     writer = find_writer(network, name)
     if writer in stored and (known := stored[writer].output) is not None:
@@ -63,7 +64,7 @@ def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes]
     if writer in stored and (known := stored[writer].grad_output) is not None:
         return known
     for reader in network.consumers(name):
-        if isinstance(reader.layer, Conv2d | Linear) and (known := stored[reader.name].grad_input) is not None:
+        if is_computed(reader.layer) and (known := stored[reader.name].grad_input) is not None:
             return known
     if (whole := find_concatenation(network, name)) is not None:
         return share_bytes(network, name, whole, size_gradient(network, whole, stored, data_bits))

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
+from workloads.kinds import has_parameters
 from workloads.layers import Add, BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
@@ -96,7 +97,8 @@ def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
             shapes[f"{node.name}/weight"] = shape.weight_shape
             if node.layer.bias:
                 shapes[f"{node.name}/bias"] = shape.weight_shape[:1]
-        elif isinstance(node.layer, BatchNorm):
+        elif has_parameters(node.layer):
+            assert isinstance(node.layer, BatchNorm)
             shapes[f"{node.name}/scale"] = shapes[f"{node.name}/shift"] = node.output_shape[1:2]
     return shapes
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from math import prod
 
+from workloads.kinds import unknown_kind
 from workloads.layers import (
     Add,
     AvgPool,
     BatchNorm,
     Concat,
     Conv2d,
+    Dropout,
     Flatten,
     GlobalAvgPool,
     Layer,
     Linear,
     MaxPool,
+    Relu,
     SoftmaxCrossEntropy,
 )
 from workloads.reference.pooling import PoolWindow
@@ -41,6 +44,8 @@ def layer_shape_of(layer: Conv2d | Linear, input_shape: Shape) -> LayerShape:
     if isinstance(layer, Linear):
         _expect_flat(layer, input_shape)
         return LinearShape(batch=input_shape[0], in_features=input_shape[1], out_features=layer.out_features)
+    if not isinstance(layer, Conv2d):
+        raise unknown_kind(layer, "its geometry")
     _expect_image(layer, input_shape)
     (kernel_height, kernel_width), (pad_height, pad_width) = pair(layer.kernel), pair(layer.padding)
     batch, in_channels, in_height, in_width = input_shape
@@ -63,35 +68,40 @@ def infer_output(layer: Layer, inputs: tuple[str, ...], input_shapes: tuple[Shap
     _check_input_count(layer, inputs)
     shape = input_shapes[0]
     _check_size("input", shape)
-    if isinstance(layer, Conv2d | Linear):
-        geometry = layer_shape_of(layer, shape)
-        _check_size("weights", geometry.weight_shape)
-        output: Shape = geometry.output_shape
-    elif isinstance(layer, MaxPool | AvgPool):
-        output = _pooled(layer, shape)
-    elif isinstance(layer, Add):
-        output = _added(inputs, input_shapes)
-    elif isinstance(layer, Concat):
-        output = _joined(inputs, input_shapes)
-    else:
-        output = _reshaped(layer, shape)
+    output = _infer(layer, inputs, input_shapes)
     _check_size("output", output)
     return output
 
 
-def _reshaped(layer: Layer, shape: Shape) -> Shape:
-    if isinstance(layer, GlobalAvgPool):
-        _expect_image(layer, shape)
-        return (shape[0], shape[1], 1, 1)
-    if isinstance(layer, Flatten):
-        _expect_image(layer, shape)
-        return (shape[0], prod(shape[1:]))
-    if isinstance(layer, BatchNorm):
-        _expect_image(layer, shape)
-    if isinstance(layer, SoftmaxCrossEntropy):
-        _expect_flat(layer, shape)
-        return ()
-    return shape
+def _infer(layer: Layer, inputs: tuple[str, ...], input_shapes: tuple[Shape, ...]) -> Shape:
+    shape = input_shapes[0]
+    match layer:
+        case Conv2d() | Linear():
+            geometry = layer_shape_of(layer, shape)
+            _check_size("weights", geometry.weight_shape)
+            return geometry.output_shape
+        case MaxPool() | AvgPool():
+            return _pooled(layer, shape)
+        case GlobalAvgPool():
+            _expect_image(layer, shape)
+            return (shape[0], shape[1], 1, 1)
+        case Add():
+            return _added(inputs, input_shapes)
+        case Concat():
+            return _joined(inputs, input_shapes)
+        case Flatten():
+            _expect_image(layer, shape)
+            return (shape[0], prod(shape[1:]))
+        case BatchNorm():
+            _expect_image(layer, shape)
+            return shape
+        case SoftmaxCrossEntropy():
+            _expect_flat(layer, shape)
+            return ()
+        case Relu() | Dropout():
+            return shape
+        case _:
+            raise unknown_kind(layer, "the shape of its output")
 
 
 def _pooled(layer: MaxPool | AvgPool, shape: Shape) -> Shape:

@@ -9,28 +9,13 @@ from functools import cached_property
 
 from workloads.errors import InputError
 from workloads.inference import Shape, infer_output, layer_shape_of
-from workloads.layers import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Relu,
-    SoftmaxCrossEntropy,
-)
+from workloads.kinds import hands_gradient_on, hands_zeros_on, has_parameters, is_computed
+from workloads.layers import Conv2d, Layer, Linear, Relu, SoftmaxCrossEntropy
 from workloads.shapes import LayerShape
 from workloads.suggestions import did_you_mean
 from workloads.words import list_words
 
 INPUT = "input"
-_HANDS_GRADIENT_ON = (Add, Concat, Relu, Dropout, Flatten)
-_HANDS_ZEROS_ON = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout, Concat)
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ class Network:
 
     def compute_nodes(self) -> tuple[Node, ...]:
         """Return the layers that the accelerator executes: convolutions and fully connected ones."""
-        return tuple(node for node in self.nodes if isinstance(node.layer, Conv2d | Linear))
+        return tuple(node for node in self.nodes if is_computed(node.layer))
 
     def layer_shape(self, name: str) -> LayerShape:
         """Return the geometry of a convolution or a fully connected layer."""
@@ -110,13 +95,13 @@ class Network:
         """The nodes with a parameter in or before them: the gradients to their outputs are wanted."""
         trained: set[str] = set()
         for node in self.nodes:
-            if isinstance(node.layer, Conv2d | Linear | BatchNorm) or trained.intersection(node.inputs):
+            if has_parameters(node.layer) or trained.intersection(node.inputs):
                 trained.add(node.name)
         return frozenset(trained)
 
     def writes_gradient(self, name: str) -> bool:
         """Tell whether a node writes the gradient to its input, by its GTA or a pass, and not its output's instead."""
-        return not isinstance(self.node(name).layer, _HANDS_GRADIENT_ON)
+        return not hands_gradient_on(self.node(name).layer)
 
     def summed_gradients(self, name: str) -> tuple[str, ...]:
         """Name the stored gradients that are read and added where this node writes the gradient to its input.
@@ -174,7 +159,7 @@ class Network:
     def _rectified(self) -> frozenset[str]:
         rectified: set[str] = set()
         for node in self.nodes:
-            hands_on = isinstance(node.layer, _HANDS_ZEROS_ON) and rectified.issuperset(node.inputs)
+            hands_on = hands_zeros_on(node.layer) and rectified.issuperset(node.inputs)
             if isinstance(node.layer, Relu) or hands_on:
                 rectified.add(node.name)
         return frozenset(rectified)

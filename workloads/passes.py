@@ -14,21 +14,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
+from workloads.kinds import hands_gradient_on, rides_along, unknown_kind
 from workloads.layers import (
     Add,
     AvgPool,
     BatchNorm,
+    Concat,
+    Conv2d,
     Dropout,
     Flatten,
     GlobalAvgPool,
+    Layer,
+    Linear,
     MaxPool,
     Relu,
     SoftmaxCrossEntropy,
 )
 from workloads.network import INPUT, Network, Node
-
-RIDES_ALONG = (Relu, Dropout, Flatten)
-POOLS = (MaxPool, AvgPool, GlobalAvgPool)
 
 
 class PassStep(StrEnum):
@@ -64,7 +66,7 @@ def find_stored(network: Network, name: str) -> str:
     """Name the node whose output is stored when `name` is written: ReLU, dropout and flatten ride along."""
     while True:
         readers = network.consumers(name)
-        if len(readers) != 1 or not isinstance(readers[0].layer, RIDES_ALONG):
+        if len(readers) != 1 or not rides_along(readers[0].layer):
             return name
         name = readers[0].name
 
@@ -77,14 +79,19 @@ def find_gradient(network: Network, name: str) -> str:
     """
     while True:
         readers = network.consumers(name)
-        if len(readers) != 1 or not isinstance(readers[0].layer, (*RIDES_ALONG, Add)):
+        if len(readers) != 1 or not hands_whole_gradient_on(readers[0].layer):
             return name
         name = readers[0].name
 
 
+def hands_whole_gradient_on(layer: Layer) -> bool:
+    """Tell whether the gradient to each input of a layer is stored as its output's: a concatenation hands on parts."""
+    return hands_gradient_on(layer) and not isinstance(layer, Concat)
+
+
 def find_writer(network: Network, name: str) -> str:
     """Name the node that writes the tensor which `name` stands for; the network's input is its own."""
-    while name != INPUT and isinstance(network.node(name).layer, RIDES_ALONG):
+    while name != INPUT and rides_along(network.node(name).layer):
         (name,) = network.node(name).inputs
     return name
 
@@ -108,36 +115,53 @@ def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
 def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
     """Give a node's forward pass, or None if it has none; the loss's stands for forward and backward together."""
     layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
-    if isinstance(layer, SoftmaxCrossEntropy):
-        source = node.inputs[0]
-        return ElementwisePass(
-            node.name, layer.type, PassStep.LOSS, elements, reads=(source,), writes_gradients=(source,)
-        )
-    if not isinstance(layer, (*POOLS, BatchNorm, Add)):
-        return None
-    return ElementwisePass(
-        node.name, layer.type, PassStep.FORWARD, elements, reads=node.inputs, writes=(find_stored(network, node.name),),
-        index_bits=count_index_bits(node),
-    )  # fmt: skip
+    match layer:
+        case SoftmaxCrossEntropy():
+            source = node.inputs[0]
+            return ElementwisePass(
+                node.name, layer.type, PassStep.LOSS, elements, reads=(source,), writes_gradients=(source,)
+            )
+        case MaxPool() | AvgPool() | GlobalAvgPool() | BatchNorm() | Add():
+            return ElementwisePass(
+                node.name, layer.type, PassStep.FORWARD, elements, reads=node.inputs,
+                writes=(find_stored(network, node.name),), index_bits=count_index_bits(node),
+            )  # fmt: skip
+        case Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Concat():
+            return None
+        case _:
+            raise unknown_kind(layer, "its forward pass")
 
 
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
     """Give a node's backward pass, or None if it has none; batch norm sweeps gradient and input twice."""
     layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
-    output = find_gradient(network, node.name)
+    match layer:
+        case BatchNorm():
+            output, summed = find_gradients_read(network, node)
+            writes = node.inputs if node.inputs[0] in trained else ()
+            return ElementwisePass(
+                node.name, layer.type, PassStep.BACKWARD, 2 * elements, reads=node.inputs * 2,
+                reads_gradients=(output, output, *summed), writes_gradients=writes,
+            )  # fmt: skip
+        case MaxPool() | AvgPool() | GlobalAvgPool():
+            if node.inputs[0] not in trained:
+                return None
+            output, summed = find_gradients_read(network, node)
+            return ElementwisePass(
+                node.name, layer.type, PassStep.BACKWARD, elements, reads_gradients=(output, *summed),
+                writes_gradients=node.inputs, index_bits=count_index_bits(node),
+                mask_bits=count_mask_bits(network, node),
+            )  # fmt: skip
+        case Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Add() | Concat() | SoftmaxCrossEntropy():
+            return None
+        case _:
+            raise unknown_kind(layer, "its backward pass")
+
+
+def find_gradients_read(network: Network, node: Node) -> tuple[str, tuple[str, ...]]:
+    """Name where the gradient that a node's backward pass reads is stored, and those of what it adds to its own."""
     summed = tuple(find_gradient(network, name) for name in network.summed_gradients(node.name))
-    if isinstance(layer, BatchNorm):
-        writes = node.inputs if node.inputs[0] in trained else ()
-        return ElementwisePass(
-            node.name, layer.type, PassStep.BACKWARD, 2 * elements, reads=node.inputs * 2,
-            reads_gradients=(output, output, *summed), writes_gradients=writes,
-        )  # fmt: skip
-    if isinstance(layer, POOLS) and node.inputs[0] in trained:
-        return ElementwisePass(
-            node.name, layer.type, PassStep.BACKWARD, elements, reads_gradients=(output, *summed),
-            writes_gradients=node.inputs, index_bits=count_index_bits(node), mask_bits=count_mask_bits(network, node),
-        )  # fmt: skip
-    return None
+    return find_gradient(network, node.name), summed
 
 
 def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:
@@ -153,15 +177,29 @@ def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:
 
 def count_mask_bits(network: Network, node: Node) -> int:
     """Count the bits of the mask that the backward pass of an average pooling reads: one for each input, or none."""
-    if isinstance(node.layer, MaxPool) or not network.is_behind_relu(node.name):
-        return 0
-    return prod(node.input_shapes[0])
+    match node.layer:
+        case AvgPool() | GlobalAvgPool():
+            return prod(node.input_shapes[0]) if network.is_behind_relu(node.name) else 0
+        case (
+            MaxPool() | BatchNorm() | Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Add() | Concat()
+            | SoftmaxCrossEntropy()
+        ):  # fmt: skip
+            return 0
+        case layer:
+            raise unknown_kind(layer, "the mask that its backward pass reads")
 
 
 def count_index_bits(node: Node) -> int:
     """Count the bits of the argmax indices of a maximum pooling: enough to tell a window's elements apart."""
-    if not isinstance(node.layer, MaxPool):
-        return 0
-    kernel = node.layer.kernel
-    window = kernel * kernel if isinstance(kernel, int) else kernel[0] * kernel[1]
-    return prod(node.output_shape) * (window - 1).bit_length()
+    match node.layer:
+        case MaxPool() as layer:
+            kernel = layer.kernel
+            window = kernel * kernel if isinstance(kernel, int) else kernel[0] * kernel[1]
+            return prod(node.output_shape) * (window - 1).bit_length()
+        case (
+            AvgPool() | GlobalAvgPool() | BatchNorm() | Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Add()
+            | Concat() | SoftmaxCrossEntropy()
+        ):  # fmt: skip
+            return 0
+        case layer:
+            raise unknown_kind(layer, "the indices that its pass moves")

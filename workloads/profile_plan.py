@@ -29,6 +29,7 @@ from math import exp, pi, prod, sqrt
 from statistics import NormalDist
 
 from workloads.errors import InputError
+from workloads.kinds import hands_zeros_on, is_computed, unknown_kind
 from workloads.layers import (
     Add,
     AvgPool,
@@ -38,6 +39,7 @@ from workloads.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool,
+    Layer,
     Linear,
     MaxPool,
     Relu,
@@ -47,9 +49,6 @@ from workloads.network import INPUT, Network, Node
 from workloads.profile import Profile
 from workloads.pruning_sites import find_pruning_sites
 from workloads.reference.pooling import PoolWindow
-
-CARRIED_OUT = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout, Concat)
-PASSED_ON = (MaxPool, AvgPool, GlobalAvgPool, Flatten, Dropout)
 
 
 @dataclass(frozen=True)
@@ -129,15 +128,13 @@ def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
     node = network.node(name)
     figure = profile.density(name, "output")
     if figure is not None:
-        is_rectified = isinstance(node.layer, Relu) or (
-            isinstance(node.layer, CARRIED_OUT) and network.is_behind_relu(name)
-        )
+        is_rectified = isinstance(node.layer, Relu) or (hands_zeros_on(node.layer) and network.is_behind_relu(name))
         return DrawnTensor(f"{name}/output", node.output_shape[1:], figure, is_rectified, "figure")
     if isinstance(node.layer, Conv2d | Linear | BatchNorm | Add):
         return DrawnTensor(f"{name}/output", node.output_shape[1:], 1.0, False, "no ReLU")
-    if isinstance(node.layer, CARRIED_OUT):
+    if hands_zeros_on(node.layer):
         sources = tuple(plan_output(network, profile, source) for source in node.inputs)
-        return DerivedTensor(node, sources, _derive_density(node, sources), f"derived by {node.layer.type}")
+        return DerivedTensor(node, sources, derive_density(node, sources), f"derived by {node.layer.type}")
     raise InputError(
         f"{profile.label}: no row gives the output of '{name}', and no rule covers a {node.layer.type} layer; "
         f"add the row {name},output"
@@ -177,9 +174,9 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
 
 def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node, rate: float) -> GradientPlan:
     path = [relu]
-    while len(readers := network.consumers(path[-1].name)) == 1 and isinstance(readers[0].layer, PASSED_ON):
+    while len(readers := network.consumers(path[-1].name)) == 1 and is_passed_on(readers[0].layer):
         path.append(readers[0])
-    feeds_compute = any(isinstance(reader.layer, Conv2d | Linear) for reader in readers)
+    feeds_compute = any(is_computed(reader.layer) for reader in readers)
     plans = [(node, plan_output(network, profile, node.name)) for node in path]
     # What is drawn by its own figure says nothing about the tensors before it, so those mask no gradient.
     for node, plan in plans[1:]:
@@ -190,6 +187,11 @@ def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node,
     density = _expect_density(plans, support, share_left(rate) if is_pruned else 1.0)
     shape = path[-1].output_shape[1:]
     return GradientPlan(shape, support, tuple(plans), is_pruned, density, "behind a ReLU")
+
+
+def is_passed_on(layer: Layer) -> bool:
+    """Tell whether a gradient goes through a layer that stands alone behind a ReLU; a concatenation has others."""
+    return hands_zeros_on(layer) and not isinstance(layer, Concat)
 
 
 def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | None, left: float) -> float | None:
@@ -204,18 +206,25 @@ def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | 
     return support.density * left * windows / elements
 
 
-def _derive_density(node: Node, sources: tuple[TensorPlan, ...]) -> float | None:
+def derive_density(node: Node, sources: tuple[TensorPlan, ...]) -> float | None:
+    """Expected density of what a layer makes of what it reads; None where only the tensors themselves tell."""
     known = [source.density for source in sources if source.density is not None]
     if len(known) < len(sources):
         return None
-    if isinstance(node.layer, Flatten):
-        return known[0]
-    if isinstance(node.layer, Dropout):
-        return known[0] * (1 - node.layer.rate)
-    if isinstance(node.layer, Concat):
-        sizes = [prod(shape) for shape in node.input_shapes]
-        return sum(density * size for density, size in zip(known, sizes, strict=True)) / sum(sizes)
-    return 1.0 if known[0] == 1 else None
+    match node.layer:
+        case Flatten():
+            return known[0]
+        case Dropout() as layer:
+            return known[0] * (1 - layer.rate)
+        case Concat():
+            sizes = [prod(shape) for shape in node.input_shapes]
+            return sum(density * size for density, size in zip(known, sizes, strict=True)) / sum(sizes)
+        case MaxPool() | AvgPool() | GlobalAvgPool():
+            return 1.0 if known[0] == 1 else None
+        case Conv2d() | Linear() | BatchNorm() | Relu() | Add() | SoftmaxCrossEntropy() as layer:
+            raise ValueError(f"the output of '{layer.name}' ({layer.type}) is not made from its input")
+        case layer:
+            raise unknown_kind(layer, "the density of its output")
 
 
 def _windows_are_apart(layer: MaxPool) -> bool:

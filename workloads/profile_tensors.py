@@ -213,7 +213,8 @@ class ProfiledNetwork:
             return np.asarray(max_pool_forward(source[None], PoolWindow.of(layer))[0][0], np.float32)
         if isinstance(layer, AvgPool):
             return np.asarray(avg_pool_forward(source[None], PoolWindow.of(layer))[0], np.float32)
-        assert isinstance(layer, GlobalAvgPool), layer.type
+        if not isinstance(layer, GlobalAvgPool):
+            raise TypeError(f"layer '{layer.name}': a profile makes no output of the kind '{layer.type}'")
         return np.asarray(global_avg_pool_forward(source[None])[0], np.float32)
 
     def _start_gradient(self, plan: GradientPlan, name: str, image: int) -> Float32Array:
@@ -242,6 +243,8 @@ class ProfiledNetwork:
                 gradient = np.asarray(avg_pool_backward(gradient[None], PoolWindow.of(layer), (1, *shape))[0])
             elif isinstance(layer, GlobalAvgPool):
                 gradient = np.asarray(global_avg_pool_backward(gradient[None], (1, *shape))[0])
+            else:
+                raise TypeError(f"layer '{layer.name}': a profile hands no gradient back through '{layer.type}'")
             known = known and not (is_drawn and not isinstance(layer, Relu))
         return gradient
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workloads.layers import BatchNorm, Conv2d, Linear
+from workloads.kinds import densifies_gradient, is_computed
+from workloads.layers import BatchNorm
 from workloads.network import INPUT, Network
-
-COMPUTE = (Conv2d, Linear)
 
 
 class PruningPlace(StrEnum):
@@ -41,7 +40,7 @@ def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
         readers = network.consumers(node.name)
         if node.name not in reaching:
             continue
-        if any(isinstance(reader.layer, COMPUTE) and network.is_behind_relu(reader.name) for reader in readers):
+        if any(is_computed(reader.layer) and network.is_behind_relu(reader.name) for reader in readers):
             place = PruningPlace.BEHIND_MASK
         elif any(isinstance(reader.layer, BatchNorm) for reader in readers):
             place = PruningPlace.BATCH_NORM
@@ -66,9 +65,8 @@ def _find_reaching(network: Network) -> frozenset[str]:
     """Name the nodes the gradient to whose output becomes a layer's grad_output without passing a batch norm."""
     reaching: set[str] = set()
     for node in network.nodes:
-        passes_on = not isinstance(node.layer, BatchNorm) and any(
-            name in reaching for name in node.inputs if name != INPUT
-        )
-        if isinstance(node.layer, COMPUTE) or passes_on:
+        is_dense = densifies_gradient(node.layer)
+        passes_on = not is_dense and any(name in reaching for name in node.inputs if name != INPUT)
+        if is_computed(node.layer) or passes_on:
             reaching.add(node.name)
     return frozenset(reaching)

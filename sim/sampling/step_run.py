@@ -21,9 +21,10 @@ from sim.sampling.step_cut import begin_cut
 from sim.sampling.step_sample import StepSampler
 from sim.stored_tensors import StoredBytes
 from workloads.errors import InputError
+from workloads.kinds import name_kind
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
-from workloads.shapes import ConvShape, Step
+from workloads.shapes import Step
 
 
 def require_sampled(machine: Architecture) -> SampledDataflow:
@@ -80,7 +81,7 @@ def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepE
     inputs, outputs = prod(layer.shape.input_shape), prod(layer.shape.output_shape)
     result = StepResult(
         layer=layer.layer,
-        kind="conv2d" if isinstance(layer.shape, ConvShape) else "linear",
+        kind=name_kind(layer.shape),
         step=step.value,
         machine=machine.name,
         cycles=found.cycles,

@@ -1,0 +1,124 @@
+"""A kind of layer that a question does not know is refused by name; none costs nothing because it was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from sim.stored_tensors import size_output
+from workloads import kinds, passes
+from workloads.errors import InputError
+from workloads.host import initial_parameters, parameter_shapes
+from workloads.inference import infer_output, layer_shape_of
+from workloads.layers import Conv2d, LayerBase
+from workloads.network import Network, Node
+from workloads.profile import Profile
+from workloads.profile_plan import DrawnTensor, GradientPlan, derive_density, plan_gradient, plan_output
+from workloads.profile_tensors import ProfiledNetwork
+from workloads.pruning_sites import find_pruning_sites
+from workloads.reference.node import Place, run_node
+from workloads.synthetic import make_synthetic
+
+IMAGE = (1, 2, 4, 4)
+
+
+class Swish(LayerBase):
+    """A kind that no file can name, as one that is new to the schema would be to the rest."""
+
+    type: Literal["swish"]
+
+
+SWISH: Any = Swish(name="odd", type="swish")
+NODES = (
+    Node(Conv2d(name="first", type="conv2d", out_channels=2, kernel=1), ("input",), (IMAGE,), IMAGE),
+    Node(SWISH, ("first",), (IMAGE,), IMAGE),
+    Node(Conv2d(name="last", type="conv2d", out_channels=2, kernel=1), ("odd",), (IMAGE,), IMAGE),
+)
+ODD = NODES[1]
+FIGURES = Profile("own.csv", "density", {}, {})
+DRAWN = DrawnTensor("first/output", IMAGE[1:], 0.5, True, "figure")
+PLACE = Place(shape=None, needs_grad_input=True, output_is_kept=False, seed=1, iteration=0)
+
+
+def make_network() -> Network:
+    """Make the network anew, for it remembers answers."""
+    return Network("odd", IMAGE, NODES)
+
+
+LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
+    "has_parameters": ("whether it has parameters", lambda: kinds.has_parameters(SWISH)),
+    "is_computed": ("whether it is executed in steps", lambda: kinds.is_computed(SWISH)),
+    "rides_along": ("whether it rides along with what writes its input", lambda: kinds.rides_along(SWISH)),
+    "hands_gradient_on": ("whether it hands its gradient on", lambda: kinds.hands_gradient_on(SWISH)),
+    "hands_zeros_on": ("whether it hands a ReLU's zeros on", lambda: kinds.hands_zeros_on(SWISH)),
+    "densifies_gradient": ("whether it makes a gradient dense", lambda: kinds.densifies_gradient(SWISH)),
+    "infer_output": ("the shape of its output", lambda: infer_output(SWISH, ("first",), (IMAGE,))),
+    "layer_shape_of": ("its geometry", lambda: layer_shape_of(SWISH, IMAGE)),
+    "make_forward_pass": ("its forward pass", lambda: passes.make_forward_pass(make_network(), ODD)),
+    "make_backward_pass": (
+        "its backward pass",
+        lambda: passes.make_backward_pass(make_network(), ODD, frozenset({"first"})),
+    ),
+    "list_passes": ("whether it has parameters", lambda: passes.list_passes(make_network())),
+    "count_index_bits": ("the indices that its pass moves", lambda: passes.count_index_bits(ODD)),
+    "count_mask_bits": ("the mask that its backward pass reads", lambda: passes.count_mask_bits(make_network(), ODD)),
+    "find_stored": (
+        "whether it rides along with what writes its input",
+        lambda: passes.find_stored(make_network(), "first"),
+    ),
+    "find_writer": (
+        "whether it rides along with what writes its input",
+        lambda: passes.find_writer(make_network(), "odd"),
+    ),
+    "find_gradient": ("whether it hands its gradient on", lambda: passes.find_gradient(make_network(), "first")),
+    "compute_nodes": ("whether it is executed in steps", lambda: make_network().compute_nodes()),
+    "trained": ("whether it has parameters", lambda: make_network().trained),
+    "writes_gradient": ("whether it hands its gradient on", lambda: make_network().writes_gradient("odd")),
+    "is_behind_relu": ("whether it hands a ReLU's zeros on", lambda: make_network().is_behind_relu("last")),
+    "parameter_shapes": ("whether it has parameters", lambda: parameter_shapes(make_network())),
+    "initial_parameters": ("whether it has parameters", lambda: initial_parameters(make_network(), 1)),
+    "find_pruning_sites": ("whether it makes a gradient dense", lambda: find_pruning_sites(make_network())),
+    "plan_output": ("whether it hands a ReLU's zeros on", lambda: plan_output(make_network(), FIGURES, "odd")),
+    "derived density": ("the density of its output", lambda: derive_density(ODD, (DRAWN,))),
+    "size_output": ("whether it is executed in steps", lambda: size_output(make_network(), "first", {}, 16)),
+}
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_a_ladder_refuses_a_kind_that_it_does_not_know_by_name(name: str) -> None:
+    question, ask = LADDERS[name]
+    with pytest.raises(TypeError) as error:
+        ask()
+    assert str(error.value) == f"layer 'odd': {question} is not defined for the kind 'swish'"
+
+
+def test_the_reference_has_no_output_for_it() -> None:
+    with pytest.raises(TypeError) as error:
+        run_node(ODD, [np.zeros(IMAGE, np.float32)], {}, PLACE)
+    assert str(error.value) == "layer 'odd' of type swish has no output to compute"
+
+
+def test_no_operands_are_made_beside_it() -> None:
+    with pytest.raises(TypeError, match=r"^layer 'odd': "):
+        list(make_synthetic(make_network(), None))  # type: ignore[arg-type]
+
+
+def test_a_profile_makes_neither_its_output_nor_a_gradient_through_it() -> None:
+    profiled = ProfiledNetwork(make_network(), FIGURES, 1)
+    with pytest.raises(TypeError) as error:
+        profiled._derive(ODD, np.ones(IMAGE[1:], np.float32), 0)
+    assert str(error.value) == "layer 'odd': a profile makes no output of the kind 'swish'"
+    plan = GradientPlan(IMAGE[1:], None, ((ODD, DRAWN),), False, 1.0, "behind a ReLU")
+    with pytest.raises(TypeError) as error:
+        profiled._hand_back(plan, np.ones(IMAGE[1:], np.float32), 0)
+    assert str(error.value) == "layer 'odd': a profile hands no gradient back through 'swish'"
+    with pytest.raises(InputError, match=r"^own\.csv: .* 'odd' \(swish\) reads it without a ReLU between; add the row"):
+        plan_gradient(make_network(), FIGURES, "first", 0.0)
+
+
+def test_a_geometry_without_a_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^no kind of layer has the geometry tuple$"):
+        kinds.name_kind((1, 2))  # type: ignore[arg-type]
