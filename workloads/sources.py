@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,8 @@ def open_operands(
         return stream if keeper is None else dataclasses.replace(stream, layers=release_layers(stream.layers, keeper))
     if isinstance(source, ProfileOperands):
         return profile_operands(workload, source)
+    if not isinstance(source, SyntheticOperands):
+        assert_never(source)
     kind = "integers" if source.integers else "normal values"
     headline = f"synthetic {kind} (unrepresentative: random zeros), seed {source.seed}"
     images = tuple(

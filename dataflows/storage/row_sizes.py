@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 
 from dataflows.contract.memory import MemoryShare, RowFormat
@@ -25,8 +27,10 @@ def size_rows(nonzeros: IntArray, width: int | IntArray, form: RowFormat, data_b
         return np.broadcast_to(-(-width * data_bits // 8), nonzeros.shape).astype(np.int64)
     if form is RowFormat.BITMASK:
         bits = width + nonzeros * data_bits
-    else:
+    elif form is RowFormat.OFFSET:
         bits = count_index_bits(width + 1) + nonzeros * (data_bits + np.maximum(1, count_index_bits(width)))
+    else:
+        assert_never(form)
     return POINTER_BYTES - (-bits // 8)
 
 
