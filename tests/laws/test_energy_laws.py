@@ -224,7 +224,7 @@ def test_doubling_the_buffer_moves_the_energy_per_access_as_the_grid_says(access
                           baseline=None, verify=False)  # fmt: skip
         bank = technology.sram_figures(capacity / 32, 8 * 16, "hp")
         figures.append(bank.read_pj if access == "buffer_reads" else bank.write_pj)
-        energy = result.record["machines"]["sparsetrain"]["energy"]
+        energy = result.record["machines"][result.machines[0].name]["energy"]
         lines.append(next(line for line in energy if line["action"] == access))
     assert lines[0]["count"] == lines[1]["count"] > 0
     assert figures[1] > figures[0]
