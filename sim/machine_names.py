@@ -64,16 +64,6 @@ def shorten_changes(words: list[str]) -> str:
     return text
 
 
-def fold_name(name: str, width: int = 18) -> str:
-    """Break a name into lines of up to `width` letters, if its parts have so few: behind commas, before values."""
-    lines = [""]
-    for part in re.findall(r"[\[=]?[^\[=,\]]+,?\]?", name):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
-
-
 def write_value(value: Any) -> str:
     """Write a field's value in letters that a name may hold; other text is told apart by its digest."""
     if value is None or isinstance(value, bool):

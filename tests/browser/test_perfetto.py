@@ -8,6 +8,7 @@ from playwright.sync_api import Browser
 
 from reports.run_files import Run
 from reports.timeline import read_timeline
+from sim.stored_file import name_file
 from workloads.errors import InputError
 
 SUMS = "select name, count(*) as slices, sum(dur) / 1000 as cycles from slice group by name"
@@ -35,7 +36,8 @@ def test_perfetto_counts_the_slices_and_cycles_that_the_simulator_counts(
     }
     for name, column in words.items():
         assert found.get(name, (0, 0))[1] == steps[column].sum()
-    assert found["task"][0] == found["results"][0] == found["process"][0] == steps["tasks"].sum()
+    # A task whose results must be zero hands nothing to the PPU.
+    assert found["results"][0] == found["process"][0] <= found["task"][0] == steps["tasks"].sum()
     assert found["tile"][0] == steps["tiles"].sum()
     assert found["operands"][1] + found["PPU transfer"][1] == steps["ports_busy_cycles"].sum()
     assert found["load"][1] + found["write-back"][1] == steps["dram_busy_cycles"].sum()
@@ -58,4 +60,4 @@ def test_a_trace_that_is_cut_short_is_refused_by_perfetto_and_by_the_report(
     message = "Compressed file ended before the end-of-stream marker was reached"
     with pytest.raises(InputError) as caught:
         read_timeline(cut)
-    assert str(caught.value) == f"{cut}: is not a whole trace of 'sparsetrain simulate --trace' ({message})"
+    assert str(caught.value) == f"{name_file(cut)}: is not a whole trace of 'sparsetrain simulate --trace' ({message})"

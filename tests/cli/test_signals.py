@@ -90,7 +90,7 @@ def list_shared(number: int) -> list[str]:
         ("reports.cli", ["simulate", "small.yaml"]),
         ("sim.run", ["simulate", "small.yaml"]),
         ("sim.sweep.reading", ["results", "none.sqlite"]),
-        ("reports.comparison", ["report", "none", "-o", "page.html"]),
+        ("reports.sweep_page", ["report", "none", "-o", "page.html"]),
         ("sim.sweep.store", ["merge", "none.sqlite", "--into", "all.sqlite"]),
     ],
 )

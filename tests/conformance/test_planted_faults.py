@@ -341,7 +341,9 @@ def test_a_planted_fault_ends_the_command_with_exit_code_1(
     outcome = CliRunner().invoke(main, ["simulate", str(workload), "--arch", "ideal", "--out", str(tmp_path / "run")])
     failures = [f"{sentence} on {machine}" for machine in MACHINES]
     assert outcome.exit_code == 1
-    assert outcome.stderr == "".join(f"sparsetrain: {failure}\n" for failure in failures)
+    notice, *told = outcome.stderr.splitlines()
+    assert notice.startswith("sparsetrain: the gta of 'layer', whose input needs no gradient in training, counts")
+    assert told == [f"sparsetrain: {failure}" for failure in failures]
     assert "Verdict: FAILED; 2 of 6 outputs differ from the reference.\n" in outcome.stdout
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["verdict"], record["failures"]) == ("failed", failures)

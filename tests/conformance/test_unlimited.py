@@ -41,18 +41,23 @@ def load_network(name: str, source: str) -> Workload:
     return dataclasses.replace(loaded, form=form)
 
 
+def is_dense(machine: str) -> bool:
+    """Tell a dense machine by its name, behind which the fields may stand that were overridden."""
+    return machine.partition("[")[0].endswith("dense") or machine.endswith("-dense")
+
+
 @cache
 def list_rows(name: str, source: str, machine: Architecture) -> dict[tuple[str, str, str], tuple[int, ...]]:
     """Run a network on a machine and its dense baseline; give what is compared of each layer's rows, and the passes."""
     result = simulate(load_network(name, source), machine, verify=False)
     return {
-        (step.layer, step.step, "dense" if step.machine.endswith("dense") else "sparse"): tuple(
+        (step.layer, step.step, "dense" if is_dense(step.machine) else "sparse"): tuple(
             int(getattr(step, column)) for column in COMPARED
         )
         for step in result.steps
         if step.tasks
     } | {
-        ("passes", "dense" if machine.endswith("dense") else "sparse", ""): (
+        ("passes", "dense" if is_dense(machine) else "sparse", ""): (
             sum(step.cycles for step in result.steps if step.machine == machine and not step.tasks),
         )
         for machine in {step.machine for step in result.steps}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_field_of_the_machine_is_told_once_for_it_and_its_baseline(runs: dict[
 
 
 def test_baselines_layers_and_versions_are_compared(runs: dict[str, Run]) -> None:
-    older = Run(Path("old"), runs["mask"].record | {"version": "0.0.9"}, runs["mask"].frame, "")
+    older = dataclasses.replace(runs["mask"], record=runs["mask"].record | {"version": "0.0.9"})
     assert list_words(runs["base"], older) == [
         ("baseline", "(machine)-dense", "(machine)-mask, ideal"),
         ("workload.layers.conv1.out_channels", "4", "5"),
@@ -113,7 +114,7 @@ def test_the_table_fits_80_columns_beside_each_other_and_for_many_runs_one_value
 def test_more_than_thirty_fields_are_counted(runs: dict[str, Run]) -> None:
     record = runs["base"].record
     layers = [*record["workload"]["layers"], *({"name": f"more{index}", "type": "relu"} for index in range(40))]
-    other = Run(Path("more"), record | {"workload": record["workload"] | {"layers": layers}}, runs["base"].frame, "")
+    other = dataclasses.replace(runs["base"], record=record | {"workload": record["workload"] | {"layers": layers}})
     words = write(120, runs["base"], other)
     assert words.splitlines()[-1] == "10 more fields differ; the page that 'report' makes lists them all."
     assert build_comparison_page([runs["base"], other]).count("workload.layers.more") == 40

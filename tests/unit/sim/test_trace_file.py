@@ -172,9 +172,9 @@ def test_a_full_disk_names_the_trace_and_leaves_nothing(tmp_path: Path, monkeypa
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(shutil, "copyfileobj", fail)
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    with pytest.raises(InputError) as caught:
         write_trace(path, iteration)
-    assert caught.value.filename == str(path)
+    assert str(caught.value) == f"{path}: cannot be written in {tmp_path}: No space left on device"
     assert list(tmp_path.iterdir()) == []
 
 
