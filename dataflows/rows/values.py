@@ -11,11 +11,25 @@ Rows of drivers come compressed: ``first`` int64 ``(rows + 1,)``, ``position`` i
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.kernel import freeze, kernel
 from workloads.arrays import BoolArray, Float32Array, IntArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+LINE_BYTES = 64
+
+
+def make_room(rows: int, columns: int, kind: type[Scalar]) -> NDArray[Scalar]:
+    """Make room to work in that begins where a line of the processor's cache does; what it holds is undefined."""
+    size_bytes = rows * columns * np.dtype(kind).itemsize
+    room = np.empty(size_bytes + LINE_BYTES, dtype=np.uint8)
+    start = -room.ctypes.data % LINE_BYTES
+    return room[start : start + size_bytes].view(kind).reshape(rows, columns)
 
 
 def convolve_src_rows(
@@ -37,7 +51,7 @@ def convolve_src_rows(
     """
     N, P, M = wanted.shape
     output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
-    sums = np.zeros((out_width, weight.shape[3]), dtype=np.float32)
+    sums = make_room(out_width, weight.shape[3], np.float32)
     row_ops, products = add_src_rows(
         freeze(first), freeze(position), freeze(value), freeze(weight), freeze(wanted), skips_weights, freeze(pairs),
         freeze(tap_first), freeze(tap), freeze(partner), sums, output,
@@ -70,9 +84,10 @@ def add_src_rows(
         n, p = index // P, index % P
         for group in range(M // group_filters):
             low = group * group_filters
+            flags = wanted[n, p, low : low + group_filters]
             filters = 0
             for m in range(group_filters):
-                filters += wanted[n, p, low + m]
+                filters += flags[m]
             if filters == 0:
                 continue
             for q in range(out_width):
@@ -95,13 +110,13 @@ def add_src_rows(
                                     sums[q, m] += x * weight[c, r, s, m]
                                 if skips_weights:
                                     for m in range(group_filters):
-                                        done += wanted[n, p, low + m] and weight[c, r, s, m] != 0
+                                        done += flags[m] and weight[c, r, s, m] != 0
                                 else:
                                     done += filters
             multiplications += done
             for q in range(out_width):
                 for m in range(group_filters):
-                    if wanted[n, p, low + m]:
+                    if flags[m]:
                         output[n, p, q, low + m] = sums[q, m]
     return row_ops, multiplications
 
@@ -126,7 +141,7 @@ def convolve_msrc_rows(
     """
     W, group_channels = mask.shape[2], weight.shape[3]
     output = np.full(mask.shape, np.nan, dtype=np.float32)
-    sums, live = np.zeros((W, group_channels), dtype=np.float32), np.zeros((W, group_channels), dtype=np.bool_)
+    sums, live = make_room(W, group_channels, np.float32), make_room(W, group_channels, np.bool_)
     row_ops, products = add_msrc_rows(
         freeze(first), freeze(position), freeze(value), freeze(weight), freeze(mask), freeze(wanted), skips_weights,
         freeze(pairs), freeze(tap_first), freeze(tap), freeze(partner), sums, live, np.zeros(W, dtype=np.int64), output,
@@ -165,18 +180,22 @@ def add_msrc_rows(
         n, h = index // H, index % H
         for group in range(C // group_channels):
             low = group * group_channels
+            flags = wanted[n, h, low : low + group_channels]
             channels = 0
             for c in range(group_channels):
-                channels += wanted[n, h, low + c]
+                channels += flags[c]
             if channels == 0:
                 continue
             for w in range(W):
+                allowed = mask[n, h, w, low : low + group_channels]
                 count = 0
                 for c in range(group_channels):
-                    sums[w, c] = 0
-                    live[w, c] = wanted[n, h, low + c] and mask[n, h, w, low + c]
+                    live[w, c] = flags[c] & allowed[c]
+                for c in range(group_channels):
                     count += live[w, c]
                 counts[w] = count
+                for c in range(group_channels):
+                    sums[w, c] = 0
             done = 0
             for m in range(group * group_filters, (group + 1) * group_filters):
                 for r in range(R):
@@ -202,7 +221,7 @@ def add_msrc_rows(
                 for c in range(group_channels):
                     if live[w, c]:
                         output[n, h, w, low + c] = sums[w, c]
-                    elif wanted[n, h, low + c]:
+                    elif flags[c]:
                         output[n, h, w, low + c] = 0
     return row_ops, multiplications
 
@@ -229,7 +248,7 @@ def correlate_osrc_rows(
     output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
     # Elements that are multiplied in all columns before w: taps of one driver element are neighbours in a row.
     totals = np.zeros((N, H, W + 1, C // group_channels), dtype=np.int64)
-    sums = np.zeros((R, kernel_width * group_channels), dtype=np.float32)
+    sums = make_room(R, kernel_width * group_channels, np.float32)
     count_present(freeze(present), totals)
     row_ops, products = add_osrc_rows(
         freeze(first), freeze(position), freeze(value), freeze(activation.reshape(N, H, W * C)), freeze(present),
@@ -308,9 +327,11 @@ def add_osrc_rows(
                         # Taps are neighbours, and where all channels are of one group their columns are too.
                         spans, width = (1, taps * C) if groups == 1 else (taps, group_channels)
                         for span in range(spans):
-                            source, target = (w0 + span) * C + low, (s0 + span) * group_channels
+                            # Views, whose indices begin at 0: others may be negative, and the loop is no vector's.
+                            near = flat[n, h, (w0 + span) * C + low : (w0 + span) * C + low + width]
+                            total = sums[r, (s0 + span) * group_channels : (s0 + span) * group_channels + width]
                             for index in range(width):
-                                sums[r, target + index] += x * flat[n, h, source + index]
+                                total[index] += x * near[index]
                         if channels == group_channels:
                             multiplications += totals[n, h, w0 + taps, group] - totals[n, h, w0, group]
                             continue

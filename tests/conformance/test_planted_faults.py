@@ -35,7 +35,7 @@ KERNEL = {Step.FORWARD: SRC, Step.GTA: MSRC, Step.GTW: OSRC}
 PRODUCT = {
     Step.FORWARD: "sums[q, m] += x * weight[c, r, s, m]",
     Step.GTA: "sums[w, c] += x * weight[m, r, s, c]",
-    Step.GTW: "sums[r, target + index] += x * flat[n, h, source + index]",
+    Step.GTW: "total[index] += x * near[index]",
 }
 # OSRC runs over taps and channels at once.
 OSRC_PLACE = "c, s = index % group_channels, s0 + span + index // group_channels\n"
