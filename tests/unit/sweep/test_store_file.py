@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cli.command import run_command
-from unit.sweep.small_sweeps import QuickEvaluator, load_text, read_rows
+from unit.sweep.small_sweeps import QuickEvaluator, load_text, make_metrics, read_rows
 
 from sim.sweep.evaluation import evaluate_safely
 from sim.sweep.execution import InlineExecutor
@@ -87,7 +87,7 @@ def test_a_sweep_that_is_interrupted_leaves_what_was_finished_in_one_file(tmp_pa
         asked.append(job.key)
         if len(asked) == 10:
             raise KeyboardInterrupt
-        return evaluate_safely(lambda _: {}, job)
+        return evaluate_safely(make_metrics, job)
 
     with Store.open(store, creates=True):
         with pytest.raises(KeyboardInterrupt):
@@ -173,7 +173,7 @@ def test_what_is_no_file_that_can_be_read_is_no_store(folder: Path, tmp_path: Pa
     os.mkfifo(tmp_path / "fifo")
     (folder / "store.sqlite").chmod(0)
     cases = {
-        tmp_path / "fifo": "is not a regular file, so it is no store",
+        tmp_path / "fifo": "is a pipe; a regular file is needed",
         tmp_path: "is a directory, not a store",
         tmp_path / "none": "there is no such store",
     }
