@@ -16,6 +16,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Figure = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Scope = Literal["convolutions", "network"]
 
 
@@ -114,6 +115,21 @@ class TotalsForm(StrictModel):
     ratios: dict[Line, dict[Scope, dict[str, Any]]]
 
 
+class OptionsForm(StrictModel):
+    """How a run was made, besides its inputs."""
+
+    engine: Literal["compiled", "simpy"]
+    sample: Literal["auto"] | Fraction | None
+    verify: bool
+
+
+class WrittenFileForm(StrictModel):
+    """A file that a run wrote beside its record."""
+
+    bytes: Count
+    sha256: Sha256
+
+
 class RecordForm(OpenModel):
     """``run.json``."""
 
@@ -134,7 +150,11 @@ class RecordForm(OpenModel):
     verdict: Literal["verified", "failed", "not verified"]
     failures: list[Line]
     sampling: SamplingForm | None
-    notices: list[Line] = Field(default_factory=list)
+    options: OptionsForm
+    notices: list[Line]
+    dead_layers: list[Line]
+    files: dict[Line, WrittenFileForm]
+    record_sha256: Sha256
 
     def contenders(self) -> list[Architecture]:
         """List the machines, the simulated one first."""

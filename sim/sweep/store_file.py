@@ -56,11 +56,15 @@ def connect(
     place: str | Path,
     check: Callable[[sqlite3.Connection], None],
     closing: ExitStack,
-    patience: float = READ_LOCK_TIMEOUT_S,
+    patience: float | None = None,
 ) -> sqlite3.Connection:
     """Open a connection and let `check` read or write the first of it; it is closed with `closing`, or at a fault."""
     connection = sqlite3.connect(
-        place, timeout=patience, isolation_level=None, check_same_thread=False, uri=isinstance(place, str)
+        place,
+        timeout=READ_LOCK_TIMEOUT_S if patience is None else patience,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=isinstance(place, str),
     )
     try:
         check(connection)

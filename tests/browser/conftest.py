@@ -45,7 +45,7 @@ def run(folder: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def slim_run(folder: Path) -> Run:
-    return make_run(folder, "slim", "sparsetrain", "array.groups=4")
+    return make_run(folder, "slim", "sparsetrain", "array.groups=4", "buffer.operand_store_bytes=4096")
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def is_harmless(name: str) -> bool:
     """Tell whether a change leaves an event that could have been: another name, category, place or argument of it."""
     field, _, value = name.partition("=")
     kind, _, place = field.partition(".")
-    if place in ("name", "cat", "producer", "unit"):
+    if place in ("name", "cat", "producer", "unit", "machine"):
         return value in ("'x'", "'yyyyyyyyy'", "''")
     return place == "args" and value == "'{}'" and kind in "XCM"
 

@@ -162,7 +162,7 @@ ALWAYS = ["sim.machine.compiled.run_events", "sim.machine.recurrence.queue_trans
 @pytest.mark.parametrize(
     ("layers", "steps", "kernels"),
     [
-        ("fc3", ["forward"], ["dataflows.tiling.bursts.pack_rows", "dataflows.sparsetrain.linear_tiling.try_products"]),
+        ("fc3", ["forward"], ["dataflows.tiling.bursts.pack_rows", "dataflows.sparsetrain.linear_products.tiling.try_products"]),
         (
             "conv1",
             ["forward"],
