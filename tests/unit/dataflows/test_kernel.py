@@ -162,7 +162,11 @@ ALWAYS = ["sim.machine.compiled.run_events", "sim.machine.recurrence.queue_trans
 @pytest.mark.parametrize(
     ("layers", "steps", "kernels"),
     [
-        ("fc3", ["forward"], ["dataflows.tiling.bursts.pack_rows", "dataflows.sparsetrain.linear_products.tiling.try_products"]),
+        (
+            "fc3",
+            ["forward"],
+            ["dataflows.sparsetrain.linear_products.tiling.try_products", "dataflows.tiling.bursts.pack_rows"],
+        ),
         (
             "conv1",
             ["forward"],
