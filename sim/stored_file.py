@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sim.architecture import shorten_line
 from workloads.errors import InputError
+from workloads.words import make_sentence
+
+PATH_CHARACTERS = 240
 
 
 def name_file(path: Path) -> str:
-    """Write a path in one line of a message."""
-    return shorten_line(str(path))
+    """Write a path in one line of a message; a long one keeps both its ends."""
+    return make_sentence(str(path), PATH_CHARACTERS)
 
 
 def require_regular(path: Path) -> os.stat_result:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -16,8 +17,11 @@ DEADLINE_S = 240
 def test_the_end_of_a_process_is_waited_for_also_where_the_system_gives_no_handle(
     has_handles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     if not has_handles:
-        monkeypatch.delattr(os, "pidfd_open", raising=False)
+        monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
     process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
     watch = threading.Thread(target=wait_for_process, args=(process.pid,), daemon=True)
     watch.start()
