@@ -8,6 +8,7 @@ import numpy as np
 
 from dataflows.contract.memory import MemoryShare
 from dataflows.tiling.bursts import UNLIMITED_BYTES, pack_rows
+from dataflows.tiling.traffic import Bursts
 from workloads.arrays import IntArray
 
 
@@ -22,7 +23,7 @@ ItemRows = Callable[[int], tuple[IntArray, IntArray, IntArray]]
 def pack_items(
     runs: list[IntArray], item_rows: ItemRows, first: IntArray, pes: IntArray, low: IntArray, high: IntArray,
     outputs: int, width: int, mask_bytes: IntArray, memory: MemoryShare,
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:  # fmt: skip
+) -> Bursts:  # fmt: skip
     """Pack the entries of every image (or filter) in turn: counted first, then filled.
 
     item_rows: driver bytes ``(1, items, 1)``, second bytes and cycles ``(outputs, items, 1)`` of a run of entries.
@@ -43,4 +44,4 @@ def pack_items(
             burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
             burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
             burst_cycles = np.zeros((burst_first[-1], width), dtype=np.int64)
-    return burst_first, burst_bytes, burst_cycles, words
+    return Bursts(burst_first, burst_bytes, burst_cycles, words)

@@ -26,6 +26,7 @@ from dataflows.sparsetrain.conv_rows.traffic import find_kinds, span_rows
 from dataflows.storage.row_sizes import size_raw, size_rows
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_kernels_tile, search_kernels
+from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import ConvShape, Step
 
@@ -135,52 +136,41 @@ def sum_corners(table: IntArray) -> IntArray:
 
 def pack_kernels_traffic(plan: KernelsPlan, tables: KernelsTables, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
-    drivers, inputs, span_low, span_high = tables.drivers, tables.inputs, tables.span_low, tables.span_high
     b = entries.places[:, 1]
     first = plan.block_channels[b]
     channels = plan.block_channels[b + 1] - first
-    burst_first, burst_bytes, burst_cycles, words = pack_all_kernels(plan, entries, first, channels)
-    write = channels * plan.kernel_bytes
-    passed = write if (plan.pairs >= 0).any() else np.zeros_like(write)
-    loads, write_backs = [], []
-    for number, (filters, blocks, images, rows) in enumerate(entries.tiles):
+    kernel_bytes = channels * plan.kernel_bytes
+    results = EntryResults(
+        pes=-(-channels // plan.blocks.run),
+        elements=channels * plan.shape.kernel_height * plan.shape.kernel_width,
+        partial_bytes=kernel_bytes,
+        whole_bytes=kernel_bytes,
+        written_bytes=kernel_bytes,
+        added_bytes=np.zeros_like(kernel_bytes),
+        passes=np.full(len(b), (plan.pairs >= 0).any()),
+    )
+    bursts = pack_all_kernels(plan, entries, first, channels)
+    return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_loads(plan, tables, entries)))
+
+
+def size_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> IntArray:
+    """Size the loads of all tiles."""
+    loads = []
+    per_group = plan.shape.group_out_channels
+    for filters, blocks, images, rows in entries.tiles:
         h, h_end = rows.start, rows.stop
-        low, high = span_low[h], max(span_low[h], span_high[h_end - 1])
-        corners = drivers[[filters.start, filters.stop]][:, [images.start, images.stop]][:, :, [low, high]]
+        low, high = tables.span_low[h], max(tables.span_low[h], tables.span_high[h_end - 1])
+        corners = tables.drivers[[filters.start, filters.stop]][:, [images.start, images.stop]][:, :, [low, high]]
         c, c_end = plan.block_channels[[blocks.start, blocks.stop]]
-        per_group = plan.shape.group_out_channels
         groups = slice(filters.start // per_group, (filters.stop - 1) // per_group + 1)
-        seconds = inputs[groups][:, [images.start, images.stop]][:, :, [h, h_end]][:, :, :, [c, c_end]]
+        seconds = tables.inputs[groups][:, [images.start, images.stop]][:, :, [h, h_end]][:, :, :, [c, c_end]]
         load = np.diff(np.diff(np.diff(corners, axis=0), axis=1), axis=2).sum()
         load += np.diff(np.diff(np.diff(seconds, axis=1), axis=2), axis=3).sum()
         loads.append(int(load))
-        span = slice(entries.tile_first[number], entries.tile_first[number + 1])
-        write_backs.append(int(write[span].sum()) if entries.is_last[span].all() else 0)
-    is_cut = int(sizes[2]) < plan.shape.batch or int(sizes[3]) < plan.shape.in_height
-    output = max(
-        len(filters) * int(plan.block_channels[blocks.stop] - plan.block_channels[blocks.start]) * plan.kernel_bytes
-        for filters, blocks, _, _ in entries.tiles
-    )
-    return Traffic(
-        tile_first=entries.tile_first,
-        tile_load_bytes=np.array(loads, dtype=np.int64),
-        tile_write_back_bytes=np.array(write_backs, dtype=np.int64),
-        burst_first=burst_first,
-        burst_bytes=burst_bytes,
-        burst_cycles=burst_cycles,
-        pes=-(-channels // plan.blocks.run),
-        ppu_read_bytes=np.where(entries.is_first, 0, passed),
-        ppu_elements=np.where(passed > 0, channels * plan.shape.kernel_height * plan.shape.kernel_width, 0),
-        ppu_write_bytes=passed,
-        store_writes=words,
-        footprint_bytes=output * (1 if is_cut else 2) + 2 * max(loads),
-        tiling="x".join(str(size) for size in sizes[:2]) + "|" + "x".join(str(size) for size in sizes[2:]),
-    )
+    return np.array(loads, dtype=np.int64)
 
 
-def pack_all_kernels(
-    plan: KernelsPlan, entries: Entries, first: IntArray, channels: IntArray
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def pack_all_kernels(plan: KernelsPlan, entries: Entries, first: IntArray, channels: IntArray) -> Bursts:
     """Pack every entry's bursts; on a dense machine those of filters that work the same channels and rows are alike."""
     columns = [first, channels, entries.low[:, 0], entries.high[:, 0], entries.low[:, 1], entries.high[:, 1]]
     filters = entries.places[:, 0]
@@ -197,7 +187,7 @@ def pack_all_kernels(
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
     gather_bursts(kind_of, packed.ends, packed.size_bytes, packed.cycles, burst_first, burst_bytes, burst_cycles)
-    return burst_first, burst_bytes, burst_cycles, packed.words[kind_of]
+    return Bursts(burst_first, burst_bytes, burst_cycles, packed.words[kind_of])
 
 
 def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:

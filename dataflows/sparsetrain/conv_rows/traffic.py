@@ -17,6 +17,7 @@ from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_rows_tile, search_rows
+from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
 
@@ -111,52 +112,42 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
 def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
     memory, n, x, b = plan.problem.share, *entries.places.T
-    weight_row = plan.weight_row_bytes
     first = tables.block_outputs[b]
     outputs = tables.block_outputs[b + 1] - first
     outputs = np.minimum(outputs, plan.blocks.pes)
     mask_bytes = outputs * plan.mask_row_bytes
     fetched_mask = np.zeros_like(mask_bytes) if masks_in_ppu(plan.problem) else mask_bytes
-    burst_first, burst_bytes, burst_cycles, words = pack_all_rows(
-        plan, entries, first, outputs, fetched_mask, weight_row
-    )
+    bursts = pack_all_rows(plan, entries, first, outputs, fetched_mask)
 
-    partial = outputs * size_raw(plan.result_width, memory.acc_bits)
-    running = np.pad(plan.written_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
-    final = running[n, first + outputs, x] - running[n, first, x]
-    read = np.where(entries.is_first, 0, partial)
-    if masks_in_ppu(plan.problem):
-        read = read + np.where(entries.is_last, mask_bytes, 0)
-    if plan.summed_bytes is not None:
-        added = np.pad(plan.summed_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
-        read = read + np.where(entries.is_last, added[n, first + outputs, x] - added[n, first, x], 0)
     passes = np.ones(len(x), dtype=np.bool_)
     if plan.problem.step is Step.GTA and plan.summed_bytes is None:
         passes = np.any(plan.pairs >= 0, axis=1)[x]
-    loads, write_backs = size_tiles(plan, tables, entries, weight_row, final)
-    return Traffic(
-        tile_first=entries.tile_first,
-        tile_load_bytes=loads,
-        tile_write_back_bytes=write_backs,
-        burst_first=burst_first,
-        burst_bytes=burst_bytes,
-        burst_cycles=burst_cycles,
+    added_bytes = mask_bytes if masks_in_ppu(plan.problem) else np.zeros_like(mask_bytes)
+    if plan.summed_bytes is not None:
+        added_bytes = added_bytes + sum_outputs(plan.summed_bytes, n, first, outputs, x)
+    results = EntryResults(
         pes=outputs,
-        ppu_read_bytes=np.where(passes, read, 0).astype(np.int64),
-        ppu_elements=np.where(passes, outputs * plan.result_width, 0),
-        ppu_write_bytes=np.where(passes, np.where(entries.is_last, final, partial), 0).astype(np.int64),
-        store_writes=words,
-        footprint_bytes=measure_footprint(plan, entries, loads, sizes, tables),
-        tiling="x".join(str(size) for size in sizes[:3]) + f"|{sizes[3]}",
+        elements=outputs * plan.result_width,
+        partial_bytes=outputs * size_raw(plan.result_width, memory.acc_bits),
+        whole_bytes=outputs * size_raw(plan.result_width, memory.data_bits),
+        written_bytes=sum_outputs(plan.written_bytes, n, first, outputs, x),
+        added_bytes=added_bytes,
+        passes=passes,
     )
+    return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_loads(plan, tables, entries)))
 
 
-def size_tiles(
-    plan: RowsPlan, tables: RowsTables, entries: Entries, weight_row: int, final: IntArray
-) -> tuple[IntArray, IntArray]:
-    """Size the loads and the write-backs of all tiles."""
-    loads, write_backs = [], []
-    for number, (images, rows, blocks, channels) in enumerate(entries.tiles):
+def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntArray, x: IntArray) -> IntArray:
+    """Sum bytes of rows ``(N, outputs, X)`` over the outputs of each entry, ``(entries,)``."""
+    running = np.pad(row_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
+    sums: IntArray = running[n, first + outputs, x] - running[n, first, x]
+    return sums
+
+
+def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> IntArray:
+    """Size the loads of all tiles."""
+    loads = []
+    for images, rows, blocks, channels in entries.tiles:
         x, x_end = rows.start, rows.stop
         low, high = tables.span_low[x], max(tables.span_low[x], tables.span_high[x_end - 1])
         groups = slice(tables.block_group[blocks.start], tables.block_group[blocks.stop - 1] + 1)
@@ -170,33 +161,18 @@ def size_tiles(
         if plan.summed_bytes is not None and channels.stop == plan.reductions:
             owned = slice(tables.block_outputs[blocks.start], tables.block_outputs[blocks.stop])
             summed = int(plan.summed_bytes[images.start : images.stop, owned, x:x_end].sum())
-        loads.append(drivers + outputs * len(channels) * used * weight_row + mask + summed)
-        span = slice(entries.tile_first[number], entries.tile_first[number + 1])
-        write_backs.append(int(final[span].sum()) if entries.is_last[span].all() else 0)
-    return np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64)
+        loads.append(drivers + outputs * len(channels) * used * plan.weight_row_bytes + mask + summed)
+    return np.array(loads, dtype=np.int64)
 
 
-def measure_footprint(plan: RowsPlan, entries: Entries, loads: IntArray, sizes: IntArray, tables: RowsTables) -> int:
-    """Give the largest use of the buffer: output tiles and two operand tiles."""
-    is_cut = int(sizes[3]) < plan.reductions
-    row = size_raw(plan.result_width, plan.problem.share.acc_bits if is_cut else plan.problem.share.data_bits)
-    rows = [
-        len(images) * len(span) * int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
-        for images, span, blocks, _ in entries.tiles
-    ]
-    return max(rows) * row * (1 if is_cut else 2) + 2 * int(loads.max())
-
-
-def pack_all_rows(
-    plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray, weight_row: int
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray) -> Bursts:
     """Cut the items of every kind of entry into bursts, and fill them in for every entry."""
     half = plan.problem.share.half_store_bytes or UNLIMITED_BYTES
     bits = plan.problem.share.data_bits
     n, x, _ = entries.places.T
     columns = [n, x, first // plan.blocks.outputs, outputs, entries.low[:, 0], entries.high[:, 0]]
     kinds, kind_of = find_kinds(columns)
-    chunks = cut_chunks(kinds, plan.driver_bytes, plan.pairs, weight_row, half, bits)
+    chunks = cut_chunks(kinds, plan.driver_bytes, plan.pairs, plan.weight_row_bytes, half, bits)
     burst_first = np.append(0, np.cumsum(chunks.bursts[kind_of])).astype(np.int64)
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
@@ -213,7 +189,7 @@ def pack_all_rows(
             np.zeros(plan.blocks.pes, dtype=np.int64),
         )  # fmt: skip
     words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
-    return burst_first, burst_bytes, burst_cycles, words.astype(np.int64)
+    return Bursts(burst_first, burst_bytes, burst_cycles, words.astype(np.int64))
 
 
 def find_kinds(columns: list[IntArray]) -> tuple[IntArray, IntArray]:

@@ -10,6 +10,7 @@ from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.linear_outer.plan import OuterPlan, find_outer_tiling, plan_outer
 from dataflows.tiling.items import divide_up, pack_items
+from dataflows.tiling.traffic import EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
 
@@ -52,32 +53,28 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
     none = np.zeros_like(owned)
     low, high = np.ascontiguousarray(entries.low[:, 0]), np.ascontiguousarray(entries.high[:, 0])
     pes = divide_up(owned, run)
-    packed = pack_items(by_filter, item_rows, b * B, pes, low, high, len(starts), B, none, memory)
-    burst_first, burst_bytes, burst_cycles, words = packed
-
-    write = divide_up(owned * memory.acc_bits, 8)
-    loads, write_backs, tile_outputs = [], [], []
-    is_cut = int(sizes[2]) < shape.batch
-    for number, (rows, runs, images) in enumerate(entries.tiles):
-        span = np.array([runs.start * block, min(shape.in_features, runs.stop * block)])
-        size = gradients.size(np.array([rows.start]), np.array([rows.stop]))[images.start : images.stop].sum()
-        size += inputs.size(span[:1], span[1:])[images.start : images.stop].sum()
-        loads.append(int(size))
-        results = int(write[entries.tile_first[number] : entries.tile_first[number + 1]].sum())
-        tile_outputs.append(results)
-        write_backs.append(results if entries.is_last[entries.tile_first[number]] else 0)
-    return Traffic(
-        tile_first=entries.tile_first,
-        tile_load_bytes=np.array(loads, dtype=np.int64),
-        tile_write_back_bytes=np.array(write_backs, dtype=np.int64),
-        burst_first=burst_first,
-        burst_bytes=burst_bytes,
-        burst_cycles=burst_cycles,
+    bursts = pack_items(by_filter, item_rows, b * B, pes, low, high, len(starts), B, none, memory)
+    result_bytes = divide_up(owned * memory.acc_bits, 8)
+    results = EntryResults(
         pes=pes,
-        ppu_read_bytes=np.where(entries.is_first | idle[m], 0, write),
-        ppu_elements=np.where(idle[m], 0, owned),
-        ppu_write_bytes=np.where(idle[m], 0, write),
-        store_writes=words,
-        footprint_bytes=max(tile_outputs) * (1 if is_cut else 2) + 2 * max(loads),
-        tiling=f"{sizes[0]}x{sizes[1]}|{sizes[2]}",
+        elements=owned,
+        partial_bytes=result_bytes,
+        whole_bytes=result_bytes,
+        written_bytes=result_bytes,
+        added_bytes=none,
+        passes=~idle[m],
     )
+    return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_loads(plan, entries)))
+
+
+def size_loads(plan: OuterPlan, entries: Entries) -> IntArray:
+    """Size the loads of all tiles."""
+    loads = []
+    for filters, blocks, images in entries.tiles:
+        first, end = blocks.start * plan.block, min(plan.shape.in_features, blocks.stop * plan.block)
+        size = plan.gradients.size(np.array([filters.start]), np.array([filters.stop]))[
+            images.start : images.stop
+        ].sum()
+        size += plan.inputs.size(np.array([first]), np.array([end]))[images.start : images.stop].sum()
+        loads.append(int(size))
+    return np.array(loads, dtype=np.int64)

@@ -1,0 +1,93 @@
+"""The traffic of a step, put together from what each of its entries fetches and hands on (sections 6 and 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataflows.contract.entries import Entries, sum_spans
+from dataflows.contract.memory import Traffic
+from workloads.arrays import BoolArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Bursts:
+    """The operand bursts of all entries, in order.
+
+    first: int64 ``(entries + 1,)``, the bursts of each entry. size_bytes: int64 ``(bursts,)``. pe_cycles: int64
+    ``(bursts, PEs)``. store_writes: int64 ``(entries,)``, words written into operand stores.
+    """
+
+    first: IntArray
+    size_bytes: IntArray
+    pe_cycles: IntArray
+    store_writes: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class EntryResults:
+    """The results of each entry, ``(entries,)``, as they would be in any part of its reduction.
+
+    pes: PEs that own an output. elements: results. partial_bytes: raw at acc_bits. whole_bytes: raw in the buffer,
+    where the reduction is not cut. written_bytes: what the last part's PPU writes. added_bytes: what it reads besides
+    partial results: masks, gradients to be summed. passes: whether any part hands results to the PPU.
+    """
+
+    pes: IntArray
+    elements: IntArray
+    partial_bytes: IntArray
+    whole_bytes: IntArray
+    written_bytes: IntArray
+    added_bytes: IntArray
+    passes: BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class TileBytes:
+    """What each tile moves to and from DRAM, int64 ``(tiles,)``; a tile writes back in the last part of its reduction.
+
+    write_back: None where it is what the entries' PPU writes.
+    """
+
+    load: IntArray
+    write_back: IntArray | None = None
+
+
+def assemble_traffic(
+    entries: Entries, sizes: IntArray, bursts: Bursts, results: EntryResults, tiles: TileBytes
+) -> Traffic:
+    """Put a step's traffic together; sizes: run lengths, those of the task indices before those of the reduction.
+
+    The first part of a reduction reads no partial results, the last one writes final ones. An entry that does not pass
+    the PPU hands it nothing; its bytes stand in the tile's write-back alone.
+    """
+    is_first, is_last, passes = entries.is_first, entries.is_last, results.passes
+    read = np.where(is_first, 0, results.partial_bytes) + np.where(is_last, results.added_bytes, 0)
+    written = np.where(is_last, results.written_bytes, results.partial_bytes)
+    write_back = tiles.write_back
+    if write_back is None:
+        write_back = sum_spans(results.written_bytes, entries.tile_first)
+    indices = entries.places.shape[1]
+    return Traffic(
+        tile_first=entries.tile_first,
+        tile_load_bytes=tiles.load,
+        tile_write_back_bytes=np.where(is_last[entries.tile_first[:-1]], write_back, 0),
+        burst_first=bursts.first,
+        burst_bytes=bursts.size_bytes,
+        burst_cycles=bursts.pe_cycles,
+        pes=results.pes,
+        ppu_read_bytes=np.where(passes, read, 0),
+        ppu_elements=np.where(passes, results.elements, 0),
+        ppu_write_bytes=np.where(passes, written, 0),
+        store_writes=bursts.store_writes,
+        footprint_bytes=measure_footprint(entries, results, tiles),
+        tiling="|".join("x".join(str(size) for size in part) for part in (sizes[:indices], sizes[indices:])),
+    )
+
+
+def measure_footprint(entries: Entries, results: EntryResults, tiles: TileBytes) -> int:
+    """Give the largest use of the buffer: two operand tiles, two output tiles or one that a cut reduction shares."""
+    is_cut = not (entries.is_first & entries.is_last).all()
+    output_bytes = sum_spans(results.partial_bytes if is_cut else results.whole_bytes, entries.tile_first)
+    return int(output_bytes.max()) * (1 if is_cut else 2) + 2 * int(tiles.load.max())
