@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
-from dataflows.storage.piece_sizes import BITMASK, OFFSET, RAW
-from dataflows.storage.row_sizes import choose_format, size_rows
+from dataflows.storage.row_sizes import choose_format, size_rows, tabulate_code
 from workloads.arrays import IntArray
-
-FORM_NUMBERS = {RowFormat.RAW: RAW, RowFormat.BITMASK: BITMASK, RowFormat.OFFSET: OFFSET}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +24,11 @@ class StoredVectors:
     running: IntArray
     form: RowFormat
     data_bits: int
+
+    @property
+    def code(self) -> IntArray:
+        """How pieces of these rows are stored, ``(width + 1, 3)``, as kernels take it."""
+        return tabulate_code(self.running.shape[1] - 1, self.form, self.data_bits)
 
     def repeat(self, images: IntArray) -> StoredVectors:
         """Give the vectors of a batch in which each of these images stands where it is named."""

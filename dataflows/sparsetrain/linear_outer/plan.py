@@ -14,7 +14,7 @@ from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe
 from dataflows.sparsetrain.linear_outer.tiling import measure_outer_tile, search_outer
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
-from dataflows.storage.stored_vectors import FORM_NUMBERS, StoredVectors, store_vectors
+from dataflows.storage.stored_vectors import StoredVectors, store_vectors
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -85,8 +85,7 @@ def find_outer_tiling(plan: OuterPlan) -> IntArray:
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    forms = FORM_NUMBERS[plan.gradients.form], FORM_NUMBERS[plan.inputs.form]
-    tables = (plan.gradients.running, forms[0], plan.inputs.running, forms[1], memory.data_bits)
+    tables = plan.gradients.running, plan.gradients.code, plan.inputs.running, plan.inputs.code
     sizes, _ = search_outer(*tables, memory.acc_bits, block, memory.capacity_bytes)
     if not sizes.all():
         ones = np.ones(3, dtype=np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
-from dataflows.storage.piece_sizes import size_piece
+from dataflows.storage.row_sizes import size_piece
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
 
@@ -15,10 +15,9 @@ from workloads.arrays import IntArray
 def measure_outer_tile(
     sizes: IntArray,
     gradients: IntArray,
-    gradient_form: int,
+    gradient_code: IntArray,
     inputs: IntArray,
-    input_form: int,
-    data_bits: int,
+    input_code: IntArray,
     block: int,
 ) -> int:
     """Give the bytes of the largest operand tile of GTW for run lengths of (filter, block, image)."""
@@ -33,18 +32,17 @@ def measure_outer_tile(
                 load = 0
                 for image in range(n, min(N, n + sizes[2])):
                     held = gradients[image, m_end] - gradients[image, m]
-                    load += size_piece(held, m_end - m, gradient_form, data_bits)
-                    load += size_piece(inputs[image, c_end] - inputs[image, c], c_end - c, input_form, data_bits)
+                    load += size_piece(held, m_end - m, gradient_code)
+                    load += size_piece(inputs[image, c_end] - inputs[image, c], c_end - c, input_code)
                 largest = max(largest, load)
     return largest
 
 
 def search_outer(
     gradients: IntArray,
-    gradient_form: int,
+    gradient_code: IntArray,
     inputs: IntArray,
-    input_form: int,
-    data_bits: int,
+    input_code: IntArray,
     acc_bits: int,
     block: int,
     capacity: int,
@@ -53,7 +51,7 @@ def search_outer(
     best = np.zeros(3, dtype=np.int64)
     by_filters = np.zeros(gradients.shape[1], dtype=np.int64)
     needed = try_outer(
-        gradients, gradient_form, inputs, input_form, data_bits, acc_bits, block, capacity, by_filters,
+        gradients, gradient_code, inputs, input_code, acc_bits, block, capacity, by_filters,
         np.zeros_like(best), best,
     )  # fmt: skip
     return best, needed
@@ -62,10 +60,9 @@ def search_outer(
 @kernel
 def try_outer(
     gradients: IntArray,
-    gradient_form: int,
+    gradient_code: IntArray,
     inputs: IntArray,
-    input_form: int,
-    data_bits: int,
+    input_code: IntArray,
     acc_bits: int,
     block: int,
     capacity: int,
@@ -84,9 +81,7 @@ def try_outer(
         for m in range(0, M, size):
             m_end = min(M, m + size)
             for n in range(N):
-                by_filters[size] += size_piece(
-                    gradients[n, m_end] - gradients[n, m], m_end - m, gradient_form, data_bits
-                )
+                by_filters[size] += size_piece(gradients[n, m_end] - gradients[n, m], m_end - m, gradient_code)
         least = min(least, by_filters[size])
     best_bytes = best_tiles = best_needed = 2**62
     for b_size in range(blocks, 0, -1):
@@ -94,7 +89,7 @@ def try_outer(
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(C, (b + b_size) * block)
             for n in range(N):
-                channels += size_piece(inputs[n, c_end] - inputs[n, c], c_end - c, input_form, data_bits)
+                channels += size_piece(inputs[n, c_end] - inputs[n, c], c_end - c, input_code)
         for m_size in range(M, 0, -1):
             # Shorter runs of filters only read the inputs more often.
             if divide_up(blocks, b_size) * least + divide_up(M, m_size) * channels > best_bytes:
@@ -111,9 +106,7 @@ def try_outer(
                 output = size_products_tile(sizes, M, C, block, acc_bits) * (2 if parts == 1 else 1)
                 if output + 2 * divide_up(loads, tiles) > capacity:
                     continue
-                needed = output + 2 * measure_outer_tile(
-                    sizes, gradients, gradient_form, inputs, input_form, data_bits, block
-                )
+                needed = output + 2 * measure_outer_tile(sizes, gradients, gradient_code, inputs, input_code, block)
                 if needed <= capacity:
                     best_bytes, best_tiles, best_needed = loads, tiles, needed
                     copy_sizes(sizes, best)

@@ -12,7 +12,7 @@ from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
 from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
-from dataflows.storage.stored_vectors import FORM_NUMBERS, StoredVectors, store_vectors
+from dataflows.storage.stored_vectors import StoredVectors, store_vectors
 from dataflows.storage.written import find_written
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
@@ -102,11 +102,10 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    form = FORM_NUMBERS[vectors.form]
-    summed = np.array([one.running for one in plan.added], dtype=np.int64).reshape(-1, batch, outputs + 1)
-    sums = summed, np.array([FORM_NUMBERS[one.form] for one in plan.added], dtype=np.int64)
+    summed = np.array([gradient.running for gradient in plan.added], dtype=np.int64).reshape(-1, batch, outputs + 1)
+    codes = np.array([gradient.code for gradient in plan.added], dtype=np.int64).reshape(-1, outputs + 1, 3)
     sizes, _ = search_products(
-        vectors.running, form, stored.running, FORM_NUMBERS[stored.form], bits, memory.acc_bits, B, has_mask, *sums,
+        vectors.running, vectors.code, stored.running, stored.code, bits, memory.acc_bits, B, has_mask, summed, codes,
         memory.capacity_bytes,
     )  # fmt: skip
     if not sizes.all():
@@ -114,9 +113,10 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
         choices = [(np.array([1, 1, depth], dtype=np.int64), bits, 2)]
         if depth > 1:
             choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
+        driver = vectors.running, vectors.code
         least = min(
             tiles * int(size_products_tile(runs, batch, outputs, B, width))
-            + 2 * int(measure_products_tile(runs, vectors.running, form, bits, outputs, B, has_mask, *sums))
+            + 2 * int(measure_products_tile(runs, *driver, bits, outputs, B, has_mask, summed, codes))
             for runs, width, tiles in choices
         )
         require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataflows.contract.kernel import kernel
-from dataflows.storage.piece_sizes import size_piece
+from dataflows.storage.row_sizes import size_piece
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
 
@@ -14,18 +14,18 @@ from workloads.arrays import IntArray
 def measure_products_tile(
     sizes: IntArray,
     running: IntArray,
-    form: int,
+    code: IntArray,
     data_bits: int,
     outputs: int,
     block: int,
     has_mask: bool,
     summed: IntArray,
-    summed_forms: IntArray,
+    summed_codes: IntArray,
 ) -> int:
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, block, reduction).
 
-    running: running counts of nonzeros of the driver rows, ``(N, depth + 1)``. summed: the same of each gradient that
-    the last part adds, ``(gradients, N, outputs + 1)``.
+    running: running counts of nonzeros of the driver rows, ``(N, depth + 1)``; code: how pieces of them are stored,
+    of `tabulate_code`. summed, summed_codes: the same of each gradient that the last part adds, stacked.
     """
     N, depth = running.shape[0], running.shape[1] - 1
     widest = min(outputs, sizes[1] * block)
@@ -37,7 +37,7 @@ def measure_products_tile(
             o_end = min(depth, o + sizes[2])
             load = widest * divide_up((o_end - o) * data_bits, 8) + (n_end - n) * mask_bytes
             for image in range(n, n_end):
-                load += size_piece(running[image, o_end] - running[image, o], o_end - o, form, data_bits)
+                load += size_piece(running[image, o_end] - running[image, o], o_end - o, code)
             largest = max(largest, load)
     if not len(summed):
         return largest
@@ -46,38 +46,38 @@ def measure_products_tile(
         n_end = min(N, n + sizes[0])
         drivers = 0
         for image in range(n, n_end):
-            drivers += size_piece(running[image, depth] - running[image, o], depth - o, form, data_bits)
+            drivers += size_piece(running[image, depth] - running[image, o], depth - o, code)
         for c in range(0, outputs, sizes[1] * block):
             c_end = min(outputs, c + sizes[1] * block)
             load = drivers + (c_end - c) * divide_up((depth - o) * data_bits, 8)
             if has_mask:
                 load += (n_end - n) * divide_up(c_end - c, 8)
-            largest = max(largest, load + size_summed(summed, summed_forms, data_bits, n, n_end, c, c_end))
+            largest = max(largest, load + size_summed(summed, summed_codes, n, n_end, c, c_end))
     return largest
 
 
 @kernel
-def size_summed(summed: IntArray, forms: IntArray, data_bits: int, n: int, n_end: int, c: int, c_end: int) -> int:
+def size_summed(summed: IntArray, codes: IntArray, n: int, n_end: int, c: int, c_end: int) -> int:
     """Give the stored bytes of pieces, from c to c_end, of the rows of images of all gradients that are added."""
     total = 0
     for place in range(len(summed)):
         for image in range(n, n_end):
             nonzeros = summed[place, image, c_end] - summed[place, image, c]
-            total += size_piece(nonzeros, c_end - c, forms[place], data_bits)
+            total += size_piece(nonzeros, c_end - c, codes[place])
     return total
 
 
 def search_products(
     running: IntArray,
-    form: int,
+    code: IntArray,
     written: IntArray,
-    written_form: int,
+    written_code: IntArray,
     data_bits: int,
     acc_bits: int,
     block: int,
     has_mask: bool,
     summed: IntArray,
-    summed_forms: IntArray,
+    summed_codes: IntArray,
     capacity: int,
 ) -> tuple[IntArray, int]:
     """Search run lengths of (image, block, reduction) for a fully connected Forward or GTA.
@@ -88,7 +88,7 @@ def search_products(
     best = np.zeros(3, dtype=np.int64)
     room = np.zeros(blocks + 1, dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64), np.zeros_like(best)
     needed = try_products(
-        running, form, written, written_form, data_bits, acc_bits, block, has_mask, summed, summed_forms, capacity,
+        running, code, written, written_code, data_bits, acc_bits, block, has_mask, summed, summed_codes, capacity,
         *room, best,
     )  # fmt: skip
     return best, needed
@@ -97,15 +97,15 @@ def search_products(
 @kernel
 def try_products(
     running: IntArray,
-    form: int,
+    code: IntArray,
     written: IntArray,
-    written_form: int,
+    written_code: IntArray,
     data_bits: int,
     acc_bits: int,
     block: int,
     has_mask: bool,
     summed: IntArray,
-    summed_forms: IntArray,
+    summed_codes: IntArray,
     capacity: int,
     backs: IntArray,
     added: IntArray,
@@ -122,9 +122,9 @@ def try_products(
     for b_size in range(1, blocks + 1):
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(outputs, (b + b_size) * block)
-            added[b_size] += size_summed(summed, summed_forms, data_bits, 0, N, c, c_end)
+            added[b_size] += size_summed(summed, summed_codes, 0, N, c, c_end)
             for n in range(N):
-                backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_form, data_bits)
+                backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_code)
         least_back = min(least_back, backs[b_size])
     best_bytes = best_tiles = best_needed = 2**62
     for o_size in range(depth, 0, -1):
@@ -133,7 +133,7 @@ def try_products(
             o_end = min(depth, o + o_size)
             weights += outputs * divide_up((o_end - o) * data_bits, 8)
             for n in range(N):
-                drivers += size_piece(running[n, o_end] - running[n, o], o_end - o, form, data_bits)
+                drivers += size_piece(running[n, o_end] - running[n, o], o_end - o, code)
         # Longer runs of blocks have weights alone that do not fit twice.
         widest = capacity // (2 * divide_up(o_size * data_bits, 8))
         longest = blocks if widest >= outputs else widest // block
@@ -160,7 +160,7 @@ def try_products(
                 if output + 2 * divide_up(loads, tiles) > capacity:
                     continue
                 needed = output + 2 * measure_products_tile(
-                    sizes, running, form, data_bits, outputs, block, has_mask, summed, summed_forms
+                    sizes, running, code, data_bits, outputs, block, has_mask, summed, summed_codes
                 )
                 if needed <= capacity:
                     best_bytes, best_tiles, best_needed = moved, tiles, needed

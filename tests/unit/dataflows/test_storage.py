@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from dataflows.contract.memory import MemoryShare, RowFormat
-from dataflows.storage.row_sizes import POINTER_BYTES, choose_format, count_index_bits, size_raw, size_rows
+from dataflows.storage.row_sizes import (
+    POINTER_BYTES,
+    choose_format,
+    count_index_bits,
+    size_piece,
+    size_raw,
+    size_rows,
+    tabulate_code,
+)
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 55, 224)
 NONZEROS = {width: sorted({0, 1, width // 2, width}) for width in WIDTHS}
@@ -30,6 +38,15 @@ def test_each_format_has_its_formula_rounded_up_to_a_byte(width: int, nonzeros: 
     assert size_one(width, nonzeros, RowFormat.RAW, data_bits) == math.ceil(raw / 8)
     assert size_one(width, nonzeros, RowFormat.BITMASK, data_bits) == math.ceil(bitmask / 8) + POINTER_BYTES
     assert size_one(width, nonzeros, RowFormat.OFFSET, data_bits) == math.ceil(offset / 8) + POINTER_BYTES
+
+
+@pytest.mark.parametrize("form", RowFormat)
+def test_kernels_size_every_piece_of_a_row_as_numpy_does(form: RowFormat) -> None:
+    width, data_bits = 9, 12
+    code = tabulate_code(width, form, data_bits)
+    for piece in range(1, width + 1):
+        for nonzeros in range(piece + 1):
+            assert size_piece(nonzeros, piece, code) == size_one(piece, nonzeros, form, data_bits)
 
 
 def test_a_pointer_is_two_bytes() -> None:
