@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
-from dataflows.contract.memory import MemoryShare, RowFormat
-from dataflows.storage.row_sizes import choose_format, size_rows
+from dataflows.contract.memory import MemoryShare
+from dataflows.storage.stored_tensor import store_tensor
 from workloads.kinds import is_computed
 from workloads.layers import Concat
 from workloads.network import INPUT, Network
@@ -37,9 +37,7 @@ class StoredBytes:
 
 def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare) -> int:
     """Give the stored bytes of a sparse operand."""
-    nonzeros = np.count_nonzero(tensor, axis=-1).astype(np.int64)
-    form = choose_format(nonzeros, tensor.shape[-1], memory) if array.skip_zeros else RowFormat.RAW
-    return int(size_rows(nonzeros, tensor.shape[-1], form, memory.data_bits).sum())
+    return int(store_tensor(tensor, array, memory).row_bytes.sum())
 
 
 def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:

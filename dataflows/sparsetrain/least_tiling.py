@@ -12,8 +12,8 @@ from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, RowFormat
 from dataflows.rows.dealing import count_kernels_per_pe, require_results
+from dataflows.rows.geometry import describe_rows, span_rows
 from dataflows.rows.taps import pair_rows
-from dataflows.sparsetrain.conv_rows.traffic import span_rows
 from dataflows.storage.row_sizes import size_raw, size_rows
 from workloads.arrays import IntArray
 from workloads.shapes import ConvShape, LinearShape, Step
@@ -47,36 +47,24 @@ def find_least_bytes(shape: ConvShape | LinearShape, step: Step, array: PEArray,
 
 def size_empty(width: int, array: PEArray, memory: MemoryShare) -> int:
     """Give the least bytes that a row without nonzeros may be stored in; raw where a machine skips nothing."""
-    forms: tuple[RowFormat, ...] = tuple(RowFormat) if memory.sparse_format is None else (memory.sparse_format,)
+    formats: tuple[RowFormat, ...] = tuple(RowFormat) if memory.sparse_format is None else (memory.sparse_format,)
     if not array.skip_zeros:
-        forms = (RowFormat.RAW,)
+        formats = (RowFormat.RAW,)
     none = np.zeros(1, dtype=np.int64)
-    return min(int(size_rows(none, width, form, memory.data_bits)[0]) for form in forms)
+    return min(int(size_rows(none, width, row_format, memory.data_bits)[0]) for row_format in formats)
 
 
 def least_rows(shape: ConvShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
     """Bound Forward or GTA: one image, row and block, with the reduction whole or cut to one channel."""
-    pairs = pair_rows(shape)
-    if step is Step.FORWARD:
-        depth, outputs, width, driver_width = (
-            shape.group_in_channels, shape.group_out_channels, shape.out_width, shape.in_width,
-        )  # fmt: skip
-        turned = np.full((shape.out_height, shape.kernel_height), -1, dtype=np.int64)
-        for h, r in zip(*np.nonzero(pairs >= 0), strict=True):
-            turned[pairs[h, r], r] = h
-        pairs = turned
-    else:
-        depth, outputs, width, driver_width = (
-            shape.group_out_channels, shape.group_in_channels, shape.in_width, shape.out_width,
-        )  # fmt: skip
-    owned = min(array.pes_per_group, outputs)
-    rows, kernel_rows = count_met(pairs)
-    row = size_empty(driver_width, array, memory)
-    loads = rows * row + owned * kernel_rows * size_raw(shape.kernel_width, memory.data_bits)
+    rows = describe_rows(shape, step)
+    owned = min(array.pes_per_group, rows.outputs)
+    met, kernel_rows = count_met(rows.pairs)
+    loads = met * size_empty(rows.driver_width, array, memory)
+    loads += owned * kernel_rows * size_raw(shape.kernel_width, memory.data_bits)
     load = int(loads.max())
-    whole = 2 * owned * size_raw(width, memory.data_bits) + 2 * depth * load
-    cut = owned * size_raw(width, memory.acc_bits) + 2 * load
-    return min(whole, cut) if depth > 1 else whole
+    whole = 2 * owned * size_raw(rows.result_width, memory.data_bits) + 2 * rows.depth * load
+    cut = owned * size_raw(rows.result_width, memory.acc_bits) + 2 * load
+    return min(whole, cut) if rows.depth > 1 else whole
 
 
 def count_met(pairs: IntArray) -> tuple[IntArray, IntArray]:

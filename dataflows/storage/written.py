@@ -27,6 +27,11 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
     return np.asarray(result > 0) if step is Step.FORWARD and operands.relu_follows else np.asarray(result != 0)
 
 
+def is_written_sparse(problem: StepProblem) -> bool:
+    """Tell whether the result of Forward or GTA is stored in a sparse format: a gradient, or the output of a ReLU."""
+    return problem.array.skip_zeros and (problem.step is Step.GTA or problem.operands.relu_follows)
+
+
 def masks_in_ppu(problem: StepProblem) -> bool:
     """Tell whether it is the PPU that reads and applies the mask of GTA, because the PEs know none."""
     return not problem.array.skip_zeros or problem.operands.mask is None

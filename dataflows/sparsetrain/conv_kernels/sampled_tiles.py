@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,13 +24,7 @@ def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    known = plan_kernels(problem)
-    plan = dataclasses.replace(
-        known,
-        shape=dataclasses.replace(known.shape, batch=len(images)),
-        driver_bytes=known.driver_bytes[images],
-        input_bytes=known.input_bytes[images],
-    )
+    plan = plan_kernels(problem).repeat(images)
     tables = tabulate_kernels(plan)
     sizes = tuple(int(size) for size in find_kernels_tiling(plan, tables))
     runs = cut_axes(plan.limits, sizes)

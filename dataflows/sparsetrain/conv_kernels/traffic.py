@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from dataflows.contract.memory import RowFormat, Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.cycles import cost_taps
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe
+from dataflows.rows.geometry import span_rows
 from dataflows.rows.taps import pair_rows, tabulate_taps
 from dataflows.sparsetrain.conv_kernels.bursts import (
     COST_BYTES,
@@ -21,9 +23,9 @@ from dataflows.sparsetrain.conv_kernels.bursts import (
     make_room,
     pack_entries,
 )
-from dataflows.sparsetrain.conv_rows.plan import choose_stored
-from dataflows.sparsetrain.conv_rows.traffic import find_kinds, span_rows
-from dataflows.storage.row_sizes import size_raw, size_rows
+from dataflows.sparsetrain.conv_rows.traffic import find_kinds
+from dataflows.storage.row_sizes import size_raw
+from dataflows.storage.stored_tensor import StoredTensor, store_tensor
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.search import measure_kernels_tile, search_kernels
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
@@ -33,15 +35,30 @@ from workloads.shapes import ConvShape, Step
 
 @dataclass(frozen=True, eq=False)
 class KernelsPlan:
-    """Stored sizes of a GTW step: driver_bytes ``(N, M, P)``, input_bytes ``(N, groups, C / G, H)``; their formats."""
+    """GTW of a convolution: both operands as they are stored; pairs: output row of (input row, kernel row) or -1."""
 
     problem: StepProblem
     shape: ConvShape
     blocks: Blocks
     pairs: IntArray
-    driver_bytes: IntArray
-    input_bytes: IntArray
-    formats: tuple[RowFormat, ...]
+    gradients: StoredTensor
+    inputs: StoredTensor
+
+    @property
+    def formats(self) -> tuple[RowFormat, ...]:
+        """Formats of the gradient and of the input."""
+        return self.gradients.row_format, self.inputs.row_format
+
+    @property
+    def driver_bytes(self) -> IntArray:
+        """Stored bytes of the rows of grad_output, ``(N, M, P)``."""
+        return self.gradients.row_bytes
+
+    @property
+    def input_bytes(self) -> IntArray:
+        """Stored bytes of the rows of the input, ``(N, groups, C / G, H)``."""
+        shape = self.shape
+        return self.inputs.row_bytes.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height)
 
     @property
     def limits(self) -> tuple[int, int, int, int]:
@@ -59,20 +76,24 @@ class KernelsPlan:
         """Bytes of one kernel of grad_weight, raw in accumulator words."""
         return self.shape.kernel_height * size_raw(self.shape.kernel_width, self.problem.share.acc_bits)
 
+    def repeat(self, images: IntArray) -> KernelsPlan:
+        """Give the plan of a batch in which each of these images stands where it is named."""
+        return dataclasses.replace(
+            self,
+            shape=dataclasses.replace(self.shape, batch=len(images)),
+            gradients=self.gradients.repeat(images),
+            inputs=self.inputs.repeat(images),
+        )
 
-def plan_kernels(problem: StepProblem, formats: tuple[RowFormat, ...] | None = None) -> KernelsPlan:
-    """Size the rows of both sparse operands as they are stored; formats: by default the best for these operands."""
-    shape = problem.conv_shape
-    sizes, chosen = [], []
-    for place, tensor in enumerate((problem.operands.grad_output, problem.operands.input)):
-        nonzeros = np.count_nonzero(tensor, axis=-1).astype(np.int64)
-        form = formats[place] if formats else choose_stored(nonzeros, tensor.shape[-1], problem.array, problem.share)
-        sizes.append(size_rows(nonzeros, tensor.shape[-1], form, problem.share.data_bits))
-        chosen.append(form)
+
+def plan_kernels(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None = None) -> KernelsPlan:
+    """Store both operands; formats: as in `KernelsPlan`, by default the best for these operands."""
+    shape, given = problem.conv_shape, (None, None) if formats is None else formats
+    gradients = store_tensor(problem.operands.grad_output, problem.array, problem.share, given[0])
+    inputs = store_tensor(problem.operands.input, problem.array, problem.share, given[1])
     run = count_kernels_per_pe(shape, problem.array)
-    inputs = sizes[1].reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height)
     blocks = Blocks(shape.group_in_channels, problem.array.pes_per_group, run)
-    return KernelsPlan(problem, shape, blocks, pair_rows(shape), sizes[0], inputs, tuple(chosen))
+    return KernelsPlan(problem, shape, blocks, pair_rows(shape), gradients, inputs)
 
 
 @dataclass(frozen=True, eq=False)

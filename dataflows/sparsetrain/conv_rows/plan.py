@@ -1,18 +1,20 @@
-"""What Forward and GTA of a convolution have in common, and the stored sizes of their rows."""
+"""Forward and GTA of a convolution before they are cut into tiles: which rows meet, and how they are stored."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from dataflows.contract.array import PEArray
-from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
-from dataflows.rows.taps import pair_rows
-from dataflows.storage.row_sizes import choose_format, size_raw, size_rows
-from dataflows.storage.written import find_written
+from dataflows.rows.geometry import RowsGeometry, describe_rows
+from dataflows.storage.row_sizes import size_raw
+from dataflows.storage.stored_tensor import StoredTensor, store_tensor
+from dataflows.storage.written import find_written, is_written_sparse
 from workloads.arrays import IntArray
 from workloads.shapes import ConvShape, Step
 
@@ -21,22 +23,26 @@ from workloads.shapes import ConvShape, Step
 class RowsPlan:
     """What Forward and GTA have in common: driver rows, blocks of outputs, a reduction over driver channels.
 
-    x stands for the result row (p, or h), y for the driver row (h, or p), o for the driver channel in its group.
-    driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (x, kernel row r) or -1, ``(X, R)``; summed_bytes: of
-    the gradients that the PPU adds to a result row, ``(N, outputs, X)``, None where there are none. formats: of the
-    drivers, of the results, and of each gradient that is added.
+    drivers, written: the tensor that drives the step, ``(N, channels, Y)`` rows, and its result. summed: the gradients
+    that the PPU adds to the result.
     """
 
     problem: StepProblem
     shape: ConvShape
-    blocks: Blocks
-    driver_bytes: IntArray
-    pairs: IntArray
-    result_width: int
-    written_bytes: IntArray
-    mask_row_bytes: int
-    summed_bytes: IntArray | None
-    formats: tuple[RowFormat, ...]
+    geometry: RowsGeometry
+    drivers: StoredTensor
+    written: StoredTensor
+    summed: tuple[StoredTensor, ...]
+
+    @property
+    def pairs(self) -> IntArray:
+        """Driver row of (result row x, kernel row r) or -1, ``(X, R)``."""
+        return self.geometry.pairs
+
+    @property
+    def blocks(self) -> Blocks:
+        """How the outputs of a group of the convolution are dealt to PEs."""
+        return Blocks(self.geometry.outputs, self.problem.array.pes_per_group)
 
     @property
     def limits(self) -> tuple[int, int, int]:
@@ -46,7 +52,31 @@ class RowsPlan:
     @property
     def reductions(self) -> int:
         """Driver channels of a group."""
-        return int(self.driver_bytes.shape[2])
+        return self.geometry.depth
+
+    @property
+    def formats(self) -> tuple[RowFormat, ...]:
+        """Formats of the drivers, of the results, and of each gradient that is added."""
+        return tuple(tensor.row_format for tensor in (self.drivers, self.written, *self.summed))
+
+    @cached_property
+    def driver_bytes(self) -> IntArray:
+        """Stored bytes of the driver rows, ``(N, groups, depth, Y)``."""
+        return self.drivers.row_bytes.reshape(self.shape.batch, self.shape.groups, self.reductions, -1)
+
+    @cached_property
+    def summed_bytes(self) -> IntArray | None:
+        """Stored bytes of the rows that the PPU adds to result rows, ``(N, outputs, X)``; None where it adds none."""
+        if not self.summed:
+            return None
+        total: IntArray = np.sum([gradient.row_bytes for gradient in self.summed], axis=0, dtype=np.int64)
+        return total
+
+    @property
+    def mask_row_bytes(self) -> int:
+        """Bytes of the mask of a result row, 0 where the step has none."""
+        has_mask = self.problem.step is Step.GTA and self.problem.operands.written_mask is not None
+        return size_raw(self.geometry.result_width, 1) if has_mask else 0
 
     @property
     def weight_row_bytes(self) -> int:
@@ -59,80 +89,42 @@ class RowsPlan:
         starts = (np.arange(self.shape.groups)[:, None] * self.blocks.outputs + per_group).reshape(-1)
         return np.append(starts, self.shape.groups * self.blocks.outputs).astype(np.int64)
 
+    def repeat(self, images: IntArray) -> RowsPlan:
+        """Give the plan of a batch in which each of these images stands where it is named."""
+        return dataclasses.replace(
+            self,
+            shape=dataclasses.replace(self.shape, batch=len(images)),
+            drivers=self.drivers.repeat(images),
+            written=self.written.repeat(images),
+            summed=tuple(gradient.repeat(images) for gradient in self.summed),
+        )
 
-def plan_rows(
-    problem: StepProblem,
-    formats: tuple[RowFormat, ...] | None = None,
-) -> RowsPlan:
-    """Size the rows of a step: the drivers as they are stored, the results as they will be.
+
+def plan_rows(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None = None) -> RowsPlan:
+    """Store the tensors of a step: the drivers as they are, the results as they will be.
 
     formats: as in `RowsPlan`; by default the best for these operands.
     """
-    shape = problem.conv_shape
-    rows_of_driver = pair_rows(shape)
-    if problem.step is Step.FORWARD:
-        driver, group_channels, outputs, width = (
-            problem.operands.input,
-            shape.group_in_channels,
-            shape.group_out_channels,
-            shape.out_width,
-        )
-        pairs = np.full((shape.out_height, shape.kernel_height), -1, dtype=np.int64)
-        for h, r in zip(*np.nonzero(rows_of_driver >= 0), strict=True):
-            pairs[rows_of_driver[h, r], r] = h
-        is_sparse = problem.operands.relu_follows
-    else:
-        driver, group_channels, outputs, width = (
-            problem.operands.grad_output,
-            shape.group_out_channels,
-            shape.group_in_channels,
-            shape.in_width,
-        )
-        pairs = rows_of_driver
-        is_sparse = True
-    nonzeros = np.count_nonzero(driver, axis=-1).astype(np.int64)
-    form = choose_stored(nonzeros, driver.shape[-1], problem.array, problem.share) if formats is None else formats[0]
-    driver_bytes = size_rows(nonzeros, driver.shape[-1], form, problem.share.data_bits)
-    if problem.array.skip_zeros and is_sparse:
-        written = np.count_nonzero(find_written(problem.operands, problem.step), axis=-1).astype(np.int64)
-        result_form = choose_format(written, width, problem.share) if formats is None else formats[1]
-    else:
-        written = np.zeros(
-            shape.output_shape[:3] if problem.step is Step.FORWARD else shape.input_shape[:3], dtype=np.int64
-        )
-        result_form = RowFormat.RAW
-    summed_bytes: IntArray | None = None
-    summed_formats: tuple[RowFormat, ...] = ()
-    if problem.step is Step.GTA and problem.operands.summed:
-        summed_bytes, summed_formats = size_summed_rows(problem, formats and formats[2:])
+    operands, forward = problem.operands, problem.step is Step.FORWARD
+    driver, summed = (operands.input, ()) if forward else (operands.grad_output, operands.summed)
+    given = (None,) * (2 + len(summed)) if formats is None else formats
     return RowsPlan(
         problem=problem,
-        shape=shape,
-        blocks=Blocks(outputs, problem.array.pes_per_group),
-        driver_bytes=driver_bytes.reshape(shape.batch, shape.groups, group_channels, -1),
-        pairs=pairs,
-        result_width=width,
-        written_bytes=size_rows(written, width, result_form, problem.share.data_bits),
-        mask_row_bytes=-(-width // 8) if problem.step is Step.GTA and problem.operands.written_mask is not None else 0,
-        summed_bytes=summed_bytes,
-        formats=(form, result_form, *summed_formats),
+        shape=problem.conv_shape,
+        geometry=describe_rows(problem.conv_shape, problem.step),
+        drivers=store_tensor(driver, problem.array, problem.share, given[0]),
+        written=store_written(problem, given[1]),
+        summed=tuple(
+            store_tensor(gradient, problem.array, problem.share, row_format)
+            for gradient, row_format in zip(summed, given[2:], strict=True)
+        ),
     )
 
 
-def choose_stored(nonzeros: IntArray, width: int, array: PEArray, memory: MemoryShare) -> RowFormat:
-    """Choose how a machine stores a sparse operand; one that skips nothing stores it raw."""
-    return choose_format(nonzeros, width, memory) if array.skip_zeros else RowFormat.RAW
-
-
-def size_summed_rows(
-    problem: StepProblem, formats: tuple[RowFormat, ...] | None
-) -> tuple[IntArray, tuple[RowFormat, ...]]:
-    """Size the rows of the stored gradients that the PPU adds, all of them together, ``(N, C, H)``; tell formats."""
-    total = np.zeros(problem.operands.input.shape[:3], dtype=np.int64)
-    chosen: list[RowFormat] = []
-    for place, gradient in enumerate(problem.operands.summed):
-        nonzeros = np.count_nonzero(gradient, axis=-1).astype(np.int64)
-        form = formats[place] if formats else choose_stored(nonzeros, gradient.shape[-1], problem.array, problem.share)
-        total += size_rows(nonzeros, gradient.shape[-1], form, problem.share.data_bits)
-        chosen.append(form)
-    return total, tuple(chosen)
+def store_written(problem: StepProblem, row_format: RowFormat | None) -> StoredTensor:
+    """Store the result of a step; where it is raw, it need not be computed."""
+    if is_written_sparse(problem):
+        return store_tensor(find_written(problem.operands, problem.step), problem.array, problem.share, row_format)
+    forward = problem.step is Step.FORWARD
+    shape = problem.conv_shape.output_shape if forward else problem.conv_shape.input_shape
+    return StoredTensor(np.zeros(shape[:-1], dtype=np.int64), shape[-1], RowFormat.RAW, problem.share.data_bits)

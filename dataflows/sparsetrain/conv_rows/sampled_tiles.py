@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -23,14 +22,7 @@ def plan_rows_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    known = plan_rows(problem)
-    plan = dataclasses.replace(
-        known,
-        shape=dataclasses.replace(known.shape, batch=len(images)),
-        driver_bytes=known.driver_bytes[images],
-        written_bytes=known.written_bytes[images],
-        summed_bytes=None if known.summed_bytes is None else known.summed_bytes[images],
-    )
+    plan = plan_rows(problem).repeat(images)
     tables = tabulate_rows(plan)
     sizes = tuple(int(size) for size in find_rows_tiling(plan, tables))
     runs = cut_axes((*plan.limits, plan.reductions), sizes)

@@ -10,6 +10,7 @@ import numpy as np
 from dataflows.contract.entries import Entries, list_entries, require_tiling
 from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
+from dataflows.rows.geometry import span_rows
 from dataflows.sparsetrain.conv_rows.chunk_cycles import ChunkCycles
 from dataflows.sparsetrain.conv_rows.chunks import IMAGE, cut_chunks, fill_bursts
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
@@ -60,16 +61,6 @@ def tabulate_rows(plan: RowsPlan) -> RowsTables:
     )  # fmt: skip
 
 
-def span_rows(pairs: IntArray) -> tuple[IntArray, IntArray]:
-    """Give the first driver row and the one behind the last that rows x meet, monotone over rows that meet none."""
-    meets = (pairs >= 0).any(axis=1)
-    far = int(pairs.max(initial=0)) + 1
-    low = np.where(meets, np.where(pairs >= 0, pairs, far).min(axis=1), far)
-    high = np.where(meets, pairs.max(axis=1) + 1, 0)
-    low = np.minimum.accumulate(low[::-1])[::-1]
-    return low.astype(np.int64), np.maximum.accumulate(high).astype(np.int64)
-
-
 def make_rows_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
     """Cut Forward or GTA into tiles and its tasks into bursts; also give the task of each dispatch entry.
 
@@ -92,8 +83,8 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
     memory, weight_row, mask_row = plan.problem.share, plan.weight_row_bytes, plan.mask_row_bytes
     sizes = np.array([*plan.limits, plan.reductions], dtype=np.int64)
     if memory.capacity_bytes is not None:
-        result_row = size_raw(plan.result_width, memory.data_bits)
-        partial_row = size_raw(plan.result_width, memory.acc_bits)
+        result_row = size_raw(plan.geometry.result_width, memory.data_bits)
+        partial_row = size_raw(plan.geometry.result_width, memory.acc_bits)
         sizes, _ = search_rows(*tables.parts(), weight_row, mask_row, result_row, partial_row, memory.capacity_bytes)
         if not sizes.all():
             # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
@@ -127,10 +118,10 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
         added_bytes = added_bytes + sum_outputs(plan.summed_bytes, n, first, outputs, x)
     results = EntryResults(
         pes=outputs,
-        elements=outputs * plan.result_width,
-        partial_bytes=outputs * size_raw(plan.result_width, memory.acc_bits),
-        whole_bytes=outputs * size_raw(plan.result_width, memory.data_bits),
-        written_bytes=sum_outputs(plan.written_bytes, n, first, outputs, x),
+        elements=outputs * plan.geometry.result_width,
+        partial_bytes=outputs * size_raw(plan.geometry.result_width, memory.acc_bits),
+        whole_bytes=outputs * size_raw(plan.geometry.result_width, memory.data_bits),
+        written_bytes=sum_outputs(plan.written.row_bytes, n, first, outputs, x),
         added_bytes=added_bytes,
         passes=passes,
     )

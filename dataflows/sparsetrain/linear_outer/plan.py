@@ -14,7 +14,7 @@ from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe
 from dataflows.sparsetrain.linear_outer.tiling import measure_outer_tile, search_outer
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
-from dataflows.storage.stored_vectors import StoredVectors, store_vectors
+from dataflows.storage.stored_tensor import StoredVectors, store_vectors
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -43,7 +43,7 @@ class OuterPlan:
     @property
     def formats(self) -> tuple[RowFormat, ...]:
         """Formats of the gradient and of the input."""
-        return self.gradients.form, self.inputs.form
+        return self.gradients.row_format, self.inputs.row_format
 
     def find_idle(self, unknown: int = 0) -> NDArray[np.bool_]:
         """Tell for which filters no image has a product: bool ``(M,)``.

@@ -12,8 +12,8 @@ from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
 from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
-from dataflows.storage.stored_vectors import StoredVectors, store_vectors
-from dataflows.storage.written import find_written
+from dataflows.storage.stored_tensor import StoredVectors, store_vectors
+from dataflows.storage.written import find_written, is_written_sparse
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -24,9 +24,9 @@ class ProductsPlan:
 
     problem: StepProblem
     shape: LinearShape
-    vectors: StoredVectors
-    stored: StoredVectors
-    added: tuple[StoredVectors, ...]
+    drivers: StoredVectors
+    written: StoredVectors
+    summed: tuple[StoredVectors, ...]
 
     @property
     def outputs(self) -> int:
@@ -51,16 +51,16 @@ class ProductsPlan:
     @property
     def formats(self) -> tuple[RowFormat, ...]:
         """Formats of the driver, of the results, and of each gradient that is added."""
-        return self.vectors.form, self.stored.form, *(one.form for one in self.added)
+        return tuple(tensor.row_format for tensor in (self.drivers, self.written, *self.summed))
 
     def repeat(self, images: IntArray) -> ProductsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(
             self,
             shape=dataclasses.replace(self.shape, batch=len(images)),
-            vectors=self.vectors.repeat(images),
-            stored=self.stored.repeat(images),
-            added=tuple(one.repeat(images) for one in self.added),
+            drivers=self.drivers.repeat(images),
+            written=self.written.repeat(images),
+            summed=tuple(gradient.repeat(images) for gradient in self.summed),
         )
 
 
@@ -69,20 +69,28 @@ def plan_products(
     formats: tuple[RowFormat | None, ...] | None = None,
 ) -> ProductsPlan:
     """Count along the rows of a step; formats: as in `ProductsPlan`, by default the best for these operands."""
-    shape, forward = problem.linear_shape, problem.step is Step.FORWARD
-    summed = () if forward else problem.operands.summed
+    operands, forward = problem.operands, problem.step is Step.FORWARD
+    driver, summed = (operands.input, ()) if forward else (operands.grad_output, operands.summed)
     given = (None,) * (2 + len(summed)) if formats is None else formats
-    driver = problem.operands.input if forward else problem.operands.grad_output
-    if problem.array.skip_zeros and (problem.operands.relu_follows or not forward):
-        stored = store_vectors(find_written(problem.operands, problem.step), problem.array, problem.share, given[1])
-    else:
-        outputs = shape.out_features if forward else shape.in_features
-        stored = StoredVectors(np.zeros((shape.batch, outputs + 1), np.int64), RowFormat.RAW, problem.share.data_bits)
-    added = tuple(
-        store_vectors(one != 0, problem.array, problem.share, form) for one, form in zip(summed, given[2:], strict=True)
+    return ProductsPlan(
+        problem=problem,
+        shape=problem.linear_shape,
+        drivers=store_vectors(driver != 0, problem.array, problem.share, given[0]),
+        written=store_written(problem, given[1]),
+        summed=tuple(
+            store_vectors(gradient != 0, problem.array, problem.share, row_format)
+            for gradient, row_format in zip(summed, given[2:], strict=True)
+        ),
     )
-    vectors = store_vectors(driver != 0, problem.array, problem.share, given[0])
-    return ProductsPlan(problem, shape, vectors, stored, added)
+
+
+def store_written(problem: StepProblem, row_format: RowFormat | None) -> StoredVectors:
+    """Store the result of a step; where it is raw, it need not be computed."""
+    if is_written_sparse(problem):
+        return store_vectors(find_written(problem.operands, problem.step), problem.array, problem.share, row_format)
+    forward = problem.step is Step.FORWARD
+    shape = problem.linear_shape.output_shape if forward else problem.linear_shape.input_shape
+    return store_vectors(np.zeros(shape, dtype=np.bool_), problem.array, problem.share, RowFormat.RAW)
 
 
 def find_products_tiling(plan: ProductsPlan) -> IntArray:
@@ -91,7 +99,7 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, vectors, stored, has_mask = plan.problem.share, plan.vectors, plan.stored, plan.has_mask
+    memory, drivers, written, has_mask = plan.problem.share, plan.drivers, plan.written, plan.has_mask
     B, bits, batch, outputs, depth = (
         plan.problem.array.pes_per_group,
         memory.data_bits,
@@ -102,10 +110,10 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    summed = np.array([gradient.running for gradient in plan.added], dtype=np.int64).reshape(-1, batch, outputs + 1)
-    codes = np.array([gradient.code for gradient in plan.added], dtype=np.int64).reshape(-1, outputs + 1, 3)
+    summed = np.array([gradient.running for gradient in plan.summed], dtype=np.int64).reshape(-1, batch, outputs + 1)
+    codes = np.array([gradient.code for gradient in plan.summed], dtype=np.int64).reshape(-1, outputs + 1, 3)
     sizes, _ = search_products(
-        vectors.running, vectors.code, stored.running, stored.code, bits, memory.acc_bits, B, has_mask, summed, codes,
+        drivers.running, drivers.code, written.running, written.code, bits, memory.acc_bits, B, has_mask, summed, codes,
         memory.capacity_bytes,
     )  # fmt: skip
     if not sizes.all():
@@ -113,7 +121,7 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
         choices = [(np.array([1, 1, depth], dtype=np.int64), bits, 2)]
         if depth > 1:
             choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
-        driver = vectors.running, vectors.code
+        driver = drivers.running, drivers.code
         least = min(
             tiles * int(size_products_tile(runs, batch, outputs, B, width))
             + 2 * int(measure_products_tile(runs, *driver, bits, outputs, B, has_mask, summed, codes))

@@ -37,7 +37,7 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
 
     final = divide_up(owned * memory.data_bits, 8)
     passes = np.ones(len(owned), dtype=np.bool_)
-    if plan.problem.step is Step.GTA and not plan.added:
+    if plan.problem.step is Step.GTA and not plan.summed:
         starts = np.arange(0, plan.outputs, plan.problem.array.pes_per_group)
         passes = np.logical_or.reduceat(works, starts, axis=1)[n, b]
     results = EntryResults(
@@ -46,7 +46,7 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
         partial_bytes=divide_up(owned * memory.acc_bits, 8),
         whole_bytes=final,
         written_bytes=final,
-        added_bytes=(mask_bytes if is_masked_late else none) + len(plan.added) * final,
+        added_bytes=(mask_bytes if is_masked_late else none) + len(plan.summed) * final,
         passes=passes,
     )
     return assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
@@ -67,8 +67,8 @@ def pack_products(
     array, memory, (n, b) = plan.problem.array, plan.problem.share, entries.places.T
     low = np.arange(0, plan.depth, piece, dtype=np.int64)
     high, part = np.minimum(low + piece, plan.depth), entries.low[:, 0] // piece
-    driver_bytes = plan.vectors.size(low, high)
-    elements = plan.vectors.count(low, high) if array.skip_zeros else np.broadcast_to(high - low, driver_bytes.shape)
+    driver_bytes = plan.drivers.size(low, high)
+    elements = plan.drivers.count(low, high) if array.skip_zeros else np.broadcast_to(high - low, driver_bytes.shape)
     cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
     weight_bytes = divide_up((high - low) * memory.data_bits, 8)
 
@@ -89,10 +89,10 @@ def size_tiles(plan: ProductsPlan, entries: Entries) -> TileBytes:
     for images, blocks, piece in entries.tiles:
         first, end = np.array([blocks.start * B]), np.array([min(plan.outputs, blocks.stop * B)])
         outputs, chosen = int(end[0] - first[0]), slice(images.start, images.stop)
-        load = int(plan.vectors.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum())
+        load = int(plan.drivers.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum())
         load += outputs * size_raw(len(piece), bits) + len(images) * size_raw(outputs, 1) * plan.has_mask
         if piece.stop == plan.depth:
-            load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.added)
+            load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed)
         loads.append(load)
-        write_backs.append(int(plan.stored.size(first, end)[chosen].sum()))
+        write_backs.append(int(plan.written.size(first, end)[chosen].sum()))
     return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))

@@ -1,0 +1,32 @@
+"""Which rows meet, counted by hand: three input rows, kernels of three rows, padding of one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dataflows.rows.geometry import describe_rows, span_rows
+from workloads.shapes import ConvShape, Step
+
+SHAPE = ConvShape(
+    batch=1, in_channels=4, in_height=3, in_width=5, out_channels=6, kernel_height=3, kernel_width=3, stride=1,
+    pad_height=1, pad_width=1, groups=2,
+)  # fmt: skip
+
+
+def test_forward_is_driven_by_input_rows_and_gta_by_rows_of_the_gradient() -> None:
+    forward, gta = describe_rows(SHAPE, Step.FORWARD), describe_rows(SHAPE, Step.GTA)
+    assert (forward.depth, forward.outputs) == (4 // 2, 6 // 2)
+    assert (gta.depth, gta.outputs) == (6 // 2, 4 // 2)
+    assert (forward.driver_width, forward.result_width) == (gta.result_width, gta.driver_width) == (5, 5)
+
+
+def test_the_same_rows_meet_in_both_steps_from_either_side() -> None:
+    forward, gta = describe_rows(SHAPE, Step.FORWARD), describe_rows(SHAPE, Step.GTA)
+    assert forward.pairs.tolist() == [[-1, 0, 1], [0, 1, 2], [1, 2, -1]]
+    assert gta.pairs.tolist() == [[1, 0, -1], [2, 1, 0], [-1, 2, 1]]
+
+
+def test_a_span_holds_the_driver_rows_of_a_result_row_and_of_none_that_stand_between() -> None:
+    low, high = span_rows(np.array([[0, 1], [-1, -1], [3, 4]]))
+    assert low.tolist() == [0, 3, 3]
+    assert high.tolist() == [2, 2, 5]
