@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from dataflows.registry import ENTRY_POINT_GROUP, load_dataflow
+from dataflows.registry import DATAFLOWS, load_dataflow
 from sim.architecture import Architecture
 from sim.content import ContentDigests, digest_file
 from sim.sweep.design import Design
@@ -111,8 +110,4 @@ def describe_dataflow(name: str) -> list[str]:
         InputError: no such dataflow is registered, or it cannot be loaded.
     """
     load_dataflow(name)
-    points = sorted(
-        (point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else "")
-        for point in entry_points(group=ENTRY_POINT_GROUP, name=name)
-    )
-    return [name, *("/".join(point) for point in points)]
+    return [name, *DATAFLOWS.providers(name)]

@@ -6,20 +6,20 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from dataflows import registry
-from dataflows.registry import list_dataflows, load_dataflow
+from dataflows.registry import ENTRY_POINT_GROUP, list_dataflows, load_dataflow
 from dataflows.sparsetrain.dataflow import RowConvolution
+from workloads import plugins
 from workloads.errors import InputError
 
 
 def register(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
     """Let these names and values stand in for what is installed."""
-    installed = [EntryPoint(name, value, registry.ENTRY_POINT_GROUP) for name, value in points]
+    installed = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in points]
 
     def find(group: str, name: str | None = None) -> list[EntryPoint]:
         return [point for point in installed if point.group == group and name in (None, point.name)]
 
-    monkeypatch.setattr(registry, "entry_points", find)
+    monkeypatch.setattr(plugins, "entry_points", find)
 
 
 def test_the_built_in_dataflow_is_registered_under_the_projects_name() -> None:
