@@ -9,7 +9,8 @@ from pathlib import Path
 from sim.architecture import Architecture, load_architecture, override_architecture, shorten_line
 from workloads.errors import InputError
 from workloads.operands import GradientFinish, Operands
-from workloads.schema import GradientPruning, HostOperands
+from workloads.schema import HostOperands
+from workloads.settings import GradientPruning
 from workloads.training import count_warmup_batches
 from workloads.workload import Workload
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from workloads.fields import cut_field, draw_field
 from workloads.operands import Operands
-from workloads.schema import Clustering
+from workloads.settings import Clustering
 from workloads.shapes import LayerShape, Step
 
 # A fifth of the variance is the image's own, so that densities of 0.5 range from 0.3 to 0.7.

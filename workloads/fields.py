@@ -24,7 +24,7 @@ import numpy as np
 
 from workloads.arrays import Float32Array
 from workloads.draws import keyed_generator
-from workloads.schema import Clustering
+from workloads.settings import Clustering
 
 # Three standard deviations hold all but 0.3 percent of the smoothing.
 KERNEL_REACH = 3.0

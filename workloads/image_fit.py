@@ -9,7 +9,7 @@ import numpy as np
 from workloads.datasets import load_dataset
 from workloads.datasets.address import DatasetKind, find_kind, parse_address
 from workloads.errors import InputError
-from workloads.schema import ImagePipeline, InputSize
+from workloads.settings import ImagePipeline, InputSize
 
 # Mean and standard deviation of the training images' channels, as 0..1: of CIFAR-10 computed over the whole split, of
 # CIFAR-100 the figures in common use, of image folders ImageNet's as torchvision's models state them.

@@ -10,7 +10,8 @@ from workloads.datasets.address import make_absolute
 from workloads.errors import InputError
 from workloads.image_fit import fit_pipeline
 from workloads.profile import profile_names
-from workloads.schema import Clustering, Density, HostOperands, OperandSource, ProfileOperands, SyntheticOperands
+from workloads.schema import HostOperands, OperandSource, ProfileOperands, SyntheticOperands
+from workloads.settings import Clustering, Density
 from workloads.user_file import resolve_path
 from workloads.validation import did_you_mean
 from workloads.workload import Workload

@@ -38,7 +38,7 @@ from workloads.reference.pooling import (
     max_pool_backward,
     max_pool_forward,
 )
-from workloads.schema import Clustering
+from workloads.settings import Clustering
 from workloads.shapes import Step
 from workloads.synthetic import draw_sparse
 

@@ -25,7 +25,8 @@ from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning_sites import find_pruning_sites
 from workloads.recorded import load_recorded
 from workloads.reference.arrays import keep_in_memory
-from workloads.schema import GradientPruning, HostOperands, ProfileOperands, RecordedOperands, SyntheticOperands
+from workloads.schema import HostOperands, ProfileOperands, RecordedOperands, SyntheticOperands
+from workloads.settings import GradientPruning
 from workloads.synthetic import ALL_STEPS, make_synthetic, make_synthetic_layer
 from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
 from workloads.weights import load_weights

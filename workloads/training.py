@@ -16,7 +16,7 @@ from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.reference.arrays import Array, Keep, keep_in_memory
-from workloads.schema import GradientPruning
+from workloads.settings import GradientPruning
 
 BatchLoader = Callable[[int], tuple[NDArray[Any], Labels]]
 

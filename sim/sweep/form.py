@@ -13,7 +13,7 @@ from sim.sweep.metrics import OBJECTIVES
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
 from workloads.layers import StrictModel
-from workloads.schema import Fraction, PlainText, PositiveFloat, Seed, WorkloadName
+from workloads.settings import Fraction, PlainText, PositiveFloat, Seed, WorkloadName
 from workloads.shapes import Step
 from workloads.validation import did_you_mean, validate_document
 from workloads.words import list_words

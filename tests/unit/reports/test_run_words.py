@@ -10,7 +10,7 @@ from reports.ablation import describe_policy
 from reports.tables import describe_ratios
 from sim.run import RunResult, simulate
 from workloads.operand_choice import choose_operands
-from workloads.schema import GradientPruning
+from workloads.settings import GradientPruning
 from workloads.workload import load_workload
 
 LAYER = "layer4.2.conv2"

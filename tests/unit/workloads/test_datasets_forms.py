@@ -22,7 +22,7 @@ from workloads.datasets.address import make_absolute
 from workloads.errors import InputError
 from workloads.image_fit import fit_pipeline
 from workloads.images import select_batch
-from workloads.schema import ImagePipeline, InputSize
+from workloads.settings import ImagePipeline, InputSize
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from workloads.fields import cut_field, draw_field, make_kernel
 from workloads.profile import find_profile, read_profile
-from workloads.schema import Clustering
+from workloads.settings import Clustering
 
 STRONG = Clustering(correlation_length=1.5, channel_variance=0.2, image_variance=0.1)
 

@@ -8,7 +8,8 @@ import pytest
 
 from workloads.errors import InputError
 from workloads.operand_choice import choose_operands
-from workloads.schema import Clustering, HostOperands, ProfileOperands, SyntheticOperands
+from workloads.schema import HostOperands, ProfileOperands, SyntheticOperands
+from workloads.settings import Clustering
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import parse_yaml
 

@@ -15,7 +15,7 @@ from workloads.profile_plan import plan_gradient, share_left
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning import PruningKey, prune
 from workloads.reference import run_gta
-from workloads.schema import Clustering
+from workloads.settings import Clustering
 from workloads.shapes import Step
 
 RESIDUAL = """\

@@ -10,7 +10,7 @@ from unit.workloads.profile_networks import FIGURES, PLAIN, make_profile, networ
 from workloads.errors import InputError
 from workloads.profile import check_profile, find_profile, profile_names, read_profile
 from workloads.profile_tensors import ProfiledNetwork
-from workloads.schema import Clustering
+from workloads.settings import Clustering
 from workloads.sources import open_operands
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import parse_yaml

@@ -10,15 +10,8 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
 from workloads.presets import list_presets, preset_names
-from workloads.schema import (
-    Density,
-    HostOperands,
-    ImagePipeline,
-    RecordedOperands,
-    SyntheticOperands,
-    WorkloadForm,
-    json_schema,
-)
+from workloads.schema import HostOperands, RecordedOperands, SyntheticOperands, WorkloadForm, json_schema
+from workloads.settings import Density, ImagePipeline
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import dump_yaml, parse_yaml
 

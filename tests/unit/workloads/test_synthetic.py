@@ -9,7 +9,8 @@ import pytest
 
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.schema import Density, SyntheticOperands
+from workloads.schema import SyntheticOperands
+from workloads.settings import Density
 from workloads.shapes import Step
 from workloads.synthetic import make_synthetic, make_synthetic_layer
 from workloads.workload import make_workload

@@ -15,7 +15,7 @@ from workloads.layers import Layer
 from workloads.network import Network, build_network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.reference.arrays import Array
-from workloads.schema import GradientPruning
+from workloads.settings import GradientPruning
 from workloads.training import count_warmup_batches, run_pruned_iteration, update_parameters, warm_up
 
 LAYERS: list[dict[str, Any]] = [

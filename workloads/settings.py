@@ -1,0 +1,90 @@
+"""Settings of a workload's YAML form that the rooms which act on them share with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from workloads.layers import PositiveInt, StrictModel
+
+WorkloadName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+PlainText = Annotated[str, StringConstraints(min_length=1)]
+ImageSize = Annotated[int, Field(ge=1, le=2**16)]
+ImagePadding = Annotated[int, Field(ge=0, le=2**12)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+class InputSize(StrictModel):
+    """The network's input: what one image of the batch is."""
+
+    channels: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+
+
+class Density(StrictModel):
+    """The probability with which an element of each tensor is nonzero."""
+
+    input: Fraction = 1.0
+    grad_output: Fraction = 1.0
+    weight: Fraction = 1.0
+
+
+class ImagePipeline(StrictModel):
+    """How images become the network's input, as keyword arguments of `workloads.images.prepare_images`.
+
+    In this order: resized to [height, width] or to a square; padded with zeros; one channel repeated to 3 or 3 averaged
+    to one; less the mean, divided by the standard deviation, each one number or one for each channel.
+    """
+
+    resize: ImageSize | Annotated[list[ImageSize], Field(min_length=2, max_length=2)] | None = None
+    padding: ImagePadding | Annotated[list[ImagePadding], Field(min_length=2, max_length=2)] = 0
+    channels: Literal[1, 3] | None = None
+    mean: float | Annotated[list[float], Field(min_length=1)] | None = None
+    std: PositiveFloat | Annotated[list[PositiveFloat], Field(min_length=1)] | None = None
+
+
+class Clustering(StrictModel):
+    """How the zeros of a synthetic tensor stand together; `workloads.fields` defines the model.
+
+    correlation_length: of a channel's Gaussian field, in elements. channel_variance, image_variance: shares of the
+    field's variance that all elements of a channel, and all elements of an image, have in common.
+    """
+
+    correlation_length: Annotated[float, Field(ge=0.0, le=64.0)] = 0.8
+    channel_variance: Fraction = 0.3
+    image_variance: Fraction = 0.005
+
+    @model_validator(mode="after")
+    def _leave_variance_to_the_elements(self) -> Clustering:
+        if self.channel_variance + self.image_variance >= 1:
+            raise ValueError(
+                "channel_variance and image_variance must sum to less than 1, "
+                f"got {self.channel_variance} and {self.image_variance}"
+            )
+        return self
+
+
+class GradientPruning(StrictModel):
+    """Stochastic pruning of gradients; `workloads.pruning` defines it.
+
+    rate: share of a gradient's elements below its threshold. threshold: `fifo` takes the mean of the last fifo_depth
+    batches' thresholds, after warmup_batches iterations on the host; `own_batch` takes the batch's own.
+    """
+
+    rate: Annotated[float, Field(ge=0.0, lt=1.0)]
+    fifo_depth: Annotated[int, Field(ge=1, le=1024)] = 5
+    threshold: Literal["fifo", "own_batch"] = "fifo"
+    warmup_batches: Annotated[int, Field(ge=0, le=65536)] = 6
+
+    @model_validator(mode="after")
+    def _fill_the_fifo(self) -> GradientPruning:
+        if self.threshold == "fifo" and self.warmup_batches < self.fifo_depth:
+            raise ValueError(
+                f"warmup_batches must be at least fifo_depth, or nothing would be pruned, "
+                f"got {self.warmup_batches} and {self.fifo_depth}"
+            )
+        return self
