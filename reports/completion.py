@@ -123,9 +123,9 @@ def list_engines() -> list[str]:
 
 def list_operand_choices() -> Iterable[str]:
     """List the sources of operands that take no file."""
-    from workloads.operand_choice import CHOICES
+    from workloads.sources.table import list_choices
 
-    return CHOICES
+    return list_choices()
 
 
 def list_datasets() -> list[str]:

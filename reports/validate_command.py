@@ -105,7 +105,7 @@ def check_workload(document: YamlDocument, folder: Path, contenders: Sequence[Co
     """
     from sim.checks import check_layers, check_machine
     from sim.policies import group_contenders
-    from workloads.operand_checks import check_operands
+    from workloads.opening import check_operands
     from workloads.workload import make_workload
 
     workload = make_workload(document, folder)

@@ -27,10 +27,11 @@ from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.kinds import name_kind
+from workloads.opening import open_operands
 from workloads.operands import Operands
 from workloads.reference import require_float32
 from workloads.shapes import Step
-from workloads.sources import OperandStream, open_operands
+from workloads.sources.source import OperandStream
 from workloads.workload import Workload
 
 # Values of a step up to this size are kept to compare another machine's with them.

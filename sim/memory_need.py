@@ -14,7 +14,6 @@ from workloads.host import parameter_shapes
 from workloads.layers import BatchNorm
 from workloads.memory import require_memory
 from workloads.network import Network
-from workloads.schema import HostOperands, RecordedOperands
 from workloads.shapes import ConvShape, LayerShape
 from workloads.workload import Workload
 
@@ -46,7 +45,7 @@ def require_run_memory(
     needed = estimate_memory(
         workload, layers, verifies=verifies, is_sampled=is_sampled, limit_bytes=limit_bytes, jobs=jobs
     )
-    is_host = isinstance(workload.form.operands, HostOperands)
+    is_host = workload.form.operands is not None and workload.form.operands.runs_iteration
     ways = [
         ("a smaller --batch", workload.form.batch > 1),
         ("--sample auto", not is_sampled and not is_host),
@@ -72,14 +71,13 @@ def estimate_memory(
     """Return the bytes that a run holds at its peak."""
     network, source = workload.network, workload.form.operands
     shapes = [network.layer_shape(name) for name in layers]
-    if isinstance(source, HostOperands):
-        item_bytes = 8 if source.dtype == "float64" else FLOAT_BYTES
-        kept = size_host(network, item_bytes)
+    if source is not None and source.runs_iteration:
+        kept = size_host(network, source.value_bytes)
         kept = kept if limit_bytes is None else min(kept, limit_bytes)
         steps = 0 if is_sampled else STEPS_AT_ONCE * max(size_step(shape, verifies) for shape in shapes)
         return PROCESS_BYTES + kept + size_parameters(network) + steps
     # Where operands can be made singly, a sample makes the images that it looks at.
-    if is_sampled and not isinstance(source, RecordedOperands):
+    if is_sampled and (source is None or source.makes_images):
         return PROCESS_BYTES + max(size_operands(shape, images=min(shape.batch, PILOT_IMAGES)) for shape in shapes)
     steps = max(STEPS_AT_ONCE, jobs) * max(size_step(shape, verifies) for shape in shapes)
     return PROCESS_BYTES + max(size_operands(shape) for shape in shapes) + steps

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from sim.results import StepResult
 from workloads.layers import BatchNorm
 from workloads.network import Network
-from workloads.schema import RecordedOperands
 from workloads.shapes import Step
-from workloads.sources import OperandStream
+from workloads.sources.source import OperandStream
 from workloads.workload import Workload
 
 # Layers that a sentence names; of more it tells how many.
@@ -82,7 +81,8 @@ def tell_single_values(network: Network) -> Iterator[str]:
 
 def tell_first_gta(workload: Workload, results: Sequence[StepResult]) -> Iterator[str]:
     """Tell which layers of a recording have a gta though nobody needs the gradient to their input."""
-    if not isinstance(workload.form.operands, RecordedOperands):
+    remedy = workload.form.operands.needless_gta_remedy if workload.form.operands else ""
+    if not remedy:
         return
     trained, layers = workload.network.trained, workload.network.compute_nodes()
     needless = {node.name for node in layers if node.inputs[0] not in trained}
@@ -90,7 +90,7 @@ def tell_first_gta(workload: Workload, results: Sequence[StepResult]) -> Iterato
     if counted:
         yield (
             f"the gta of {name_layers(list(counted))}, whose input needs no gradient in training, counts in the totals"
-            "; operands: {source: recorded, first_layer_gta: false} leaves it out"
+            f"; {remedy} leaves it out"
         )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from sim.architecture import Architecture, load_architecture, override_architecture, shorten_line
 from workloads.errors import InputError
 from workloads.operands import GradientFinish, Operands
-from workloads.schema import HostOperands
 from workloads.settings import GradientPruning
 from workloads.training import count_warmup_batches
 from workloads.workload import Workload
@@ -205,10 +204,11 @@ def number_iteration(sets: Sequence[OperandSet]) -> int:
 def describe_shift(workload: Workload, iteration: int) -> str | None:
     """Say that baselines moved the simulated iteration behind where the workload alone has it; None if they did not.
 
-    Only operands of the host know iterations.
+    Only operands of training iterations know of them.
     """
     own = count_warmup_batches(workload.form.pruning)
-    if iteration == own or not isinstance(workload.form.operands, HostOperands):
+    source = workload.form.operands
+    if iteration == own or source is None or not source.runs_iteration:
         return None
     return (
         f"a baseline fills its FIFO of thresholds in {iteration} warm-up iterations, so all machines simulate "

@@ -11,7 +11,7 @@ from sim.machine_energy import find_prices
 from sim.policies import Contender
 from sim.results import StepResult, make_totals
 from sim.version import MODEL_VERSION, SCHEMA_VERSION
-from workloads.sources import OperandStream
+from workloads.sources.source import OperandStream
 
 
 def make_record(

@@ -49,7 +49,7 @@ from workloads.network import Network
 from workloads.operand_choice import DEFAULT_SEED, choose_operands
 from workloads.operands import Operands
 from workloads.shapes import Step
-from workloads.sources import OperandStream
+from workloads.sources.source import OperandStream
 from workloads.words import list_words
 from workloads.workload import Workload, load_workload
 

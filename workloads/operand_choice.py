@@ -9,18 +9,14 @@ from typing import Any
 from workloads.datasets.address import make_absolute
 from workloads.errors import InputError
 from workloads.image_fit import fit_pipeline
-from workloads.profile import profile_names
-from workloads.schema import HostOperands, OperandSource, ProfileOperands, SyntheticOperands
-from workloads.settings import Clustering, Density
+from workloads.sources.host import HostOperands
+from workloads.sources.source import OperandSource
+from workloads.sources.table import SOURCES, list_choices
 from workloads.user_file import resolve_path
 from workloads.validation import did_you_mean
 from workloads.workload import Workload
 
-CHOICES = ("synthetic", "profile")
 DEFAULT_SEED = 1
-# Assumed: half of the activations and of the gradients, as behind a ReLU whose inputs are centred on zero.
-SYNTHETIC_DENSITY = Density(input=0.5, grad_output=0.5)
-PROFILE_COLUMN = "last"
 
 
 def choose_operands(
@@ -41,7 +37,7 @@ def choose_operands(
     Raises:
         InputError: the choice is unknown, no profile is shipped for the workload, or the operands are not the host's.
     """
-    source = workload.form.operands
+    source: OperandSource | None = workload.form.operands
     if operands is not None:
         source = _make_source(workload, operands, seed)
     changed: dict[str, Any] = {}
@@ -62,19 +58,12 @@ def choose_operands(
 
 
 def _make_source(workload: Workload, choice: str, seed: int | None) -> OperandSource:
-    if choice not in CHOICES:
+    choices = list_choices()
+    source = SOURCES.load(choice) if choice in choices else None
+    if source is None or not source.offers_choice:
         raise InputError(
-            f"operands must be {' or '.join(CHOICES)}, got '{choice}'{did_you_mean(choice, CHOICES)}; "
+            f"operands must be {' or '.join(choices)}, got '{choice}'{did_you_mean(choice, choices)}; "
             "other sources are named in the workload's file"
         )
     key = getattr(workload.form.operands, "seed", DEFAULT_SEED) if seed is None else seed
-    if choice == "synthetic":
-        return SyntheticOperands(source="synthetic", seed=key, density=SYNTHETIC_DENSITY)
-    if workload.name not in profile_names():
-        raise InputError(
-            f"{workload.label}: no profile is shipped for '{workload.name}' (the profiles are "
-            f"{', '.join(profile_names())}); operands: {{source: profile, path: FILE.csv, seed: 1}} names your own"
-        )
-    return ProfileOperands(
-        source="profile", name=workload.name, column=PROFILE_COLUMN, seed=key, clustering=Clustering()
-    )
+    return source.choose(workload.name, workload.label, key)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from workloads.arrays import Float32Array
-from workloads.draws import keyed_generator
+from workloads.draws import draw_sparse, keyed_generator
 from workloads.fields import cut_field, draw_field
 from workloads.layers import Add, AvgPool, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Relu
 from workloads.network import Network, Node
@@ -40,7 +40,6 @@ from workloads.reference.pooling import (
 )
 from workloads.settings import Clustering
 from workloads.shapes import Step
-from workloads.synthetic import draw_sparse
 
 # Images of which a threshold of pruning is estimated where not the whole batch is made.
 THRESHOLD_IMAGES = 5

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from workloads.blocks import expand_blocks
-from workloads.datasets.address import make_absolute
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.network import Network, build_network
 from workloads.presets import find_preset, preset_names
-from workloads.profile import find_profile
-from workloads.schema import HostOperands, OperandSource, ProfileOperands, RecordedOperands, WorkloadForm
-from workloads.user_file import resolve_path
+from workloads.schema import WorkloadForm
+from workloads.sources.source import OperandSource
 from workloads.yaml_file import load_yaml, validate_document
 
 BATCH_LIMIT = 2**24
@@ -68,31 +66,6 @@ class Workload:
             )
         return self.form.operands
 
-    def recorded_path(self) -> Path:
-        """Return the file of recorded operands, relative paths taken from the YAML file's directory."""
-        source = self.operand_source()
-        if not isinstance(source, RecordedOperands):
-            raise ValueError(f"the operands of {self.label} are {source.source}, not recorded")
-        return self.base_directory / source.path
-
-    def weights_path(self) -> Path | None:
-        """Return the file of the host's initial weights, or None where they are drawn."""
-        source = self.operand_source()
-        if not isinstance(source, HostOperands) or source.weights is None:
-            return None
-        return self.base_directory / source.weights
-
-    def profile_path(self) -> Path:
-        """Return the file of the profile, shipped or relative to the YAML file's directory.
-
-        Raises:
-            InputError: no profile of this name is shipped.
-        """
-        source = self.operand_source()
-        if not isinstance(source, ProfileOperands):
-            raise ValueError(f"the operands of {self.label} are {source.source}, not of a profile")
-        return self.base_directory / source.path if source.path is not None else find_profile(str(source.name))
-
     def resolved(self) -> dict[str, Any]:
         """Return the workload as plain data with every default filled in; as YAML it loads as an equal workload.
 
@@ -101,15 +74,9 @@ class Workload:
         data = self.form.model_dump(mode="json", exclude_none=True, exclude={"blocks"})
         for layer in data["layers"]:
             layer["inputs"] = list(self.network.node(layer["name"]).inputs)
-        source = self.form.operands
-        if isinstance(source, RecordedOperands):
-            data["operands"]["path"] = str(resolve_path(self.recorded_path()))
-        if isinstance(source, HostOperands):
-            data["operands"]["dataset"] = make_absolute(source.dataset, self.base_directory)
-        if isinstance(source, HostOperands) and (weights := self.weights_path()) is not None:
-            data["operands"]["weights"] = str(resolve_path(weights))
-        if isinstance(source, ProfileOperands) and source.path is not None:
-            data["operands"]["path"] = str(resolve_path(self.profile_path()))
+        if self.form.operands is not None:
+            source = self.form.operands.with_absolute_paths(self.base_directory)
+            data["operands"] = source.model_dump(mode="json", exclude_none=True)
         return data
 
 
@@ -160,20 +127,22 @@ def _override(form: WorkloadForm, document: YamlDocument, batch: int | None, see
     if seed is not None:
         if not 0 <= seed <= SEED_LIMIT:
             raise InputError(f"seed must be a whole number from 0 to {SEED_LIMIT}, got {seed}")
-        if form.operands is None or isinstance(form.operands, RecordedOperands):
-            have = "recorded" if form.operands else "not given"
+        source = None if form.operands is None else form.operands.with_seed(seed)
+        if source is None:
+            have = form.operands.source if form.operands else "not given"
             raise InputError(
                 f"{document.label}: the seed {seed} cannot be used: the operands are {have}, without a seed"
             )
-        form = form.model_copy(update={"operands": form.operands.model_copy(update={"seed": seed})})
+        form = form.model_copy(update={"operands": source})
     return form
 
 
 def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument) -> None:
     if not network.compute_nodes():
         raise InputError(f"{document.place(('layers',))}: no conv2d or linear layer, so there is nothing to accelerate")
-    if isinstance(form.operands, HostOperands) and network.loss_node() is None:
+    source = form.operands
+    if source is not None and source.runs_iteration and network.loss_node() is None:
         raise InputError(
-            f"{document.place(('operands',))}: source host trains the network, which needs a loss; "
+            f"{document.place(('operands',))}: source {source.source} trains the network, which needs a loss; "
             f"add a softmax_cross_entropy layer after '{network.nodes[-1].name}'"
         )

@@ -15,7 +15,7 @@ from sim.sampling.request import list_samples
 from sim.workers import execute_work
 from workloads.layer_images import LayerImages
 from workloads.shapes import Step
-from workloads.sources import OperandStream
+from workloads.sources.source import OperandStream
 
 # Of the aim, what the second estimates are held to: the cycles that they go by are estimates too.
 CAUTION = 0.9

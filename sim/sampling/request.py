@@ -16,7 +16,7 @@ from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
 from workloads.shapes import Step
-from workloads.sources import OperandStream
+from workloads.sources.source import OperandStream
 
 AUTO = "auto"
 

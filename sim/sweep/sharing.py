@@ -24,7 +24,7 @@ from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine, StepTiming, Surroundings
 from workloads.operands import Operands
 from workloads.shapes import Step
-from workloads.sources import OperandStream
+from workloads.sources.source import OperandStream
 from workloads.workload import Workload
 
 OPERAND_LIMIT_BYTES = 2**30

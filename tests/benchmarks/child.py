@@ -21,10 +21,11 @@ from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine
 from sim.run import RunResult, simulate
 from workloads.errors import InputError
+from workloads.opening import open_operands
 from workloads.operands import Operands
 from workloads.reference import STEP_BLAS_THREADS, fixed_blas_threads, run_forward, run_gta, run_gtw
 from workloads.shapes import ConvShape, Step
-from workloads.sources import OperandStream, open_operands
+from workloads.sources.source import OperandStream
 from workloads.workload import Workload
 
 RUN_REFERENCE = {Step.FORWARD: run_forward, Step.GTA: run_gta, Step.GTW: run_gtw}

@@ -13,9 +13,9 @@ from benchmarks.compile_time import CompileTimes
 from benchmarks.runner import ChildError, measure_case, run_child
 from benchmarks.scalesim_cases import SCALESIM_CASES, list_layers
 
-from workloads.schema import ProfileOperands
+from workloads.opening import open_operands
 from workloads.shapes import Step
-from workloads.sources import open_operands
+from workloads.sources.profile import ProfileOperands
 
 LENET = Case("LeNet-5", "lenet5")
 

@@ -13,7 +13,7 @@ from cli.malformed_recordings import (
 
 from workloads.errors import InputError
 from workloads.recorded import load_recorded
-from workloads.schema import RecordedOperands
+from workloads.sources.recorded import RecordedOperands
 from workloads.workload import load_workload
 
 ALL_CASES = (*MALFORMED_WORKLOADS, *MALFORMED_RECORDINGS)
@@ -22,8 +22,9 @@ ALL_CASES = (*MALFORMED_WORKLOADS, *MALFORMED_RECORDINGS)
 def read_everything(path: Path | str) -> int:
     """Load a workload and, if it is recorded, its operands; return the number of layers with operands."""
     workload = load_workload(str(path))
-    if isinstance(workload.operand_source(), RecordedOperands):
-        return len(list(load_recorded(workload.recorded_path(), workload.network)))
+    source = workload.operand_source()
+    if isinstance(source, RecordedOperands):
+        return len(list(load_recorded(source.recorded_path(workload.base_directory), workload.network)))
     return 0
 
 

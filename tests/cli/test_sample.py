@@ -16,7 +16,6 @@ from reports.sampled_words import write_width
 from sim import simulate
 from sim.results import ENERGY_COLUMNS, describe_columns
 from sim.sampling import step_run
-from workloads import sources
 from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.profile_tensors import ProfiledNetwork
@@ -176,7 +175,7 @@ def test_images_that_are_not_looked_at_are_not_made(tmp_path: Path, monkeypatch:
         made.setdefault(name, set()).update(range(BATCH) if images is None else images)
         return make(self, name, images)
 
-    monkeypatch.setattr(sources.ProfiledNetwork, "layer", note)
+    monkeypatch.setattr(ProfiledNetwork, "layer", note)
     simulate(write_network(tmp_path), overrides=SMALL_BUFFER, sample=0.05, steps=("forward",), layers="conv*")
     assert set(made) == {"conv1", "conv2"}
     assert all(len(images) < BATCH / 2 for images in made.values())

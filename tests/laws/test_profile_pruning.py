@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dataflows.storage.written import find_written
 from sim.run import simulate
+from workloads.opening import open_operands
 from workloads.operands import Operands
 from workloads.profile_plan import share_left
 from workloads.shapes import Step
-from workloads.sources import open_operands
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import parse_yaml
 

@@ -21,12 +21,12 @@ from sim.policies import choose_contenders, describe_shift
 from sim.pruning_unit import write_gradient
 from sim.run import RunResult, simulate
 from workloads.errors import InputError
+from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, prune
 from workloads.reference import run_gta
 from workloads.shapes import Step
-from workloads.sources import open_operands
 from workloads.workload import load_workload
 
 LAWFUL = settings(max_examples=30, deadline=None, derandomize=True)

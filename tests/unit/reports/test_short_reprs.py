@@ -11,7 +11,7 @@ from compiled_kernels import compile_kernels
 from reports.run_files import load_run
 from sim.run import RunResult, simulate
 from sim.sweep.space import load_space
-from workloads.sources import open_operands
+from workloads.opening import open_operands
 from workloads.workload import load_workload
 
 

@@ -13,9 +13,8 @@ from workloads.host import initial_parameters, run_iteration
 from workloads.layers import Layer
 from workloads.network import Network, build_network
 from workloads.passes import ElementwisePass, PassStep, find_gradient, list_passes
-from workloads.schema import SyntheticOperands
 from workloads.settings import Density
-from workloads.synthetic import make_synthetic_layer
+from workloads.sources.synthetic import SyntheticOperands, make_synthetic_layer
 from workloads.workload import load_workload
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

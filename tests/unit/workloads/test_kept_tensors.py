@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from workloads.errors import InputError
 from workloads.host import initial_parameters, run_iteration
 from workloads.kept_tensors import TensorKeeper, open_keeper, parse_size
+from workloads.opening import open_operands
 from workloads.operands import Operands
-from workloads.sources import open_operands
 from workloads.workload import load_workload
 
 

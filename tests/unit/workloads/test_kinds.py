@@ -20,7 +20,7 @@ from workloads.profile_plan import DrawnTensor, GradientPlan, derive_density, pl
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning_sites import find_pruning_sites
 from workloads.reference.node import Place, run_node
-from workloads.synthetic import make_synthetic
+from workloads.sources.synthetic import make_synthetic
 
 IMAGE = (1, 2, 4, 4)
 

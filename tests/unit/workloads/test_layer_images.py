@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from workloads.layer_images import join_images, keep_images, select_images
+from workloads.opening import open_operands
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, prune
-from workloads.sources import OperandStream, open_operands
+from workloads.sources.source import OperandStream
 from workloads.workload import make_workload
 from workloads.yaml_file import parse_yaml
 

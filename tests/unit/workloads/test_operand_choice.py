@@ -8,8 +8,10 @@ import pytest
 
 from workloads.errors import InputError
 from workloads.operand_choice import choose_operands
-from workloads.schema import HostOperands, ProfileOperands, SyntheticOperands
 from workloads.settings import Clustering
+from workloads.sources.host import HostOperands
+from workloads.sources.profile import ProfileOperands
+from workloads.sources.synthetic import SyntheticOperands
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import parse_yaml
 

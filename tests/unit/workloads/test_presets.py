@@ -9,7 +9,7 @@ import pytest
 from workloads.host import parameter_shapes
 from workloads.layers import BatchNorm, Conv2d
 from workloads.presets import preset_names
-from workloads.schema import HostOperands
+from workloads.sources.host import HostOperands
 from workloads.workload import Workload, load_workload
 
 # Parameters from the tables of the models' pages in torchvision's documentation; inception_v3 from

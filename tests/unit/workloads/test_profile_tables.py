@@ -8,10 +8,10 @@ import pytest
 from unit.workloads.profile_networks import FIGURES, PLAIN, make_profile, network, write
 
 from workloads.errors import InputError
+from workloads.opening import open_operands
 from workloads.profile import check_profile, find_profile, profile_names, read_profile
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.settings import Clustering
-from workloads.sources import open_operands
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import parse_yaml
 

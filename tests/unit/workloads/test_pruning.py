@@ -18,10 +18,10 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.layers import Layer
 from workloads.network import Network, build_network
+from workloads.opening import open_operands
 from workloads.profile_plan import share_left
 from workloads.pruning import PruningKey, PruningState, draw_uniforms, prune, threshold
 from workloads.pruning_sites import find_pruning_sites
-from workloads.sources import open_operands
 from workloads.workload import make_workload
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

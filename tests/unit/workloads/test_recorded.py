@@ -16,9 +16,8 @@ from workloads.errors import InputError
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.recorded import load_recorded, open_recording, save_recorded
-from workloads.schema import SyntheticOperands
 from workloads.shapes import Step
-from workloads.synthetic import make_synthetic
+from workloads.sources.synthetic import SyntheticOperands, make_synthetic
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import parse_yaml
 

@@ -10,8 +10,11 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
 from workloads.presets import list_presets, preset_names
-from workloads.schema import HostOperands, RecordedOperands, SyntheticOperands, WorkloadForm, json_schema
+from workloads.schema import WorkloadForm, json_schema
 from workloads.settings import Density, ImagePipeline
+from workloads.sources.host import HostOperands
+from workloads.sources.recorded import RecordedOperands
+from workloads.sources.synthetic import SyntheticOperands
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import dump_yaml, parse_yaml
 
@@ -92,11 +95,11 @@ def test_a_network_without_operands_is_a_workload_until_they_are_asked_for() -> 
 
 
 def test_recorded_operands_lie_beside_the_file() -> None:
-    assert workload(TWO_CONVS + RECORDED).recorded_path() == Path("folder/tensors.npz")
     absolute = RECORDED.replace("tensors.npz", "/data/tensors.npz")
-    assert workload(TWO_CONVS + absolute).recorded_path() == Path("/data/tensors.npz")
-    with pytest.raises(ValueError, match=r"^the operands of net\.yaml are synthetic, not recorded$"):
-        workload(TWO_CONVS + SYNTHETIC).recorded_path()
+    for text, path in ((RECORDED, "folder/tensors.npz"), (absolute, "/data/tensors.npz")):
+        source = workload(TWO_CONVS + text).operand_source()
+        assert isinstance(source, RecordedOperands)
+        assert source.recorded_path(Path("folder")) == Path(path)
 
 
 @pytest.mark.parametrize("operands", ["", SYNTHETIC, RECORDED, HOST])

@@ -9,10 +9,9 @@ import pytest
 
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.schema import SyntheticOperands
 from workloads.settings import Density
 from workloads.shapes import Step
-from workloads.synthetic import make_synthetic, make_synthetic_layer
+from workloads.sources.synthetic import SyntheticOperands, make_synthetic, make_synthetic_layer
 from workloads.workload import make_workload
 from workloads.yaml_file import parse_yaml
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from workloads.errors import InputError
 from workloads.host import initial_parameters, parameter_shapes
 from workloads.network import Network
+from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands
-from workloads.sources import open_operands
+from workloads.sources.host import HostOperands
 from workloads.weights import load_weights
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import parse_yaml
@@ -126,7 +127,9 @@ def test_weights_are_overridden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write(tmp_path / "w.npz")
     monkeypatch.chdir(tmp_path)
     chosen = choose_operands(workload(Path("/elsewhere")), weights="w.npz")
-    assert chosen.weights_path() == tmp_path.resolve() / "w.npz"
+    source = chosen.operand_source()
+    assert isinstance(source, HostOperands)
+    assert source.weights_path(Path()) == tmp_path.resolve() / "w.npz"
     np.testing.assert_array_equal(next(open_operands(chosen).layers).weight, make_arrays()["conv1/weight"])
 
 

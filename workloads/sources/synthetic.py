@@ -4,20 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import prod
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from workloads.arrays import Float32Array
-from workloads.draws import keyed_generator
+from workloads.draws import draw_sparse, keyed_generator
+from workloads.layer_images import LayerImages
 from workloads.layers import Add, Conv2d, Linear
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.schema import SyntheticOperands
+from workloads.settings import Density, Seed
 from workloads.shapes import Step
+from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 
+# Assumed: half of the activations and of the gradients, as behind a ReLU whose inputs are centred on zero.
+CHOSEN_DENSITY = Density(input=0.5, grad_output=0.5)
 ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
-LARGEST_INTEGER = 4
+
+
+class SyntheticOperands(OperandSource):
+    """Random tensors: normal values, or with `integers` the small integers -4..4."""
+
+    makes_images: ClassVar[bool] = True
+    offers_choice: ClassVar[bool] = True
+
+    source: Literal["synthetic"]
+    seed: Seed
+    density: Density = Density()
+    integers: bool = False
+
+    @classmethod
+    def choose(cls, workload: str, label: str, seed: int) -> Self:  # noqa: ARG003
+        """Give normal values, half of inputs and gradients zero."""
+        return cls(source="synthetic", seed=seed, density=CHOSEN_DENSITY)
+
+    def open(self, request: OperandRequest) -> OperandStream:
+        """Prepare the layers; each one's tensors are made when it is asked for."""
+        network = request.network
+        kind = "integers" if self.integers else "normal values"
+        headline = f"synthetic {kind} (unrepresentative: random zeros), seed {self.seed}"
+        images = tuple(
+            LayerImages(
+                node.name, network.layer_shape(node.name), ALL_STEPS,
+                partial(make_synthetic_layer, network, self, node.name),
+            )
+            for node in network.compute_nodes()
+        )  # fmt: skip
+        return OperandStream(make_synthetic(network, self), headline, self.seed, {}, images=images)
 
 
 def make_synthetic(network: Network, source: SyntheticOperands) -> Iterator[Operands]:
@@ -71,20 +107,3 @@ def make_synthetic_layer(
         name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
         relu_follows=network.relu_follows(name), summed=tuple(summed),
     )  # fmt: skip
-
-
-def draw_sparse(
-    generator: np.random.Generator, shape: tuple[int, ...], density: float, *, integers: bool
-) -> Float32Array:
-    """Draw a float32 tensor whose elements are nonzero with probability `density`."""
-    is_nonzero = generator.random(shape) < density
-    if integers:
-        magnitude = generator.integers(1, LARGEST_INTEGER, size=shape, endpoint=True, dtype=np.int8)
-        sign = generator.integers(0, 1, size=shape, endpoint=True, dtype=np.int8) * np.int8(2) - np.int8(1)
-        values = (magnitude * sign).astype(np.float32)
-    else:
-        values = generator.standard_normal(shape, dtype=np.float32)
-        # A normal draw of exactly zero is as rare as it would be wrong: the element was chosen to be nonzero.
-        values[values == 0] = 1.0
-    values[~is_nonzero] = 0.0
-    return values

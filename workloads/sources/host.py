@@ -1,0 +1,181 @@
+"""Operands of one training iteration that the host runs on images of a dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.datasets import Dataset, load_dataset
+from workloads.datasets.address import make_absolute
+from workloads.host import Iteration, Labels, initial_parameters, run_iteration
+from workloads.image_fit import check_pipeline, output_shape
+from workloads.images import check_image_shape, prepare_images, select_batch
+from workloads.kept_tensors import TensorKeeper
+from workloads.operands import Operands
+from workloads.reference.arrays import keep_in_memory
+from workloads.settings import GradientPruning, ImagePipeline, PlainText, Seed
+from workloads.sources.source import OperandRequest, OperandSource, OperandStream
+from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
+from workloads.user_file import resolve_path
+from workloads.weights import load_weights
+
+
+class HostOperands(OperandSource):
+    """Tensors of one training iteration that the host runs on images of a dataset.
+
+    dataset: a shipped name, a path, or KIND:PATH, as `workloads.datasets.load_dataset` takes it. weights: an .npz file
+    of initial parameters; without it they are drawn. Paths are relative to the YAML file.
+    """
+
+    prunes_gradients: ClassVar[bool] = True
+    runs_iteration: ClassVar[bool] = True
+    follows_training: ClassVar[bool] = True
+
+    source: Literal["host"]
+    dataset: PlainText
+    seed: Seed
+    images: ImagePipeline = ImagePipeline()
+    weights: PlainText | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def open(self, request: OperandRequest) -> OperandStream:
+        """Run the iteration, behind its warm-up."""
+        stream, keeper = train_operands(request, self), request.keeper
+        return stream if keeper is None else dataclasses.replace(stream, layers=release_layers(stream.layers, keeper))
+
+    def check(self, request: OperandRequest) -> None:
+        """Load dataset and weights."""
+        check_host(request, self)
+
+    def weights_path(self, base_directory: Path) -> Path | None:
+        """Return the file of the initial weights, or None where they are drawn."""
+        return None if self.weights is None else base_directory / self.weights
+
+    def with_absolute_paths(self, base_directory: Path) -> Self:
+        """Give the source with the absolute paths of a dataset and of weights of the user's own."""
+        weights = self.weights_path(base_directory)
+        changed = {"dataset": make_absolute(self.dataset, base_directory)}
+        if weights is not None:
+            changed["weights"] = str(resolve_path(weights))
+        return self.model_copy(update=changed)
+
+    @property
+    def value_bytes(self) -> int:
+        """The bytes of a number while the iteration runs."""
+        return np.dtype(self.dtype).itemsize
+
+
+def release_layers(layers: Iterator[Operands], keeper: TensorKeeper) -> Iterator[Operands]:
+    """Pass operands on; what was read from files for one layer need not stay in memory for the next."""
+    for operands in layers:
+        yield operands
+        keeper.release_pages()
+
+
+def check_host(request: OperandRequest, source: HostOperands) -> None:
+    """Load the dataset, one batch of images as the network sees them, and the initial weights.
+
+    Raises:
+        InputError: one of them is missing, damaged or does not fit.
+    """
+    dataset = load_dataset(source.dataset, base_directory=request.base_directory, resize=source.images.resize)
+    chosen = select_batch(dataset, request.batch, source.seed, 0)
+    images = prepare_images(dataset.images[chosen], **source.images.model_dump())
+    check_image_shape(images.shape[1:], request.network.input_shape[1:], dataset.name)
+    if (weights := source.weights_path(request.base_directory)) is not None:
+        load_weights(weights, request.network)
+
+
+def train_operands(request: OperandRequest, source: HostOperands) -> OperandStream:
+    """Run one training iteration of the network on the host, from seeded initial weights, behind its warm-up."""
+    pruning, seed, keeper = request.pruning, source.seed, request.keeper
+    keep = keep_in_memory if keeper is None else keeper.keep
+    number = count_warmup_batches(pruning) if request.iteration is None else request.iteration
+    network, batch = request.network, request.batch
+    check_pipeline(source.images, request.image)
+    dataset = load_dataset(source.dataset, base_directory=request.base_directory, resize=source.images.resize)
+
+    def load_batch(number: int) -> tuple[NDArray[np.float32], Labels]:
+        chosen = select_batch(dataset, batch, seed, number)
+        pixels = dataset.images[chosen]
+        check_image_shape(output_shape(pixels.shape[1:], source.images), network.input_shape[1:], dataset.name)
+        images = prepare_images(pixels, **source.images.model_dump())
+        return images, dataset.labels[chosen]
+
+    weights = source.weights_path(request.base_directory)
+    parameters = initial_parameters(network, seed) if weights is None else load_weights(weights, network)
+    images, labels = load_batch(number)
+    chosen = select_batch(dataset, batch, seed, number)
+    facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]}
+    headline = (
+        f"one host training iteration on {describe_images(dataset, chosen, source)}, {describe_weights(weights)}, "
+        f"seed {source.seed}"
+    )
+    if pruning is None:
+        found = run_iteration(
+            network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype, keep=keep
+        )
+        facts |= {"loss": found.loss, "accuracy": found.accuracy}
+        notices = tell_saturation(found, batch)
+        return OperandStream(release_gradients(found).operands(), headline, seed, facts, notices=notices)
+    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype, keep=keep)
+    done = run_pruned_iteration(
+        network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number,
+        dtype=source.dtype, keep=keep,
+    )  # fmt: skip
+    facts |= {"loss": done.iteration.loss, "accuracy": done.iteration.accuracy}
+    facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
+    pruned = frozenset(node for node, one in done.prunings.items() if one.threshold)
+    notices = tell_saturation(done.iteration, batch)
+    done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
+    headline = f"{headline}, {describe_pruning(pruning)}"
+    return OperandStream(done.operands(), headline, seed, facts, pruned, notices=notices)
+
+
+def tell_saturation(found: Iteration, batch: int) -> tuple[str, ...]:
+    """Tell of a loss that has all but no gradient to hand back, or only that of a wrong class."""
+    if 2 * found.saturated_images < batch:
+        return ()
+    words = "the one image" if batch == 1 else f"{found.saturated_images} of {batch} images"
+    return (
+        f"the loss of {found.loss:.4g} is saturated: for {words} softmax gives one class the probability 1, so that "
+        "the gradient of an image is nothing, or says no more than which class is wrong",
+    )
+
+
+def release_gradients(found: Iteration) -> Iteration:
+    """Let go of the parameters' gradients, which no layer takes as an operand."""
+    return dataclasses.replace(found, grads={})
+
+
+def describe_images(dataset: Dataset, chosen: NDArray[np.intp], source: HostOperands) -> str:
+    """Say of which dataset a batch's images are, and that small ones were scaled up."""
+    words = f"{len(chosen)} image{'s' if len(chosen) > 1 else ''} of {dataset.name}"
+    resize = source.images.resize
+    if resize is None:
+        return words
+    height, width = (resize, resize) if isinstance(resize, int) else (resize[0], resize[1])
+    small_height, small_width = dataset.original_size(chosen)
+    if height <= small_height and width <= small_width:
+        return words
+    return f"{words}, up-scaled from {small_height} x {small_width} to {height} x {width} (unrepresentative)"
+
+
+def describe_weights(path: Path | None) -> str:
+    """Say where the initial weights are from."""
+    return f"weights of {path.name}" if path else "random initial weights (unrepresentative of a trained network)"
+
+
+def describe_pruning(pruning: GradientPruning) -> str:
+    """Say at which rate and with which thresholds gradients are pruned."""
+    if pruning.threshold == "own_batch":
+        return f"gradients pruned at {pruning.rate:.4g} with the batch's own thresholds"
+    return (
+        f"gradients pruned at {pruning.rate:.4g} with the mean thresholds of {pruning.fifo_depth} of "
+        f"{pruning.warmup_batches} warm-up batches (weights not updated)"
+    )

@@ -1,0 +1,115 @@
+"""Operands with the densities of a profile: random tensors, layer by layer as sparse as a table says."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from workloads.errors import InputError
+from workloads.layer_images import LayerImages
+from workloads.profile import check_profile, find_profile, profile_names, read_profile
+from workloads.profile_tensors import ProfiledNetwork
+from workloads.pruning_sites import find_pruning_sites
+from workloads.settings import Clustering, PlainText, Seed, WorkloadName
+from workloads.sources.source import OperandRequest, OperandSource, OperandStream
+from workloads.user_file import resolve_path
+
+CHOSEN_COLUMN = "last"
+
+
+class ProfileOperands(OperandSource):
+    """Random tensors with the densities of a table, layer by layer.
+
+    name: a shipped profile; path: a CSV file, relative to the YAML file. column: which of the table's figures, such as
+    last for `zeros_last`; needed where there are several. clustering: where absent, zeros are independent.
+    """
+
+    prunes_gradients: ClassVar[bool] = True
+    follows_training: ClassVar[bool] = True
+    makes_images: ClassVar[bool] = True
+    offers_choice: ClassVar[bool] = True
+
+    source: Literal["profile"]
+    name: WorkloadName | None = None
+    path: PlainText | None = None
+    column: WorkloadName | None = None
+    seed: Seed
+    clustering: Clustering | None = None
+
+    @model_validator(mode="after")
+    def _need_one_table(self) -> ProfileOperands:
+        if (self.name is None) == (self.path is None):
+            raise ValueError("source profile needs either name (a shipped profile) or path (a CSV file)")
+        return self
+
+    @classmethod
+    def choose(cls, workload: str, label: str, seed: int) -> Self:
+        """Give the profile that ships for the workload, with clustered zeros."""
+        if workload not in profile_names():
+            raise InputError(
+                f"{label}: no profile is shipped for '{workload}' (the profiles are "
+                f"{', '.join(profile_names())}); operands: {{source: profile, path: FILE.csv, seed: 1}} names your own"
+            )
+        return cls(source="profile", name=workload, column=CHOSEN_COLUMN, seed=seed, clustering=Clustering())
+
+    def open(self, request: OperandRequest) -> OperandStream:
+        """Read the profile; each layer's tensors are made when they are asked for."""
+        return profile_operands(request, self)
+
+    def check(self, request: OperandRequest) -> None:
+        """Read the profile and find a density for every tensor."""
+        self.fill(request).describe()
+
+    def fill(self, request: OperandRequest) -> ProfiledNetwork:
+        """Read the profile and spread it over the network.
+
+        Raises:
+            InputError: it is missing, damaged, or has a row that fits no layer.
+        """
+        profile = read_profile(self.profile_path(request.base_directory), self.column)
+        check_profile(profile, request.network)
+        rate = 0.0 if request.pruning is None else request.pruning.rate
+        return ProfiledNetwork(request.network, profile, self.seed, self.clustering, rate)
+
+    def profile_path(self, base_directory: Path) -> Path:
+        """Return the file of the profile, shipped or relative to the YAML file's directory.
+
+        Raises:
+            InputError: no profile of this name is shipped.
+        """
+        return base_directory / self.path if self.path is not None else find_profile(str(self.name))
+
+    def with_absolute_paths(self, base_directory: Path) -> Self:
+        """Give the source with the absolute path of a table of the user's own."""
+        if self.path is None:
+            return self
+        return self.model_copy(update={"path": str(resolve_path(self.profile_path(base_directory)))})
+
+
+def profile_operands(request: OperandRequest, source: ProfileOperands) -> OperandStream:
+    """Prepare synthetic tensors with the densities of a profile; each layer's are made when it is asked for."""
+    network = request.network
+    path = source.profile_path(request.base_directory)
+    profiled = source.fill(request)
+    profile, rate = profiled.profile, profiled.pruning_rate
+    facts: dict[str, Any] = {"profile": path.name, "column": profile.column, "densities": profiled.describe()}
+    if rate:
+        facts["pruning"] = {"rate": rate}
+    zeros = "independent" if source.clustering is None else "clustered"
+    pruned = f"gradients pruned at {rate:.4g} as normal numbers are" if rate else "gradients not pruned"
+    headline = (
+        f"synthetic tensors with the densities of the profile {path.name} ({profile.column}), {zeros} zeros, "
+        f"{pruned}, seed {source.seed}"
+    )
+    nodes = frozenset(find_pruning_sites(network)) if rate else frozenset()
+    images = tuple(
+        LayerImages(
+            node.name, network.layer_shape(node.name), profiled.steps(node.name),
+            partial(profiled.layer, node.name),
+        )
+        for node in network.compute_nodes()
+    )  # fmt: skip
+    return OperandStream(profiled.operands(), headline, source.seed, facts, nodes, images)

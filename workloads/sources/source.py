@@ -1,0 +1,125 @@
+"""What a source of operands is: its form in the YAML file, what can be said of it, and how its stream is opened."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from workloads.kept_tensors import TensorKeeper
+from workloads.layer_images import LayerImages, keep_images
+from workloads.layers import StrictModel
+from workloads.network import Network
+from workloads.operands import Operands
+from workloads.settings import GradientPruning, InputSize
+
+
+@dataclass(frozen=True, eq=False)
+class OperandStream:
+    """The operands of every layer, in the network's order, and the words that name their source.
+
+    facts: what else is known of the source, such as the loss of the host's iteration. pruned: the nodes the gradient to
+    whose output is pruned. images: the layers again, to be made image by image; None where all images are there.
+    notices: sentences on what is odd about them.
+    """
+
+    layers: Iterator[Operands]
+    headline: str
+    seed: int | None
+    facts: dict[str, Any]
+    pruned: frozenset[str] = frozenset()
+    images: tuple[LayerImages, ...] | None = None
+    notices: tuple[str, ...] = ()
+
+    def list_images(self) -> Iterator[LayerImages]:
+        """Give every layer's operands to be had image by image; nothing is made before it is asked for."""
+        if self.images is not None:
+            return iter(self.images)
+        return (keep_images(operands) for operands in self.layers)
+
+
+@dataclass(frozen=True)
+class OperandRequest:
+    """What a source is asked for: operands of which network, and what of the rest of the workload acts on them.
+
+    label: the workload's file or preset, as messages name it. base_directory: what paths in it are relative to.
+    iteration: the number of the iteration, which chooses its images; by default that behind its warm-up. keeper: keeps
+    what an iteration has to, where one is run.
+    """
+
+    label: str
+    network: Network
+    image: InputSize
+    base_directory: Path
+    pruning: GradientPruning | None = None
+    iteration: int | None = None
+    keeper: TensorKeeper | None = None
+
+    @property
+    def batch(self) -> int:
+        """The number of images."""
+        return self.network.input_shape[0]
+
+
+class OperandSource(StrictModel, ABC):
+    """A source of operands as a workload's file declares it, under `operands`.
+
+    A class derived from it declares ``source: Literal["name"]`` and its own fields, and says of itself:
+
+    prunes_gradients: whether it acts on the workload's `pruning`, which is refused otherwise. runs_iteration: whether
+    it runs training iterations, for which a network needs a loss and memory for all layers. follows_training: whether
+    layers whose input needs no gradient have no GTA. makes_images: whether any images can be made without the others.
+    offers_choice: whether `--operands name` can choose it, without its fields in the workload's file.
+    """
+
+    prunes_gradients: ClassVar[bool] = False
+    runs_iteration: ClassVar[bool] = False
+    follows_training: ClassVar[bool] = False
+    makes_images: ClassVar[bool] = False
+    offers_choice: ClassVar[bool] = False
+
+    source: str
+
+    @abstractmethod
+    def open(self, request: OperandRequest) -> OperandStream:
+        """Load, make or train the operands; an iteration runs here, once, layers may be made as they are asked for.
+
+        Raises:
+            InputError: what the source names is missing, damaged or does not fit the network.
+        """
+
+    def check(self, request: OperandRequest) -> None:
+        """Open the files that the source names and compare them with the network; nothing is trained.
+
+        Raises:
+            InputError: one of them is missing, damaged or does not fit.
+        """
+
+    @classmethod
+    def choose(cls, workload: str, label: str, seed: int) -> Self:
+        """Make the source that `--operands` stands for, where it offers that; label: the workload in messages.
+
+        Raises:
+            InputError: it is not to be had for the workload of this name.
+        """
+        raise NotImplementedError(f"{cls.__name__} offers no choice to the workload '{workload}' ({label}, {seed})")
+
+    def with_absolute_paths(self, base_directory: Path) -> Self:  # noqa: ARG002
+        """Give the source with every path absolute, for a file that lies elsewhere."""
+        return self
+
+    def with_seed(self, seed: int) -> Self | None:
+        """Give the source with another seed; None where it has none."""
+        return self.model_copy(update={"seed": seed}) if "seed" in type(self).model_fields else None
+
+    @property
+    def value_bytes(self) -> int:
+        """The bytes of a number while an iteration runs."""
+        return 4
+
+    @property
+    def needless_gta_remedy(self) -> str:
+        """How the file leaves out each GTA that nobody needs in training; empty where it has none, or must."""
+        return ""
