@@ -199,7 +199,7 @@ def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
 def schema(form: str) -> None:
     """Print the JSON schema of a YAML form, for editors."""
     from sim.architecture import Architecture
-    from workloads.schema import json_schema
+    from workloads.open_form import json_schema
 
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     data = json_schema() if form == "workload" else {**draft, **Architecture.model_json_schema()}

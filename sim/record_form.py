@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sim.architecture import Architecture
 from workloads.layers import StrictModel
-from workloads.schema import WorkloadForm
+from workloads.open_form import AnyWorkloadForm
 from workloads.shapes import Step
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=2**14, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -135,7 +135,7 @@ class RecordForm(OpenModel):
 
     schema_version: Count
     version: Line
-    workload: WorkloadForm
+    workload: AnyWorkloadForm
     architecture: Architecture
     baseline: Architecture | None
     further_baselines: list[Architecture]

@@ -13,7 +13,7 @@ from workloads.errors import InputError
 ExtensionT = TypeVar("ExtensionT")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExtensionPoint(Generic[ExtensionT]):
     """A kind of extension: a group of entry points, each of which names a class.
 

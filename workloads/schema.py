@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, SerializeAsAny
 
-from workloads.blocks import Block, add_block_forms
+from workloads.blocks import Block
 from workloads.layers import Layer, LayerName, PositiveInt, StrictModel
 from workloads.settings import GradientPruning, InputSize, WorkloadName
 from workloads.sources.host import HostOperands
@@ -30,9 +30,3 @@ class WorkloadForm(StrictModel):
     layers: Annotated[list[Layer], Field(min_length=1)]
     operands: ShippedSource | None = None
     pruning: GradientPruning | None = None
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a workload's YAML form."""
-    form = add_block_forms(WorkloadForm.model_json_schema())
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **form}

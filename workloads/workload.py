@@ -10,6 +10,7 @@ from workloads.blocks import expand_blocks
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.network import Network, build_network
+from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandSource
@@ -98,7 +99,7 @@ def make_workload(
     The workload's document is the given one with the uses of its blocks expanded to layers.
     """
     document = expand_blocks(document)
-    form = _override(validate_document(document, WorkloadForm), document, batch, seed)
+    form = _override(validate_document(document, find_form(document.data)), document, batch, seed)
     size = form.input
     network = build_network(
         form.name,

@@ -17,6 +17,7 @@ from sim.sweep.design import Design
 from sim.sweep.form import SweepForm
 from sim.technology import PRESET_DIRECTORY
 from sim.version import MODEL_VERSION
+from workloads.open_form import list_providers
 from workloads.workload import Workload
 
 MODEL_PACKAGES = ("workloads", "dataflows", "sim")
@@ -63,6 +64,8 @@ class Identifier:
             data = workload.resolved()
             data.pop("description", None)
             data["operands"] = ContentDigests().replace_paths(data.get("operands"))
+            if providers := list_providers(workload.form):
+                data["providers"] = providers
             kept = (workload, digest_json(data))
             self._workloads = {**dict(list(self._workloads.items())[-63:]), id(workload): kept}
         return kept[1]

@@ -58,15 +58,26 @@ def test_the_python_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_dataflow_of_the_contributing_guide_runs_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, test = code_blocks(CONTRIBUTING, "python")
-    (registration,) = code_blocks(CONTRIBUTING, "toml")
-    ((group, points),) = tomllib.loads(registration)["project"]["entry-points"].items()
-    metadata = tmp_path / "longest_first-1.0.dist-info"
+RECIPES = [text for text in re.split(r"^## ", CONTRIBUTING, flags=re.MULTILINE) if code_blocks(text, "python")]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda text: text.partition("\n")[0])
+def test_the_recipes_of_the_contributing_guide_run(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Write the module under the name that the text gives it, register it, and run its tests."""
+    module, test = code_blocks(recipe, "python")
+    (name,) = re.findall(r"`(\w+)\.py`:\n", recipe)
+    metadata = tmp_path / f"{name}-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: longest-first\nVersion: 1.0\n")
-    lines = [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
-    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    (tmp_path / "longest_first.py").write_text(module)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    for registration in code_blocks(recipe, "toml"):
+        ((group, points),) = tomllib.loads(registration)["project"]["entry-points"].items()
+        lines = [f"[{group}]", *(f"{point} = {value}" for point, value in points.items())]
+        (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / f"{name}.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
-    run_example(test)["test_longest_first_computes_what_the_reference_computes"]()
+    tests = {name: test for name, test in run_example(test).items() if name.startswith("test_")}
+    assert tests
+    for run in tests.values():
+        run()

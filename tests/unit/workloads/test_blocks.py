@@ -7,7 +7,7 @@ import pytest
 
 from workloads.document import YamlDocument
 from workloads.errors import InputError
-from workloads.schema import json_schema
+from workloads.open_form import json_schema
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import dump_yaml, parse_yaml
 

@@ -9,8 +9,9 @@ import pytest
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.layers import Conv2d, Linear
+from workloads.open_form import json_schema
 from workloads.presets import list_presets, preset_names
-from workloads.schema import WorkloadForm, json_schema
+from workloads.schema import WorkloadForm
 from workloads.settings import Density, ImagePipeline
 from workloads.sources.host import HostOperands
 from workloads.sources.recorded import RecordedOperands

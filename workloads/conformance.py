@@ -1,0 +1,116 @@
+"""The laws of extensions of workloads, to be called in the tests of whoever writes one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NoReturn, get_args
+
+import numpy as np
+
+from workloads.layer_images import select_images
+from workloads.layers import StrictModel
+from workloads.opening import make_request
+from workloads.operands import Operands
+from workloads.shapes import Step
+from workloads.sources.source import OperandSource, OperandStream
+from workloads.workload import Workload
+
+
+class ConformanceError(AssertionError):
+    """An extension breaks a law of its kind; the message names the extension and says which."""
+
+
+def check_source(source: OperandSource, workload: Workload) -> None:
+    """Open a source for a workload twice, and hold its operands against what their record promises.
+
+    Raises:
+        ConformanceError: its form is not read back as it is written, a layer is missing or out of order, a tensor has
+            another shape or type than the layer, is not finite or not the same again, there is a GTA where the source
+            says that there is none, or images made singly are not those of the batch.
+        InputError: the source refuses the workload.
+    """
+    words = f"the operand source '{source.source}'"
+    check_form(source, "source", words)
+    request = make_request(workload)
+    source.check(request)
+    network = workload.network
+    first, again = source.open(request), source.open(request)
+    if source.makes_images and first.images is None:
+        _refuse(words, "says that it makes images singly, but gives none")
+    made = list(first.layers)
+    expected = [node.name for node in network.compute_nodes()]
+    if [operands.layer for operands in made] != expected:
+        _refuse(words, f"must give the layers {', '.join(expected)}, in this order")
+    for operands, repeated in zip(made, again.layers, strict=True):
+        place = f"{words}, layer '{operands.layer}'"
+        _check_tensors(place, operands, network.layer_shape(operands.layer) == operands.shape)
+        if not same_operands(operands, repeated):
+            _refuse(place, "is not the same when it is opened again")
+        is_needless = network.node(operands.layer).inputs[0] not in network.trained
+        if source.follows_training and is_needless and Step.GTA in operands.steps:
+            _refuse(place, "has a GTA, whose result is not needed in training")
+    _check_images(words, first, made)
+
+
+def check_form(form: StrictModel, tag: str, words: str) -> None:
+    """Write an extension's form as data and read it back; its tag must be one name.
+
+    Raises:
+        ConformanceError: names what breaks.
+    """
+    if len(get_args(type(form).model_fields[tag].annotation)) != 1:
+        _refuse(words, f"must declare {tag} as a Literal of one name")
+    if type(form).model_validate_json(form.model_dump_json()) != form:
+        _refuse(words, "is not read back as it is written")
+
+
+def same_operands(one: Operands, other: Operands) -> bool:
+    """Tell whether two records hold equal tensors, bit for bit, and say the same of them."""
+    fields = dataclasses.fields(one)
+    return all(
+        _same(getattr(one, field.name), getattr(other, field.name)) for field in fields if field.name != "finish"
+    )
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
+
+
+def _check_tensors(place: str, operands: Operands, has_its_shape: bool) -> None:
+    shape = operands.shape
+    if not has_its_shape:
+        _refuse(place, "has another shape than the network's layer")
+    tensors = {
+        "input": (operands.input, shape.input_shape),
+        "weight": (operands.weight, shape.weight_shape),
+        "grad_output": (operands.grad_output, shape.output_shape),
+        **({} if operands.bias is None else {"bias": (operands.bias, shape.weight_shape[:1])}),
+        **{f"summed[{index}]": (gradient, shape.input_shape) for index, gradient in enumerate(operands.summed)},
+    }
+    for name, (tensor, size) in tensors.items():
+        if tensor.shape != size or tensor.dtype != np.float32 or not tensor.flags.c_contiguous:
+            _refuse(place, f"{name} must be a C-contiguous float32 tensor of shape {size}")
+        if not np.isfinite(tensor).all():
+            _refuse(place, f"{name} is not finite")
+    mask = operands.mask
+    if mask is not None and (mask.shape != shape.input_shape or mask.dtype != np.bool_):
+        _refuse(place, f"mask must be a bool tensor of shape {shape.input_shape}")
+    if not operands.steps or list(operands.steps) != [step for step in Step if step in operands.steps]:
+        _refuse(place, "steps must be some of forward, gta and gtw, in this order")
+
+
+def _check_images(words: str, stream: OperandStream, made: list[Operands]) -> None:
+    for whole, images in zip(made, stream.list_images() if stream.images is not None else (), strict=False):
+        chosen = list(range(whole.shape.batch))[::-2]
+        if (images.layer, images.shape, images.steps) != (whole.layer, whole.shape, whole.steps):
+            _refuse(words, f"describes layer '{whole.layer}' otherwise where its images are made singly")
+        if not same_operands(images.make(chosen), select_images(whole, chosen)):
+            _refuse(words, f"makes other images of layer '{whole.layer}' singly than in the batch")
+
+
+def _refuse(words: str, broken: str) -> NoReturn:
+    raise ConformanceError(f"{words}: {broken}")
