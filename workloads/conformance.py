@@ -7,8 +7,10 @@ from typing import NoReturn, get_args
 
 import numpy as np
 
+from workloads.draws import keyed_generator
 from workloads.layer_images import select_images
 from workloads.layers import StrictModel
+from workloads.masks.producer import MaskKey, MaskProducer
 from workloads.opening import make_request
 from workloads.operands import Operands
 from workloads.shapes import Step
@@ -50,6 +52,35 @@ def check_source(source: OperandSource, workload: Workload) -> None:
         if source.follows_training and is_needless and Step.GTA in operands.steps:
             _refuse(place, "has a GTA, whose result is not needed in training")
     _check_images(words, first, made)
+
+
+def check_mask_producer(producer: MaskProducer) -> None:
+    """Have a producer mask small and larger weights, and hold what it leaves against what `MaskedWeights` promises.
+
+    Raises:
+        ConformanceError: its form is not read back as it is written, the weights given are changed, those that live are
+            not the given ones in float32, or the result is not the same again, in another order of layers.
+    """
+    words = f"the mask producer '{producer.method}'"
+    check_form(producer, "method", words)
+    shapes = ((4, 3, 3, 3), (8, 1, 1, 1), (2, 3), (1, 1))
+    keys = [MaskKey(seed, f"layer{index}") for seed in (0, 1) for index, _ in enumerate(shapes)]
+    made = [
+        keyed_generator(key.seed, key.layer).standard_normal(shapes[int(key.layer[5:])], np.float32) for key in keys
+    ]
+    kept = [weights.copy() for weights in made]
+    first = [producer.produce(weights, None, key) for weights, key in zip(made, keys, strict=True)]
+    again = [producer.produce(weights, None, key) for weights, key in zip(made[::-1], keys[::-1], strict=True)][::-1]
+    for weights, before, found, repeated in zip(made, kept, first, again, strict=True):
+        place = f"{words}, weights of shape {weights.shape}"
+        if not np.array_equal(weights, before):
+            _refuse(place, "changes the weights that it is given")
+        if found.weights.dtype != np.float32 or found.weights.shape != weights.shape:
+            _refuse(place, "must leave float32 weights of this shape")
+        if not np.array_equal(found.weights, np.where(found.mask, weights, np.float32(0))):
+            _refuse(place, "must leave the weights inside the mask as they are, and zeros outside")
+        if not all(_same(getattr(found, name), getattr(repeated, name)) for name in ("weights", "mask", "frozen")):
+            _refuse(place, "is not the same when it is asked again, after other layers")
 
 
 def check_form(form: StrictModel, tag: str, words: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, SerializeAsAny, WrapValidator, create_mod
 from workloads.blocks import add_block_forms
 from workloads.errors import InputError
 from workloads.layers import StrictModel
+from workloads.masks.table import MASK_PRODUCERS
 from workloads.plugins import ExtensionPoint
 from workloads.schema import WorkloadForm
 from workloads.sources.table import SOURCES
@@ -65,7 +66,7 @@ class Section:
         return model
 
 
-SECTIONS = (Section("operands", SOURCES, "source"),)
+SECTIONS = (Section("operands", SOURCES, "source"), Section("sparsify", MASK_PRODUCERS, "method"))
 
 
 def find_form(data: Any) -> type[WorkloadForm]:

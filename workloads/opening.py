@@ -5,7 +5,7 @@ from __future__ import annotations
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.sources.source import OperandRequest, OperandStream
-from workloads.sources.table import list_pruning_sources
+from workloads.sources.table import list_masking_sources, list_pruning_sources
 from workloads.workload import Workload
 
 
@@ -19,10 +19,11 @@ def open_operands(
 
     Raises:
         InputError: the source is not given, or what it names is missing, damaged or does not fit the network, or its
-            gradients cannot be pruned.
+            gradients cannot be pruned or its weights not masked.
     """
     source = workload.operand_source()
     refuse_pruning(workload)
+    refuse_masks(workload)
     return source.open(make_request(workload, iteration, keeper))
 
 
@@ -33,10 +34,11 @@ def check_operands(workload: Workload) -> None:
 
     Raises:
         InputError: no source is given, a file of it is missing, damaged or does not fit, or its gradients cannot be
-            pruned.
+            pruned or its weights not masked.
     """
     source = workload.operand_source()
     refuse_pruning(workload)
+    refuse_masks(workload)
     source.check(make_request(workload))
 
 
@@ -46,8 +48,9 @@ def make_request(
     """Tell a source what of a workload is its business."""
     form = workload.form
     return OperandRequest(
-        workload.label, workload.network, form.input, workload.base_directory, form.pruning, iteration, keeper
-    )
+        workload.label, workload.network, form.input, workload.base_directory,
+        pruning=form.pruning, masks=form.sparsify, iteration=iteration, keeper=keeper,
+    )  # fmt: skip
 
 
 def refuse_pruning(workload: Workload) -> None:
@@ -62,3 +65,20 @@ def refuse_pruning(workload: Workload) -> None:
             f"{workload.label}: pruning acts on gradients that are computed; the operands are {source.source}, "
             f"use source {' or '.join(list_pruning_sources())}, or leave pruning out"
         )
+
+
+def refuse_masks(workload: Workload) -> None:
+    """Refuse masks of weights that are given, and masks that fit no layer.
+
+    Raises:
+        InputError: names the source, or the layers there are.
+    """
+    source, masks = workload.operand_source(), workload.form.sparsify
+    if masks is None:
+        return
+    if not source.masks_weights:
+        raise InputError(
+            f"{workload.label}: sparsify acts on weights that are made here; the operands are {source.source}, "
+            f"use source {' or '.join(list_masking_sources())}, or leave sparsify out"
+        )
+    masks.select(workload.network)

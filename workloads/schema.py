@@ -8,6 +8,7 @@ from pydantic import Field, SerializeAsAny
 
 from workloads.blocks import Block
 from workloads.layers import Layer, LayerName, PositiveInt, StrictModel
+from workloads.masks.magnitude import MagnitudeMask
 from workloads.settings import GradientPruning, InputSize, WorkloadName
 from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
@@ -17,6 +18,7 @@ from workloads.sources.synthetic import SyntheticOperands
 ShippedSource = SerializeAsAny[
     Annotated[RecordedOperands | SyntheticOperands | HostOperands | ProfileOperands, Field(discriminator="source")]
 ]
+ShippedMask = SerializeAsAny[MagnitudeMask]
 
 
 class WorkloadForm(StrictModel):
@@ -30,3 +32,4 @@ class WorkloadForm(StrictModel):
     layers: Annotated[list[Layer], Field(min_length=1)]
     operands: ShippedSource | None = None
     pruning: GradientPruning | None = None
+    sparsify: ShippedMask | None = None

@@ -16,6 +16,7 @@ from workloads.host import Iteration, Labels, initial_parameters, run_iteration
 from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
+from workloads.masks.producer import mask_parameters
 from workloads.operands import Operands
 from workloads.reference.arrays import keep_in_memory
 from workloads.settings import GradientPruning, ImagePipeline, PlainText, Seed
@@ -33,6 +34,7 @@ class HostOperands(OperandSource):
     """
 
     prunes_gradients: ClassVar[bool] = True
+    masks_weights: ClassVar[bool] = True
     runs_iteration: ClassVar[bool] = True
     follows_training: ClassVar[bool] = True
 
@@ -45,7 +47,7 @@ class HostOperands(OperandSource):
 
     def open(self, request: OperandRequest) -> OperandStream:
         """Run the iteration, behind its warm-up."""
-        stream, keeper = train_operands(request, self), request.keeper
+        stream, keeper = request.tell_masks(train_operands(request, self)), request.keeper
         return stream if keeper is None else dataclasses.replace(stream, layers=release_layers(stream.layers, keeper))
 
     def check(self, request: OperandRequest) -> None:
@@ -109,6 +111,8 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
 
     weights = source.weights_path(request.base_directory)
     parameters = initial_parameters(network, seed) if weights is None else load_weights(weights, network)
+    if request.masks is not None:
+        parameters = mask_parameters(request.masks, network, parameters, seed)
     images, labels = load_batch(number)
     chosen = select_batch(dataset, batch, seed, number)
     facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]}

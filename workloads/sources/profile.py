@@ -28,6 +28,7 @@ class ProfileOperands(OperandSource):
     """
 
     prunes_gradients: ClassVar[bool] = True
+    masks_weights: ClassVar[bool] = True
     follows_training: ClassVar[bool] = True
     makes_images: ClassVar[bool] = True
     offers_choice: ClassVar[bool] = True
@@ -57,7 +58,7 @@ class ProfileOperands(OperandSource):
 
     def open(self, request: OperandRequest) -> OperandStream:
         """Read the profile; each layer's tensors are made when they are asked for."""
-        return profile_operands(request, self)
+        return request.mask_stream(profile_operands(request, self))
 
     def check(self, request: OperandRequest) -> None:
         """Read the profile and find a density for every tensor."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import LayerImages, keep_images
 from workloads.layers import StrictModel
+from workloads.masks.producer import MaskProducer, mask_operands
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.settings import GradientPruning, InputSize
@@ -44,9 +47,9 @@ class OperandStream:
 class OperandRequest:
     """What a source is asked for: operands of which network, and what of the rest of the workload acts on them.
 
-    label: the workload's file or preset, as messages name it. base_directory: what paths in it are relative to.
-    iteration: the number of the iteration, which chooses its images; by default that behind its warm-up. keeper: keeps
-    what an iteration has to, where one is run.
+    label: the workload's file or preset, as messages name it. base_directory: what paths in it are relative to. masks:
+    makes zeros of weights. iteration: the number of the iteration, which chooses its images; by default that behind its
+    warm-up. keeper: keeps what an iteration has to, where one is run.
     """
 
     label: str
@@ -54,6 +57,7 @@ class OperandRequest:
     image: InputSize
     base_directory: Path
     pruning: GradientPruning | None = None
+    masks: MaskProducer | None = None
     iteration: int | None = None
     keeper: TensorKeeper | None = None
 
@@ -62,19 +66,52 @@ class OperandRequest:
         """The number of images."""
         return self.network.input_shape[0]
 
+    def mask_stream(self, stream: OperandStream) -> OperandStream:
+        """Mask the weights of layers that are independent of each other, where the workload asks for it."""
+        if self.masks is None:
+            return stream
+        seed, chosen = stream.seed or 0, self.masks.select(self.network)
+        mask = partial(_mask_layer, self.masks, seed, chosen)
+        images = stream.images
+        if images is not None:
+            images = tuple(dataclasses.replace(one, make=partial(_mask_images, mask, one.make)) for one in images)
+        told = dataclasses.replace(stream, layers=map(mask, stream.layers), images=images)
+        return self.tell_masks(told)
+
+    def tell_masks(self, stream: OperandStream) -> OperandStream:
+        """Say of a stream that its weights are masked, where the workload asks for it."""
+        if self.masks is None:
+            return stream
+        words = f"{stream.headline}, weights masked by {self.masks.method}"
+        return dataclasses.replace(
+            stream, headline=words, facts=stream.facts | {"sparsify": self.masks.model_dump(mode="json")}
+        )
+
+
+def _mask_layer(producer: MaskProducer, seed: int, chosen: frozenset[str], operands: Operands) -> Operands:
+    return mask_operands(producer, operands, seed) if operands.layer in chosen else operands
+
+
+def _mask_images(
+    mask: Callable[[Operands], Operands], make: Callable[[Sequence[int] | None], Operands], images: Sequence[int] | None
+) -> Operands:
+    return mask(make(images))
+
 
 class OperandSource(StrictModel, ABC):
     """A source of operands as a workload's file declares it, under `operands`.
 
     A class derived from it declares ``source: Literal["name"]`` and its own fields, and says of itself:
 
-    prunes_gradients: whether it acts on the workload's `pruning`, which is refused otherwise. runs_iteration: whether
-    it runs training iterations, for which a network needs a loss and memory for all layers. follows_training: whether
-    layers whose input needs no gradient have no GTA. makes_images: whether any images can be made without the others.
-    offers_choice: whether `--operands name` can choose it, without its fields in the workload's file.
+    prunes_gradients, masks_weights: whether it acts on the workload's `pruning` and `sparsify`, which are refused
+    otherwise. runs_iteration: whether it runs training iterations, for which a network needs a loss and memory for all
+    layers. follows_training: whether layers whose input needs no gradient have no GTA. makes_images: whether any images
+    can be made without the others. offers_choice: whether `--operands name` can choose it, without its fields in the
+    workload's file.
     """
 
     prunes_gradients: ClassVar[bool] = False
+    masks_weights: ClassVar[bool] = False
     runs_iteration: ClassVar[bool] = False
     follows_training: ClassVar[bool] = False
     makes_images: ClassVar[bool] = False

@@ -28,6 +28,7 @@ ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
 class SyntheticOperands(OperandSource):
     """Random tensors: normal values, or with `integers` the small integers -4..4."""
 
+    masks_weights: ClassVar[bool] = True
     makes_images: ClassVar[bool] = True
     offers_choice: ClassVar[bool] = True
 
@@ -53,7 +54,8 @@ class SyntheticOperands(OperandSource):
             )
             for node in network.compute_nodes()
         )  # fmt: skip
-        return OperandStream(make_synthetic(network, self), headline, self.seed, {}, images=images)
+        stream = OperandStream(make_synthetic(network, self), headline, self.seed, {}, images=images)
+        return request.mask_stream(stream)
 
 
 def make_synthetic(network: Network, source: SyntheticOperands) -> Iterator[Operands]:

@@ -1,0 +1,99 @@
+"""What a producer of weight masks is: its form in the YAML file, and the weights that it leaves of a layer's."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from workloads.arrays import BoolArray, Float32Array
+from workloads.draws import keyed_generator
+from workloads.errors import InputError
+from workloads.layers import StrictModel
+from workloads.network import Network
+from workloads.operands import Operands
+from workloads.settings import PlainText
+from workloads.words import list_words
+
+
+@dataclass(frozen=True)
+class MaskKey:
+    """The place of a mask: it and the weights decide all draws, never the order in which masks are made."""
+
+    seed: int
+    layer: str
+
+    def generator(self) -> np.random.Generator:
+        """Make the generator of this place."""
+        return keyed_generator(self.seed, self.layer, "mask")
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedWeights:
+    """A layer's weights, float32, zero where the mask is not set.
+
+    mask: bool, the weights' shape. frozen: bool, of that shape too, the weights that training leaves as they are; None
+    where it moves all that the mask lets live. Nothing trains yet, so that nobody reads it.
+    """
+
+    weights: Float32Array
+    mask: BoolArray
+    frozen: BoolArray | None = None
+
+    def __post_init__(self) -> None:
+        for name, flags in (("mask", self.mask), ("frozen", self.frozen)):
+            if flags is not None and (flags.shape != self.weights.shape or flags.dtype != np.bool_):
+                raise ValueError(f"{name} must be bool of shape {self.weights.shape}, got {flags.dtype} {flags.shape}")
+        if np.count_nonzero(self.weights[~self.mask]):
+            raise ValueError("weights outside the mask must be zero")
+
+
+class MaskProducer(StrictModel, ABC):
+    """A method of making weights sparse as a workload's file declares it, under `sparsify`.
+
+    A class derived from it declares ``method: Literal["name"]`` and its own parameters. layers: a pattern that the
+    names of the masked convolutions and fully connected layers match.
+    """
+
+    method: str
+    layers: PlainText = "*"
+
+    @abstractmethod
+    def produce(self, weights: Float32Array, activations: Float32Array | None, key: MaskKey) -> MaskedWeights:
+        """Mask the weights of a layer, ``(M, C / G, R, S)`` or ``(M, C)``, which stay as they are.
+
+        activations: the layer's input, where it is there before the weights are; None in every source that ships.
+        """
+
+    def select(self, network: Network) -> frozenset[str]:
+        """Name the layers whose weights are masked.
+
+        Raises:
+            InputError: none matches the pattern.
+        """
+        names = [node.name for node in network.compute_nodes()]
+        chosen = frozenset(name for name in names if fnmatchcase(name, self.layers))
+        if not chosen:
+            raise InputError(f"sparsify: no layer matches '{self.layers}'; the layers are {list_words(names)}")
+        return chosen
+
+
+def mask_parameters(
+    producer: MaskProducer, network: Network, parameters: Mapping[str, Float32Array], seed: int
+) -> dict[str, Float32Array]:
+    """Give a network's parameters with masked weights."""
+    masked = {
+        f"{name}/weight": producer.produce(parameters[f"{name}/weight"], None, MaskKey(seed, name)).weights
+        for name in producer.select(network)
+    }
+    return {name: masked.get(name, values) for name, values in parameters.items()}
+
+
+def mask_operands(producer: MaskProducer, operands: Operands, seed: int) -> Operands:
+    """Give a layer's operands with masked weights; they do not depend on the images that are there."""
+    found = producer.produce(operands.weight, None, MaskKey(seed, operands.layer))
+    return dataclasses.replace(operands, weight=found.weights)
