@@ -12,13 +12,14 @@ from dataflows.contract.tasks import Dataflow, StepValues, TaskTable
 from dataflows.registry import load_dataflow
 from dataflows.storage.written import finish_gradient
 from sim.architecture import Architecture
-from sim.energy import ActionCounts, EnergyResult, compute_energy
+from sim.energy import ActionCounts
 from sim.machine.accelerator import INSTANT, Engine, StepTiming, Surroundings, run_step
 from sim.machine.ledger import State
 from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices
+from sim.measures import StepMeasures, fill
 from sim.pruning_unit import write_gradient
-from sim.results import ENERGY_COLUMNS, StepResult
+from sim.results import StepResult
 from sim.sampling.intervals import Spread
 from sim.sampling.options import SampleOptions
 from sim.stored_tensors import StoredBytes, size_stored
@@ -119,7 +120,7 @@ def run_layer_step(
         if options.verifies or options.keeps_output:
             verification, kept = compute_values(comparison, machine, dataflow, table, timing, options)
         counts = count_step_actions(operands, step, machine, table, timing)
-        result = make_result(operands, step, machine, table, timing, verification, counts)
+        result = fill(measure_step(operands, step, table, timing, verification, counts), machine)
         stored = find_stored_bytes(operands, step, machine, table)
         runs.append(StepRun(result, verification.message, kept, stored, counts, trace))
     return runs
@@ -216,14 +217,6 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
     if step is Step.GTA:
         return StoredBytes(grad_output=size_stored(operands.grad_output, array, memory), grad_input=written)
     return StoredBytes(grad_output=size_stored(operands.grad_output, array, memory))
-
-
-def energy_columns(energy: EnergyResult | None) -> dict[str, float | None]:
-    """Give the energy columns of a row, all None where there is no energy."""
-    if energy is None:
-        return dict.fromkeys(ENERGY_COLUMNS)
-    parts = {f"{name}_pj": value for name, value in energy.component_pj().items()}
-    return {"energy_pj": energy.total_pj, "dynamic_pj": energy.dynamic_pj, **parts}
 
 
 def finish_values(operands: Operands, step: Step, values: StepValues) -> Float32Array:
@@ -328,41 +321,31 @@ def check_counts(operands: Operands, step: Step, table: TaskTable, values: StepV
     return Verification(Verdict.FAILED, message=message)
 
 
-def make_result(
+def measure_step(
     operands: Operands,
     step: Step,
-    machine: Architecture,
     table: TaskTable,
     timing: StepTiming,
     check: Verification,
     actions: ActionCounts | None,
-) -> StepResult:
-    """Fill one row of ``steps.csv``."""
-    array, counts, prices = machine.array.describe(), table.counts, find_prices(machine)
-    busy = timing.total(State.BUSY)
-    offered = timing.cycles * array.multipliers
+) -> StepMeasures:
+    """Gather what an executed step was measured to do."""
+    counts = table.counts
     read_bytes, write_bytes = count_port_bytes(table.traffic)
-    energy = None
-    if actions is not None and prices is not None:
-        energy = compute_energy(actions, timing.cycles, machine.clock_mhz, prices)
-    return StepResult(
+    return StepMeasures(
         layer=operands.layer,
         kind=name_kind(operands.shape),
         step=step.value,
-        machine=machine.name,
         cycles=timing.cycles,
-        bound_cycles=-(-counts.multiplications // array.multipliers),
-        busy_cycles=busy,
+        busy_cycles=timing.total(State.BUSY),
         wait_operands_cycles=timing.total(State.WAIT_OPERANDS),
         wait_dram_cycles=timing.total(State.WAIT_DRAM),
         wait_ppu_cycles=timing.total(State.WAIT_PPU),
         idle_cycles=timing.total(State.IDLE),
-        pe_imbalance_cycles=busy * array.pes_per_group - int(table.pe_cycles.sum()),
         overhead_cycles=counts.header_cycles + counts.empty_issue_cycles,
         ports_busy_cycles=timing.ports_busy_cycles,
         dram_busy_cycles=timing.dram_busy_cycles,
         ppu_busy_cycles=timing.ppu_busy_cycles,
-        pe_utilization=counts.multiplications / offered if offered else 0.0,
         nominal_macs=counts.nominal_macs,
         dense_macs=counts.dense_macs,
         effectual_macs=counts.effectual_macs,
@@ -374,19 +357,14 @@ def make_result(
         buffer_write_bytes=write_bytes,
         dram_read_bytes=timing.dram_read_bytes,
         dram_write_bytes=timing.dram_write_bytes,
-        **energy_columns(energy),
         input_density=density(operands.input),
         weight_density=density(operands.weight),
         grad_output_density=density(operands.grad_output),
         mask_density=1.0 if operands.mask is None else density(operands.mask),
-        verified=check.verdict in (Verdict.EXACT, Verdict.WITHIN_TOLERANCE),
-        verdict=check.verdict.value,
-        max_abs_error=check.max_abs_error,
-        tolerance=check.tolerance,
-        cycles_ci95=0.0,
-        energy_ci95_pj=None if energy is None else 0.0,
-        sampled_fraction=1.0,
-        operands="",
+        multiplications=counts.multiplications,
+        pe_cycles=int(table.pe_cycles.sum()),
+        actions=actions,
+        check=check,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from math import prod
 
 from sim.architecture import Architecture
-from sim.energy import ActionCounts, compute_energy
-from sim.layer_run import describe_surroundings, energy_columns
+from sim.energy import ActionCounts
+from sim.layer_run import describe_surroundings
 from sim.machine.elementwise import run_pass
 from sim.machine_energy import find_prices
+from sim.measures import StepMeasures, fill
 from sim.results import StepResult
 from sim.stored_tensors import StoredBytes, size_gradient, size_output
 from workloads.network import Network
@@ -57,76 +58,59 @@ def run_elementwise(
     pruned: frozenset[str],
 ) -> tuple[StepResult, ActionCounts | None]:
     """Execute one pass: both machines pay it."""
-    buffer, storage = machine.buffer, machine.storage
-    assert buffer is not None
-    assert storage is not None
-    bits = storage.data_bits
+    groups = machine.array.groups
+    read_bytes, write_bytes = size_transfers(network, made, machine, stored)
+    timing = run_pass(made.elements, read_bytes, write_bytes, groups, describe_surroundings(machine))
+    ppu_actions = ActionCounts(ppu_elements=made.elements, pruned_elements=count_pruned(network, made, machine, pruned))
+    actions = count_pass_actions(ppu_actions, read_bytes, write_bytes, machine)
+    measures = StepMeasures(
+        layer=made.node,
+        kind=made.kind,
+        step=made.step.value,
+        cycles=timing.cycles,
+        wait_dram_cycles=(timing.cycles - timing.ppu_cycles) * groups,
+        idle_cycles=timing.ppu_cycles * groups,
+        dram_busy_cycles=timing.dram_busy_cycles,
+        ppu_busy_cycles=timing.ppu_cycles * groups,
+        events=timing.events,
+        buffer_read_bytes=read_bytes,
+        buffer_write_bytes=write_bytes,
+        dram_read_bytes=read_bytes,
+        dram_write_bytes=write_bytes,
+        actions=actions,
+    )
+    return fill(measures, machine), actions
+
+
+def size_transfers(
+    network: Network, made: ElementwisePass, machine: Architecture, stored: Mapping[str, StoredBytes]
+) -> tuple[int, int]:
+    """Give the bytes that a pass reads and writes: tensors as they are stored, indices of maxima, masks."""
+    assert machine.storage is not None
+    bits = machine.storage.data_bits
     index_bytes = -(-made.index_bits // 8)
     read_bytes = sum(size_output(network, name, stored, bits) for name in made.reads)
     read_bytes += sum(size_gradient(network, name, stored, bits) for name in made.reads_gradients)
     write_bytes = sum(size_output(network, name, stored, bits) for name in made.writes)
     write_bytes += sum(size_gradient(network, name, stored, bits) for name in made.writes_gradients)
     if made.step is PassStep.FORWARD:
-        write_bytes += index_bytes
-    else:
-        read_bytes += index_bytes - (-made.mask_bits // 8)
-    timing = run_pass(made.elements, read_bytes, write_bytes, machine.array.groups, describe_surroundings(machine))
-    prices = find_prices(machine)
-    energy, counts = None, None
-    if prices is not None and buffer.bytes_per_port_cycle is not None:
-        # Each byte passes the buffer twice: DMA and PPU.
-        reads, writes = (-(-size // buffer.bytes_per_port_cycle) for size in (read_bytes, write_bytes))
-        counts = ActionCounts(
-            ppu_elements=made.elements,
-            pruned_elements=count_pruned(network, made, machine, pruned),
-            buffer_reads=reads + writes,
-            buffer_writes=reads + writes,
-            noc_bytes=read_bytes + write_bytes,
-            dram_read_bits=8 * read_bytes,
-            dram_write_bits=8 * write_bytes,
-        )
-        energy = compute_energy(counts, timing.cycles, machine.clock_mhz, prices)
-    result = StepResult(
-        layer=made.node,
-        kind=made.kind,
-        step=made.step.value,
-        machine=machine.name,
-        cycles=timing.cycles,
-        bound_cycles=0,
-        busy_cycles=0,
-        wait_operands_cycles=0,
-        wait_dram_cycles=(timing.cycles - timing.ppu_cycles) * machine.array.groups,
-        wait_ppu_cycles=0,
-        idle_cycles=timing.ppu_cycles * machine.array.groups,
-        pe_imbalance_cycles=0,
-        overhead_cycles=0,
-        ports_busy_cycles=0,
-        dram_busy_cycles=timing.dram_busy_cycles,
-        ppu_busy_cycles=timing.ppu_cycles * machine.array.groups,
-        pe_utilization=0.0,
-        nominal_macs=0,
-        dense_macs=0,
-        effectual_macs=0,
-        row_ops=0,
-        tasks=0,
-        tiles=0,
-        events=timing.events,
-        buffer_read_bytes=read_bytes,
-        buffer_write_bytes=write_bytes,
-        dram_read_bytes=read_bytes,
-        dram_write_bytes=write_bytes,
-        **energy_columns(energy),
-        input_density=None,
-        weight_density=None,
-        grad_output_density=None,
-        mask_density=None,
-        verified=False,
-        verdict="none",
-        max_abs_error=None,
-        tolerance=None,
-        cycles_ci95=0.0,
-        energy_ci95_pj=None if energy is None else 0.0,
-        sampled_fraction=1.0,
-        operands="",
+        return read_bytes, write_bytes + index_bytes
+    return read_bytes + index_bytes - (-made.mask_bits // 8), write_bytes
+
+
+def count_pass_actions(
+    ppu_actions: ActionCounts, read_bytes: int, write_bytes: int, machine: Architecture
+) -> ActionCounts | None:
+    """Count the actions of a pass besides those of its PPUs; None on a machine whose actions have no price."""
+    width = None if machine.buffer is None else machine.buffer.bytes_per_port_cycle
+    if find_prices(machine) is None or width is None:
+        return None
+    # Each byte passes the buffer twice: DMA and PPU.
+    accesses = sum(-(-size // width) for size in (read_bytes, write_bytes))
+    return ppu_actions + ActionCounts(
+        buffer_reads=accesses,
+        buffer_writes=accesses,
+        noc_bytes=read_bytes + write_bytes,
+        dram_read_bits=8 * read_bytes,
+        dram_write_bits=8 * write_bytes,
     )
-    return result, counts

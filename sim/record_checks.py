@@ -94,7 +94,9 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
             raise InputError(
                 f"{name_file(path)}: {field} is of the machines {show_value(given)}, the run is of {show_value(names)}"
             )
-    steps = [StepResult(*blank_to_none(row)) for row in frame.itertuples(index=False, name=None)]
+    columns = [name for name, _, _ in describe_columns()]
+    rows = (blank_to_none(row) for row in frame.itertuples(index=False, name=None))
+    steps = [StepResult(**dict(zip(columns, row, strict=True))) for row in rows]
     refuse_difference(path, ("totals",), record["totals"], make_totals(steps))
     if form.sampling is not None and list(form.sampling.ratios) != names[1:]:
         raise InputError(f"{name_file(path)}: sampling.ratios must be of the machines {show_value(names[1:])}")

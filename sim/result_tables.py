@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import re
 import typing
@@ -14,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from sim.results import describe_columns
+from sim.results import describe_columns, list_columns
 from sim.stored_file import name_file, read_stored_text
 from workloads.errors import InputError
 from workloads.validation import show_value
@@ -82,7 +81,7 @@ def list_cells(record: type) -> tuple[Cells, ...]:
     """Read off a record's declaration what its file's cells may hold."""
     hints = typing.get_type_hints(record)
     found = []
-    for item in dataclasses.fields(record):
+    for item in list_columns(record):
         members = [member for member in typing.get_args(hints[item.name]) if member is not type(None)]
         kind = members[0] if members else hints[item.name]
         most = LARGEST_COUNT if kind is int else 1.0 if item.metadata["unit"] == "fraction" else float("inf")

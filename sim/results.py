@@ -21,14 +21,24 @@ STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss")
 VERDICT_WORDS = ("exact", "tolerance", "failed", "none")
 
 
-def column(unit: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
-    """Declare a column: its unit (empty for words and flags), one sentence, and the words of one that is a choice."""
-    return dataclasses.field(metadata={"unit": unit, "meaning": meaning, "choices": choices})
+NEEDED = dataclasses.MISSING
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StepResult:
-    """One row of ``steps.csv``: one step of one layer on one machine; the run fills in `operands`."""
+def column(
+    unit: str, meaning: str, choices: tuple[str, ...] = (), *, absent: Any = NEEDED, before: str | None = None
+) -> Any:
+    """Declare a column: its unit (empty for words and flags), one sentence, and the words of one that is a choice.
+
+    absent: what stands where a step has no such thing, as an elementwise pass has no tasks. before: the measured column
+    that a derived one stands before; the last column is before none.
+    """
+    metadata = {"unit": unit, "meaning": meaning, "choices": choices, "before": before}
+    return dataclasses.field(default=absent, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredColumns:
+    """The columns of ``steps.csv`` that a step measures, whether it was executed, sampled, or is a pass."""
 
     layer: str = column("", "Name of the layer.")
     kind: str = column("", "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, batch_norm, ...).")
@@ -37,85 +47,123 @@ class StepResult:
         "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes.",
         STEP_WORDS,
     )
-    machine: str = column("", "Name of the machine that executed the step.")
     cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")
-    bound_cycles: int = column(
-        "cycles", "Least cycles for this machine's multiplications: over PEs x multipliers, rounded up."
-    )
     busy_cycles: int = column(
-        "group-cycles", "Cycles in which a PE of a group runs a row operation, summed over groups."
+        "group-cycles", "Cycles in which a PE of a group runs a row operation, summed over groups.", absent=0
     )
     wait_operands_cycles: int = column(
-        "group-cycles", "Cycles in which a group with a task waits for operands from the ports."
+        "group-cycles", "Cycles in which a group with a task waits for operands from the ports.", absent=0
     )
-    wait_dram_cycles: int = column("group-cycles", "Cycles in which groups wait for the next tile from DRAM.")
-    wait_ppu_cycles: int = column("group-cycles", "Cycles in which a group's results wait for a place in its PPU.")
+    wait_dram_cycles: int = column("group-cycles", "Cycles in which groups wait for the next tile from DRAM.", absent=0)
+    wait_ppu_cycles: int = column(
+        "group-cycles", "Cycles in which a group's results wait for a place in its PPU.", absent=0
+    )
     idle_cycles: int = column(
-        "group-cycles", "All other cycles of the groups: no task left, or results on their way out."
-    )
-    pe_imbalance_cycles: int = column(
-        "PE-cycles", "Cycles in which a PE does not run while another PE of its group does."
+        "group-cycles", "All other cycles of the groups: no task left, or results on their way out.", absent=0
     )
     overhead_cycles: int = column(
-        "PE-cycles", "Cycles of row headers and of issues without a multiplication, summed over PEs."
+        "PE-cycles", "Cycles of row headers and of issues without a multiplication, summed over PEs.", absent=0
     )
     ports_busy_cycles: int = column(
-        "port-cycles", "Cycles in which a buffer port moves data for groups, summed over ports."
+        "port-cycles", "Cycles in which a buffer port moves data for groups, summed over ports.", absent=0
     )
-    dram_busy_cycles: int = column("cycles", "Cycles in which the DRAM channel transfers; its latency is not counted.")
-    ppu_busy_cycles: int = column("PPU-cycles", "Cycles in which a PPU processes elements, summed over groups.")
-    pe_utilization: float = column("fraction", "Multiplications / (cycles x PEs x multipliers per PE).")
-    nominal_macs: int = column("MACs", "Multiplications of the step with those on padding counted.")
-    dense_macs: int = column("MACs", "Multiplications with both operands inside their tensors, zero or not.")
+    dram_busy_cycles: int = column(
+        "cycles", "Cycles in which the DRAM channel transfers; its latency is not counted.", absent=0
+    )
+    ppu_busy_cycles: int = column(
+        "PPU-cycles", "Cycles in which a PPU processes elements, summed over groups.", absent=0
+    )
+    nominal_macs: int = column("MACs", "Multiplications of the step with those on padding counted.", absent=0)
+    dense_macs: int = column("MACs", "Multiplications with both operands inside their tensors, zero or not.", absent=0)
     effectual_macs: int = column(
-        "MACs", "Multiplications left when zeros (and masked results) are skipped, on any machine."
+        "MACs", "Multiplications left when zeros (and masked results) are skipped, on any machine.", absent=0
     )
-    row_ops: int = column("row operations", "Row operations that the machine executed.")
-    tasks: int = column("tasks", "Tasks that the machine executed.")
-    tiles: int = column("tiles", "Tiles that the step was cut into.")
-    events: int = column("events", "Events that the discrete-event kernel scheduled.")
-    buffer_read_bytes: int = column("bytes", "Bytes that groups and PPUs read through the buffer's ports.")
-    buffer_write_bytes: int = column("bytes", "Bytes that PPUs wrote through the buffer's ports.")
-    dram_read_bytes: int = column("bytes", "Bytes of executed DRAM reads.")
-    dram_write_bytes: int = column("bytes", "Bytes of executed DRAM writes.")
-    energy_pj: float | None = column("pJ", "All energy, leakage included; empty on a machine without a technology.")
-    dynamic_pj: float | None = column("pJ", "Energy without leakage.")
-    multiplier_pj: float | None = column("pJ", "Multiplications.")
-    accumulator_pj: float | None = column("pJ", "Accumulations: an addition, a register read and write.")
-    operand_store_pj: float | None = column("pJ", "Reads and writes of the operand stores.")
-    index_logic_pj: float | None = column("pJ", "Index and mask logic, for each tap examined.")
-    ppu_pj: float | None = column("pJ", "Elements that the PPUs process.")
-    pruning_pj: float | None = column("pJ", "Comparisons and random numbers of gradient pruning.")
-    buffer_pj: float | None = column("pJ", "Accesses of the global buffer, DMA included.")
-    noc_pj: float | None = column("pJ", "Bytes over the network on chip.")
-    dram_pj: float | None = column("pJ", "Bits from and to DRAM.")
-    leakage_pj: float | None = column("pJ", "Leakage of every unit over the step's cycles.")
+    row_ops: int = column("row operations", "Row operations that the machine executed.", absent=0)
+    tasks: int = column("tasks", "Tasks that the machine executed.", absent=0)
+    tiles: int = column("tiles", "Tiles that the step was cut into.", absent=0)
+    events: int = column("events", "Events that the discrete-event kernel scheduled.", absent=0)
+    buffer_read_bytes: int = column("bytes", "Bytes that groups and PPUs read through the buffer's ports.", absent=0)
+    buffer_write_bytes: int = column("bytes", "Bytes that PPUs wrote through the buffer's ports.", absent=0)
+    dram_read_bytes: int = column("bytes", "Bytes of executed DRAM reads.", absent=0)
+    dram_write_bytes: int = column("bytes", "Bytes of executed DRAM writes.", absent=0)
     input_density: float | None = column(
-        "fraction", "Share of nonzeros in the layer's input; densities are empty for passes."
+        "fraction", "Share of nonzeros in the layer's input; densities are empty for passes.", absent=None
     )
-    weight_density: float | None = column("fraction", "Share of nonzeros in the layer's weight.")
-    grad_output_density: float | None = column("fraction", "Share of nonzeros in the gradient to the layer's output.")
+    weight_density: float | None = column("fraction", "Share of nonzeros in the layer's weight.", absent=None)
+    grad_output_density: float | None = column(
+        "fraction", "Share of nonzeros in the gradient to the layer's output.", absent=None
+    )
     mask_density: float | None = column(
-        "fraction", "Share of the input where the gradient is wanted; 1 where there is no mask."
-    )
-    verified: bool = column("", "Whether the machine's values were compared with the reference and found equal.")
-    verdict: str = column(
-        "", "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared).", VERDICT_WORDS
-    )
-    max_abs_error: float | None = column("value", "Largest difference to the reference; empty where not compared.")
-    tolerance: float | None = column("value", "Largest difference allowed at any element; empty where not compared.")
-    cycles_ci95: float = column(
-        "cycles",
-        "Half the width of the 95 % confidence interval of cycles; 0: all was drawn, or what was drawn did not differ; "
-        "passes of a sampled run have no interval.",
-    )
-    energy_ci95_pj: float | None = column(
-        "pJ", "Half the width of the 95 % confidence interval of energy_pj; 0 as for cycles."
+        "fraction", "Share of the input where the gradient is wanted; 1 where there is no mask.", absent=None
     )
     sampled_fraction: float = column(
         "fraction",
         "Share of the step's tiles that was simulated (ideal machines: of its images; passes: of the tiles of all "
         "steps, whose bytes they move); below 1 the figures are estimates.",
+        absent=1.0,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult(MeasuredColumns):
+    """One row of ``steps.csv``: one step of one layer on one machine; the run fills in `operands`.
+
+    The columns declared here follow from the measured ones, the machine and its prices: `sim.measures.fill`.
+    """
+
+    machine: str = column("", "Name of the machine that executed the step.", before="cycles")
+    bound_cycles: int = column(
+        "cycles",
+        "Least cycles for this machine's multiplications: over PEs x multipliers, rounded up.",
+        before="busy_cycles",
+    )
+    pe_imbalance_cycles: int = column(
+        "PE-cycles", "Cycles in which a PE does not run while another PE of its group does.", before="overhead_cycles"
+    )
+    pe_utilization: float = column(
+        "fraction", "Multiplications / (cycles x PEs x multipliers per PE).", before="nominal_macs"
+    )
+    energy_pj: float | None = column(
+        "pJ", "All energy, leakage included; empty on a machine without a technology.", before="input_density"
+    )
+    dynamic_pj: float | None = column("pJ", "Energy without leakage.", before="input_density")
+    multiplier_pj: float | None = column("pJ", "Multiplications.", before="input_density")
+    accumulator_pj: float | None = column(
+        "pJ", "Accumulations: an addition, a register read and write.", before="input_density"
+    )
+    operand_store_pj: float | None = column("pJ", "Reads and writes of the operand stores.", before="input_density")
+    index_logic_pj: float | None = column("pJ", "Index and mask logic, for each tap examined.", before="input_density")
+    ppu_pj: float | None = column("pJ", "Elements that the PPUs process.", before="input_density")
+    pruning_pj: float | None = column(
+        "pJ", "Comparisons and random numbers of gradient pruning.", before="input_density"
+    )
+    buffer_pj: float | None = column("pJ", "Accesses of the global buffer, DMA included.", before="input_density")
+    noc_pj: float | None = column("pJ", "Bytes over the network on chip.", before="input_density")
+    dram_pj: float | None = column("pJ", "Bits from and to DRAM.", before="input_density")
+    leakage_pj: float | None = column("pJ", "Leakage of every unit over the step's cycles.", before="input_density")
+    verified: bool = column(
+        "", "Whether the machine's values were compared with the reference and found equal.", before="sampled_fraction"
+    )
+    verdict: str = column(
+        "",
+        "exact, tolerance (equal within the stated rounding bound), failed, or none (not compared).",
+        VERDICT_WORDS,
+        before="sampled_fraction",
+    )
+    max_abs_error: float | None = column(
+        "value", "Largest difference to the reference; empty where not compared.", before="sampled_fraction"
+    )
+    tolerance: float | None = column(
+        "value", "Largest difference allowed at any element; empty where not compared.", before="sampled_fraction"
+    )
+    cycles_ci95: float = column(
+        "cycles",
+        "Half the width of the 95 % confidence interval of cycles; 0: all was drawn, or what was drawn did not differ; "
+        "passes of a sampled run have no interval.",
+        before="sampled_fraction",
+    )
+    energy_ci95_pj: float | None = column(
+        "pJ", "Half the width of the 95 % confidence interval of energy_pj; 0 as for cycles.", before="sampled_fraction"
     )
     operands: str = column("", "Where the operands are from, and what is unrepresentative of them; of passes too.")
 
@@ -148,9 +196,21 @@ class StepActions:
     dram_write_bits: int = column("bits", "Bits written to DRAM.")
 
 
+def list_columns(record: type) -> list[dataclasses.Field[Any]]:
+    """List the columns of a record's file in order: the derived ones where they say, among the measured ones."""
+    items = dataclasses.fields(record)
+    waiting = [item for item in items if item.metadata["before"] is not None]
+    columns = []
+    for item in items:
+        if item not in waiting:
+            columns += [other for other in waiting if other.metadata["before"] == item.name]
+            columns.append(item)
+    return columns
+
+
 def describe_columns(record: type = StepResult) -> list[tuple[str, str, str]]:
     """Give name, unit and meaning of every column of a record's file, in order."""
-    return [(item.name, item.metadata["unit"], item.metadata["meaning"]) for item in dataclasses.fields(record)]
+    return [(item.name, item.metadata["unit"], item.metadata["meaning"]) for item in list_columns(record)]
 
 
 def make_columns_tables() -> str:
@@ -169,7 +229,7 @@ def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
     import pandas as pd
 
     names = [name for name, _, _ in describe_columns()]
-    return pd.DataFrame([dataclasses.astuple(step) for step in steps], columns=names)
+    return pd.DataFrame([[getattr(step, name) for name in names] for step in steps], columns=names)
 
 
 def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.DataFrame:

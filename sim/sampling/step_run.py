@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from math import prod
 
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
-from sim.energy import ActionCounts, compute_energy
-from sim.layer_run import StepRun, energy_columns
+from sim.energy import ActionCounts
+from sim.layer_run import StepRun
 from sim.machine_energy import find_prices
-from sim.results import StepResult
+from sim.measures import StepMeasures, fill
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.design import StepDraws
 from sim.sampling.estimate import StepEstimate
@@ -25,6 +26,11 @@ from workloads.kinds import name_kind
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
 from workloads.shapes import Step
+
+# What an estimate has by the same name as the measures of a step.
+ESTIMATED = ({field.name for field in fields(StepEstimate)} & {field.name for field in fields(StepMeasures)}) - {
+    "actions"
+}
 
 
 def require_sampled(machine: Architecture) -> SampledDataflow:
@@ -69,66 +75,39 @@ def run_sampled_step(
 
 
 def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepEstimate, image: Operands) -> StepRun:
-    """Fill a row of ``steps.csv`` with what was estimated; image: the operands of any one."""
-    array, prices = machine.array.describe(), find_prices(machine)
-    counts = {name: round(float(found.counts[name])) for name in ClusterCount}
-    multiplications, offered = counts[ClusterCount.MULTIPLICATIONS], found.cycles * array.multipliers
-    actions, energy = None, None
-    if prices is not None and found.actions is not None:
+    """Make of what was estimated a step's run; image: the operands of any one."""
+    actions = None
+    if find_prices(machine) is not None and found.actions is not None:
         is_pruned = step is Step.GTA and image.finish.tau > 0 and machine.array.skip_zeros
         actions = found.actions + ActionCounts(pruned_elements=found.results if is_pruned else 0)
-        energy = compute_energy(actions, found.cycles, machine.clock_mhz, prices)
+    result = fill(measure_estimate(layer, step, found, image, actions), machine)
+    stored = describe_stored(machine, step, found)
+    return StepRun(result, "", None, stored, actions, spreads=(found.cycles_spread, found.energy_spread))
+
+
+def measure_estimate(
+    layer: LayerImages, step: Step, found: StepEstimate, image: Operands, actions: ActionCounts | None
+) -> StepMeasures:
+    """Gather what a step was estimated to do; image: the operands of any one."""
+    counts = {name: round(float(found.counts[name])) for name in ClusterCount}
     inputs, outputs = prod(layer.shape.input_shape), prod(layer.shape.output_shape)
-    result = StepResult(
+    return StepMeasures(
         layer=layer.layer,
         kind=name_kind(layer.shape),
         step=step.value,
-        machine=machine.name,
-        cycles=found.cycles,
-        bound_cycles=-(-multiplications // array.multipliers),
-        busy_cycles=found.busy_cycles,
-        wait_operands_cycles=found.wait_operands_cycles,
-        wait_dram_cycles=found.wait_dram_cycles,
-        wait_ppu_cycles=found.wait_ppu_cycles,
-        idle_cycles=found.idle_cycles,
-        pe_imbalance_cycles=found.busy_cycles * array.pes_per_group - found.pe_cycles,
+        **{name: getattr(found, name) for name in ESTIMATED},
         overhead_cycles=found.header_cycles + counts[ClusterCount.EMPTY_ISSUE_CYCLES],
-        ports_busy_cycles=found.ports_busy_cycles,
-        dram_busy_cycles=found.dram_busy_cycles,
-        ppu_busy_cycles=found.ppu_busy_cycles,
-        pe_utilization=multiplications / offered if offered else 0.0,
         nominal_macs=layer.shape.nominal_macs,
         dense_macs=counts[ClusterCount.DENSE_MACS],
         effectual_macs=counts[ClusterCount.EFFECTUAL_MACS],
         row_ops=counts[ClusterCount.ROW_OPS],
-        tasks=found.tasks,
-        tiles=found.tiles,
-        events=found.events,
-        buffer_read_bytes=found.buffer_read_bytes,
-        buffer_write_bytes=found.buffer_write_bytes,
-        dram_read_bytes=found.dram_read_bytes,
-        dram_write_bytes=found.dram_write_bytes,
-        **energy_columns(energy),
         input_density=float(found.counts[ClusterCount.INPUT_NONZEROS]) / inputs,
         weight_density=float((image.weight != 0).mean()),
         grad_output_density=float(found.counts[ClusterCount.GRADIENT_NONZEROS]) / outputs,
         mask_density=float(found.counts[ClusterCount.MASK_NONZEROS]) / inputs,
-        verified=False,
-        verdict="none",
-        max_abs_error=None,
-        tolerance=None,
-        cycles_ci95=found.cycles_spread.half_width,
-        energy_ci95_pj=None if energy is None else found.energy_spread.half_width,
         sampled_fraction=found.fraction,
-        operands="",
-    )
-    return StepRun(
-        result,
-        "",
-        None,
-        describe_stored(machine, step, found),
-        actions,
-        spreads=(found.cycles_spread, found.energy_spread),
+        multiplications=counts[ClusterCount.MULTIPLICATIONS],
+        actions=actions,
     )
 
 
