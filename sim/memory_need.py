@@ -11,7 +11,7 @@ from math import prod
 
 from sim.sampling.step_cut import PILOT_IMAGES
 from workloads.host import parameter_shapes
-from workloads.layers import BatchNorm
+from workloads.kinds.batch_norm import BatchNorm
 from workloads.memory import require_memory
 from workloads.network import Network
 from workloads.shapes import ConvShape, LayerShape

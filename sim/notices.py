@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sim.results import StepResult
-from workloads.layers import BatchNorm
+from workloads.kinds.batch_norm import BatchNorm
 from workloads.network import Network
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from dataflows.storage.stored_tensor import store_tensor
-from workloads.kinds import is_computed
-from workloads.layers import Concat
 from workloads.network import INPUT, Network
 from workloads.passes import find_writer
 
@@ -46,7 +44,7 @@ def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], 
     A part of a concatenation takes its share of that one's bytes, in proportion to its elements.
     """
     for reader in network.consumers(name):
-        if is_computed(reader.layer) and (known := stored[reader.name].input) is not None:
+        if reader.layer.traits.is_computed and (known := stored[reader.name].input) is not None:
             return known
     writer = find_writer(network, name)
     if writer in stored and (known := stored[writer].output) is not None:
@@ -62,7 +60,7 @@ def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes]
     if writer in stored and (known := stored[writer].grad_output) is not None:
         return known
     for reader in network.consumers(name):
-        if is_computed(reader.layer) and (known := stored[reader.name].grad_input) is not None:
+        if reader.layer.traits.is_computed and (known := stored[reader.name].grad_input) is not None:
             return known
     if (whole := find_concatenation(network, name)) is not None:
         return share_bytes(network, name, whole, size_gradient(network, whole, stored, data_bits))
@@ -72,7 +70,7 @@ def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes]
 def find_concatenation(network: Network, name: str) -> str | None:
     """Name the concatenation that a node's output is stored in, None where there is none: where it alone reads it."""
     readers = network.consumers(name)
-    return readers[0].name if len(readers) == 1 and isinstance(readers[0].layer, Concat) else None
+    return readers[0].name if len(readers) == 1 and readers[0].layer.traits.is_joined else None
 
 
 def share_bytes(network: Network, name: str, whole: str, whole_bytes: int) -> int:

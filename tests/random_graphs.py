@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
-from workloads.kinds import has_parameters
-from workloads.layers import Add, BatchNorm, Conv2d, Linear, SoftmaxCrossEntropy
+from workloads.kinds.batch_norm import BatchNorm
+from workloads.kinds.computed import ComputedLayer
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
@@ -82,7 +82,7 @@ class Iteration:
         tensors = self.tensors[node.name]
         gradients = []
         for name, gradient in zip(names, tensors.summed, strict=True):
-            is_add = name != node.inputs[0] and isinstance(self.network.node(name).layer, Add)
+            is_add = name != node.inputs[0] and self.network.node(name).layer.traits.sums_inputs
             is_masked = self.network.is_behind_relu(node.name) and not is_add
             gradients.append(_to_operand(gradient * (tensors.input != 0) if is_masked else gradient))
         return tuple(gradients)
@@ -92,12 +92,12 @@ def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter: `<layer>/weight` and `bias`; of batch norm `<layer>/scale` and `shift`."""
     shapes: dict[str, tuple[int, ...]] = {}
     for node in network.nodes:
-        if isinstance(node.layer, Conv2d | Linear):
+        if isinstance(node.layer, ComputedLayer):
             shape = network.layer_shape(node.name)
             shapes[f"{node.name}/weight"] = shape.weight_shape
             if node.layer.bias:
                 shapes[f"{node.name}/bias"] = shape.weight_shape[:1]
-        elif has_parameters(node.layer):
+        elif node.layer.traits.has_parameters:
             assert isinstance(node.layer, BatchNorm)
             shapes[f"{node.name}/scale"] = shapes[f"{node.name}/shift"] = node.output_shape[1:2]
     return shapes
@@ -172,15 +172,13 @@ def _run_forward(
             readers[name] -= 1
             if not readers[name]:
                 values.pop(name, None)
-        if isinstance(node.layer, SoftmaxCrossEntropy):
+        if node.layer.traits.is_loss:
             scores = read[0]
             continue
         place = Place(
             shape=network.layer_shape(node.name) if node.name in compute else None,
             needs_grad_input=node.inputs[0] in trained,
-            output_is_kept=any(
-                reader.name in compute or isinstance(reader.layer, BatchNorm) for reader in network.consumers(node.name)
-            ),
+            output_is_kept=any(reader.layer.traits.keeps_input for reader in network.consumers(node.name)),
             seed=seed,
             iteration=iteration,
             keep=keep,
@@ -246,7 +244,7 @@ def _keep_share(
     if not network.writes_gradient(reader.name):
         stored[reader.name] = share
         return
-    if isinstance(reader.layer, Conv2d | Linear):
+    if reader.layer.traits.is_computed:
         summed[reader.name] = tuple(stored.values())
     shares[name] = {name: total}
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from workloads.errors import InputError
-from workloads.inference import Shape, infer_output, layer_shape_of
-from workloads.kinds import hands_gradient_on, hands_zeros_on, has_parameters, is_computed
-from workloads.layers import Conv2d, Layer, Linear, Relu, SoftmaxCrossEntropy
-from workloads.shapes import LayerShape
+from workloads.inference import infer_output
+from workloads.kinds import Layer
+from workloads.kinds.computed import ComputedLayer
+from workloads.kinds.table import list_computed
+from workloads.shapes import LayerShape, Shape
 from workloads.suggestions import did_you_mean
 from workloads.words import list_words
 
@@ -61,14 +62,20 @@ class Network:
 
     def compute_nodes(self) -> tuple[Node, ...]:
         """Return the layers that the accelerator executes: convolutions and fully connected ones."""
-        return tuple(node for node in self.nodes if is_computed(node.layer))
+        return tuple(node for node in self.nodes if node.layer.traits.is_computed)
 
     def layer_shape(self, name: str) -> LayerShape:
         """Return the geometry of a convolution or a fully connected layer."""
         node = self.node(name)
-        if not isinstance(node.layer, Conv2d | Linear):
-            raise ValueError(f"'{name}' is a {node.layer.type} layer; only conv2d and linear have a geometry")
-        return layer_shape_of(node.layer, node.input_shapes[0])
+        if not node.layer.traits.is_computed:
+            kinds = " and ".join(list_computed())
+            raise ValueError(f"'{name}' is a {node.layer.type} layer; only {kinds} have a geometry")
+        return node.layer.infer_geometry(node.input_shapes[0])
+
+    def has_bias(self, name: str) -> bool:
+        """Tell whether a layer that the accelerator executes adds a bias."""
+        layer = self.node(name).layer
+        return isinstance(layer, ComputedLayer) and layer.bias
 
     def is_behind_relu(self, name: str) -> bool:
         """Tell whether all that the node reads comes out of a ReLU, possibly through layers that hand its zeros on.
@@ -77,14 +84,18 @@ class Network:
         """
         return all(source in self._rectified for source in self.node(name).inputs)
 
+    def gives_rectified(self, name: str) -> bool:
+        """Tell whether what the node gives out comes out of a ReLU, its own or one before it."""
+        return name in self._rectified
+
     def relu_follows(self, name: str) -> bool:
         """Tell whether the node's output is read by ReLU layers alone, so that it is stored only behind them."""
         readers = self.consumers(name)
-        return bool(readers) and all(isinstance(reader.layer, Relu) for reader in readers)
+        return bool(readers) and all(reader.layer.traits.makes_zeros for reader in readers)
 
     def loss_node(self) -> Node | None:
         """Return the loss, or None where the network has none."""
-        return self.nodes[-1] if isinstance(self.nodes[-1].layer, SoftmaxCrossEntropy) else None
+        return self.nodes[-1] if self.nodes[-1].layer.traits.is_loss else None
 
     def consumers(self, name: str) -> tuple[Node, ...]:
         """Return the nodes that read this node's output, or, for ``input``, the network's input."""
@@ -95,13 +106,13 @@ class Network:
         """The nodes with a parameter in or before them: the gradients to their outputs are wanted."""
         trained: set[str] = set()
         for node in self.nodes:
-            if has_parameters(node.layer) or trained.intersection(node.inputs):
+            if node.layer.traits.has_parameters or trained.intersection(node.inputs):
                 trained.add(node.name)
         return frozenset(trained)
 
     def writes_gradient(self, name: str) -> bool:
         """Tell whether a node writes the gradient to its input, by its GTA or a pass, and not its output's instead."""
-        return not hands_gradient_on(self.node(name).layer)
+        return not self.node(name).layer.traits.hands_gradient_on
 
     def summed_gradients(self, name: str) -> tuple[str, ...]:
         """Name the stored gradients that are read and added where this node writes the gradient to its input.
@@ -159,8 +170,8 @@ class Network:
     def _rectified(self) -> frozenset[str]:
         rectified: set[str] = set()
         for node in self.nodes:
-            hands_on = hands_zeros_on(node.layer) and rectified.issuperset(node.inputs)
-            if isinstance(node.layer, Relu) or hands_on:
+            traits = node.layer.traits
+            if traits.makes_zeros or (traits.hands_zeros_on and rectified.issuperset(node.inputs)):
                 rectified.add(node.name)
         return frozenset(rectified)
 
@@ -270,7 +281,7 @@ def _cycle_message(
 def _check_ends(
     layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], order: Sequence[int], where: Callable[[int], str]
 ) -> None:
-    losses = [index for index, layer in enumerate(layers) if isinstance(layer, SoftmaxCrossEntropy)]
+    losses = [index for index, layer in enumerate(layers) if layer.traits.is_loss]
     if len(losses) > 1:
         raise InputError(
             f"{where(losses[1])}: a second loss; layers[{losses[0]}] is one, and a network has one at most"

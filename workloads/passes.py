@@ -14,22 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
-from workloads.kinds import hands_gradient_on, rides_along, unknown_kind
-from workloads.layers import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Relu,
-    SoftmaxCrossEntropy,
-)
 from workloads.network import INPUT, Network, Node
 
 
@@ -66,7 +50,7 @@ def find_stored(network: Network, name: str) -> str:
     """Name the node whose output is stored when `name` is written: ReLU, dropout and flatten ride along."""
     while True:
         readers = network.consumers(name)
-        if len(readers) != 1 or not rides_along(readers[0].layer):
+        if len(readers) != 1 or not readers[0].layer.traits.rides_along:
             return name
         name = readers[0].name
 
@@ -79,19 +63,19 @@ def find_gradient(network: Network, name: str) -> str:
     """
     while True:
         readers = network.consumers(name)
-        if len(readers) != 1 or not hands_whole_gradient_on(readers[0].layer):
+        if len(readers) != 1 or not hands_whole_gradient_on(readers[0]):
             return name
         name = readers[0].name
 
 
-def hands_whole_gradient_on(layer: Layer) -> bool:
-    """Tell whether the gradient to each input of a layer is stored as its output's: a concatenation hands on parts."""
-    return hands_gradient_on(layer) and not isinstance(layer, Concat)
+def hands_whole_gradient_on(node: Node) -> bool:
+    """Tell whether the gradient to each input of a node is stored as its output's: a concatenation hands on parts."""
+    return node.layer.traits.hands_gradient_on and not node.layer.traits.is_joined
 
 
 def find_writer(network: Network, name: str) -> str:
     """Name the node that writes the tensor which `name` stands for; the network's input is its own."""
-    while name != INPUT and rides_along(network.node(name).layer):
+    while name != INPUT and network.node(name).layer.traits.rides_along:
         (name,) = network.node(name).inputs
     return name
 
@@ -115,47 +99,35 @@ def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
 def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
     """Give a node's forward pass, or None if it has none; the loss's stands for forward and backward together."""
     layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
-    match layer:
-        case SoftmaxCrossEntropy():
-            source = node.inputs[0]
-            return ElementwisePass(
-                node.name, layer.type, PassStep.LOSS, elements, reads=(source,), writes_gradients=(source,)
-            )
-        case MaxPool() | AvgPool() | GlobalAvgPool() | BatchNorm() | Add():
-            return ElementwisePass(
-                node.name, layer.type, PassStep.FORWARD, elements, reads=node.inputs,
-                writes=(find_stored(network, node.name),), index_bits=count_index_bits(node),
-            )  # fmt: skip
-        case Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Concat():
-            return None
-        case _:
-            raise unknown_kind(layer, "its forward pass")
+    work = layer.forward_work(node.input_shapes, node.output_shape)
+    if work is None:
+        return None
+    reads = node.inputs * work.sweeps
+    if layer.traits.is_loss:
+        return ElementwisePass(
+            node.name, layer.type, PassStep.LOSS, elements * work.sweeps, reads=reads, writes_gradients=node.inputs
+        )
+    return ElementwisePass(
+        node.name, layer.type, PassStep.FORWARD, elements * work.sweeps, reads=reads,
+        writes=(find_stored(network, node.name),), index_bits=work.index_bits,
+    )  # fmt: skip
 
 
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
-    """Give a node's backward pass, or None if it has none; batch norm sweeps gradient and input twice."""
+    """Give a node's backward pass, or None: it has none, or neither its input nor a parameter needs a gradient."""
     layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
-    match layer:
-        case BatchNorm():
-            output, summed = find_gradients_read(network, node)
-            writes = node.inputs if node.inputs[0] in trained else ()
-            return ElementwisePass(
-                node.name, layer.type, PassStep.BACKWARD, 2 * elements, reads=node.inputs * 2,
-                reads_gradients=(output, output, *summed), writes_gradients=writes,
-            )  # fmt: skip
-        case MaxPool() | AvgPool() | GlobalAvgPool():
-            if node.inputs[0] not in trained:
-                return None
-            output, summed = find_gradients_read(network, node)
-            return ElementwisePass(
-                node.name, layer.type, PassStep.BACKWARD, elements, reads_gradients=(output, *summed),
-                writes_gradients=node.inputs, index_bits=count_index_bits(node),
-                mask_bits=count_mask_bits(network, node),
-            )  # fmt: skip
-        case Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Add() | Concat() | SoftmaxCrossEntropy():
-            return None
-        case _:
-            raise unknown_kind(layer, "its backward pass")
+    work = layer.backward_work(node.input_shapes, node.output_shape)
+    is_wanted = node.inputs[0] in trained
+    if work is None or not (is_wanted or layer.traits.has_parameters):
+        return None
+    output, summed = find_gradients_read(network, node)
+    has_mask = work.reads_mask and network.is_behind_relu(node.name)
+    return ElementwisePass(
+        node.name, layer.type, PassStep.BACKWARD, elements * work.sweeps,
+        reads=node.inputs * work.sweeps if work.reads_input else (),
+        reads_gradients=(*[output] * work.sweeps, *summed), writes_gradients=node.inputs if is_wanted else (),
+        index_bits=work.index_bits, mask_bits=prod(node.input_shapes[0]) if has_mask else 0,
+    )  # fmt: skip
 
 
 def find_gradients_read(network: Network, node: Node) -> tuple[str, tuple[str, ...]]:
@@ -173,33 +145,3 @@ def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:
         node.name, "gradient_sum", PassStep.BACKWARD, prod(node.output_shape),
         reads_gradients=tuple(find_gradient(network, name) for name in shares), writes_gradients=(node.name,),
     )  # fmt: skip
-
-
-def count_mask_bits(network: Network, node: Node) -> int:
-    """Count the bits of the mask that the backward pass of an average pooling reads: one for each input, or none."""
-    match node.layer:
-        case AvgPool() | GlobalAvgPool():
-            return prod(node.input_shapes[0]) if network.is_behind_relu(node.name) else 0
-        case (
-            MaxPool() | BatchNorm() | Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Add() | Concat()
-            | SoftmaxCrossEntropy()
-        ):  # fmt: skip
-            return 0
-        case layer:
-            raise unknown_kind(layer, "the mask that its backward pass reads")
-
-
-def count_index_bits(node: Node) -> int:
-    """Count the bits of the argmax indices of a maximum pooling: enough to tell a window's elements apart."""
-    match node.layer:
-        case MaxPool() as layer:
-            kernel = layer.kernel
-            window = kernel * kernel if isinstance(kernel, int) else kernel[0] * kernel[1]
-            return prod(node.output_shape) * (window - 1).bit_length()
-        case (
-            AvgPool() | GlobalAvgPool() | BatchNorm() | Conv2d() | Linear() | Relu() | Dropout() | Flatten() | Add()
-            | Concat() | SoftmaxCrossEntropy()
-        ):  # fmt: skip
-            return 0
-        case layer:
-            raise unknown_kind(layer, "the indices that its pass moves")

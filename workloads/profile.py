@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workloads.errors import InputError
-from workloads.layers import Conv2d, Linear, SoftmaxCrossEntropy
 from workloads.network import Network
 from workloads.suggestions import did_you_mean
 from workloads.user_file import FileForm, read_file
@@ -95,9 +94,9 @@ def check_profile(profile: Profile, network: Network) -> None:
         InputError: names the row's line, and what is allowed.
     """
     allowed = {
-        node.name: ("output", *COMPUTE_TENSORS) if isinstance(node.layer, Conv2d | Linear) else ("output",)
+        node.name: ("output", *COMPUTE_TENSORS) if node.layer.traits.is_computed else ("output",)
         for node in network.nodes
-        if not isinstance(node.layer, SoftmaxCrossEntropy)
+        if not node.layer.traits.is_loss
     }
     for (layer, tensor), line in profile.lines.items():
         place = f"{profile.label}, line {line}"

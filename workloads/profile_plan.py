@@ -29,26 +29,22 @@ from math import exp, pi, prod, sqrt
 from statistics import NormalDist
 
 from workloads.errors import InputError
-from workloads.kinds import hands_zeros_on, is_computed, unknown_kind
-from workloads.layers import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Relu,
-    SoftmaxCrossEntropy,
-)
+from workloads.kinds.add import Add
+from workloads.kinds.avg_pool import AvgPool
+from workloads.kinds.batch_norm import BatchNorm
+from workloads.kinds.concat import Concat
+from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.dropout import Dropout
+from workloads.kinds.flatten import Flatten
+from workloads.kinds.global_avg_pool import GlobalAvgPool
+from workloads.kinds.layer import unknown_kind
+from workloads.kinds.linear import Linear
+from workloads.kinds.max_pool import MaxPool
+from workloads.kinds.relu import Relu
+from workloads.kinds.softmax_cross_entropy import SoftmaxCrossEntropy
 from workloads.network import INPUT, Network, Node
 from workloads.profile import Profile
 from workloads.pruning_sites import find_pruning_sites
-from workloads.reference.pooling import PoolWindow
 
 
 @dataclass(frozen=True)
@@ -128,11 +124,13 @@ def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
     node = network.node(name)
     figure = profile.density(name, "output")
     if figure is not None:
-        is_rectified = isinstance(node.layer, Relu) or (hands_zeros_on(node.layer) and network.is_behind_relu(name))
+        is_rectified = isinstance(node.layer, Relu) or (
+            node.layer.traits.hands_zeros_on and network.is_behind_relu(name)
+        )
         return DrawnTensor(f"{name}/output", node.output_shape[1:], figure, is_rectified, "figure")
     if isinstance(node.layer, Conv2d | Linear | BatchNorm | Add):
         return DrawnTensor(f"{name}/output", node.output_shape[1:], 1.0, False, "no ReLU")
-    if hands_zeros_on(node.layer):
+    if node.layer.traits.hands_zeros_on:
         sources = tuple(plan_output(network, profile, source) for source in node.inputs)
         return DerivedTensor(node, sources, derive_density(node, sources), f"derived by {node.layer.type}")
     raise InputError(
@@ -174,9 +172,9 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
 
 def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node, rate: float) -> GradientPlan:
     path = [relu]
-    while len(readers := network.consumers(path[-1].name)) == 1 and is_passed_on(readers[0].layer):
+    while len(readers := network.consumers(path[-1].name)) == 1 and is_passed_on(readers[0]):
         path.append(readers[0])
-    feeds_compute = any(is_computed(reader.layer) for reader in readers)
+    feeds_compute = any(reader.layer.traits.is_computed for reader in readers)
     plans = [(node, plan_output(network, profile, node.name)) for node in path]
     # What is drawn by its own figure says nothing about the tensors before it, so those mask no gradient.
     for node, plan in plans[1:]:
@@ -189,9 +187,9 @@ def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node,
     return GradientPlan(shape, support, tuple(plans), is_pruned, density, "behind a ReLU")
 
 
-def is_passed_on(layer: Layer) -> bool:
+def is_passed_on(node: Node) -> bool:
     """Tell whether a gradient goes through a layer that stands alone behind a ReLU; a concatenation has others."""
-    return hands_zeros_on(layer) and not isinstance(layer, Concat)
+    return node.layer.traits.hands_zeros_on and not node.layer.traits.is_joined
 
 
 def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | None, left: float) -> float | None:
@@ -228,7 +226,7 @@ def derive_density(node: Node, sources: tuple[TensorPlan, ...]) -> float | None:
 
 
 def _windows_are_apart(layer: MaxPool) -> bool:
-    window = PoolWindow.of(layer)
+    window = layer.window
     apart = window.stride_height >= window.kernel_height and window.stride_width >= window.kernel_width
     return apart and not (window.pad_height or window.pad_width or window.ceil_mode)
 

@@ -14,7 +14,13 @@ import numpy as np
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
 from workloads.fields import cut_field, draw_field
-from workloads.layers import Add, AvgPool, Concat, Conv2d, Dropout, Flatten, GlobalAvgPool, Linear, MaxPool, Relu
+from workloads.kinds.avg_pool import AvgPool
+from workloads.kinds.concat import Concat
+from workloads.kinds.dropout import Dropout
+from workloads.kinds.flatten import Flatten
+from workloads.kinds.global_avg_pool import GlobalAvgPool
+from workloads.kinds.max_pool import MaxPool
+from workloads.kinds.relu import Relu
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.passes import find_gradient, list_trained
@@ -30,7 +36,6 @@ from workloads.profile_plan import (
 from workloads.pruning import PruningKey
 from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.reference.pooling import (
-    PoolWindow,
     avg_pool_backward,
     avg_pool_forward,
     global_avg_pool_backward,
@@ -96,7 +101,6 @@ class ProfiledNetwork:
         for place, image in enumerate(numbers):
             input[place] = self.image_input(name, image)
             grad_output[place] = self.image_gradient(name, image)
-        layer = self.network.node(name).layer
         sources = self.network.summed_gradients(name)
         summed = tuple(np.stack([self._draw_summed(name, source, image) for image in numbers]) for source in sources)
         return Operands(
@@ -104,7 +108,7 @@ class ProfiledNetwork:
             shape=shape,
             input=input,
             weight=self._weight(name),
-            bias=self._bias(name) if isinstance(layer, Conv2d | Linear) and layer.bias else None,
+            bias=self._bias(name) if self.network.has_bias(name) else None,
             grad_output=grad_output,
             mask=input != 0 if self.network.is_behind_relu(name) else None,
             steps=self.steps(name),
@@ -138,8 +142,8 @@ class ProfiledNetwork:
         shape = self.network.layer_shape(name).input_shape[1:]
         generator = keyed_generator(self.seed, name, "summed", source, image)
         gradient = draw_sparse(generator, shape, 1.0, integers=False)
-        behind = [node for node in self.network.consumers(source) if isinstance(node.layer, Relu)]
-        if source != self.network.node(name).inputs[0] and isinstance(self.network.node(source).layer, Add):
+        behind = [node for node in self.network.consumers(source) if node.layer.traits.makes_zeros]
+        if source != self.network.node(name).inputs[0] and self.network.node(source).layer.traits.sums_inputs:
             if self.pruning_rate and find_gradient(self.network, source) in find_pruning_sites(self.network):
                 gradient = _prune_normal(gradient, self.pruning_rate, generator)
             if not behind:
@@ -209,9 +213,9 @@ class ProfiledNetwork:
             is_kept = keyed_generator(self.seed, node.name, "dropout", image).random(source.shape) >= layer.rate
             return source * is_kept / np.float32(1 - layer.rate)
         if isinstance(layer, MaxPool):
-            return np.asarray(max_pool_forward(source[None], PoolWindow.of(layer))[0][0], np.float32)
+            return np.asarray(max_pool_forward(source[None], layer.window)[0][0], np.float32)
         if isinstance(layer, AvgPool):
-            return np.asarray(avg_pool_forward(source[None], PoolWindow.of(layer))[0], np.float32)
+            return np.asarray(avg_pool_forward(source[None], layer.window)[0], np.float32)
         if not isinstance(layer, GlobalAvgPool):
             raise TypeError(f"layer '{layer.name}': a profile makes no output of the kind '{layer.type}'")
         return np.asarray(global_avg_pool_forward(source[None])[0], np.float32)
@@ -239,7 +243,7 @@ class ProfiledNetwork:
             elif isinstance(layer, MaxPool):
                 gradient = self._unpool(node, None if is_drawn else output, gradient, image)
             elif isinstance(layer, AvgPool):
-                gradient = np.asarray(avg_pool_backward(gradient[None], PoolWindow.of(layer), (1, *shape))[0])
+                gradient = np.asarray(avg_pool_backward(gradient[None], layer.window, (1, *shape))[0])
             elif isinstance(layer, GlobalAvgPool):
                 gradient = np.asarray(global_avg_pool_backward(gradient[None], (1, *shape))[0])
             else:
@@ -250,7 +254,7 @@ class ProfiledNetwork:
     def _unpool(self, node: Node, output: TensorPlan | None, gradient: Float32Array, image: int) -> Float32Array:
         """Give each window's gradient to its maximum; to a tap drawn evenly where the windows' inputs are unknown."""
         assert isinstance(node.layer, MaxPool)
-        window = PoolWindow.of(node.layer)
+        window = node.layer.window
         if output is None:
             taps = window.kernel_height * window.kernel_width
             generator = keyed_generator(self.seed, node.name, "argmax", image)

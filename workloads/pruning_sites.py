@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workloads.kinds import densifies_gradient, is_computed
-from workloads.layers import BatchNorm
 from workloads.network import INPUT, Network
 
 
@@ -40,9 +38,9 @@ def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
         readers = network.consumers(node.name)
         if node.name not in reaching:
             continue
-        if any(is_computed(reader.layer) and network.is_behind_relu(reader.name) for reader in readers):
+        if any(reader.layer.traits.is_computed and network.is_behind_relu(reader.name) for reader in readers):
             place = PruningPlace.BEHIND_MASK
-        elif any(isinstance(reader.layer, BatchNorm) for reader in readers):
+        elif any(reader.layer.traits.densifies_gradient for reader in readers):
             place = PruningPlace.BATCH_NORM
         else:
             continue
@@ -65,8 +63,8 @@ def _find_reaching(network: Network) -> frozenset[str]:
     """Name the nodes the gradient to whose output becomes a layer's grad_output without passing a batch norm."""
     reaching: set[str] = set()
     for node in network.nodes:
-        is_dense = densifies_gradient(node.layer)
+        is_dense = node.layer.traits.densifies_gradient
         passes_on = not is_dense and any(name in reaching for name in node.inputs if name != INPUT)
-        if is_computed(node.layer) or passes_on:
+        if node.layer.traits.is_computed or passes_on:
             reaching.add(node.name)
     return frozenset(reaching)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from workloads.arrays import Float32Array
 from workloads.errors import InputError
-from workloads.layers import Conv2d, Linear
 from workloads.network import Network, Node
 from workloads.npz_file import ArrayArchive, open_npz
 from workloads.operands import Operands
@@ -194,7 +193,7 @@ def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
         "grad_output": shape.output_shape,
         "mask": shape.input_shape,
     }
-    if isinstance(node.layer, Conv2d | Linear) and node.layer.bias:
+    if network.has_bias(node.name):
         shapes["bias"] = (shape.output_shape[1],)
     return shapes | dict.fromkeys(_name_summed(network, node.name), shape.input_shape)
 

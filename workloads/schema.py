@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, SerializeAsAny
 
 from workloads.blocks import Block
-from workloads.layers import Layer, LayerName, PositiveInt, StrictModel
+from workloads.kinds import Layer
+from workloads.layers import LayerName, PositiveInt, StrictModel
 from workloads.masks.magnitude import MagnitudeMask
 from workloads.settings import GradientPruning, InputSize, WorkloadName
 from workloads.sources.host import HostOperands

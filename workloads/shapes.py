@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+Shape = tuple[int, ...]
+
 
 class Step(StrEnum):
     """A step of a training iteration: output, gradient to activations, gradient to weights."""

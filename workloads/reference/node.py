@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workloads import layers
+from workloads.kinds.add import Add
+from workloads.kinds.avg_pool import AvgPool
+from workloads.kinds.batch_norm import BatchNorm
+from workloads.kinds.concat import Concat
+from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.dropout import Dropout
+from workloads.kinds.flatten import Flatten
+from workloads.kinds.global_avg_pool import GlobalAvgPool
+from workloads.kinds.linear import Linear
+from workloads.kinds.max_pool import MaxPool
+from workloads.kinds.relu import Relu
 from workloads.network import Node
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
@@ -23,7 +33,6 @@ from workloads.reference.elementwise import (
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
 from workloads.reference.pooling import (
-    PoolWindow,
     avg_pool_backward,
     avg_pool_forward,
     global_avg_pool_backward,
@@ -73,7 +82,7 @@ def run_node(
     Raises:
         TypeError: the layer's kind has no output, as the loss.
     """
-    if isinstance(node.layer, layers.Relu):
+    if isinstance(node.layer, Relu):
         return _run_relu(inputs[0], place)
     output, backward = _run_layer(node, inputs, parameters, place)
     return place.keep(output) if place.output_is_kept else output, backward
@@ -85,24 +94,24 @@ def _run_layer(
     """Any layer but a ReLU, whose backward needs nothing of its output."""
     first = inputs[0]
     match node.layer:
-        case layers.Conv2d() | layers.Linear():
+        case Conv2d() | Linear():
             return _run_compute(node.name, first, parameters, place)
-        case layers.MaxPool() | layers.AvgPool() as layer:
+        case MaxPool() | AvgPool() as layer:
             return _run_pool(layer, first, place)
-        case layers.GlobalAvgPool():
+        case GlobalAvgPool():
             shape = first.shape
             return global_avg_pool_forward(first), lambda grad: Gradients([global_avg_pool_backward(grad, shape)], {})
-        case layers.Flatten():
+        case Flatten():
             shape = first.shape
             return first.reshape(shape[0], -1), lambda grad: Gradients([grad.reshape(shape)], {})
-        case layers.Dropout() as layer:
+        case Dropout() as layer:
             return _run_dropout(layer, first, place)
-        case layers.BatchNorm() as layer:
+        case BatchNorm() as layer:
             return _run_batch_norm(layer, first, parameters)
-        case layers.Add():
+        case Add():
             count = len(inputs)
             return add_forward(inputs), lambda grad: Gradients([grad] * count, {})
-        case layers.Concat():
+        case Concat():
             channels = [input.shape[1] for input in inputs]
             return concat_forward(inputs), lambda grad: Gradients(concat_backward(grad, channels), {})
         case layer:
@@ -149,16 +158,16 @@ def _run_relu(input: Array, place: Place) -> tuple[Array, Backward]:
     return output, lambda grad: Gradients([relu_backward(grad, positive)], {})
 
 
-def _run_pool(layer: layers.MaxPool | layers.AvgPool, input: Array, place: Place) -> tuple[Array, Backward]:
-    window, shape = PoolWindow.of(layer), input.shape
-    if isinstance(layer, layers.AvgPool):
+def _run_pool(layer: MaxPool | AvgPool, input: Array, place: Place) -> tuple[Array, Backward]:
+    window, shape = layer.window, input.shape
+    if isinstance(layer, AvgPool):
         return avg_pool_forward(input, window), lambda grad: Gradients([avg_pool_backward(grad, window, shape)], {})
     output, argmax = max_pool_forward(input, window)
     kept = place.keep(argmax)
     return output, lambda grad: Gradients([max_pool_backward(grad, kept, window, shape)], {})
 
 
-def _run_dropout(layer: layers.Dropout, input: Array, place: Place) -> tuple[Array, Backward]:
+def _run_dropout(layer: Dropout, input: Array, place: Place) -> tuple[Array, Backward]:
     drawn = draw_dropout_mask(input.shape, layer.rate, seed=place.seed, layer=layer.name, iteration=place.iteration)
     kept = place.keep(drawn)
     return dropout_forward(input, kept, layer.rate), lambda grad: Gradients(
@@ -166,7 +175,7 @@ def _run_dropout(layer: layers.Dropout, input: Array, place: Place) -> tuple[Arr
     )
 
 
-def _run_batch_norm(layer: layers.BatchNorm, input: Array, parameters: Mapping[str, Array]) -> tuple[Array, Backward]:
+def _run_batch_norm(layer: BatchNorm, input: Array, parameters: Mapping[str, Array]) -> tuple[Array, Backward]:
     name = layer.name
     scale = parameters[f"{name}/scale"]
     output, statistics = batch_norm_forward(input, scale, parameters[f"{name}/shift"], layer.epsilon)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.layers import AvgPool, MaxPool
 from workloads.reference.arrays import Array
 
 
@@ -36,19 +35,6 @@ class PoolWindow:
                 f"the pooling kernel of {self.kernel_height} x {self.kernel_width}"
             )
 
-    @classmethod
-    def of(cls, layer: MaxPool | AvgPool) -> PoolWindow:
-        """Read a layer's window; without a stride it moves by its own size.
-
-        Raises:
-            ValueError: the padding is more than half of the kernel.
-        """
-        kernel_height, kernel_width = _both_axes(layer.kernel)
-        stride_height, stride_width = _both_axes(layer.kernel if layer.stride is None else layer.stride)
-        pad_height, pad_width = _both_axes(layer.padding)
-        ceil_mode = isinstance(layer, MaxPool) and layer.ceil_mode
-        return cls(kernel_height, kernel_width, stride_height, stride_width, pad_height, pad_width, ceil_mode)
-
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the output: (P, Q)."""
         return (
@@ -71,10 +57,6 @@ class PoolWindow:
                 rows = slice(r, r + self.stride_height * (P - 1) + 1, self.stride_height)
                 columns = slice(s, s + self.stride_width * (Q - 1) + 1, self.stride_width)
                 yield r * self.kernel_width + s, rows, columns
-
-
-def _both_axes(size: int | list[int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def max_pool_forward(input: Array, window: PoolWindow) -> tuple[Array, NDArray[Any]]:

@@ -13,7 +13,6 @@ import numpy as np
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
 from workloads.layer_images import LayerImages
-from workloads.layers import Add, Conv2d, Linear
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.settings import Density, Seed
@@ -95,15 +94,13 @@ def make_synthetic_layer(
     weight = draw("weight", shape.weight_shape, source.density.weight)
     if not source.integers:
         weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
-    layer = network.node(name).layer
-    has_bias = isinstance(layer, Conv2d | Linear) and layer.bias
-    bias = draw("bias", shape.output_shape[1:2], 1.0) if has_bias else None
+    bias = draw("bias", shape.output_shape[1:2], 1.0) if network.has_bias(name) else None
     grad_output = draw_batch("grad_output", shape.output_shape, source.density.grad_output)
     mask = input != 0 if is_rectified else None
     summed = []
     for place, source_name in enumerate(network.summed_gradients(name)):
         gradient = draw_batch(f"summed{place}", shape.input_shape, source.density.grad_output)
-        is_add = isinstance(network.node(source_name).layer, Add)
+        is_add = network.node(source_name).layer.traits.sums_inputs
         summed.append(gradient if mask is None or is_add else gradient * mask)
     return Operands(
         name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,

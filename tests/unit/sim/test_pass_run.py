@@ -12,7 +12,7 @@ from sim.energy import ActionCounts
 from sim.pass_run import run_passes
 from sim.results import StepResult
 from sim.stored_tensors import StoredBytes
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.pruning_sites import find_pruning_sites
 from workloads.shapes import Step

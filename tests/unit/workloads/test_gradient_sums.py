@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from sim.stored_tensors import StoredBytes, size_gradient, size_output
 from workloads.host import initial_parameters, run_iteration
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.passes import ElementwisePass, PassStep, find_gradient, list_passes
 from workloads.settings import Density

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from workloads.errors import InputError
 from workloads.host import Iteration, initial_parameters, parameter_shapes, run_iteration
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.operands import Operands
 from workloads.reference import conv_gta, fixed_blas_threads, run_forward, run_gta, run_gtw

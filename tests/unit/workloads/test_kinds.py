@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 
 from sim.stored_tensors import size_output
-from workloads import kinds, passes
+from workloads import passes
 from workloads.errors import InputError
 from workloads.host import initial_parameters, parameter_shapes
-from workloads.inference import infer_output, layer_shape_of
-from workloads.layers import Conv2d, LayerBase
+from workloads.inference import infer_output
+from workloads.kinds import KINDS, LayerBase, name_kind
+from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.layer import Traits
+from workloads.kinds.table import load_kind
 from workloads.network import Network, Node
 from workloads.profile import Profile
 from workloads.profile_plan import DrawnTensor, GradientPlan, derive_density, plan_gradient, plan_output
@@ -48,47 +52,36 @@ def make_network() -> Network:
     return Network("odd", IMAGE, NODES)
 
 
+TRAITS = "what it does for its neighbours"
 LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
-    "has_parameters": ("whether it has parameters", lambda: kinds.has_parameters(SWISH)),
-    "is_computed": ("whether it is executed in steps", lambda: kinds.is_computed(SWISH)),
-    "rides_along": ("whether it rides along with what writes its input", lambda: kinds.rides_along(SWISH)),
-    "hands_gradient_on": ("whether it hands its gradient on", lambda: kinds.hands_gradient_on(SWISH)),
-    "hands_zeros_on": ("whether it hands a ReLU's zeros on", lambda: kinds.hands_zeros_on(SWISH)),
-    "densifies_gradient": ("whether it makes a gradient dense", lambda: kinds.densifies_gradient(SWISH)),
-    "infer_output": ("the shape of its output", lambda: infer_output(SWISH, ("first",), (IMAGE,))),
-    "layer_shape_of": ("its geometry", lambda: layer_shape_of(SWISH, IMAGE)),
-    "make_forward_pass": ("its forward pass", lambda: passes.make_forward_pass(make_network(), ODD)),
-    "make_backward_pass": (
+    "traits": (TRAITS, lambda: SWISH.traits),
+    "input count": (TRAITS, lambda: infer_output(SWISH, ("first",), (IMAGE,))),
+    "infer_output": ("the shape of its output", lambda: SWISH.infer_output(("first",), (IMAGE,))),
+    "infer_geometry": ("its geometry", lambda: SWISH.infer_geometry(IMAGE)),
+    "forward_work": ("its forward pass", lambda: passes.make_forward_pass(make_network(), ODD)),
+    "backward_work": (
         "its backward pass",
         lambda: passes.make_backward_pass(make_network(), ODD, frozenset({"first"})),
     ),
-    "list_passes": ("whether it has parameters", lambda: passes.list_passes(make_network())),
-    "count_index_bits": ("the indices that its pass moves", lambda: passes.count_index_bits(ODD)),
-    "count_mask_bits": ("the mask that its backward pass reads", lambda: passes.count_mask_bits(make_network(), ODD)),
-    "find_stored": (
-        "whether it rides along with what writes its input",
-        lambda: passes.find_stored(make_network(), "first"),
-    ),
-    "find_writer": (
-        "whether it rides along with what writes its input",
-        lambda: passes.find_writer(make_network(), "odd"),
-    ),
-    "find_gradient": ("whether it hands its gradient on", lambda: passes.find_gradient(make_network(), "first")),
-    "compute_nodes": ("whether it is executed in steps", lambda: make_network().compute_nodes()),
-    "trained": ("whether it has parameters", lambda: make_network().trained),
-    "writes_gradient": ("whether it hands its gradient on", lambda: make_network().writes_gradient("odd")),
-    "is_behind_relu": ("whether it hands a ReLU's zeros on", lambda: make_network().is_behind_relu("last")),
-    "parameter_shapes": ("whether it has parameters", lambda: parameter_shapes(make_network())),
-    "initial_parameters": ("whether it has parameters", lambda: initial_parameters(make_network(), 1)),
-    "find_pruning_sites": ("whether it makes a gradient dense", lambda: find_pruning_sites(make_network())),
-    "plan_output": ("whether it hands a ReLU's zeros on", lambda: plan_output(make_network(), FIGURES, "odd")),
+    "list_passes": (TRAITS, lambda: passes.list_passes(make_network())),
+    "find_stored": (TRAITS, lambda: passes.find_stored(make_network(), "first")),
+    "find_writer": (TRAITS, lambda: passes.find_writer(make_network(), "odd")),
+    "find_gradient": (TRAITS, lambda: passes.find_gradient(make_network(), "first")),
+    "compute_nodes": (TRAITS, lambda: make_network().compute_nodes()),
+    "trained": (TRAITS, lambda: make_network().trained),
+    "writes_gradient": (TRAITS, lambda: make_network().writes_gradient("odd")),
+    "is_behind_relu": (TRAITS, lambda: make_network().is_behind_relu("last")),
+    "parameter_shapes": (TRAITS, lambda: parameter_shapes(make_network())),
+    "initial_parameters": (TRAITS, lambda: initial_parameters(make_network(), 1)),
+    "find_pruning_sites": (TRAITS, lambda: find_pruning_sites(make_network())),
+    "plan_output": (TRAITS, lambda: plan_output(make_network(), FIGURES, "odd")),
     "derived density": ("the density of its output", lambda: derive_density(ODD, (DRAWN,))),
-    "size_output": ("whether it is executed in steps", lambda: size_output(make_network(), "first", {}, 16)),
+    "size_output": (TRAITS, lambda: size_output(make_network(), "first", {}, 16)),
 }
 
 
 @pytest.mark.parametrize("name", LADDERS)
-def test_a_ladder_refuses_a_kind_that_it_does_not_know_by_name(name: str) -> None:
+def test_a_question_refuses_a_kind_that_does_not_answer_it_by_name(name: str) -> None:
     question, ask = LADDERS[name]
     with pytest.raises(TypeError) as error:
         ask()
@@ -121,4 +114,32 @@ def test_a_profile_makes_neither_its_output_nor_a_gradient_through_it() -> None:
 
 def test_a_geometry_without_a_kind_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^no kind of layer has the geometry tuple$"):
-        kinds.name_kind((1, 2))  # type: ignore[arg-type]
+        name_kind((1, 2))  # type: ignore[arg-type]
+
+
+def test_a_class_without_traits_is_no_kind() -> None:
+    with pytest.raises(TypeError, match=r"^Swish is no kind of layer: it has no traits$"):
+        _ = Swish.traits
+
+
+def test_a_file_that_does_not_hold_the_kind_of_its_name_is_refused() -> None:
+    with pytest.raises(TypeError) as error:
+        load_kind("conv2d", "ComputedLayer")
+    assert str(error.value) == (
+        "workloads.kinds.conv2d.ComputedLayer must be a LayerBase with the field type: Literal['conv2d']"
+    )
+
+
+def list_questions() -> list[str]:
+    """List the methods of a layer that refuse."""
+    return [name for name, value in vars(LayerBase).items() if inspect.isfunction(value) and not name.startswith("_")]
+
+
+@pytest.mark.parametrize("question", list_questions())
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_answers_every_question(kind: str, question: str) -> None:
+    made = KINDS[kind]
+    if question == "infer_geometry" and not made.traits.is_computed:
+        return
+    assert getattr(made, question) is not getattr(LayerBase, question)
+    assert isinstance(made.traits, Traits)

@@ -8,21 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workloads.errors import InputError
-from workloads.layers import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Relu,
-    SoftmaxCrossEntropy,
-)
+from workloads.kinds import Layer
+from workloads.kinds.add import Add
+from workloads.kinds.avg_pool import AvgPool
+from workloads.kinds.batch_norm import BatchNorm
+from workloads.kinds.concat import Concat
+from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.dropout import Dropout
+from workloads.kinds.flatten import Flatten
+from workloads.kinds.global_avg_pool import GlobalAvgPool
+from workloads.kinds.linear import Linear
+from workloads.kinds.max_pool import MaxPool
+from workloads.kinds.relu import Relu
+from workloads.kinds.softmax_cross_entropy import SoftmaxCrossEntropy
 from workloads.network import Network, build_network
 from workloads.shapes import ConvShape, LinearShape
 

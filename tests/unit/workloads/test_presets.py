@@ -7,7 +7,8 @@ from math import prod
 import pytest
 
 from workloads.host import parameter_shapes
-from workloads.layers import BatchNorm, Conv2d
+from workloads.kinds.batch_norm import BatchNorm
+from workloads.kinds.conv2d import Conv2d
 from workloads.presets import preset_names
 from workloads.sources.host import HostOperands
 from workloads.workload import Workload, load_workload

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from workloads.document import YamlDocument
 from workloads.errors import InputError
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.opening import open_operands
 from workloads.profile_plan import share_left

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from workloads.host import initial_parameters, run_iteration
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from oracle import layer_loops
 
-from workloads.layers import AvgPool, MaxPool
+from workloads.kinds.avg_pool import AvgPool
+from workloads.kinds.max_pool import MaxPool
 from workloads.reference.elementwise import (
     add_forward,
     concat_backward,
@@ -103,10 +104,10 @@ def test_the_first_maximum_of_a_window_gets_the_gradient() -> None:
 
 def test_a_pooling_window_is_read_off_its_layer() -> None:
     plain = MaxPool(name="pool", type="max_pool", kernel=3)
-    assert PoolWindow.of(plain) == PoolWindow(3, 3, 3, 3)
+    assert plain.window == PoolWindow(3, 3, 3, 3)
     full = MaxPool(name="pool", type="max_pool", kernel=[3, 4], stride=2, padding=[1, 2], ceil_mode=True)
-    assert PoolWindow.of(full) == PoolWindow(3, 4, 2, 2, 1, 2, ceil_mode=True)
-    assert PoolWindow.of(AvgPool(name="pool", type="avg_pool", kernel=[2, 3])) == PoolWindow(2, 3, 2, 3)
+    assert full.window == PoolWindow(3, 4, 2, 2, 1, 2, ceil_mode=True)
+    assert AvgPool(name="pool", type="avg_pool", kernel=[2, 3]).window == PoolWindow(2, 3, 2, 3)
 
 
 def test_pooling_windows_that_could_lie_in_padding_alone_are_refused() -> None:

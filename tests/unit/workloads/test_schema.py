@@ -8,7 +8,8 @@ import pytest
 
 from workloads.document import YamlDocument
 from workloads.errors import InputError
-from workloads.layers import Conv2d, Linear
+from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.linear import Linear
 from workloads.open_form import json_schema
 from workloads.presets import list_presets, preset_names
 from workloads.schema import WorkloadForm

@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 from random_graphs import CLASSES, INPUT_SHAPE, make_random_network
 from torch.nn import functional
 
-from workloads import layers
 from workloads.host import initial_parameters, run_iteration
+from workloads.kinds.add import Add
+from workloads.kinds.avg_pool import AvgPool
+from workloads.kinds.batch_norm import BatchNorm
+from workloads.kinds.concat import Concat
+from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.dropout import Dropout
+from workloads.kinds.flatten import Flatten
+from workloads.kinds.global_avg_pool import GlobalAvgPool
+from workloads.kinds.linear import Linear
+from workloads.kinds.max_pool import MaxPool
+from workloads.kinds.relu import Relu
 from workloads.network import INPUT, Network, Node, build_network
 from workloads.reference.elementwise import draw_dropout_mask
 from workloads.workload import load_workload
@@ -25,34 +35,34 @@ def run_node(node: Node, inputs: Sequence[Any], parameters: Mapping[str, Any], s
     """Compute a node's output with torch."""
     (first, *_), layer, name = inputs, node.layer, node.name
     match layer:
-        case layers.Conv2d():
+        case Conv2d():
             return functional.conv2d(
                 first, parameters[f"{name}/weight"], parameters.get(f"{name}/bias"), stride=layer.stride,
                 padding=layer.padding, groups=layer.groups,
             )  # fmt: skip
-        case layers.Linear():
+        case Linear():
             return functional.linear(first, parameters[f"{name}/weight"], parameters.get(f"{name}/bias"))
-        case layers.Relu():
+        case Relu():
             return functional.relu(first)
-        case layers.MaxPool():
+        case MaxPool():
             return functional.max_pool2d(
                 first, layer.kernel, layer.stride, layer.padding, ceil_mode=layer.ceil_mode
             )  # fmt: skip
-        case layers.AvgPool():
+        case AvgPool():
             return functional.avg_pool2d(first, layer.kernel, layer.stride, layer.padding)
-        case layers.GlobalAvgPool():
+        case GlobalAvgPool():
             return functional.adaptive_avg_pool2d(first, 1)
-        case layers.Flatten():
+        case Flatten():
             return first.flatten(1)
-        case layers.Dropout():
+        case Dropout():
             kept = draw_dropout_mask(tuple(first.shape), layer.rate, seed=seed, layer=name)
             return first * torch.from_numpy(kept) / (1 - layer.rate)
-        case layers.BatchNorm():
+        case BatchNorm():
             scale, shift = parameters[f"{name}/scale"], parameters[f"{name}/shift"]
             return functional.batch_norm(first, None, None, scale, shift, training=True, eps=layer.epsilon)
-        case layers.Add():
+        case Add():
             return sum(inputs[1:], first)
-        case layers.Concat():
+        case Concat():
             return torch.cat(tuple(inputs), dim=1)
         case _:
             raise TypeError(f"{layer.type} has no output")

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from workloads.arrays import BoolArray
 from workloads.host import Parameters, initial_parameters, run_iteration
-from workloads.layers import Layer
+from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.reference.arrays import Array

@@ -1,0 +1,41 @@
+"""The average pooling."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.shape_rules import expect_image
+from workloads.kinds.windows import infer_pooled, make_window
+from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
+from workloads.reference.pooling import PoolWindow
+from workloads.shapes import Shape
+
+
+class AvgPool(LayerBase):
+    """Mean over windows, zeros of the padding counted (as torch's default)."""
+
+    traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
+
+    type: Literal["avg_pool"]
+    kernel: PositiveInt | Pair
+    stride: PositiveInt | None = None
+    padding: Natural | NaturalPair = 0
+
+    @property
+    def window(self) -> PoolWindow:
+        """The geometry of the window; without a stride it moves by its own size."""
+        return make_window(self.kernel, self.stride, self.padding)
+
+    def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
+        """Give the number of windows in place of height and width."""
+        expect_image(self, shapes[0])
+        return infer_pooled(self.window, shapes[0])
+
+    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Read the input, write the output."""
+        return PassWork()
+
+    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Spread the gradient, with the mask of a ReLU that the input comes out of."""
+        return PassWork(reads_mask=True)

@@ -1,0 +1,40 @@
+"""The branches beside each other."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.shapes import Shape
+
+
+class Concat(LayerBase):
+    """Inputs joined along the channels."""
+
+    traits: ClassVar[Traits] = Traits(
+        reads_several=True,
+        is_joined=True,
+        hands_zeros_on=True,
+        hands_gradient_on=True,
+        densifies_gradient=False,
+    )  # fmt: skip
+
+    type: Literal["concat"]
+
+    def infer_output(self, names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
+        """Add the channels up; the rest of the shapes must agree."""
+        first = shapes[0]
+        for name, shape in zip(names, shapes, strict=True):
+            if len(shape) != len(first) or shape[2:] != first[2:]:
+                raise ValueError(
+                    f"a concat's inputs may differ in channels only, but '{names[0]}' has {first} and '{name}' {shape}"
+                )
+        return (first[0], sum(shape[1] for shape in shapes), *first[2:])
+
+    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Have none: each branch writes its part in its place."""
+        return None
+
+    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Have none: its inputs' gradients are its output's."""
+        return None

@@ -1,0 +1,33 @@
+"""The layer that makes features of images."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar, Literal
+
+from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.shape_rules import expect_image
+from workloads.shapes import Shape
+
+
+class Flatten(LayerBase):
+    """(N, C, H, W) to (N, C H W)."""
+
+    traits: ClassVar[Traits] = Traits(
+        rides_along=True, hands_zeros_on=True, hands_gradient_on=True, densifies_gradient=False
+    )
+
+    type: Literal["flatten"]
+
+    def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
+        """Join all axes but the batch."""
+        expect_image(self, shapes[0])
+        return (shapes[0][0], prod(shapes[0][1:]))
+
+    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Have none: it happens where its input is written."""
+        return None
+
+    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Have none: it happens where the gradient is written."""
+        return None

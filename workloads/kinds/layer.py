@@ -1,0 +1,106 @@
+"""What every layer kind is: its form in YAML, and the questions that the rest asks it.
+
+A kind is a class derived from `LayerBase` in a file of its own. It answers every question; one that it does not answer
+is refused by name, so that nothing costs nothing only because nobody thought of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, cast
+
+from pydantic import Field
+
+from workloads.layers import LayerName, StrictModel
+from workloads.shapes import LayerShape, Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a layer of a kind does for its neighbours.
+
+    is_computed: the accelerator executes it in steps, not in passes; has_parameters: it is trained; is_loss: it ends a
+    network. reads_several: it joins two or more inputs. rides_along: it happens in the unit that writes the tensor it
+    acts on, and so has no tensor of its own. makes_zeros: it is a ReLU. hands_zeros_on: what comes out of a ReLU before
+    it still counts as coming out of one behind it. hands_gradient_on: the gradient to its input is its output's, or a
+    part of it, and is not written anew. is_joined: its inputs are stored as parts of its output. sums_inputs: the
+    gradient to its output is that to each input, and is stored once. densifies_gradient: a pruned gradient is dense
+    again behind its backward pass. keeps_input, keeps_output: its backward reads them.
+    """
+
+    is_computed: bool = False
+    has_parameters: bool = False
+    is_loss: bool = False
+    reads_several: bool = False
+    rides_along: bool = False
+    makes_zeros: bool = False
+    hands_zeros_on: bool
+    hands_gradient_on: bool
+    is_joined: bool = False
+    sums_inputs: bool = False
+    densifies_gradient: bool
+    keeps_input: bool = False
+    keeps_output: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassWork:
+    """What an elementwise pass of a layer does beside writing one tensor.
+
+    sweeps: how often all elements are gone through, and what it reads is read. reads_input: a backward pass reads the
+    layer's input beside the gradient. reads_mask: where all that the layer reads comes out of a ReLU, a backward pass
+    reads that one's mask. index_bits: of indices moved besides, written forward and read backward.
+    """
+
+    sweeps: int = 1
+    reads_input: bool = False
+    reads_mask: bool = False
+    index_bits: int = 0
+
+
+def unknown_kind(layer: LayerBase, question: str) -> TypeError:
+    """Make the error of a question that a kind does not answer; it names the layer, its kind and the question."""
+    return TypeError(f"layer '{layer.name}': {question} is not defined for the kind '{layer.type}'")
+
+
+class _Unanswered:
+    """Stands where a kind would give its traits, and refuses it by name."""
+
+    def __get__(self, layer: LayerBase | None, owner: type[LayerBase]) -> Any:
+        if layer is None:
+            raise TypeError(f"{owner.__name__} is no kind of layer: it has no traits")
+        raise unknown_kind(layer, "what it does for its neighbours")
+
+
+class LayerBase(StrictModel):
+    """What every layer has: a unique name, and the layers it reads (default: the one declared before it)."""
+
+    name: LayerName
+    inputs: Annotated[list[LayerName], Field(min_length=1)] | None = None
+    type: str
+
+    traits: ClassVar[Traits] = cast(Traits, _Unanswered())
+
+    def infer_output(self, names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
+        """Give the shape of the output, from the names and shapes of what is read, of which there are enough.
+
+        Raises:
+            ValueError: the layer cannot read such inputs; a sentence without the place.
+        """
+        raise unknown_kind(self, "the shape of its output")
+
+    def infer_geometry(self, shape: Shape, /) -> LayerShape:
+        """Give the geometry of a layer that the accelerator executes.
+
+        Raises:
+            ValueError: the layer cannot read such an input; a sentence without the place.
+        """
+        raise unknown_kind(self, "its geometry")
+
+    def forward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Tell what the forward pass does, None if there is none; a loss's stands for both directions together."""
+        raise unknown_kind(self, "its forward pass")
+
+    def backward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Tell what the backward pass does, None if there is none."""
+        raise unknown_kind(self, "its backward pass")

@@ -1,0 +1,48 @@
+"""The maximum pooling."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar, Literal
+
+from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.shape_rules import expect_image
+from workloads.kinds.windows import infer_pooled, make_window
+from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
+from workloads.reference.pooling import PoolWindow
+from workloads.shapes import Shape
+
+
+class MaxPool(LayerBase):
+    """Maximum over windows; the first maximum of a window, in row order, gets the gradient."""
+
+    traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
+
+    type: Literal["max_pool"]
+    kernel: PositiveInt | Pair
+    stride: PositiveInt | None = None
+    padding: Natural | NaturalPair = 0
+    ceil_mode: bool = False
+
+    @property
+    def window(self) -> PoolWindow:
+        """The geometry of the window; without a stride it moves by its own size."""
+        return make_window(self.kernel, self.stride, self.padding, self.ceil_mode)
+
+    def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
+        """Give the number of windows in place of height and width."""
+        expect_image(self, shapes[0])
+        return infer_pooled(self.window, shapes[0])
+
+    def forward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Write the maxima, and the indices of where they were."""
+        return PassWork(index_bits=self._count_index_bits(output))
+
+    def backward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Hand each gradient to where its index says."""
+        return PassWork(index_bits=self._count_index_bits(output))
+
+    def _count_index_bits(self, output: Shape) -> int:
+        """Count the bits of the argmax indices: enough to tell a window's elements apart."""
+        taps = self.window.kernel_height * self.window.kernel_width
+        return prod(output) * (taps - 1).bit_length()

@@ -1,0 +1,33 @@
+"""What several kinds ask of the shapes they read."""
+
+from __future__ import annotations
+
+from workloads.kinds.layer import LayerBase
+from workloads.shapes import Shape
+
+
+def pair(value: int | list[int]) -> tuple[int, int]:
+    """Return [height, width] as a tuple; one number stands for both."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def expect_image(layer: LayerBase, shape: Shape) -> None:
+    """Refuse an input that is no batch of images.
+
+    Raises:
+        ValueError: it has not four axes.
+    """
+    if len(shape) != 4:
+        raise ValueError(f"{layer.type} reads (batch, channels, height, width), but its input has the shape {shape}")
+
+
+def expect_flat(layer: LayerBase, shape: Shape) -> None:
+    """Refuse an input that is no batch of features.
+
+    Raises:
+        ValueError: it has not two axes.
+    """
+    if len(shape) != 2:
+        raise ValueError(
+            f"{layer.type} reads (batch, features), but its input has the shape {shape}; put a flatten layer before it"
+        )

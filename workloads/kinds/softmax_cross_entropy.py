@@ -1,0 +1,32 @@
+"""The loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.shape_rules import expect_flat
+from workloads.shapes import Shape
+
+
+class SoftmaxCrossEntropy(LayerBase):
+    """The loss: mean over the batch of the cross entropy of softmax(scores) with the label."""
+
+    traits: ClassVar[Traits] = Traits(
+        is_loss=True, hands_zeros_on=False, hands_gradient_on=False, densifies_gradient=False
+    )
+
+    type: Literal["softmax_cross_entropy"]
+
+    def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
+        """Leave one number."""
+        expect_flat(self, shapes[0])
+        return ()
+
+    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Read the scores, write their gradient."""
+        return PassWork()
+
+    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Have none beside that."""
+        return None
