@@ -90,8 +90,8 @@ def test_convolutions_take_at_most_three_percent_more(seed: int, step: Step) -> 
     assert skipping <= 1.03 * dense
 
 
-# The worst of 1,800 random layers of each kind with densities from 0 to 1: seed, shape, densities, mask, cycles, and
-# those without skipping. Nearly dense gradients are behind all of them: a group that waits for its PPU holds up to
+# The worst of some 2,000 random layers of each kind with densities from 0 to 1: seed, shape, densities, mask, cycles, and
+# those without skipping. Nearly dense operands are behind all of them: a group that waits for its PPU holds up to
 # three tasks, so whose turn it is at the end of a tile is decided long before; or rows with pointers are longer.
 WORST = {
     "gta": (1614, LinearShape(2, 251, 276), 0.9, 1.0, True, 5756, 5619),
@@ -99,6 +99,7 @@ WORST = {
     "gtw of one": (1702, LinearShape(1, 436, 387), 0.0, 1.0, False, 25156, 24332),
     "gtw of one, masked": (413, LinearShape(1, 565, 368), 0.02, 0.9, True, 28900, 28268),
     "gtw of three": (1237, LinearShape(3, 29, 125), 0.7, 1.0, True, 822, 802),
+    "gtw of five": (246, LinearShape(5, 227, 11), 0.9, 1.0, True, 779, 748),
 }
 
 
@@ -108,4 +109,10 @@ def test_the_worst_layers_that_were_found_take_what_they_took(name: str) -> None
     operands = draw_layer(*drawn, is_masked=is_masked)  # type: ignore[arg-type]
     found = compare_machines(operands, Step.GTA if name.startswith("gta") else Step.GTW)
     assert found == (skipping, dense)
-    assert skipping <= 1.034 * dense
+    assert skipping <= 1.042 * dense
+
+
+def test_a_strided_convolution_on_a_dense_input_pays_for_elements_without_a_tap() -> None:
+    shape = ConvShape(1, 64, 14, 14, 64, 1, 1, 2, 0, 0, 1)
+    skipping, dense = compare_machines(draw_layer(1, shape, 1.0, 1.0), Step.FORWARD)
+    assert (skipping, dense) == (4208, 2898)
