@@ -110,20 +110,23 @@ def run_layer_step(
     Raises:
         UnmappableLayerError: the layer does not fit a machine.
     """
-    runs: list[StepRun] = []
     comparison = Comparison(operands, step)
-    for machine in machines:
-        dataflow = options.work.load(machine.dataflow)
-        table = options.work.lower(dataflow, operands, step, machine)
-        timing, trace = time_step(table, machine, options)
-        verification, kept = NOT_VERIFIED, None
-        if options.verifies or options.keeps_output:
-            verification, kept = compute_values(comparison, machine, dataflow, table, timing, options)
-        counts = count_step_actions(operands, step, machine, table, timing)
-        result = fill(measure_step(operands, step, table, timing, verification, counts), machine)
-        stored = find_stored_bytes(operands, step, machine, table)
-        runs.append(StepRun(result, verification.message, kept, stored, counts, trace))
-    return runs
+    return [run_machine_step(comparison, machine, options) for machine in machines]
+
+
+def run_machine_step(comparison: Comparison, machine: Architecture, options: StepOptions) -> StepRun:
+    """Execute a step on one machine; its table, which may be large, goes before the next one's is made."""
+    operands, step = comparison.operands, comparison.step
+    dataflow = options.work.load(machine.dataflow)
+    table = options.work.lower(dataflow, operands, step, machine)
+    timing, trace = time_step(table, machine, options)
+    verification, kept = NOT_VERIFIED, None
+    if options.verifies or options.keeps_output:
+        verification, kept = compute_values(comparison, machine, dataflow, table, timing, options)
+    counts = count_step_actions(operands, step, machine, table, timing)
+    result = fill(measure_step(operands, step, table, timing, verification, counts), machine)
+    stored = find_stored_bytes(operands, step, machine, table)
+    return StepRun(result, verification.message, kept, stored, counts, trace)
 
 
 def compute_values(

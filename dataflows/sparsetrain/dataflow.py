@@ -23,6 +23,8 @@ from dataflows.sparsetrain.mapping import Mapping
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
+SUMMED_ENTRIES = 2**18
+
 # A further kind of layer, or another way to cut one, is one folder and its lines here.
 MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
     (ConvShape, Step.FORWARD): ConvRows(),
@@ -102,7 +104,10 @@ def find_mapping(problem: StepProblem) -> Mapping:
 
 def sum_bursts(tasks: int, traffic: Traffic, dispatch: IntArray) -> IntArray:
     """Sum the cycles of each task's bursts: int64 ``(tasks, PEs)``."""
-    entries = sum_spans(traffic.burst_cycles, traffic.burst_first)
-    pe_cycles = np.zeros((tasks, entries.shape[1]), dtype=np.int64)
-    np.add.at(pe_cycles, dispatch, entries)
+    pe_cycles = np.zeros((tasks, traffic.burst_cycles.shape[1]), dtype=np.int64)
+    # A reduction that is cut finely makes millions of entries: running sums of all of them would be the peak of memory.
+    for start in range(0, len(dispatch), SUMMED_ENTRIES):
+        edges = traffic.burst_first[start : start + SUMMED_ENTRIES + 1]
+        entries = sum_spans(traffic.burst_cycles[edges[0] : edges[-1]], edges - edges[0])
+        np.add.at(pe_cycles, dispatch[start : start + SUMMED_ENTRIES], entries)
     return pe_cycles
