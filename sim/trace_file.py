@@ -40,6 +40,7 @@ from workloads.output_files import replace_file
 VIEWER_BYTES = 500_000_000
 GZIP_FORM = 31
 HELD_BACK_BYTES = 2**17
+GROWN = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ class IterationTrace:
         self._total_macs, self._done_macs = total_macs, 0
         self._lanes: set[tuple[int, int]] = set()
         self._has_warned = self._is_finished = False
+        self._foretold = 0.0
         self._text.write('{"displayTimeUnit":"ns","traceEvents":[\n' + ",\n".join(name_processes()))
 
     def add(self, layer: str, step: str, cycles: int, trace: StepTrace | None, macs: int = 0) -> None:
@@ -210,7 +212,7 @@ class IterationTrace:
             self._text.write(",\n" + text)
 
     def _tell_size(self, last: str, macs: int) -> None:
-        """Tell what the whole will take after the first step, and once when that is, or gets, more than a viewer opens.
+        """Tell what the whole will take after the first step, and again when that grows by half or past VIEWER_BYTES.
 
         Events are taken to be as many for each nominal multiplication as in the steps before.
         """
@@ -218,8 +220,10 @@ class IterationTrace:
         is_foretold = self.window == WHOLE and 0 < self._done_macs < self._total_macs
         share = self._done_macs / self._total_macs if is_foretold else 1.0
         is_large = self._text.text_bytes / share > VIEWER_BYTES
-        if self._on_notice is None or self._has_warned or not (is_large or (is_first and is_foretold)):
+        has_grown = is_foretold and self.events / share > GROWN * self._foretold
+        if self._on_notice is None or self._has_warned or not (is_large or has_grown):
             return
+        self._foretold = self.events / share
         self._has_warned = is_large
         sizes = self._describe_sizes(share)
         if is_foretold:

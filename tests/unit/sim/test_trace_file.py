@@ -87,12 +87,16 @@ def test_events_and_sizes_are_told_after_the_first_step_and_at_the_end(tmp_path:
         "the trace will have about 30 events, # kB of JSON, going by what one forward takes; "
         "--trace-window START:END bounds it"
     )
-    iteration.add("two", "forward", 100, make_trace(TASK), macs=90)
+    iteration.add("two", "forward", 100, make_trace(TASK), macs=10)
+    assert len(told) == 1
+    iteration.add("three", "forward", 100, make_trace(*[TASK] * 15), macs=20)
+    assert told.pop().startswith("the trace will have about 52 events, ")
+    iteration.add("four", "forward", 100, make_trace(TASK), macs=60)
     assert len(told) == 1
     write_trace(path, iteration)
     size = len(gzip.decompress(path.read_bytes()))
     assert told[1:] == [
-        f"the trace has 5 events, {size / 1e3:,.0f} kB of JSON in a file of {path.stat().st_size / 1e3:,.0f} kB"
+        f"the trace has 23 events, {size / 1e3:,.0f} kB of JSON in a file of {path.stat().st_size / 1e3:,.0f} kB"
     ]
 
 
