@@ -90,7 +90,7 @@ def test_convolutions_take_at_most_three_percent_more(seed: int, step: Step) -> 
     assert skipping <= 1.03 * dense
 
 
-# The worst of some 2,000 random layers of each kind with densities from 0 to 1: seed, shape, densities, mask, cycles, and
+# The worst of some 2,000 random layers of each kind, densities from 0 to 1: seed, shape, densities, mask, cycles, and
 # those without skipping. Nearly dense operands are behind all of them: a group that waits for its PPU holds up to
 # three tasks, so whose turn it is at the end of a tile is decided long before; or rows with pointers are longer.
 WORST = {
