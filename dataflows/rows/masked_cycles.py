@@ -5,32 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.contract.array import PEArray
 from dataflows.contract.kernel import freeze, kernel
+from dataflows.storage.compressed_rows import CompressedRows
+from workloads.shapes import ConvShape
 
 
 def list_masked_rows(
-    first: NDArray[np.int64],
-    position: NDArray[np.int32],
+    drivers: CompressedRows,
     allowed: NDArray[np.bool_],
     weight_present: NDArray[np.bool_],
     pairs: NDArray[np.int64],
-    out_height: int,
-    stride: int,
-    pad_width: int,
-    multipliers: int,
-    empty_issue_cycles: int,
+    shape: ConvShape,
+    array: PEArray,
 ) -> NDArray[np.int64]:
     """List issue cycles, live taps and empty issue cycles of the row operations of one grad_input row.
 
-    first, position: compressed rows of one image's grad_output ``(M P)``; allowed: ``(C, W)``;
-    weight_present: ``(M, C / G, R, S)``; pairs: output row of each kernel row or -1, ``(R,)``.
-    Returns int64 ``(C, M / G, R, 3)``.
+    drivers: rows of one image's grad_output ``(M P)``; allowed: ``(C, W)``; weight_present: ``(M, C / G, R, S)``;
+    pairs: output row of each kernel row or -1, ``(R,)``. Returns int64 ``(C, M / G, R, 3)``.
     """
-    M, group_channels, R, _ = weight_present.shape
-    rows = np.zeros((len(allowed), M // (len(allowed) // group_channels), R, 3), dtype=np.int64)
+    rows = np.zeros((shape.in_channels, shape.group_out_channels, shape.kernel_height, 3), dtype=np.int64)
     count_masked_rows(
-        freeze(first), freeze(position), freeze(allowed), freeze(weight_present), freeze(pairs), out_height, stride,
-        pad_width, multipliers, empty_issue_cycles, rows,
+        freeze(drivers.first), freeze(drivers.position), freeze(allowed), freeze(weight_present), freeze(pairs),
+        shape.out_height, shape.stride, shape.pad_width, array.multipliers_per_pe, array.empty_issue_cycles, rows,
     )  # fmt: skip
     return rows
 

@@ -2,11 +2,12 @@
 
 One driver element meets one tap of all filters (or channels) of its group at once, so the tensor of the second
 operand lies with its filters (channels) last. Each output element is summed in float32 in the order of the row
-operations. All functions return the row
-operations and the multiplications they did; the value of a task that was not executed stays NaN.
+operations. All functions return the row operations and the multiplications they did; the value of a task that was not
+executed stays NaN.
 
-Rows of drivers come compressed: ``first`` int64 ``(rows + 1,)``, ``position`` int32 and ``value`` float32.
-``tap_first``, ``tap``, ``partner`` are a `TapTable`; ``pairs`` is `pair_rows`, the output row of input and kernel row.
+Kernels take the fields of `CompressedRows` and of `TapTable` one by one: ``first`` int64 ``(rows + 1,)``, ``position``
+int32, ``value`` float32; ``tap_first``, ``tap``, ``partner``. ``pairs`` is `pair_rows`, the output row of input and
+kernel row.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.kernel import freeze, kernel
+from dataflows.rows.taps import TapTable
+from dataflows.storage.compressed_rows import CompressedRows
 from workloads.arrays import BoolArray, Float32Array, IntArray
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -32,17 +35,23 @@ def make_room(rows: int, columns: int, kind: type[Scalar]) -> NDArray[Scalar]:
     return room[start : start + size_bytes].view(kind).reshape(rows, columns)
 
 
+def freeze_drivers(drivers: CompressedRows) -> tuple[IntArray, NDArray[np.int32], Float32Array]:
+    """Give the fields of compressed rows as kernels take them."""
+    return freeze(drivers.first), freeze(drivers.position), freeze(drivers.value)
+
+
+def freeze_taps(taps: TapTable) -> tuple[IntArray, IntArray, IntArray]:
+    """Give the fields of a table of taps as kernels take them."""
+    return freeze(taps.first), freeze(taps.tap), freeze(taps.partner)
+
+
 def convolve_src_rows(
-    first: IntArray,
-    position: NDArray[np.int32],
-    value: Float32Array,
+    drivers: CompressedRows,
     weight: Float32Array,
     wanted: BoolArray,
     skips_weights: bool,
     pairs: IntArray,
-    tap_first: IntArray,
-    tap: IntArray,
-    partner: IntArray,
+    taps: TapTable,
     out_width: int,
 ) -> tuple[Float32Array, int, int]:
     """SRC: convolve input rows ``(N C H)`` with kernel rows of weight ``(C, R, S, M / G)``.
@@ -53,8 +62,8 @@ def convolve_src_rows(
     output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
     sums = make_room(out_width, weight.shape[3], np.float32)
     row_ops, products = add_src_rows(
-        freeze(first), freeze(position), freeze(value), freeze(weight), freeze(wanted), skips_weights, freeze(pairs),
-        freeze(tap_first), freeze(tap), freeze(partner), sums, output,
+        *freeze_drivers(drivers), freeze(weight), freeze(wanted), skips_weights, freeze(pairs),
+        *freeze_taps(taps), sums, output,
     )  # fmt: skip
     return output, row_ops, products
 
@@ -122,17 +131,13 @@ def add_src_rows(
 
 
 def convolve_msrc_rows(
-    first: IntArray,
-    position: NDArray[np.int32],
-    value: Float32Array,
+    drivers: CompressedRows,
     weight: Float32Array,
     mask: BoolArray,
     wanted: BoolArray,
     skips_weights: bool,
     pairs: IntArray,
-    tap_first: IntArray,
-    tap: IntArray,
-    partner: IntArray,
+    taps: TapTable,
 ) -> tuple[Float32Array, int, int]:
     """MSRC: spread grad_output rows ``(N M P)`` over kernel rows of weight ``(M, R, S, C / G)``, where mask is set.
 
@@ -143,8 +148,8 @@ def convolve_msrc_rows(
     output = np.full(mask.shape, np.nan, dtype=np.float32)
     sums, live = make_room(W, group_channels, np.float32), make_room(W, group_channels, np.bool_)
     row_ops, products = add_msrc_rows(
-        freeze(first), freeze(position), freeze(value), freeze(weight), freeze(mask), freeze(wanted), skips_weights,
-        freeze(pairs), freeze(tap_first), freeze(tap), freeze(partner), sums, live, np.zeros(W, dtype=np.int64), output,
+        *freeze_drivers(drivers), freeze(weight), freeze(mask), freeze(wanted), skips_weights,
+        freeze(pairs), *freeze_taps(taps), sums, live, np.zeros(W, dtype=np.int64), output,
     )  # fmt: skip
     return output, row_ops, products
 
@@ -227,16 +232,12 @@ def add_msrc_rows(
 
 
 def correlate_osrc_rows(
-    first: IntArray,
-    position: NDArray[np.int32],
-    value: Float32Array,
+    drivers: CompressedRows,
     activation: Float32Array,
     present: BoolArray,
     wanted: BoolArray,
     pairs: IntArray,
-    tap_first: IntArray,
-    tap: IntArray,
-    partner: IntArray,
+    taps: TapTable,
     kernel_width: int,
 ) -> tuple[Float32Array, int, int]:
     """OSRC: correlate grad_output rows ``(N M P)`` with rows of activation ``(N, H, W, C)``.
@@ -251,8 +252,8 @@ def correlate_osrc_rows(
     sums = make_room(R, kernel_width * group_channels, np.float32)
     count_present(freeze(present), totals)
     row_ops, products = add_osrc_rows(
-        freeze(first), freeze(position), freeze(value), freeze(activation.reshape(N, H, W * C)), freeze(present),
-        freeze(wanted), freeze(pairs), freeze(tap_first), freeze(tap), freeze(partner), totals, sums, output,
+        *freeze_drivers(drivers), freeze(activation.reshape(N, H, W * C)), freeze(present),
+        freeze(wanted), freeze(pairs), *freeze_taps(taps), totals, sums, output,
     )  # fmt: skip
     return output, row_ops, products
 

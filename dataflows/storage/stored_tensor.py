@@ -82,3 +82,10 @@ def store_vectors(
     stored = store_tensor(present, array, memory, row_format)
     running = np.pad(present, [(0, 0), (1, 0)]).cumsum(axis=1).astype(np.int64)
     return StoredVectors(stored.nonzeros, stored.width, stored.row_format, stored.data_bits, running)
+
+
+def stack_vectors(tensors: tuple[StoredVectors, ...], images: int, width: int) -> tuple[IntArray, IntArray]:
+    """Stack tensors for kernels: running counts ``(tensors, N, width + 1)``, codes ``(tensors, width + 1, 3)``."""
+    running = np.array([tensor.running for tensor in tensors], dtype=np.int64).reshape(-1, images, width + 1)
+    codes = np.array([tensor.code for tensor in tensors], dtype=np.int64).reshape(-1, width + 1, 3)
+    return running, codes

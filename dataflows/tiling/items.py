@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,25 +21,39 @@ def divide_up(amount: IntArray, share: int) -> IntArray:
 ItemRows = Callable[[int], tuple[IntArray, IntArray, IntArray]]
 
 
+@dataclass(frozen=True, eq=False)
+class ItemEntries:
+    """The items of each entry, ``(entries,)``.
+
+    first, pes: its first output and the PEs that own one. low, high: its items. mask_bytes: of the mask it fetches.
+    """
+
+    first: IntArray
+    pes: IntArray
+    low: IntArray
+    high: IntArray
+    mask_bytes: IntArray
+
+
 def pack_items(
-    runs: list[IntArray], item_rows: ItemRows, first: IntArray, pes: IntArray, low: IntArray, high: IntArray,
-    outputs: int, width: int, mask_bytes: IntArray, memory: MemoryShare,
-) -> Bursts:  # fmt: skip
+    runs: list[IntArray], item_rows: ItemRows, entries: ItemEntries, outputs: int, width: int, memory: MemoryShare
+) -> Bursts:
     """Pack the entries of every image (or filter) in turn: counted first, then filled.
 
     item_rows: driver bytes ``(1, items, 1)``, second bytes and cycles ``(outputs, items, 1)`` of a run of entries.
     """
     half = memory.half_store_bytes or UNLIMITED_BYTES
-    counts = np.zeros(len(first), dtype=np.int64)
-    burst_first = np.zeros(len(first) + 1, dtype=np.int64)
+    counts = np.zeros(len(entries.first), dtype=np.int64)
+    burst_first = np.zeros(len(entries.first) + 1, dtype=np.int64)
     burst_bytes, burst_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, width), dtype=np.int64)
-    words = np.zeros(len(first), dtype=np.int64)
+    words = np.zeros(len(entries.first), dtype=np.int64)
     for fills in (False, True):
         for number, run in enumerate(runs):
             drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
             pack_rows(
-                run, first, pes, low, high, outputs, drivers, second, cycles, mask_bytes, half, memory.data_bits,
-                fills, counts, burst_first, burst_bytes, burst_cycles, words, np.zeros(width, dtype=np.int64),
+                run, entries.first, entries.pes, entries.low, entries.high, outputs, drivers, second, cycles,
+                entries.mask_bytes, half, memory.data_bits, fills, counts, burst_first, burst_bytes, burst_cycles,
+                words, np.zeros(width, dtype=np.int64),
             )  # fmt: skip
         if not fills:
             burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

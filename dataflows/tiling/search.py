@@ -7,12 +7,42 @@ run lengths found (0 where none fits) and the buffer bytes which that tiling nee
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
 
 UNLIMITED = 2**62
+
+
+@dataclass(frozen=True, eq=False)
+class RowsTables:
+    """What measuring a tile of rows needs, as `measure_rows_tile` takes it."""
+
+    drivers: IntArray
+    span_low: IntArray
+    span_high: IntArray
+    kernel_rows: IntArray
+    block_group: IntArray
+    block_outputs: IntArray
+    summed: IntArray
+
+    def parts(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+        """Give the tables in the order of the search's arguments."""
+        rows = self.drivers, self.span_low, self.span_high, self.kernel_rows
+        return *rows, self.block_group, self.block_outputs, self.summed
+
+
+@dataclass(frozen=True, slots=True)
+class RowBytes:
+    """Bytes of a row of weights, of a mask, and of results: whole ones at data_bits, partial ones at acc_bits."""
+
+    weight: int
+    mask: int
+    whole: int
+    partial: int
 
 
 @kernel
@@ -82,19 +112,14 @@ def sum_box(table: IntArray, n: int, n_end: int, c: int, c_end: int, x: int, x_e
     return int(upper - lower)
 
 
-def search_rows(
-    drivers: IntArray, span_low: IntArray, span_high: IntArray, kernel_rows: IntArray, block_group: IntArray,
-    block_outputs: IntArray, summed: IntArray, weight_row_bytes: int, mask_row_bytes: int, result_row_bytes: int,
-    partial_row_bytes: int, capacity: int,
-) -> tuple[IntArray, int]:  # fmt: skip
+def search_rows(tables: RowsTables, row_bytes: RowBytes, capacity: int) -> tuple[IntArray, int]:
     """Search run lengths of (image, row, block, reduction) for Forward or GTA."""
-    groups, blocks = len(drivers), len(block_group)
+    groups, blocks = len(tables.drivers), len(tables.block_group)
     best = np.zeros(4, dtype=np.int64)
     room = np.zeros((blocks + 1, groups), dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64)
     needed = try_rows(
-        drivers, span_low, span_high, kernel_rows, block_group, block_outputs, summed, weight_row_bytes,
-        mask_row_bytes, result_row_bytes, partial_row_bytes, capacity, *room, np.zeros(groups, dtype=np.int64),
-        np.zeros_like(best), best,
+        *tables.parts(), row_bytes.weight, row_bytes.mask, row_bytes.whole, row_bytes.partial, capacity, *room,
+        np.zeros(groups, dtype=np.int64), np.zeros_like(best), best,
     )  # fmt: skip
     return best, needed
 

@@ -24,7 +24,7 @@ def execute_gtw(problem: StepProblem, executed: BoolArray) -> StepValues:
     present = activation != 0 if problem.array.skip_zeros else np.ones(activation.shape, dtype=np.bool_)
     taps = tabulate_taps(shape, Step.GTW)
     output, row_ops, multiplications = correlate_osrc_rows(
-        rows.first, rows.position, rows.value, activation, present, wanted, pair_rows(shape),
-        taps.first, taps.tap, taps.partner, shape.kernel_width,
+        rows, activation, present, wanted, pair_rows(shape),
+        taps, shape.kernel_width,
     )  # fmt: skip
     return StepValues(np.ascontiguousarray(output.transpose(0, 3, 1, 2)), int(row_ops), int(multiplications))

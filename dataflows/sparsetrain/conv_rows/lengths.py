@@ -148,8 +148,6 @@ def weigh_masked_rows(
     Returns int64 ``(C, M / G, R, 3)``.
     """
     rows = compress_rows(operands.grad_output[n])
-    listed: IntArray = list_masked_rows(
-        rows.first, rows.position, np.ascontiguousarray(allowed[n, :, h]), operands.weight != 0, pair_rows(shape)[h],
-        shape.out_height, shape.stride, shape.pad_width, array.multipliers_per_pe, array.empty_issue_cycles,
-    )  # fmt: skip
+    allowed_row = np.ascontiguousarray(allowed[n, :, h])
+    listed: IntArray = list_masked_rows(rows, allowed_row, operands.weight != 0, pair_rows(shape)[h], shape, array)
     return listed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,31 +16,13 @@ from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
-from dataflows.tiling.search import measure_rows_tile, search_rows
+from dataflows.tiling.search import RowBytes, RowsTables, measure_rows_tile, search_rows
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
 
 # Up to so many possible kinds for each entry, flags of those that are there are quicker than sorting.
 FLAGS_PER_ENTRY = 8
-
-
-@dataclass(frozen=True, eq=False)
-class RowsTables:
-    """What measuring a tile of rows needs, as `measure_rows_tile` takes it."""
-
-    drivers: IntArray
-    span_low: IntArray
-    span_high: IntArray
-    kernel_rows: IntArray
-    block_group: IntArray
-    block_outputs: IntArray
-    summed: IntArray
-
-    def parts(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
-        """Give the tables in the order of the search's arguments."""
-        rows = self.drivers, self.span_low, self.span_high, self.kernel_rows
-        return *rows, self.block_group, self.block_outputs, self.summed
 
 
 def tabulate_rows(plan: RowsPlan) -> RowsTables:
@@ -80,20 +61,24 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, weight_row, mask_row = plan.problem.share, plan.weight_row_bytes, plan.mask_row_bytes
+    memory = plan.problem.share
     sizes = np.array([*plan.limits, plan.reductions], dtype=np.int64)
     if memory.capacity_bytes is not None:
-        result_row = size_raw(plan.geometry.result_width, memory.data_bits)
-        partial_row = size_raw(plan.geometry.result_width, memory.acc_bits)
-        sizes, _ = search_rows(*tables.parts(), weight_row, mask_row, result_row, partial_row, memory.capacity_bytes)
+        row_bytes = RowBytes(
+            weight=plan.weight_row_bytes,
+            mask=plan.mask_row_bytes,
+            whole=size_raw(plan.geometry.result_width, memory.data_bits),
+            partial=size_raw(plan.geometry.result_width, memory.acc_bits),
+        )
+        sizes, _ = search_rows(tables, row_bytes, memory.capacity_bytes)
         if not sizes.all():
             # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
             outputs = int(tables.block_outputs[1])
-            choices = [(np.array([1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * result_row)]
+            choices = [(np.array([1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * row_bytes.whole)]
             if plan.reductions > 1:
-                choices.append((np.ones(4, dtype=np.int64), outputs * partial_row))
+                choices.append((np.ones(4, dtype=np.int64), outputs * row_bytes.partial))
             least = min(
-                output + 2 * int(measure_rows_tile(runs, *tables.parts(), weight_row, mask_row))
+                output + 2 * int(measure_rows_tile(runs, *tables.parts(), row_bytes.weight, row_bytes.mask))
                 for runs, output in choices
             )
             require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)

@@ -39,9 +39,9 @@ def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
         span = slice(start, min(shape.out_channels, start + run))
         part = dataclasses.replace(shape, out_channels=span.stop - start)
         output, operations, products = convolve_src_rows(
-            rows.first, rows.position, rows.value, order_weight_for_src(problem.operands.weight[span], part),
+            rows, order_weight_for_src(problem.operands.weight[span], part),
             np.ascontiguousarray(wanted[..., span]), skips, pair_rows(shape),
-            taps.first, taps.tap, taps.partner, shape.out_width,
+            taps, shape.out_width,
         )  # fmt: skip
         parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
         row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
@@ -91,8 +91,8 @@ def execute_gta(problem: StepProblem, executed: BoolArray) -> StepValues:
     rows = compress_rows(problem.operands.grad_output, keeps_zeros=not sparse)
     taps = tabulate_taps(shape, Step.GTA)
     output, row_ops, multiplications = convolve_msrc_rows(
-        rows.first, rows.position, rows.value, np.ascontiguousarray(problem.operands.weight.transpose(0, 2, 3, 1)),
+        rows, np.ascontiguousarray(problem.operands.weight.transpose(0, 2, 3, 1)),
         np.ascontiguousarray(mask.transpose(0, 2, 3, 1)), wanted, sparse and problem.array.skip_weights,
-        pair_rows(shape), taps.first, taps.tap, taps.partner,
+        pair_rows(shape), taps,
     )  # fmt: skip
     return StepValues(np.ascontiguousarray(output.transpose(0, 3, 1, 2)), int(row_ops), int(multiplications))

@@ -85,11 +85,11 @@ def find_outer_tiling(plan: OuterPlan) -> IntArray:
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    tables = plan.gradients.running, plan.gradients.code, plan.inputs.running, plan.inputs.code
-    sizes, _ = search_outer(*tables, memory.acc_bits, block, memory.capacity_bytes)
+    sizes, _ = search_outer(plan.gradients, plan.inputs, memory.acc_bits, block, memory.capacity_bytes)
     if not sizes.all():
+        rows = plan.gradients.running, plan.gradients.code, plan.inputs.running, plan.inputs.code
         ones = np.ones(3, dtype=np.int64)
         least = size_products_tile(ones, plan.limits[0], shape.in_features, block, memory.acc_bits)
-        least = least * (2 if shape.batch == 1 else 1) + 2 * measure_outer_tile(ones, *tables, block)
+        least = least * (2 if shape.batch == 1 else 1) + 2 * measure_outer_tile(ones, *rows, block)
         require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, int(least), memory.capacity_bytes)
     return np.asarray(sizes, dtype=np.int64)

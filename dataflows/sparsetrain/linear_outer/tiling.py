@@ -7,6 +7,7 @@ import numpy as np
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
 from dataflows.storage.row_sizes import size_piece
+from dataflows.storage.stored_tensor import StoredVectors
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
 
@@ -39,19 +40,13 @@ def measure_outer_tile(
 
 
 def search_outer(
-    gradients: IntArray,
-    gradient_code: IntArray,
-    inputs: IntArray,
-    input_code: IntArray,
-    acc_bits: int,
-    block: int,
-    capacity: int,
+    gradients: StoredVectors, inputs: StoredVectors, acc_bits: int, block: int, capacity: int
 ) -> tuple[IntArray, int]:
     """Search run lengths of (filter, block, image) for a fully connected GTW."""
     best = np.zeros(3, dtype=np.int64)
-    by_filters = np.zeros(gradients.shape[1], dtype=np.int64)
+    by_filters = np.zeros(gradients.width + 1, dtype=np.int64)
     needed = try_outer(
-        gradients, gradient_code, inputs, input_code, acc_bits, block, capacity, by_filters,
+        gradients.running, gradients.code, inputs.running, inputs.code, acc_bits, block, capacity, by_filters,
         np.zeros_like(best), best,
     )  # fmt: skip
     return best, needed

@@ -9,7 +9,7 @@ from dataflows.contract.entries import Entries, list_entries
 from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.linear_outer.plan import OuterPlan, find_outer_tiling, plan_outer
-from dataflows.tiling.items import divide_up, pack_items
+from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.traffic import EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
@@ -53,7 +53,8 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
     none = np.zeros_like(owned)
     low, high = np.ascontiguousarray(entries.low[:, 0]), np.ascontiguousarray(entries.high[:, 0])
     pes = divide_up(owned, run)
-    bursts = pack_items(by_filter, item_rows, b * B, pes, low, high, len(starts), B, none, memory)
+    items = ItemEntries(b * B, pes, low, high, none)
+    bursts = pack_items(by_filter, item_rows, items, len(starts), B, memory)
     result_bytes = divide_up(owned * memory.acc_bits, 8)
     results = EntryResults(
         pes=pes,

@@ -12,7 +12,7 @@ from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
 from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
-from dataflows.storage.stored_tensor import StoredVectors, store_vectors
+from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
 from dataflows.storage.written import find_written, is_written_sparse
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
@@ -99,33 +99,24 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, drivers, written, has_mask = plan.problem.share, plan.drivers, plan.written, plan.has_mask
-    B, bits, batch, outputs, depth = (
-        plan.problem.array.pes_per_group,
-        memory.data_bits,
-        plan.shape.batch,
-        plan.outputs,
-        plan.depth,
-    )
+    memory, drivers, block, outputs = plan.problem.share, plan.drivers, plan.problem.array.pes_per_group, plan.outputs
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    summed = np.array([gradient.running for gradient in plan.summed], dtype=np.int64).reshape(-1, batch, outputs + 1)
-    codes = np.array([gradient.code for gradient in plan.summed], dtype=np.int64).reshape(-1, outputs + 1, 3)
+    batch, summed = plan.shape.batch, stack_vectors(plan.summed, plan.shape.batch, outputs)
     sizes, _ = search_products(
-        drivers.running, drivers.code, written.running, written.code, bits, memory.acc_bits, B, has_mask, summed, codes,
-        memory.capacity_bytes,
-    )  # fmt: skip
+        drivers, plan.written, summed, memory.acc_bits, block, plan.has_mask, memory.capacity_bytes
+    )
     if not sizes.all():
         # Either all runs are 1, with partial results at acc_bits, or the reduction is whole, with two output tiles.
-        choices = [(np.array([1, 1, depth], dtype=np.int64), bits, 2)]
-        if depth > 1:
+        choices = [(np.array([1, 1, plan.depth], dtype=np.int64), memory.data_bits, 2)]
+        if plan.depth > 1:
             choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
-        driver = drivers.running, drivers.code
+        rows = drivers.running, drivers.code, memory.data_bits
         least = min(
-            tiles * int(size_products_tile(runs, batch, outputs, B, width))
-            + 2 * int(measure_products_tile(runs, *driver, bits, outputs, B, has_mask, summed, codes))
-            for runs, width, tiles in choices
+            tiles * int(size_products_tile(runs, batch, outputs, block, bits))
+            + 2 * int(measure_products_tile(runs, *rows, outputs, block, plan.has_mask, *summed))
+            for runs, bits, tiles in choices
         )
         require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
     return np.asarray(sizes, dtype=np.int64)

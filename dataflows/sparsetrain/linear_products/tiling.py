@@ -6,6 +6,7 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.storage.row_sizes import size_piece
+from dataflows.storage.stored_tensor import StoredVectors
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
 
@@ -68,28 +69,24 @@ def size_summed(summed: IntArray, codes: IntArray, n: int, n_end: int, c: int, c
 
 
 def search_products(
-    running: IntArray,
-    code: IntArray,
-    written: IntArray,
-    written_code: IntArray,
-    data_bits: int,
+    drivers: StoredVectors,
+    written: StoredVectors,
+    summed: tuple[IntArray, IntArray],
     acc_bits: int,
     block: int,
     has_mask: bool,
-    summed: IntArray,
-    summed_codes: IntArray,
     capacity: int,
 ) -> tuple[IntArray, int]:
     """Search run lengths of (image, block, reduction) for a fully connected Forward or GTA.
 
-    written: running counts of nonzeros of the result's rows, ``(N, outputs + 1)``: each tile writes pieces of its own.
+    written: each tile writes pieces of its own. summed: of `stack_vectors`.
     """
-    blocks = -(-(written.shape[1] - 1) // block)
+    blocks = -(-written.width // block)
     best = np.zeros(3, dtype=np.int64)
     room = np.zeros(blocks + 1, dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64), np.zeros_like(best)
     needed = try_products(
-        running, code, written, written_code, data_bits, acc_bits, block, has_mask, summed, summed_codes, capacity,
-        *room, best,
+        drivers.running, drivers.code, written.running, written.code, drivers.data_bits, acc_bits, block, has_mask,
+        *summed, capacity, *room, best,
     )  # fmt: skip
     return best, needed
 
@@ -114,6 +111,7 @@ def try_products(
 ) -> int:
     """Fill in the best run lengths of `search_products`, and give the bytes which they need.
 
+    written: running counts of nonzeros of the result's rows, ``(N, outputs + 1)``.
     backs and added ``(blocks + 1,)``, zero, and sizes are room to work in.
     """
     N, depth, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1

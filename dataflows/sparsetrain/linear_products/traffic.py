@@ -10,7 +10,7 @@ from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.linear_products.plan import ProductsPlan, find_products_tiling, plan_products
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
-from dataflows.tiling.items import divide_up, pack_items
+from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import Step
@@ -79,7 +79,8 @@ def pack_products(
 
     by_image = [np.flatnonzero(n == image) for image in range(plan.shape.batch)]
     B = array.pes_per_group
-    return pack_items(by_image, item_rows, b * B, owned, part, part + 1, plan.outputs, B, mask_bytes, memory)
+    items = ItemEntries(b * B, owned, part, part + 1, mask_bytes)
+    return pack_items(by_image, item_rows, items, plan.outputs, B, memory)
 
 
 def size_tiles(plan: ProductsPlan, entries: Entries) -> TileBytes:
