@@ -23,10 +23,10 @@ from dataflows.sparsetrain.conv_kernels.bursts import (
     make_room,
     pack_entries,
 )
-from dataflows.sparsetrain.conv_rows.traffic import find_kinds
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredTensor, store_tensor
 from dataflows.tiling.bursts import UNLIMITED_BYTES
+from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.search import measure_kernels_tile, search_kernels
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from dataflows.contract.entries import Entries, list_entries, require_tiling
@@ -16,13 +14,11 @@ from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
+from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.search import RowBytes, RowsTables, measure_rows_tile, search_rows
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
-
-# Up to so many possible kinds for each entry, flags of those that are there are quicker than sorting.
-FLAGS_PER_ENTRY = 8
 
 
 def tabulate_rows(plan: RowsPlan) -> RowsTables:
@@ -166,17 +162,3 @@ def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: In
         )  # fmt: skip
     words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
     return Bursts(burst_first, burst_bytes, burst_cycles, words.astype(np.int64))
-
-
-def find_kinds(columns: list[IntArray]) -> tuple[IntArray, IntArray]:
-    """Give the distinct rows of columns ``(kinds, columns)``, in order, and the kind of each row ``(rows,)``."""
-    limits = tuple(int(column.max(initial=0)) + 1 for column in columns)
-    numbers = np.ravel_multi_index(tuple(columns), limits)
-    if math.prod(limits) > FLAGS_PER_ENTRY * len(numbers):
-        distinct, kind_of = np.unique(numbers, return_inverse=True)
-    else:
-        is_there = np.zeros(math.prod(limits), dtype=np.bool_)
-        is_there[numbers] = True
-        distinct, kind_of = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[numbers]
-    kinds = np.stack(np.unravel_index(distinct, limits), axis=1).astype(np.int64)
-    return kinds, kind_of.reshape(-1).astype(np.int64)
