@@ -15,6 +15,7 @@ from sim.results import ENERGY_COLUMNS, StepResult, describe_columns, make_total
 from sim.stored_file import name_file
 from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
+from workloads.form_network import build_rewritten
 from workloads.validation import show_value
 
 # steps.csv has nine digits of a number, run.json all of them.
@@ -31,7 +32,10 @@ def check_steps(path: Path, frame: pd.DataFrame, form: RecordForm) -> None:
         InputError: names the row and what does not fit.
     """
     machines = {machine.name: machine for machine in form.contenders()}
-    kinds = {layer.name: layer.type for layer in form.workload.layers}
+    layers = form.workload.layers
+    if form.workload.rewrites:
+        layers = [node.layer for node in build_rewritten(form.workload, name_file(path)).nodes]
+    kinds = {layer.name: layer.type for layer in layers}
     row: Any
     for row in frame.itertuples(index=False):
         machine = machines.get(row.machine)

@@ -13,6 +13,8 @@ from workloads.layers import StrictModel
 from workloads.masks.producer import MaskKey, MaskProducer
 from workloads.opening import make_request
 from workloads.operands import Operands
+from workloads.rewrites.equality import find_difference
+from workloads.rewrites.rewrite import Rewrite, rewrite_network
 from workloads.shapes import Step
 from workloads.sources.source import OperandSource, OperandStream
 from workloads.workload import Workload
@@ -81,6 +83,27 @@ def check_mask_producer(producer: MaskProducer) -> None:
             _refuse(place, "must leave the weights inside the mask as they are, and zeros outside")
         if not all(_same(getattr(found, name), getattr(repeated, name)) for name in ("weights", "mask", "frozen")):
             _refuse(place, "is not the same when it is asked again, after other layers")
+
+
+def check_rewrite(rewrite: Rewrite, workload: Workload) -> None:
+    """Rewrite the network of a workload that declares no rewrite, and hold the result against what is claimed.
+
+    Raises:
+        ConformanceError: the form is not read back as it is written, the rewrite matches nothing, changes the shape of
+            the images or of what the last layer reads, or claims an equality that an iteration on the host disproves.
+        InputError: it makes no network or does not come to an end, or equality is claimed of a network without a loss.
+    """
+    words = f"the rewrite '{rewrite.method}'"
+    check_form(rewrite, "method", words)
+    before = workload.network
+    if not any(rewrite.matches(node, before) for node in before.nodes):
+        _refuse(words, f"matches no layer of {workload.label}")
+    after = rewrite_network(before, [rewrite], workload.label)
+    if (after.input_shape, after.nodes[-1].input_shapes) != (before.input_shape, before.nodes[-1].input_shapes):
+        _refuse(words, f"changes what the last layer of {workload.label} reads")
+    difference = find_difference(before, after) if rewrite.claims_equality else None
+    if difference is not None:
+        _refuse(words, f"claims equality, but changes {difference}")
 
 
 def check_form(form: StrictModel, tag: str, words: str) -> None:

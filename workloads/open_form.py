@@ -14,6 +14,7 @@ from workloads.errors import InputError
 from workloads.layers import StrictModel
 from workloads.masks.table import MASK_PRODUCERS
 from workloads.plugins import ExtensionPoint
+from workloads.rewrites.table import REWRITES
 from workloads.schema import WorkloadForm
 from workloads.sources.table import SOURCES
 
@@ -48,7 +49,8 @@ class Section:
             entry = Annotated[Union[members], Field(discriminator=self.tag)]  # noqa: UP007
         # What the type is, is known when the program runs, so that it is written for no type checker.
         any_entry: Any = Annotated[entry, SERIALIZED_AS_IT_IS]
-        return list[any_entry] if self.is_list else Union[any_entry, None]  # noqa: UP007
+        kind: Any = list[any_entry] if self.is_list else any_entry
+        return Union[kind, None]  # noqa: UP007
 
     def load(self, name: str) -> type[BaseModel]:
         """Load an extension, whose form must bear the name under which it is registered.
@@ -66,7 +68,11 @@ class Section:
         return model
 
 
-SECTIONS = (Section("operands", SOURCES, "source"), Section("sparsify", MASK_PRODUCERS, "method"))
+SECTIONS = (
+    Section("operands", SOURCES, "source"),
+    Section("sparsify", MASK_PRODUCERS, "method"),
+    Section("rewrites", REWRITES, "method", is_list=True),
+)
 
 
 def find_form(data: Any) -> type[WorkloadForm]:
@@ -128,7 +134,7 @@ def _extend(wanted: Mapping[Section, Collection[str]]) -> type[WorkloadForm]:
 def _list_fields(wanted: Mapping[Section, Collection[str]]) -> Iterator[tuple[str, Any]]:
     for section, names in wanted.items():
         if set(section.point.names()) > set(section.point.built_in):
-            yield section.field, (section.annotation(names), [] if section.is_list else None)
+            yield section.field, (section.annotation(names), None)
 
 
 def _stand_in(name: str, tag: str) -> type[BaseModel]:

@@ -10,6 +10,7 @@ from workloads.blocks import Block
 from workloads.kinds import Layer
 from workloads.layers import LayerName, PositiveInt, StrictModel
 from workloads.masks.magnitude import MagnitudeMask
+from workloads.rewrites.idle_dropout import RemoveIdleDropout
 from workloads.settings import GradientPruning, InputSize, WorkloadName
 from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
@@ -20,6 +21,7 @@ ShippedSource = SerializeAsAny[
     Annotated[RecordedOperands | SyntheticOperands | HostOperands | ProfileOperands, Field(discriminator="source")]
 ]
 ShippedMask = SerializeAsAny[MagnitudeMask]
+ShippedRewrite = SerializeAsAny[RemoveIdleDropout]
 
 
 class WorkloadForm(StrictModel):
@@ -34,3 +36,4 @@ class WorkloadForm(StrictModel):
     operands: ShippedSource | None = None
     pruning: GradientPruning | None = None
     sparsify: ShippedMask | None = None
+    rewrites: list[ShippedRewrite] | None = None

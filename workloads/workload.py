@@ -9,7 +9,8 @@ from typing import Any
 from workloads.blocks import expand_blocks
 from workloads.document import YamlDocument
 from workloads.errors import InputError
-from workloads.network import Network, build_network
+from workloads.form_network import build_declared, build_rewritten
+from workloads.network import Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
@@ -73,8 +74,9 @@ class Workload:
         Paths of operands, datasets, weights and profiles become absolute, since the data may be written elsewhere.
         """
         data = self.form.model_dump(mode="json", exclude_none=True, exclude={"blocks"})
+        declared = build_declared(self.form) if self.form.rewrites else self.network
         for layer in data["layers"]:
-            layer["inputs"] = list(self.network.node(layer["name"]).inputs)
+            layer["inputs"] = list(declared.node(layer["name"]).inputs)
         if self.form.operands is not None:
             source = self.form.operands.with_absolute_paths(self.base_directory)
             data["operands"] = source.model_dump(mode="json", exclude_none=True)
@@ -100,13 +102,7 @@ def make_workload(
     """
     document = expand_blocks(document)
     form = _override(validate_document(document, find_form(document.data)), document, batch, seed)
-    size = form.input
-    network = build_network(
-        form.name,
-        (form.batch, size.channels, size.height, size.width),
-        form.layers,
-        locate=lambda index: document.place(("layers", index)),
-    )
+    network = build_rewritten(form, document.label, lambda index: document.place(("layers", index)))
     _check_purpose(form, network, document)
     return Workload(form, network, base_directory, document)
 
