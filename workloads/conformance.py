@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from workloads.layers import StrictModel
 from workloads.masks.producer import MaskKey, MaskProducer
 from workloads.opening import make_request
 from workloads.operands import Operands
+from workloads.optimisers.optimiser import Optimiser, OptimiserState
 from workloads.rewrites.equality import find_difference
 from workloads.rewrites.rewrite import Rewrite, rewrite_network
 from workloads.shapes import Step
@@ -104,6 +105,42 @@ def check_rewrite(rewrite: Rewrite, workload: Workload) -> None:
     difference = find_difference(before, after) if rewrite.claims_equality else None
     if difference is not None:
         _refuse(words, f"claims equality, but changes {difference}")
+
+
+def check_optimiser(optimiser: Optimiser) -> None:
+    """Update parameters twice, whole and in halves, in both precisions, and hold the results against the protocol.
+
+    Raises:
+        ConformanceError: the form is not read back as it is written, what is given is changed, a type or shape is not
+            kept, slots are not those that are named or cost less than their words, or an element depends on others.
+    """
+    words = f"the optimiser '{optimiser.method}'"
+    check_form(optimiser, "method", words)
+    slots, cost = set(optimiser.name_slots()), optimiser.cost()
+    if cost.reads < 2 + len(slots) or cost.writes < 1 + len(slots):
+        _refuse(words, "must read parameter, gradient and slots of an element, and write parameter and slots")
+    precisions: tuple[type[np.floating[Any]], ...] = (np.float32, np.float64)
+    for dtype in precisions:
+        generator = keyed_generator(1, "optimiser")
+        whole, *gradients = (generator.standard_normal(6).astype(dtype) for _ in range(3))
+        parameters, state = {"all": whole, "half": whole[:3].copy()}, OptimiserState()
+        for gradient in gradients:
+            given = {"all": gradient, "half": gradient[:3].copy()}
+            kept_arrays = [array for kept in state.slots.values() for array in kept.values()]
+            arrays = [*parameters.values(), *given.values(), *kept_arrays]
+            before = [array.copy() for array in arrays]
+            done = optimiser.update(parameters, given, state)
+            if not all(map(_same, arrays, before)):
+                _refuse(words, "must change nothing that it is given")
+            parameters, state = dict(done.parameters), done.state
+            for name, parameter in parameters.items():
+                kept = state.slots[name]
+                if set(kept) != slots:
+                    _refuse(words, "must keep the slots that it names")
+                if any(one.dtype != dtype or one.shape != given[name].shape for one in (parameter, *kept.values())):
+                    _refuse(words, "must keep types and shapes")
+            if not np.array_equal(parameters["all"][:3], parameters["half"]):
+                _refuse(words, "must update each element for itself")
 
 
 def check_form(form: StrictModel, tag: str, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Training iterations with gradient pruning on the host: warm-up, the iteration that is simulated, weight updates."""
+"""Training iterations with gradient pruning on the host: warm-up, the iteration that is simulated."""
 
 from __future__ import annotations
 
@@ -147,35 +147,3 @@ def warm_up(
 def count_warmup_batches(pruning: GradientPruning | None) -> int:
     """Count the iterations before the simulated one, which is its number too."""
     return pruning.warmup_batches if pruning is not None and pruning.threshold == "fifo" else 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MomentumUpdate:
-    """Parameters and momenta behind an update, keyed as they were."""
-
-    parameters: Parameters
-    momenta: Parameters
-
-
-def update_parameters(
-    parameters: Parameters, grads: Parameters, momenta: Parameters, *, learning_rate: float, momentum: float
-) -> MomentumUpdate:
-    """Update by stochastic gradient descent with momentum: v = momentum v + gradient, w = w - learning_rate v.
-
-    An absent momentum is zero. Nothing given is changed.
-
-    Raises:
-        ValueError: a gradient is missing, or the learning rate is not positive, or the momentum is not in [0, 1).
-    """
-    if not learning_rate > 0 or not 0 <= momentum < 1:
-        raise ValueError(
-            "the learning rate must be above 0, the momentum at least 0 and below 1, "
-            f"got {learning_rate} and {momentum}"
-        )
-    missing = [name for name in parameters if name not in grads]
-    if missing:
-        raise ValueError(f"no gradient is given for {', '.join(missing)}")
-    moved = {
-        name: momentum * momenta[name] + grads[name] if name in momenta else grads[name].copy() for name in parameters
-    }
-    return MomentumUpdate({name: parameters[name] - learning_rate * moved[name] for name in parameters}, moved)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
@@ -16,7 +15,7 @@ from workloads.network import Network, build_network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
-from workloads.training import count_warmup_batches, run_pruned_iteration, update_parameters, warm_up
+from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
 
 LAYERS: list[dict[str, Any]] = [
     {"name": "conv1", "type": "conv2d", "out_channels": 4, "kernel": 3, "padding": 1, "bias": False},
@@ -151,34 +150,3 @@ def test_an_own_threshold_needs_no_warm_up() -> None:
     state = warm_up(network, initial_parameters(network, SEED), refuse, pruning=pruning, seed=SEED)
     assert state == PruningState(5)
     assert [count_warmup_batches(given) for given in (None, pruning, GradientPruning(rate=0.5))] == [0, 0, 6]
-
-
-def test_an_update_is_gradient_descent_with_momentum() -> None:
-    weight, grad, momentum = (np.array(values) for values in ([4.0, 8.0], [2.0, -4.0], [1.0, 6.0]))
-    first = update_parameters({"a": weight}, {"a": grad}, {}, learning_rate=0.5, momentum=0.25)
-    np.testing.assert_array_equal(first.momenta["a"], grad)
-    np.testing.assert_array_equal(first.parameters["a"], weight - 0.5 * grad)
-    second = update_parameters({"a": weight}, {"a": grad}, {"a": momentum}, learning_rate=0.5, momentum=0.25)
-    np.testing.assert_array_equal(second.momenta["a"], 0.25 * momentum + grad)
-    np.testing.assert_array_equal(second.parameters["a"], weight - 0.5 * (0.25 * momentum + grad))
-    assert weight.tolist() == [4, 8]
-    assert grad.tolist() == [2, -4]
-
-
-def test_an_update_keeps_the_type_of_float32() -> None:
-    ones = np.ones(3, dtype=np.float32)
-    done = update_parameters({"a": ones}, {"a": ones}, {"a": ones}, learning_rate=0.1, momentum=0.9)
-    assert (done.parameters["a"].dtype, done.momenta["a"].dtype) == (np.float32, np.float32)
-
-
-@pytest.mark.parametrize(("learning_rate", "momentum"), [(0.0, 0.9), (-1.0, 0.9), (0.1, 1.0), (0.1, -0.1)])
-def test_rates_that_do_not_descend_are_refused(learning_rate: float, momentum: float) -> None:
-    with pytest.raises(
-        ValueError, match=r"^the learning rate must be above 0, the momentum at least 0 and below 1, got"
-    ):
-        update_parameters({}, {}, {}, learning_rate=learning_rate, momentum=momentum)
-
-
-def test_a_missing_gradient_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^no gradient is given for a$"):
-        update_parameters({"a": np.ones(2)}, {}, {}, learning_rate=0.1, momentum=0.9)
