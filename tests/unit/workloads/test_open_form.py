@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
 
+from sim.sweep import identity
+from sim.sweep.form import SweepForm
+from sim.sweep.identity import Identifier
 from workloads import plugins
 from workloads.conformance import ConformanceError, check_source
 from workloads.document import YamlDocument
 from workloads.errors import InputError
-from workloads.open_form import find_form, json_schema, list_providers, read_form
+from workloads.layers import StrictModel
+from workloads.open_form import AnyWorkloadForm, find_form, json_schema, list_providers, read_form
 from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands
+from workloads.recorded import save_recorded
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandRequest, OperandStream
 from workloads.sources.synthetic import SyntheticOperands
 from workloads.sources.table import SOURCES
+from workloads.validation import validate_document
 from workloads.workload import Workload, load_workload, make_workload
 from workloads.yaml_file import parse_yaml
 
@@ -39,8 +46,9 @@ class DenseOperands(SyntheticOperands):
 
     source: Literal["dense"]  # type: ignore[assignment]
 
-    def open(self, request: OperandRequest) -> OperandStream:
-        return super().open(request)
+    @classmethod
+    def choose(cls, workload: str, label: str, seed: int) -> Self:  # noqa: ARG003
+        return cls(source="dense", seed=seed)
 
 
 class Misnamed(DenseOperands):
@@ -90,6 +98,20 @@ def test_a_source_of_a_package_is_read_opened_and_written_back() -> None:
     assert list_providers(load_workload("lenet5").form) == []
 
 
+def test_a_source_of_a_package_is_chosen_in_place_of_the_files() -> None:
+    chosen = choose_operands(make(NET + "operands: {source: synthetic, seed: 4}\n"), operands="dense")
+    assert chosen.form.operands == DenseOperands(source="dense", seed=4)
+    assert chosen.resolved()["operands"]["source"] == "dense"
+    for name, message in (
+        ("broken", "the operand source 'broken' (guest:broken) cannot be loaded: no such library"),
+        ("densest", "operands must be synthetic or profile or broken or dense or misnamed, got 'densest'; did you mean "
+                    "'dense'?; other sources are named in the workload's file"),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            choose_operands(chosen, operands=name)
+        assert str(caught.value) == message
+
+
 def test_an_unknown_source_is_answered_with_all_that_are_registered() -> None:
     assert refuse(NET + "operands: {source: magic}\n") == (
         "net.yaml, line 8: operands.source 'magic' is not supported; the kinds are "
@@ -129,6 +151,14 @@ def test_the_shipped_sources_keep_their_laws(operands: str | None) -> None:
     check_source(made.operand_source(), made)
 
 
+def test_recorded_operands_keep_the_laws_of_sources(tmp_path: Path) -> None:
+    save_recorded(tmp_path / "some.npz", open_operands(make(NET + DENSE)).layers)
+    for text in ("path: some.npz", "path: some.npz, first_layer_gta: false"):
+        document = parse_yaml(NET + f"operands: {{source: recorded, {text}}}\n", "net.yaml")
+        made = make_workload(document, tmp_path)
+        check_source(made.operand_source(), made)
+
+
 def test_a_source_that_changes_between_two_openings_is_refused() -> None:
     class Restless(DenseOperands):
         def open(self, request: OperandRequest) -> OperandStream:
@@ -140,3 +170,26 @@ def test_a_source_that_changes_between_two_openings_is_refused() -> None:
     with pytest.raises(ConformanceError) as caught:
         check_source(Restless(source="dense", seed=1), made)
     assert str(caught.value) == "the operand source 'dense', layer 'conv1': is not the same when it is opened again"
+
+
+class Record(StrictModel):
+    """Stands in for a record of a run."""
+
+    workload: AnyWorkloadForm
+
+
+def test_a_record_holds_a_workload_that_names_a_package() -> None:
+    for text in (NET, NET + DENSE):
+        data = make(text).resolved()
+        record = Record.model_validate_json(json.dumps({"workload": data}))
+        assert record.workload.model_dump(mode="json", exclude_none=True, exclude={"blocks"}) == data
+
+
+def test_points_of_a_sweep_are_told_apart_by_what_provides_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = validate_document(
+        parse_yaml("name: s\nworkloads: [lenet5]\nparameters: {batch: [1]}\n", "s.yaml"), SweepForm
+    )
+    made = make(NET + DENSE)
+    before = Identifier(form).workload_digest(made)
+    monkeypatch.setattr(identity, "list_providers", lambda _: ["guest:dense/guest/2.0"])
+    assert Identifier(form).workload_digest(made) != before
