@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
-from workloads.kinds.batch_norm import BatchNorm
-from workloads.kinds.computed import ComputedLayer
+from workloads.kinds.execution import Backward, Parameter, Parameters, Place
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
-from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
-from workloads.reference.node import Backward, Place, run_node
 from workloads.reference.threads import fixed_blas_threads
 from workloads.shapes import Step
 
 Labels = NDArray[np.integer[Any]]
-Parameters = Mapping[str, Array]
 GradientHook = Callable[[str, Array, BoolArray | None], Array]
 
 
@@ -59,7 +55,7 @@ class Iteration:
 
     def operands(self) -> Iterator[Operands]:
         """Operands of each layer that the accelerator executes, in the network's order."""
-        trained = _nodes_behind_parameters(self.network)
+        trained = self.network.trained
         for node in self.network.compute_nodes():
             tensors, bias = self.tensors[node.name], self.parameters.get(f"{node.name}/bias")
             input = _to_operand(tensors.input)
@@ -90,31 +86,27 @@ class Iteration:
 
 def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter: `<layer>/weight` and `bias`; of batch norm `<layer>/scale` and `shift`."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for node in network.nodes:
-        if isinstance(node.layer, ComputedLayer):
-            shape = network.layer_shape(node.name)
-            shapes[f"{node.name}/weight"] = shape.weight_shape
-            if node.layer.bias:
-                shapes[f"{node.name}/bias"] = shape.weight_shape[:1]
-        elif node.layer.traits.has_parameters:
-            assert isinstance(node.layer, BatchNorm)
-            shapes[f"{node.name}/scale"] = shapes[f"{node.name}/shift"] = node.output_shape[1:2]
-    return shapes
+    return {f"{layer}/{name}": parameter.shape for layer, name, parameter in _list_parameters(network)}
 
 
 def initial_parameters(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
     """Draw weights by Kaiming's rule, N(0, 2 / fan_in), each layer's from (seed, layer); scale 1, bias and shift 0."""
     parameters = {}
-    for name, shape in parameter_shapes(network).items():
-        layer, kind = name.rsplit("/", 1)
-        if kind == "weight":
-            deviation = np.sqrt(2 / np.prod(shape[1:]))
-            values = keyed_generator(seed, layer, kind).standard_normal(shape, dtype=np.float32)
-            parameters[name] = values * np.float32(deviation)
+    for layer, name, parameter in _list_parameters(network):
+        if parameter.start is None:
+            deviation = np.sqrt(2 / np.prod(parameter.shape[1:]))
+            values = keyed_generator(seed, layer, name).standard_normal(parameter.shape, dtype=np.float32)
+            parameters[f"{layer}/{name}"] = values * np.float32(deviation)
         else:
-            parameters[name] = np.full(shape, 1 if kind == "scale" else 0, dtype=np.float32)
+            parameters[f"{layer}/{name}"] = np.full(parameter.shape, parameter.start, dtype=np.float32)
     return parameters
+
+
+def _list_parameters(network: Network) -> Iterator[tuple[str, str, Parameter]]:
+    """List the layer, the name within it and the form of every parameter, in the network's order."""
+    for node in network.nodes:
+        for name, parameter in node.layer.list_parameters(node.input_shapes[0]).items():
+            yield node.name, name, parameter
 
 
 def run_iteration(
@@ -147,9 +139,9 @@ def run_iteration(
     # What overflows is found afterwards, in the loss and the gradients.
     with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
         scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, keep)
-        loss, probabilities = cross_entropy_forward(scores, labels)
-        grad_scores = cross_entropy_backward(probabilities, labels)
-        grads, grad_outputs, summed = _run_backward(network, tape, inputs, grad_scores, hook, keep)
+        found = loss_node.layer.evaluate(scores, labels)
+        grads, grad_outputs, summed = _run_backward(network, tape, inputs, found.grad_scores, hook, keep)
+    loss, probabilities = found.value, found.probabilities
     _check_finite(network, loss, grads)
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
     tensors = {name: LayerTensors(input, grad_outputs[name], summed.get(name, ())) for name, input in inputs.items()}
@@ -161,7 +153,7 @@ def _run_forward(
     network: Network, parameters: Parameters, images: Array, seed: int, iteration: int, keep: Keep
 ) -> tuple[Array, dict[str, Array], dict[str, Backward]]:
     """Scores; input of each compute layer; backward function of each node. Other values go with their last reader."""
-    trained = _nodes_behind_parameters(network)
+    trained = network.trained
     compute = {node.name for node in network.compute_nodes()}
     readers = Counter(name for node in network.nodes for name in node.inputs)
     values, inputs, tape = {INPUT: images}, {}, {}
@@ -176,17 +168,26 @@ def _run_forward(
             scores = read[0]
             continue
         place = Place(
-            shape=network.layer_shape(node.name) if node.name in compute else None,
             needs_grad_input=node.inputs[0] in trained,
             output_is_kept=any(reader.layer.traits.keeps_input for reader in network.consumers(node.name)),
             seed=seed,
             iteration=iteration,
             keep=keep,
         )
-        values[node.name], tape[node.name] = run_node(node, read, parameters, place)
+        values[node.name], tape[node.name] = _run_node(node, read, parameters, place)
         if node.name in compute:
             inputs[node.name] = read[0]
     return scores, inputs, tape
+
+
+def _run_node(node: Node, inputs: Sequence[Array], parameters: Parameters, place: Place) -> tuple[Array, Backward]:
+    """Compute a node's output, handed to `place.keep` where a reader keeps it, and its backward function."""
+    names = node.layer.list_parameters(node.input_shapes[0])
+    own = {name: parameters[f"{node.name}/{name}"] for name in names}
+    output, backward = node.layer.run(inputs, own, place)
+    if place.output_is_kept and not node.layer.traits.keeps_output:
+        output = place.keep(output)
+    return output, backward
 
 
 def _run_backward(
@@ -198,7 +199,7 @@ def _run_backward(
     keep: Keep,
 ) -> tuple[dict[str, Array], dict[str, Array], dict[str, tuple[Array, ...]]]:
     """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
-    trained = _nodes_behind_parameters(network)
+    trained = network.trained
     pending = {_require_loss(network).inputs[0]: grad_scores}
     grads: dict[str, Array] = {}
     grad_outputs: dict[str, Array] = {}
@@ -215,7 +216,7 @@ def _run_backward(
         if node.name in inputs:
             grad_outputs[node.name] = keep(grad)
         handed_back = backward(grad)
-        grads |= {name: keep(gradient) for name, gradient in handed_back.parameters.items()}
+        grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
         for name, share in zip(node.inputs, handed_back.inputs, strict=True):
             if share is not None and name in trained:
                 pending[name] = pending[name] + share if name in pending else share
@@ -256,16 +257,6 @@ def _apply_hook(network: Network, node: Node, grad: Array, inputs: Mapping[str, 
             mask = inputs[reader.name] != 0
             return hook(node.name, grad * mask, mask)
     return hook(node.name, grad, None)
-
-
-def _nodes_behind_parameters(network: Network) -> set[str]:
-    """Nodes whose output depends on a parameter: the gradient to any other output is of no use."""
-    owners = {name.rsplit("/", 1)[0] for name in parameter_shapes(network)}
-    trained: set[str] = set()
-    for node in network.nodes:
-        if node.name in owners or trained.intersection(node.inputs):
-            trained.add(node.name)
-    return trained
 
 
 def _to_operand(array: Array) -> NDArray[np.float32]:

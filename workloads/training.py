@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workloads.arrays import BoolArray
-from workloads.host import Iteration, Labels, Parameters, run_iteration
+from workloads.host import Iteration, Labels, run_iteration
+from workloads.kinds.execution import Parameters
 from workloads.network import Network
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, PruningState, prune, threshold

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.reference.arrays import Array
+from workloads.reference.elementwise import add_forward
 from workloads.shapes import Shape
 
 
@@ -37,3 +41,12 @@ class Add(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none: its inputs' gradients are its output's."""
         return None
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
+        """Sum the inputs; the gradient is that to each of them."""
+        count = len(inputs)
+        return add_forward(inputs), lambda grad: Gradients([grad] * count, {})

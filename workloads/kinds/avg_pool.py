@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.shape_rules import expect_image
 from workloads.kinds.windows import infer_pooled, make_window
 from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
-from workloads.reference.pooling import PoolWindow
+from workloads.reference.arrays import Array
+from workloads.reference.pooling import PoolWindow, avg_pool_backward, avg_pool_forward
 from workloads.shapes import Shape
 
 
@@ -39,3 +42,13 @@ class AvgPool(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Spread the gradient, with the mask of a ReLU that the input comes out of."""
         return PassWork(reads_mask=True)
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
+        """Take the means; each gradient goes in equal shares to its window."""
+        window, shape = self.window, inputs[0].shape
+        output = avg_pool_forward(inputs[0], window)
+        return output, lambda grad: Gradients([avg_pool_backward(grad, window, shape)], {})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.shape_rules import expect_image
+from workloads.reference.arrays import Array
+from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
 from workloads.shapes import Shape
 
 
@@ -37,3 +41,18 @@ class BatchNorm(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sweep gradient and input twice."""
         return PassWork(sweeps=2, reads_input=True)
+
+    def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have a scale, at first 1, and a shift, at first 0, for each channel."""
+        return {"scale": Parameter(shape[1:2], 1), "shift": Parameter(shape[1:2], 0)}
+
+    def run(self, inputs: Sequence[Array], parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
+        """Normalise with the statistics of the batch."""
+        input, scale = inputs[0], parameters["scale"]
+        output, statistics = batch_norm_forward(input, scale, parameters["shift"], self.epsilon)
+
+        def backward(grad: Array) -> Gradients:
+            grad_input, grad_scale, grad_shift = batch_norm_backward(grad, input, scale, statistics)
+            return Gradients([grad_input], {"scale": grad_scale, "shift": grad_shift})
+
+        return output, backward

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from workloads.kinds.layer import LayerBase, PassWork, Traits
+import numpy as np
+
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
+from workloads.kinds.layer import LayerBase, PassWork, Traits, unknown_kind
+from workloads.reference.arrays import Array
+from workloads.reference.steps import add_bias
 from workloads.shapes import ConvShape, LinearShape, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class StepFunctions:
+    """The three steps of a layer, without bias: output, gradient to the input, gradient to the weight."""
+
+    forward: Callable[[Array, Array], Array]
+    gta: Callable[[Array, Array], Array]
+    gtw: Callable[[Array, Array], Array]
 
 
 class ComputedLayer(LayerBase):
@@ -31,3 +47,33 @@ class ComputedLayer(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have no pass beside the steps."""
         return None
+
+    def bind_steps(self, shape: Shape, /) -> StepFunctions:
+        """Give the three steps on an input of this shape."""
+        raise unknown_kind(self, "how its steps are computed")
+
+    def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have a weight, and with a bias one for each output channel, at first 0."""
+        weight = self.infer_geometry(shape).weight_shape
+        return {"weight": Parameter(weight)} | ({"bias": Parameter(weight[:1], 0)} if self.bias else {})
+
+    def run(self, inputs: Sequence[Array], parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
+        """Multiply and add; the backward keeps the input.
+
+        A mask makes no difference here: the ReLU that it stands for is passed on the way back.
+        """
+        input, weight, bias = inputs[0], parameters["weight"], parameters.get("bias")
+        steps = self.bind_steps(input.shape)
+        output = steps.forward(input, weight)
+        if bias is not None:
+            add_bias(output, bias)
+
+        def backward(grad: Array) -> Gradients:
+            grads = {"weight": steps.gtw(input, grad)}
+            grad_input = steps.gta(grad, weight) if place.needs_grad_input else None
+            if bias is not None:
+                axes = (0, *range(2, grad.ndim))
+                grads["bias"] = grad.sum(axis=axes, dtype=np.float64).astype(grad.dtype)
+            return Gradients([grad_input], grads)
+
+        return output, backward

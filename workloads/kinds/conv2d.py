@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from workloads.kinds.computed import ComputedLayer
+from workloads.kinds.computed import ComputedLayer, StepFunctions
 from workloads.kinds.shape_rules import expect_image, pair
 from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
+from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.shapes import ConvShape, Shape
 
 
@@ -36,3 +37,12 @@ class Conv2d(ComputedLayer):
             )  # fmt: skip
         except ValueError as error:
             raise ValueError(f"{error}; the input's shape is {shape}") from None
+
+    def bind_steps(self, shape: Shape, /) -> StepFunctions:
+        """Give the three steps on an input of this shape."""
+        geometry = self.infer_geometry(shape)
+        return StepFunctions(
+            forward=lambda input, weight: conv_forward(input, weight, geometry),
+            gta=lambda grad_output, weight: conv_gta(grad_output, weight, geometry),
+            gtw=lambda input, grad_output: conv_gtw(input, grad_output, geometry),
+        )

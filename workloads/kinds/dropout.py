@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.reference.arrays import Array
+from workloads.reference.elementwise import draw_dropout_mask, dropout_forward
 from workloads.shapes import Shape
 
 
@@ -31,3 +35,15 @@ class Dropout(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none: it happens where the gradient is written."""
         return None
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
+        """Draw what is kept; the gradient is scaled as the input."""
+        shape, rate = inputs[0].shape, self.rate
+        drawn = draw_dropout_mask(shape, rate, seed=place.seed, layer=self.name, iteration=place.iteration)
+        kept = place.keep(drawn)
+        output = dropout_forward(inputs[0], kept, rate)
+        return output, lambda grad: Gradients([dropout_forward(grad, kept, rate)], {})

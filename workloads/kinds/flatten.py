@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar, Literal
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.shape_rules import expect_image
+from workloads.reference.arrays import Array
 from workloads.shapes import Shape
 
 
@@ -31,3 +34,12 @@ class Flatten(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none: it happens where the gradient is written."""
         return None
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
+        """Change the shape, and the gradient's back."""
+        shape = inputs[0].shape
+        return inputs[0].reshape(shape[0], -1), lambda grad: Gradients([grad.reshape(shape)], {})

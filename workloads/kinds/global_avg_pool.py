@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.shape_rules import expect_image
+from workloads.reference.arrays import Array
+from workloads.reference.pooling import global_avg_pool_backward, global_avg_pool_forward
 from workloads.shapes import Shape
 
 
@@ -28,3 +32,13 @@ class GlobalAvgPool(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Spread the gradient, with the mask of a ReLU that the input comes out of."""
         return PassWork(reads_mask=True)
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
+        """Take the means; each gradient goes in equal shares to its channel."""
+        shape = inputs[0].shape
+        output = global_avg_pool_forward(inputs[0])
+        return output, lambda grad: Gradients([global_avg_pool_backward(grad, shape)], {})

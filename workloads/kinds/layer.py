@@ -6,12 +6,17 @@ is refused by name, so that nothing costs nothing only because nobody thought of
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from workloads.kinds.execution import Backward, Loss, Parameter, Parameters, Place
 from workloads.layers import LayerName, StrictModel
+from workloads.reference.arrays import Array
 from workloads.shapes import LayerShape, Shape
 
 
@@ -96,6 +101,18 @@ class LayerBase(StrictModel):
             ValueError: the layer cannot read such an input; a sentence without the place.
         """
         raise unknown_kind(self, "its geometry")
+
+    def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
+        """List the parameters of a layer whose first input has this shape, by their names within the layer."""
+        raise unknown_kind(self, "which parameters it has")
+
+    def run(self, inputs: Sequence[Array], parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
+        """Compute the output, and the function that takes its gradient back; that function keeps what it needs."""
+        raise unknown_kind(self, "its output")
+
+    def evaluate(self, scores: Array, labels: NDArray[np.integer[Any]], /) -> Loss:
+        """Compute a loss, of scores ``(N, classes)`` and class numbers ``(N,)``."""
+        raise unknown_kind(self, "its loss")
 
     def forward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Tell what the forward pass does, None if there is none; a loss's stands for both directions together."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from workloads.kinds.computed import ComputedLayer
+from workloads.kinds.computed import ComputedLayer, StepFunctions
 from workloads.kinds.shape_rules import expect_flat
 from workloads.layers import PositiveInt
+from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.shapes import LinearShape, Shape
 
 
@@ -23,3 +24,12 @@ class Linear(ComputedLayer):
         """Give the geometry on features of this shape."""
         expect_flat(self, shape)
         return LinearShape(batch=shape[0], in_features=shape[1], out_features=self.out_features)
+
+    def bind_steps(self, shape: Shape, /) -> StepFunctions:
+        """Give the three steps on an input of this shape."""
+        geometry = self.infer_geometry(shape)
+        return StepFunctions(
+            forward=lambda input, weight: linear_forward(input, weight, geometry),
+            gta=lambda grad_output, weight: linear_gta(grad_output, weight, geometry),
+            gtw=lambda input, grad_output: linear_gtw(input, grad_output, geometry),
+        )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar, Literal
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.shape_rules import expect_image
 from workloads.kinds.windows import infer_pooled, make_window
 from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
-from workloads.reference.pooling import PoolWindow
+from workloads.reference.arrays import Array
+from workloads.reference.pooling import PoolWindow, max_pool_backward, max_pool_forward
 from workloads.shapes import Shape
 
 
@@ -46,3 +49,14 @@ class MaxPool(LayerBase):
         """Count the bits of the argmax indices: enough to tell a window's elements apart."""
         taps = self.window.kernel_height * self.window.kernel_width
         return prod(output) * (taps - 1).bit_length()
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
+        """Take the maxima; each gradient goes to where its maximum was."""
+        window, shape = self.window, inputs[0].shape
+        output, argmax = max_pool_forward(inputs[0], window)
+        kept = place.keep(argmax)
+        return output, lambda grad: Gradients([max_pool_backward(grad, kept, window, shape)], {})

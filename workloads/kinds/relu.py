@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.reference.arrays import Array
+from workloads.reference.elementwise import relu_backward, relu_forward
 from workloads.shapes import Shape
 
 
@@ -33,3 +37,15 @@ class Relu(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none: it happens where the gradient is written."""
         return None
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
+        """Zero what is negative; the gradient passes where the output, or its flags, are positive."""
+        output = relu_forward(inputs[0])
+        if place.output_is_kept:
+            output = place.keep(output)
+        positive = output if place.output_is_kept else place.keep(output > 0)
+        return output, lambda grad: Gradients([relu_backward(grad, positive)], {})

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.kinds.execution import Loss, Parameter
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.shape_rules import expect_flat
+from workloads.reference.arrays import Array
+from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.shapes import Shape
 
 
@@ -30,3 +37,12 @@ class SoftmaxCrossEntropy(LayerBase):
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none beside that."""
         return None
+
+    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """Have none."""
+        return {}
+
+    def evaluate(self, scores: Array, labels: NDArray[np.integer[Any]], /) -> Loss:
+        """Compare the softmax of the scores with the labels."""
+        value, probabilities = cross_entropy_forward(scores, labels)
+        return Loss(value, probabilities, cross_entropy_backward(probabilities, labels))

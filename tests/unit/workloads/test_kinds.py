@@ -16,6 +16,7 @@ from workloads.host import initial_parameters, parameter_shapes
 from workloads.inference import infer_output
 from workloads.kinds import KINDS, LayerBase, name_kind
 from workloads.kinds.conv2d import Conv2d
+from workloads.kinds.execution import Place
 from workloads.kinds.layer import Traits
 from workloads.kinds.table import load_kind
 from workloads.network import Network, Node
@@ -23,7 +24,6 @@ from workloads.profile import Profile
 from workloads.profile_plan import DrawnTensor, GradientPlan, derive_density, plan_gradient, plan_output
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning_sites import find_pruning_sites
-from workloads.reference.node import Place, run_node
 from workloads.sources.synthetic import make_synthetic
 
 IMAGE = (1, 2, 4, 4)
@@ -44,7 +44,7 @@ NODES = (
 ODD = NODES[1]
 FIGURES = Profile("own.csv", "density", {}, {})
 DRAWN = DrawnTensor("first/output", IMAGE[1:], 0.5, True, "figure")
-PLACE = Place(shape=None, needs_grad_input=True, output_is_kept=False, seed=1, iteration=0)
+PLACE = Place(needs_grad_input=True, output_is_kept=False, seed=1, iteration=0)
 
 
 def make_network() -> Network:
@@ -63,6 +63,9 @@ LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
         "its backward pass",
         lambda: passes.make_backward_pass(make_network(), ODD, frozenset({"first"})),
     ),
+    "list_parameters": ("which parameters it has", lambda: parameter_shapes(make_network())),
+    "run": ("its output", lambda: SWISH.run([np.zeros(IMAGE, np.float32)], {}, PLACE)),
+    "evaluate": ("its loss", lambda: SWISH.evaluate(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))),
     "list_passes": (TRAITS, lambda: passes.list_passes(make_network())),
     "find_stored": (TRAITS, lambda: passes.find_stored(make_network(), "first")),
     "find_writer": (TRAITS, lambda: passes.find_writer(make_network(), "odd")),
@@ -71,8 +74,7 @@ LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
     "trained": (TRAITS, lambda: make_network().trained),
     "writes_gradient": (TRAITS, lambda: make_network().writes_gradient("odd")),
     "is_behind_relu": (TRAITS, lambda: make_network().is_behind_relu("last")),
-    "parameter_shapes": (TRAITS, lambda: parameter_shapes(make_network())),
-    "initial_parameters": (TRAITS, lambda: initial_parameters(make_network(), 1)),
+    "initial_parameters": ("which parameters it has", lambda: initial_parameters(make_network(), 1)),
     "find_pruning_sites": (TRAITS, lambda: find_pruning_sites(make_network())),
     "plan_output": (TRAITS, lambda: plan_output(make_network(), FIGURES, "odd")),
     "derived density": ("the density of its output", lambda: derive_density(ODD, (DRAWN,))),
@@ -86,12 +88,6 @@ def test_a_question_refuses_a_kind_that_does_not_answer_it_by_name(name: str) ->
     with pytest.raises(TypeError) as error:
         ask()
     assert str(error.value) == f"layer 'odd': {question} is not defined for the kind 'swish'"
-
-
-def test_the_reference_has_no_output_for_it() -> None:
-    with pytest.raises(TypeError) as error:
-        run_node(ODD, [np.zeros(IMAGE, np.float32)], {}, PLACE)
-    assert str(error.value) == "layer 'odd' of type swish has no output to compute"
 
 
 def test_no_operands_are_made_beside_it() -> None:
@@ -139,7 +135,11 @@ def list_questions() -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     made = KINDS[kind]
-    if question == "infer_geometry" and not made.traits.is_computed:
-        return
-    assert getattr(made, question) is not getattr(LayerBase, question)
+    is_asked = {
+        "infer_geometry": made.traits.is_computed,
+        "run": not made.traits.is_loss,
+        "evaluate": made.traits.is_loss,
+    }
+    is_answered = getattr(made, question) is not getattr(LayerBase, question)
+    assert is_answered == is_asked.get(question, True)
     assert isinstance(made.traits, Traits)

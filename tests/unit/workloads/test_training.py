@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from workloads.arrays import BoolArray
-from workloads.host import Parameters, initial_parameters, run_iteration
+from workloads.host import initial_parameters, run_iteration
 from workloads.kinds import Layer
+from workloads.kinds.execution import Parameters
 from workloads.network import Network, build_network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.reference.arrays import Array

@@ -1,0 +1,54 @@
+"""How a layer is carried out on the host: its parameters, its surroundings, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from workloads.reference.arrays import Array, Keep, keep_in_memory
+from workloads.shapes import Shape
+
+Parameters = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a layer: its shape, and the value it starts from; None: drawn by Kaiming's rule."""
+
+    shape: Shape
+    start: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """What a layer hands back: a gradient for each of its inputs (None: nobody needs it) and for its parameters."""
+
+    inputs: Sequence[Array | None]
+    parameters: Parameters
+
+
+Backward = Callable[[Array], Gradients]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a layer has to know of its surroundings.
+
+    output_is_kept: a reader keeps this layer's output for its own backward pass; seed, iteration: key of the layer's
+    random draws; keep: gives what to keep of an array for the backward pass.
+    """
+
+    needs_grad_input: bool
+    output_is_kept: bool
+    seed: int
+    iteration: int
+    keep: Keep = keep_in_memory
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """A loss of scores ``(N, classes)``: its value, the classes' probabilities, and the gradient to the scores."""
+
+    value: float
+    probabilities: Array
+    grad_scores: Array
