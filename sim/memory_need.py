@@ -11,7 +11,6 @@ from math import prod
 
 from sim.sampling.step_cut import PILOT_IMAGES
 from workloads.host import parameter_shapes
-from workloads.kinds.batch_norm import BatchNorm
 from workloads.memory import require_memory
 from workloads.network import Network
 from workloads.shapes import ConvShape, LayerShape
@@ -101,11 +100,11 @@ def size_step(shape: LayerShape, verifies: bool) -> int:
 
 
 def size_host(network: Network, item_bytes: int) -> int:
-    """Return the bytes that the host's pass keeps of an iteration: layers' inputs and gradients, normalised values."""
+    """Return the bytes that the host's pass keeps of an iteration: layers' inputs and gradients, inputs of passes."""
     kept = {node.inputs[0]: prod(node.input_shapes[0]) for node in network.compute_nodes()}
     gradients = sum(prod(node.output_shape) for node in network.compute_nodes())
-    normalised = sum(prod(node.output_shape) for node in network.nodes if isinstance(node.layer, BatchNorm))
-    return item_bytes * (sum(kept.values()) + gradients + normalised)
+    passed = (node for node in network.nodes if node.layer.traits.keeps_input and not node.layer.traits.is_computed)
+    return item_bytes * (sum(kept.values()) + gradients + sum(prod(node.input_shapes[0]) for node in passed))
 
 
 def size_parameters(network: Network) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sim.results import StepResult
-from workloads.kinds.batch_norm import BatchNorm
 from workloads.network import Network
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
@@ -68,7 +67,7 @@ def tell_single_values(network: Network) -> Iterator[str]:
     """Tell which batch norms have one value of each channel, whose mean and deviation leave nothing of it."""
     names = []
     for node in network.nodes:
-        if isinstance(node.layer, BatchNorm):
+        if node.layer.traits.normalises:
             batch, _, height, width = node.input_shapes[0]
             if batch * height * width == 1:
                 names.append(node.name)

@@ -29,19 +29,7 @@ from math import exp, pi, prod, sqrt
 from statistics import NormalDist
 
 from workloads.errors import InputError
-from workloads.kinds.add import Add
-from workloads.kinds.avg_pool import AvgPool
-from workloads.kinds.batch_norm import BatchNorm
-from workloads.kinds.concat import Concat
-from workloads.kinds.conv2d import Conv2d
-from workloads.kinds.dropout import Dropout
-from workloads.kinds.flatten import Flatten
-from workloads.kinds.global_avg_pool import GlobalAvgPool
-from workloads.kinds.layer import unknown_kind
-from workloads.kinds.linear import Linear
-from workloads.kinds.max_pool import MaxPool
-from workloads.kinds.relu import Relu
-from workloads.kinds.softmax_cross_entropy import SoftmaxCrossEntropy
+from workloads.kinds.profile_rules import GradientRule, OutputRule
 from workloads.network import INPUT, Network, Node
 from workloads.profile import Profile
 from workloads.pruning_sites import find_pruning_sites
@@ -124,13 +112,12 @@ def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
     node = network.node(name)
     figure = profile.density(name, "output")
     if figure is not None:
-        is_rectified = isinstance(node.layer, Relu) or (
-            node.layer.traits.hands_zeros_on and network.is_behind_relu(name)
-        )
+        is_rectified = network.gives_rectified(name)
         return DrawnTensor(f"{name}/output", node.output_shape[1:], figure, is_rectified, "figure")
-    if isinstance(node.layer, Conv2d | Linear | BatchNorm | Add):
-        return DrawnTensor(f"{name}/output", node.output_shape[1:], 1.0, False, "no ReLU")
-    if node.layer.traits.hands_zeros_on:
+    rule = node.layer.profile.output
+    if rule is OutputRule.DENSE:
+        return DrawnTensor(f"{name}/output", node.output_shape[1:], 1.0, False, rule.value)
+    if rule is OutputRule.DERIVED:
         sources = tuple(plan_output(network, profile, source) for source in node.inputs)
         return DerivedTensor(node, sources, derive_density(node, sources), f"derived by {node.layer.type}")
     raise InputError(
@@ -156,17 +143,15 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
         if len(readers) != 1:
             raise _uncovered(profile, name, f"{len(readers)} layers read '{reader.name}'")
         (reader,) = readers
-        if isinstance(reader.layer, Relu):
+        rule = reader.layer.profile.gradient
+        if rule is GradientRule.BEHIND_RELU:
             return _plan_behind_relu(network, profile, name, reader, rate)
-        if isinstance(reader.layer, SoftmaxCrossEntropy):
-            return GradientPlan(shape, None, (), False, 1.0, "behind the loss")
-        if isinstance(reader.layer, BatchNorm):
+        if rule is GradientRule.BEHIND_BATCH_NORM:
             is_pruned = name in find_pruning_sites(network)
-            density = share_left(rate) if is_pruned else 1.0
-            return GradientPlan(shape, None, (), is_pruned, density, "behind batch norm")
-        if isinstance(reader.layer, Conv2d | Linear):
-            return GradientPlan(shape, None, (), False, 1.0, "without a mask")
-        if not isinstance(reader.layer, Add | Flatten | AvgPool | GlobalAvgPool):
+            return GradientPlan(shape, None, (), is_pruned, share_left(rate) if is_pruned else 1.0, rule.value)
+        if rule is GradientRule.BEHIND_LOSS or rule is GradientRule.WITHOUT_MASK:
+            return GradientPlan(shape, None, (), False, 1.0, rule.value)
+        if rule is GradientRule.FIGURE:
             raise _uncovered(profile, name, f"'{reader.name}' ({reader.layer.type}) reads it without a ReLU between")
 
 
@@ -178,13 +163,13 @@ def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node,
     plans = [(node, plan_output(network, profile, node.name)) for node in path]
     # What is drawn by its own figure says nothing about the tensors before it, so those mask no gradient.
     for node, plan in plans[1:]:
-        if isinstance(plan, DrawnTensor) and isinstance(node.layer, MaxPool) and not _windows_are_apart(node.layer):
-            raise _uncovered(profile, name, f"the windows of '{node.name}' overlap or are padded, and it has a figure")
+        if isinstance(plan, DrawnTensor) and (obstacle := node.layer.find_obstacle()) is not None:
+            raise _uncovered(profile, name, f"{obstacle}, and it has a figure")
     support = plans[-1][1] if feeds_compute else None
     is_pruned = path[-1].name in find_pruning_sites(network)
     density = _expect_density(plans, support, share_left(rate) if is_pruned else 1.0)
     shape = path[-1].output_shape[1:]
-    return GradientPlan(shape, support, tuple(plans), is_pruned, density, "behind a ReLU")
+    return GradientPlan(shape, support, tuple(plans), is_pruned, density, GradientRule.BEHIND_RELU.value)
 
 
 def is_passed_on(node: Node) -> bool:
@@ -197,8 +182,8 @@ def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | 
     relu_density = plans[0][1].density
     if len(plans) == 1:
         return None if relu_density is None else relu_density * left
-    kinds = tuple(node.layer for node, _ in plans[1:])
-    if support is None or support.density is None or any(isinstance(kind, AvgPool | GlobalAvgPool) for kind in kinds):
+    is_spread = any(node.layer.profile.spreads_gradient for node, _ in plans[1:])
+    if support is None or support.density is None or is_spread:
         return None
     elements, windows = prod(plans[0][0].output_shape), prod(plans[-1][0].output_shape)
     return support.density * left * windows / elements
@@ -209,26 +194,7 @@ def derive_density(node: Node, sources: tuple[TensorPlan, ...]) -> float | None:
     known = [source.density for source in sources if source.density is not None]
     if len(known) < len(sources):
         return None
-    match node.layer:
-        case Flatten():
-            return known[0]
-        case Dropout() as layer:
-            return known[0] * (1 - layer.rate)
-        case Concat():
-            sizes = [prod(shape) for shape in node.input_shapes]
-            return sum(density * size for density, size in zip(known, sizes, strict=True)) / sum(sizes)
-        case MaxPool() | AvgPool() | GlobalAvgPool():
-            return 1.0 if known[0] == 1 else None
-        case Conv2d() | Linear() | BatchNorm() | Relu() | Add() | SoftmaxCrossEntropy() as layer:
-            raise ValueError(f"the output of '{layer.name}' ({layer.type}) is not made from its input")
-        case layer:
-            raise unknown_kind(layer, "the density of its output")
-
-
-def _windows_are_apart(layer: MaxPool) -> bool:
-    window = layer.window
-    apart = window.stride_height >= window.kernel_height and window.stride_width >= window.kernel_width
-    return apart and not (window.pad_height or window.pad_width or window.ceil_mode)
+    return node.layer.derive_density(known, [prod(shape) for shape in node.input_shapes])
 
 
 def _uncovered(profile: Profile, name: str, reason: str) -> InputError:

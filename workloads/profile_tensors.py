@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod, sqrt
 from statistics import NormalDist
 from typing import Any
@@ -14,13 +15,7 @@ import numpy as np
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
 from workloads.fields import cut_field, draw_field
-from workloads.kinds.avg_pool import AvgPool
-from workloads.kinds.concat import Concat
-from workloads.kinds.dropout import Dropout
-from workloads.kinds.flatten import Flatten
-from workloads.kinds.global_avg_pool import GlobalAvgPool
-from workloads.kinds.max_pool import MaxPool
-from workloads.kinds.relu import Relu
+from workloads.kinds.profile_rules import Draw, HandingPlace
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.passes import find_gradient, list_trained
@@ -35,14 +30,6 @@ from workloads.profile_plan import (
 )
 from workloads.pruning import PruningKey
 from workloads.pruning_sites import PruningSite, find_pruning_sites
-from workloads.reference.pooling import (
-    avg_pool_backward,
-    avg_pool_forward,
-    global_avg_pool_backward,
-    global_avg_pool_forward,
-    max_pool_backward,
-    max_pool_forward,
-)
 from workloads.settings import Clustering
 from workloads.shapes import Step
 
@@ -194,9 +181,11 @@ class ProfiledNetwork:
         if isinstance(plan, DrawnTensor):
             return self._draw(plan, image)
         sources = [self._make(source, image) for source in plan.sources]
-        if isinstance(plan.node.layer, Concat):
-            return np.concatenate(sources)
-        return self._derive(plan.node, sources[0], image)
+        return plan.node.layer.derive_output(sources, self._draw_at(plan.node, image))
+
+    def _draw_at(self, node: Node, image: int) -> Draw:
+        """Key what a layer draws for one image by the layer, the purpose and the image."""
+        return lambda purpose: keyed_generator(self.seed, node.name, purpose, image)
 
     def _draw(self, plan: DrawnTensor, image: int) -> Float32Array:
         values = cut_field(draw_field(plan.shape, self.clustering, self.seed, plan.place, image), plan.density)
@@ -204,21 +193,6 @@ class ProfiledNetwork:
             return values
         generator = keyed_generator(self.seed, plan.place, "values", image)
         return np.where(values != 0, draw_sparse(generator, plan.shape, 1.0, integers=False), np.float32(0))
-
-    def _derive(self, node: Node, source: Float32Array, image: int) -> Float32Array:
-        layer = node.layer
-        if isinstance(layer, Flatten):
-            return source.reshape(-1)
-        if isinstance(layer, Dropout):
-            is_kept = keyed_generator(self.seed, node.name, "dropout", image).random(source.shape) >= layer.rate
-            return source * is_kept / np.float32(1 - layer.rate)
-        if isinstance(layer, MaxPool):
-            return np.asarray(max_pool_forward(source[None], layer.window)[0][0], np.float32)
-        if isinstance(layer, AvgPool):
-            return np.asarray(avg_pool_forward(source[None], layer.window)[0], np.float32)
-        if not isinstance(layer, GlobalAvgPool):
-            raise TypeError(f"layer '{layer.name}': a profile makes no output of the kind '{layer.type}'")
-        return np.asarray(global_avg_pool_forward(source[None])[0], np.float32)
 
     def _start_gradient(self, plan: GradientPlan, name: str, image: int) -> Float32Array:
         """Draw normal numbers where the gradient starts, mask and prune them."""
@@ -234,36 +208,16 @@ class ProfiledNetwork:
         """Carry the gradient back to the layer's output through what lies between."""
         known = True
         for node, output in reversed(plan.path):
-            layer, shape = node.layer, node.input_shapes[0][1:]
             is_drawn = isinstance(output, DrawnTensor)
-            if isinstance(layer, Relu | Dropout):
-                gradient = np.where(self._make(output, image) != 0, gradient, np.float32(0)) if known else gradient
-            elif isinstance(layer, Flatten):
-                gradient = gradient.reshape(shape)
-            elif isinstance(layer, MaxPool):
-                gradient = self._unpool(node, None if is_drawn else output, gradient, image)
-            elif isinstance(layer, AvgPool):
-                gradient = np.asarray(avg_pool_backward(gradient[None], layer.window, (1, *shape))[0])
-            elif isinstance(layer, GlobalAvgPool):
-                gradient = np.asarray(global_avg_pool_backward(gradient[None], (1, *shape))[0])
-            else:
-                raise TypeError(f"layer '{layer.name}': a profile hands no gradient back through '{layer.type}'")
-            known = known and not (is_drawn and not isinstance(layer, Relu))
+            place = HandingPlace(
+                node.input_shapes[0][1:],
+                partial(self._make, output, image) if known else None,
+                None if isinstance(output, DrawnTensor) else partial(self._make, output.sources[0], image),
+                self._draw_at(node, image),
+            )
+            gradient = node.layer.hand_gradient_back(gradient, place)
+            known = known and (not is_drawn or node.layer.traits.makes_zeros)
         return gradient
-
-    def _unpool(self, node: Node, output: TensorPlan | None, gradient: Float32Array, image: int) -> Float32Array:
-        """Give each window's gradient to its maximum; to a tap drawn evenly where the windows' inputs are unknown."""
-        assert isinstance(node.layer, MaxPool)
-        window = node.layer.window
-        if output is None:
-            taps = window.kernel_height * window.kernel_width
-            generator = keyed_generator(self.seed, node.name, "argmax", image)
-            argmax = generator.integers(0, taps, gradient.shape, dtype=np.int32)[None]
-        else:
-            assert not isinstance(output, DrawnTensor)
-            argmax = max_pool_forward(self._make(output.sources[0], image)[None], window)[1]
-        shape = (1, *node.input_shapes[0][1:])
-        return np.asarray(max_pool_backward(gradient[None], argmax, window, shape)[0], np.float32)
 
     def _weight(self, name: str) -> Float32Array:
         """Draw weights by Kaiming's rule, those of a density below 1 independently zero."""

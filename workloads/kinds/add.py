@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import add_forward
 from workloads.shapes import Shape
@@ -21,7 +22,8 @@ class Add(LayerBase):
         hands_zeros_on=False,
         hands_gradient_on=True,
         densifies_gradient=False,
-    )  # fmt: skip
+    )
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DENSE, gradient=GradientRule.HANDED_ON)
 
     type: Literal["add"]
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import Draw, GradientRule, HandingPlace, OutputRule, ProfileRules
 from workloads.kinds.shape_rules import expect_image
 from workloads.kinds.windows import infer_pooled, make_window
 from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
@@ -19,6 +23,9 @@ class AvgPool(LayerBase):
     """Mean over windows, zeros of the padding counted (as torch's default)."""
 
     traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
+    profile: ClassVar[ProfileRules] = ProfileRules(
+        output=OutputRule.DERIVED, gradient=GradientRule.HANDED_ON, spreads_gradient=True
+    )
 
     type: Literal["avg_pool"]
     kernel: PositiveInt | Pair
@@ -52,3 +59,19 @@ class AvgPool(LayerBase):
         window, shape = self.window, inputs[0].shape
         output = avg_pool_forward(inputs[0], window)
         return output, lambda grad: Gradients([avg_pool_backward(grad, window, shape)], {})
+
+    def derive_density(self, densities: Sequence[float], _sizes: Sequence[int], /) -> float | None:
+        """Be dense where the input is; else only the tensor tells."""
+        return 1.0 if densities[0] == 1 else None
+
+    def derive_output(self, sources: Sequence[Float32Array], _draw: Draw, /) -> Float32Array:
+        """Take the means."""
+        return np.asarray(avg_pool_forward(sources[0][None], self.window)[0], np.float32)
+
+    def find_obstacle(self) -> str | None:
+        """Find none."""
+        return None
+
+    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
+        """Spread the gradient over its window."""
+        return np.asarray(avg_pool_backward(gradient[None], self.window, (1, *place.input_shape))[0])

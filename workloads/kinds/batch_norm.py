@@ -9,6 +9,7 @@ from pydantic import Field
 
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.kinds.shape_rules import expect_image
 from workloads.reference.arrays import Array
 from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
@@ -20,11 +21,13 @@ class BatchNorm(LayerBase):
 
     traits: ClassVar[Traits] = Traits(
         has_parameters=True,
+        normalises=True,
         keeps_input=True,
         hands_zeros_on=False,
         hands_gradient_on=False,
         densifies_gradient=True,
-    )  # fmt: skip
+    )
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DENSE, gradient=GradientRule.BEHIND_BATCH_NORM)
 
     type: Literal["batch_norm"]
     epsilon: Annotated[float, Field(gt=0.0)] = 1e-5

@@ -10,6 +10,7 @@ import numpy as np
 
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits, unknown_kind
+from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.steps import add_bias
 from workloads.shapes import ConvShape, LinearShape, Shape
@@ -31,6 +32,7 @@ class ComputedLayer(LayerBase):
         is_computed=True, has_parameters=True, keeps_input=True,
         hands_zeros_on=False, hands_gradient_on=False, densifies_gradient=False,
     )  # fmt: skip
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DENSE, gradient=GradientRule.WITHOUT_MASK)
     geometry: ClassVar[type[ConvShape] | type[LinearShape]]
 
     if TYPE_CHECKING:  # Each form declares its own, where it stands among its fields.

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import Draw, GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import concat_backward, concat_forward
 from workloads.shapes import Shape
@@ -21,7 +25,8 @@ class Concat(LayerBase):
         hands_zeros_on=True,
         hands_gradient_on=True,
         densifies_gradient=False,
-    )  # fmt: skip
+    )
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DERIVED, gradient=GradientRule.FIGURE)
 
     type: Literal["concat"]
 
@@ -51,3 +56,11 @@ class Concat(LayerBase):
         """Join the inputs; the gradient is cut where they meet."""
         channels = [input.shape[1] for input in inputs]
         return concat_forward(inputs), lambda grad: Gradients(concat_backward(grad, channels), {})
+
+    def derive_density(self, densities: Sequence[float], sizes: Sequence[int], /) -> float | None:
+        """Weigh the densities of the inputs by their sizes."""
+        return sum(density * size for density, size in zip(densities, sizes, strict=True)) / sum(sizes)
+
+    def derive_output(self, sources: Sequence[Float32Array], _draw: Draw, /) -> Float32Array:
+        """Join the inputs."""
+        return np.concatenate(sources)

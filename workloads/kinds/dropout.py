@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
+from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import Draw, GradientRule, HandingPlace, OutputRule, ProfileRules, mask_gradient
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import draw_dropout_mask, dropout_forward
 from workloads.shapes import Shape
@@ -20,6 +23,7 @@ class Dropout(LayerBase):
     traits: ClassVar[Traits] = Traits(
         rides_along=True, hands_zeros_on=True, hands_gradient_on=True, densifies_gradient=False
     )
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DERIVED, gradient=GradientRule.FIGURE)
 
     type: Literal["dropout"]
     rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
@@ -47,3 +51,20 @@ class Dropout(LayerBase):
         kept = place.keep(drawn)
         output = dropout_forward(inputs[0], kept, rate)
         return output, lambda grad: Gradients([dropout_forward(grad, kept, rate)], {})
+
+    def derive_density(self, densities: Sequence[float], _sizes: Sequence[int], /) -> float | None:
+        """Keep the share that is not dropped."""
+        return densities[0] * (1 - self.rate)
+
+    def derive_output(self, sources: Sequence[Float32Array], draw: Draw, /) -> Float32Array:
+        """Draw what is kept."""
+        is_kept = draw("dropout").random(sources[0].shape) >= self.rate
+        return sources[0] * is_kept / np.float32(1 - self.rate)
+
+    def find_obstacle(self) -> str | None:
+        """Find none."""
+        return None
+
+    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
+        """Zero the gradient where the output is zero."""
+        return mask_gradient(gradient, place)

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Loss, Parameter, Parameters, Place
+from workloads.kinds.profile_rules import Draw, HandingPlace, ProfileRules
 from workloads.layers import LayerName, StrictModel
 from workloads.reference.arrays import Array
 from workloads.shapes import LayerShape, Shape
@@ -30,7 +32,8 @@ class Traits:
     it still counts as coming out of one behind it. hands_gradient_on: the gradient to its input is its output's, or a
     part of it, and is not written anew. is_joined: its inputs are stored as parts of its output. sums_inputs: the
     gradient to its output is that to each input, and is stored once. densifies_gradient: a pruned gradient is dense
-    again behind its backward pass. keeps_input, keeps_output: its backward reads them.
+    again behind its backward pass. normalises: it divides each channel by that one's deviation. keeps_input,
+    keeps_output: its backward reads them.
     """
 
     is_computed: bool = False
@@ -44,6 +47,7 @@ class Traits:
     is_joined: bool = False
     sums_inputs: bool = False
     densifies_gradient: bool
+    normalises: bool = False
     keeps_input: bool = False
     keeps_output: bool = False
 
@@ -69,12 +73,15 @@ def unknown_kind(layer: LayerBase, question: str) -> TypeError:
 
 
 class _Unanswered:
-    """Stands where a kind would give its traits, and refuses it by name."""
+    """Stands where a kind would give its traits or rules, and refuses it by name."""
+
+    def __init__(self, question: str) -> None:
+        self._question = question
 
     def __get__(self, layer: LayerBase | None, owner: type[LayerBase]) -> Any:
         if layer is None:
-            raise TypeError(f"{owner.__name__} is no kind of layer: it has no traits")
-        raise unknown_kind(layer, "what it does for its neighbours")
+            raise TypeError(f"{owner.__name__} is no kind of layer: it does not say {self._question}")
+        raise unknown_kind(layer, self._question)
 
 
 class LayerBase(StrictModel):
@@ -84,7 +91,8 @@ class LayerBase(StrictModel):
     inputs: Annotated[list[LayerName], Field(min_length=1)] | None = None
     type: str
 
-    traits: ClassVar[Traits] = cast(Traits, _Unanswered())
+    traits: ClassVar[Traits] = cast(Traits, _Unanswered("what it does for its neighbours"))
+    profile: ClassVar[ProfileRules] = cast(ProfileRules, _Unanswered("its rules for profiles"))
 
     def infer_output(self, names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
         """Give the shape of the output, from the names and shapes of what is read, of which there are enough.
@@ -121,3 +129,19 @@ class LayerBase(StrictModel):
     def backward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Tell what the backward pass does, None if there is none."""
         raise unknown_kind(self, "its backward pass")
+
+    def derive_density(self, densities: Sequence[float], sizes: Sequence[int], /) -> float | None:
+        """Give the expected density of an output made from tensors of these; None where only the tensors tell."""
+        raise unknown_kind(self, "the density of its output")
+
+    def derive_output(self, sources: Sequence[Float32Array], draw: Draw, /) -> Float32Array:
+        """Make one image's output of a profile's tensors, none of which has a batch axis."""
+        raise unknown_kind(self, "its output in a profile")
+
+    def find_obstacle(self) -> str | None:
+        """Say why a profile's gradient cannot be handed back where the input is unknown; None where it can."""
+        raise unknown_kind(self, "whether it hands a gradient back where its input is unknown")
+
+    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
+        """Give one image's gradient to the input from that to the output, in a profile."""
+        raise unknown_kind(self, "its gradient in a profile")

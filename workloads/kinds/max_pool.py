@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import Draw, GradientRule, HandingPlace, OutputRule, ProfileRules
 from workloads.kinds.shape_rules import expect_image
 from workloads.kinds.windows import infer_pooled, make_window
 from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
@@ -20,6 +24,7 @@ class MaxPool(LayerBase):
     """Maximum over windows; the first maximum of a window, in row order, gets the gradient."""
 
     traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DERIVED, gradient=GradientRule.FIGURE)
 
     type: Literal["max_pool"]
     kernel: PositiveInt | Pair
@@ -60,3 +65,29 @@ class MaxPool(LayerBase):
         output, argmax = max_pool_forward(inputs[0], window)
         kept = place.keep(argmax)
         return output, lambda grad: Gradients([max_pool_backward(grad, kept, window, shape)], {})
+
+    def derive_density(self, densities: Sequence[float], _sizes: Sequence[int], /) -> float | None:
+        """Be dense where the input is; else only the tensor tells."""
+        return 1.0 if densities[0] == 1 else None
+
+    def derive_output(self, sources: Sequence[Float32Array], _draw: Draw, /) -> Float32Array:
+        """Take the maxima."""
+        return np.asarray(max_pool_forward(sources[0][None], self.window)[0][0], np.float32)
+
+    def find_obstacle(self) -> str | None:
+        """Find windows that share elements, or lie in the padding: their maxima cannot be drawn one by one."""
+        window = self.window
+        is_apart = window.stride_height >= window.kernel_height and window.stride_width >= window.kernel_width
+        if is_apart and not (window.pad_height or window.pad_width or window.ceil_mode):
+            return None
+        return f"the windows of '{self.name}' overlap or are padded"
+
+    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
+        """Give each window's gradient to its maximum; to a tap drawn evenly where the windows' inputs are unknown."""
+        window = self.window
+        if place.make_input is None:
+            taps = window.kernel_height * window.kernel_width
+            argmax = place.draw("argmax").integers(0, taps, gradient.shape, dtype=np.int32)[None]
+        else:
+            argmax = max_pool_forward(place.make_input()[None], window)[1]
+        return np.asarray(max_pool_backward(gradient[None], argmax, window, (1, *place.input_shape))[0], np.float32)

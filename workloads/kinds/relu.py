@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import GradientRule, HandingPlace, OutputRule, ProfileRules, mask_gradient
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import relu_backward, relu_forward
 from workloads.shapes import Shape
@@ -22,7 +24,8 @@ class Relu(LayerBase):
         hands_zeros_on=False,
         hands_gradient_on=True,
         densifies_gradient=False,
-    )  # fmt: skip
+    )
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.FIGURE, gradient=GradientRule.BEHIND_RELU)
 
     type: Literal["relu"]
 
@@ -49,3 +52,11 @@ class Relu(LayerBase):
             output = place.keep(output)
         positive = output if place.output_is_kept else place.keep(output > 0)
         return output, lambda grad: Gradients([relu_backward(grad, positive)], {})
+
+    def find_obstacle(self) -> str | None:
+        """Find none."""
+        return None
+
+    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
+        """Zero the gradient where the output is zero."""
+        return mask_gradient(gradient, place)

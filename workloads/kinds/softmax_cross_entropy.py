@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from workloads.kinds.execution import Loss, Parameter
 from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.kinds.shape_rules import expect_flat
 from workloads.reference.arrays import Array
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
@@ -22,6 +23,7 @@ class SoftmaxCrossEntropy(LayerBase):
     traits: ClassVar[Traits] = Traits(
         is_loss=True, hands_zeros_on=False, hands_gradient_on=False, densifies_gradient=False
     )
+    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.FIGURE, gradient=GradientRule.BEHIND_LOSS)
 
     type: Literal["softmax_cross_entropy"]
 

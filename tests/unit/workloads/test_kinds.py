@@ -11,13 +11,13 @@ import pytest
 
 from sim.stored_tensors import size_output
 from workloads import passes
-from workloads.errors import InputError
 from workloads.host import initial_parameters, parameter_shapes
 from workloads.inference import infer_output
 from workloads.kinds import KINDS, LayerBase, name_kind
 from workloads.kinds.conv2d import Conv2d
 from workloads.kinds.execution import Place
 from workloads.kinds.layer import Traits
+from workloads.kinds.profile_rules import OutputRule
 from workloads.kinds.table import load_kind
 from workloads.network import Network, Node
 from workloads.profile import Profile
@@ -76,7 +76,10 @@ LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
     "is_behind_relu": (TRAITS, lambda: make_network().is_behind_relu("last")),
     "initial_parameters": ("which parameters it has", lambda: initial_parameters(make_network(), 1)),
     "find_pruning_sites": (TRAITS, lambda: find_pruning_sites(make_network())),
-    "plan_output": (TRAITS, lambda: plan_output(make_network(), FIGURES, "odd")),
+    "plan_gradient": ("its rules for profiles", lambda: plan_gradient(make_network(), FIGURES, "first", 0.0)),
+    "derive_output": ("its output in a profile", lambda: SWISH.derive_output([], np.random.default_rng)),
+    "find_obstacle": ("whether it hands a gradient back where its input is unknown", lambda: SWISH.find_obstacle()),
+    "plan_output": ("its rules for profiles", lambda: plan_output(make_network(), FIGURES, "odd")),
     "derived density": ("the density of its output", lambda: derive_density(ODD, (DRAWN,))),
     "size_output": (TRAITS, lambda: size_output(make_network(), "first", {}, 16)),
 }
@@ -95,17 +98,12 @@ def test_no_operands_are_made_beside_it() -> None:
         list(make_synthetic(make_network(), None))  # type: ignore[arg-type]
 
 
-def test_a_profile_makes_neither_its_output_nor_a_gradient_through_it() -> None:
+def test_a_profile_hands_no_gradient_back_through_it() -> None:
     profiled = ProfiledNetwork(make_network(), FIGURES, 1)
-    with pytest.raises(TypeError) as error:
-        profiled._derive(ODD, np.ones(IMAGE[1:], np.float32), 0)
-    assert str(error.value) == "layer 'odd': a profile makes no output of the kind 'swish'"
     plan = GradientPlan(IMAGE[1:], None, ((ODD, DRAWN),), False, 1.0, "behind a ReLU")
     with pytest.raises(TypeError) as error:
         profiled._hand_back(plan, np.ones(IMAGE[1:], np.float32), 0)
-    assert str(error.value) == "layer 'odd': a profile hands no gradient back through 'swish'"
-    with pytest.raises(InputError, match=r"^own\.csv: .* 'odd' \(swish\) reads it without a ReLU between; add the row"):
-        plan_gradient(make_network(), FIGURES, "first", 0.0)
+    assert str(error.value) == "layer 'odd': its gradient in a profile is not defined for the kind 'swish'"
 
 
 def test_a_geometry_without_a_kind_is_refused() -> None:
@@ -114,7 +112,9 @@ def test_a_geometry_without_a_kind_is_refused() -> None:
 
 
 def test_a_class_without_traits_is_no_kind() -> None:
-    with pytest.raises(TypeError, match=r"^Swish is no kind of layer: it has no traits$"):
+    with pytest.raises(
+        TypeError, match=r"^Swish is no kind of layer: it does not say what it does for its neighbours$"
+    ):
         _ = Swish.traits
 
 
@@ -135,10 +135,15 @@ def list_questions() -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     made = KINDS[kind]
+    is_behind_relu = made.traits.makes_zeros or (made.traits.hands_zeros_on and not made.traits.is_joined)
     is_asked = {
         "infer_geometry": made.traits.is_computed,
         "run": not made.traits.is_loss,
         "evaluate": made.traits.is_loss,
+        "derive_density": made.profile.output is OutputRule.DERIVED,
+        "derive_output": made.profile.output is OutputRule.DERIVED,
+        "find_obstacle": is_behind_relu,
+        "hand_gradient_back": is_behind_relu,
     }
     is_answered = getattr(made, question) is not getattr(LayerBase, question)
     assert is_answered == is_asked.get(question, True)
