@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from workloads.host import Parameters
+from workloads.kinds.execution import Parameters
 from workloads.layers import StrictModel
 from workloads.reference.arrays import Array
 

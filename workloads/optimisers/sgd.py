@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workloads.host import Parameters
+from workloads.kinds.execution import Parameters
 from workloads.optimisers.optimiser import ElementwiseCost, Optimiser, TensorUpdate
 from workloads.reference.arrays import Array
 from workloads.settings import PositiveFloat

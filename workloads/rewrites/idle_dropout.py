@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from workloads.layers import Dropout, Layer
+from workloads.kinds import Layer
+from workloads.kinds.dropout import Dropout
 from workloads.network import Network, Node
 from workloads.rewrites.rewrite import Rewrite, replace_layer
 

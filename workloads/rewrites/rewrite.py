@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from workloads.errors import InputError
-from workloads.layers import Layer, StrictModel
+from workloads.kinds import Layer
+from workloads.layers import StrictModel
 from workloads.network import Network, Node, build_network
 
 # A network has no more layers than this, and a rewrite that is applied more often does not come to an end.
