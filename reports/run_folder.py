@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.architecture import Architecture
+from sim.iteration.request import choose_layers, parse_steps
 from sim.machine.accelerator import Engine
 from sim.machine_names import digest, write_safely
 from sim.policies import PRUNING, SKIPPING_OFF
-from sim.run import choose_layers, parse_steps
 from sim.sampling.request import name_sample, parse_sample
 from workloads.shapes import Step
 from workloads.workload import Workload

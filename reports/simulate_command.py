@@ -23,7 +23,7 @@ from reports.completion import (
 from workloads.words import make_sentence
 
 if TYPE_CHECKING:
-    from sim.run import RunResult
+    from sim.iteration.run_result import RunResult
 
 EXIT_MISMATCH = 1
 
@@ -102,8 +102,17 @@ def simulate(
     from reports.run_folder import name_folder, name_options
     from reports.standard_output import flush_output
     from sim.architecture import load_architecture
-    from sim.policies import parse_baselines
-    from sim.run import simulate as simulate_workload
+    from sim.iteration.request import (
+        SimulationRequest,
+        choose_layers,
+        parse_engine,
+        parse_jobs,
+        parse_request_sample,
+        parse_steps,
+    )
+    from sim.iteration.simulation import Listeners, run_request
+    from sim.policies import choose_contenders, parse_baselines
+    from sim.run_outputs import OutputRequest
     from sim.trace_file import parse_window
     from workloads.operand_choice import choose_operands
     from workloads.workload import load_workload
@@ -125,27 +134,26 @@ def simulate(
         print_run(result, screen_width(wide=wide))
         flush_output()
 
+    outputs = OutputRequest(directory, overwrite, save_outputs, trace, parse_window(trace_window))
+    request = SimulationRequest(
+        workload=loaded,
+        contenders=choose_contenders(machine, baseline, ()),
+        steps=parse_steps(chosen_steps),
+        layers=layers,
+        chosen=choose_layers(loaded, layers),
+        jobs=parse_jobs(jobs),
+        sample=parse_request_sample(sample),
+        engine=parse_engine(engine),
+        verifies=not no_verify,
+        memory_limit=memory_limit,
+        outputs=outputs,
+    )
+
+    def warn(words: str) -> None:
+        click.echo(f"sparsetrain: {make_sentence(words)}", err=True)
+
     with RunBar() as bar:
-        result = simulate_workload(
-            loaded,
-            machine,
-            baseline=baseline,
-            steps=chosen_steps,
-            layers=layers,
-            verify=not no_verify,
-            engine=engine,
-            sample=sample,
-            jobs=jobs,
-            memory_limit=memory_limit,
-            out=directory,
-            overwrite=overwrite,
-            save_outputs=save_outputs,
-            trace=trace,
-            trace_window=parse_window(trace_window),
-            on_notice=lambda words: click.echo(f"sparsetrain: {make_sentence(words)}", err=True),
-            on_progress=bar.update,
-            on_written=show,
-        )
+        result = run_request(request, Listeners(bar.update, warn, show))
     if not result.is_correct:
         for failure in result.failures:
             click.echo(f"sparsetrain: {failure}", err=True)

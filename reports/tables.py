@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports.dead_words import describe_dead
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import describe_sampling
-from sim.run import RunResult
+from sim.iteration.run_result import RunResult
 from sim.technology_listing import TechnologyRow
 
 

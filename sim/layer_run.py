@@ -59,12 +59,8 @@ class StepRun:
 
 @dataclasses.dataclass(eq=False)
 class StepWork:
-    """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs.
+    """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs."""
 
-    keeper: keeps the tensors of the host's pass; None keeps all of them in memory.
-    """
-
-    keeper: TensorKeeper | None = dataclasses.field(default=None, kw_only=True)
     dataflows: dict[str, Dataflow] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def load(self, name: str) -> Dataflow:
@@ -73,9 +69,9 @@ class StepWork:
             self.dataflows[name] = load_dataflow(name)
         return self.dataflows[name]
 
-    def open(self, workload: Workload, iteration: int | None) -> OperandStream:
-        """Open the operands of a workload."""
-        return open_operands(workload, iteration, self.keeper)
+    def open(self, workload: Workload, iteration: int | None, keeper: TensorKeeper | None = None) -> OperandStream:
+        """Open the operands of a workload; keeper: of the tensors of the host's pass, None keeps all in memory."""
+        return open_operands(workload, iteration, keeper)
 
     def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
         """Have a dataflow cut a step into tasks."""

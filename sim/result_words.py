@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sim.run import RunResult
+    from sim.iteration.run_result import RunResult
 
 SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
 SHOWN_BASELINES = 4

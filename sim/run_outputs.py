@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sim.run_directory import RUN_FILES, RunDirectory, check_directory, stage_run
-from sim.trace_file import IterationTrace, fill_trace
+from sim.trace_file import WHOLE, IterationTrace, Window, fill_trace
 from workloads.errors import InputError
 from workloads.output_files import OutputSet, OutputTarget, check_output
 
@@ -25,6 +25,21 @@ ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRequest:
+    """What is written of a run, each None where it is not asked for.
+
+    directory: for ``run.json`` and the tables; overwrite: whether it may hold a run of other inputs. values: an .npz
+    file. trace: a .json.gz file, of the events that touch a window.
+    """
+
+    directory: str | Path | None = None
+    overwrite: bool = False
+    values: str | Path | None = None
+    trace: str | Path | None = None
+    trace_window: Window = WHOLE
+
+
+@dataclass(frozen=True, slots=True)
 class RunTargets:
     """Where a run's results go, each None where it is not asked for."""
 
@@ -33,19 +48,13 @@ class RunTargets:
     trace: OutputTarget | None = None
 
 
-def check_targets(
-    out: str | Path | None,
-    save_outputs: str | Path | None,
-    trace: str | Path | None,
-    inputs: Mapping[str, Any],
-    *,
-    overwrite: bool,
-) -> RunTargets:
-    """Refuse what cannot be written, before any work is done.
+def check_targets(request: OutputRequest, inputs: Mapping[str, Any]) -> RunTargets:
+    """Refuse what cannot be written, before any work is done; inputs: of the run.
 
     Raises:
         InputError: names the option and the path.
     """
+    out, save_outputs, trace, overwrite = request.directory, request.values, request.trace, request.overwrite
     directory = None if out is None else check_directory(Path(out), inputs, overwrite=overwrite)
     values = None if save_outputs is None else check_output(Path(save_outputs), "--save-outputs")
     if trace is not None and not Path(trace).name.endswith(".json.gz"):

@@ -9,8 +9,10 @@ from typing import Any
 
 from dataflows.contract.errors import UnmappableLayerError
 from sim.architecture import Architecture
+from sim.iteration.request import SimulationRequest, choose_layers, parse_request_sample, parse_steps
+from sim.iteration.simulation import run_request
 from sim.layer_run import StepWork
-from sim.run import simulate
+from sim.policies import choose_contenders
 from sim.sweep.design import Design
 from sim.sweep.form import SweepForm
 from sim.sweep.job import Job, Outcome, Status
@@ -56,12 +58,17 @@ class Evaluator:
     def _measure(self, job: Job) -> dict[str, Any]:
         work = self._work if job.shares else StepWork()
         baseline = job.baseline if job.baseline is None or isinstance(job.baseline, str) else load_machine(job.baseline)
-        result = simulate(
-            self._find_workload(job), load_machine(job.machine),
-            baseline=baseline, steps=job.steps, layers=job.layers, sample=job.sample, verify=False,
-            work=work,
-        )  # fmt: skip
-        return measure_run(result)
+        workload = self._find_workload(job)
+        request = SimulationRequest(
+            workload=workload,
+            contenders=choose_contenders(load_machine(job.machine), baseline, ()),
+            steps=parse_steps(job.steps),
+            layers=job.layers,
+            chosen=choose_layers(workload, job.layers),
+            sample=parse_request_sample(job.sample),
+            verifies=False,
+        )
+        return measure_run(run_request(request, work=work))
 
     def _find_workload(self, job: Job) -> Workload:
         if job.workload_digest not in self._workloads:

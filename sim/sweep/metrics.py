@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sim.results import ENERGY_COLUMNS, describe_columns
 
 if TYPE_CHECKING:
-    from sim.run import RunResult
+    from sim.iteration.run_result import RunResult
 
 NETWORK, CONVOLUTIONS = "network", "convolutions"
 COUNTED = (

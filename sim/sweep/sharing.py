@@ -22,6 +22,7 @@ from sim.architecture import Architecture
 from sim.content import ContentDigests
 from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine, StepTiming, Surroundings
+from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
@@ -97,7 +98,7 @@ class SharedWork(StepWork):
         self._timings = LimitedCache(self.table_limit_bytes)
         self._names: WeakKeyDictionary[Operands | TaskTable, Hashable] = WeakKeyDictionary()
 
-    def open(self, workload: Workload, iteration: int | None) -> OperandStream:
+    def open(self, workload: Workload, iteration: int | None, keeper: TensorKeeper | None = None) -> OperandStream:
         """Open the operands of a workload; kept ones are the same arrays again, while its files hold the same."""
         with self._lock:
             resolved = self._digests.replace_paths(workload.resolved())
@@ -108,7 +109,7 @@ class SharedWork(StepWork):
                 self._name_layers(kept.layers, key)
                 return kept.open()
             self.reuse.operands_made += 1
-        stream = super().open(workload, iteration)
+        stream = super().open(workload, iteration, keeper)
         told = {item.name: getattr(stream, item.name) for item in fields(OperandStream) if item.name != "layers"}
         return OperandStream(layers=self._keep(stream, key), **told)
 

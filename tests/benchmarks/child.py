@@ -21,6 +21,7 @@ from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine
 from sim.run import RunResult, simulate
 from workloads.errors import InputError
+from workloads.kept_tensors import TensorKeeper
 from workloads.opening import open_operands
 from workloads.operands import Operands
 from workloads.reference import STEP_BLAS_THREADS, fixed_blas_threads, run_forward, run_gta, run_gtw
@@ -38,7 +39,7 @@ class LoadedWork(StepWork):
 
     stream: OperandStream
 
-    def open(self, workload: Workload, iteration: int | None) -> OperandStream:  # noqa: ARG002
+    def open(self, workload: Workload, iteration: int | None, keeper: TensorKeeper | None = None) -> OperandStream:  # noqa: ARG002
         """Give the stream, which serves one run."""
         return self.stream
 

@@ -88,7 +88,7 @@ def list_shared(number: int) -> list[str]:
     ("module", "arguments"),
     [
         ("reports.cli", ["simulate", "small.yaml"]),
-        ("sim.run", ["simulate", "small.yaml"]),
+        ("sim.iteration.simulation", ["simulate", "small.yaml"]),
         ("sim.sweep.reading", ["results", "none.sqlite"]),
         ("reports.sweep_page", ["report", "none", "-o", "page.html"]),
         ("sim.sweep.store", ["merge", "none.sqlite", "--into", "all.sqlite"]),
@@ -162,7 +162,7 @@ def test_an_interruption_from_within_is_answered_as_the_signal_is(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sim.run.simulate", interrupt)
+    monkeypatch.setattr("sim.iteration.simulation.run_request", interrupt)
     outcome = run_command(tmp_path, "simulate", write_small(tmp_path))
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (130, "", INTERRUPTED)
 

@@ -83,7 +83,7 @@ def test_a_dry_run_evaluates_nothing_and_estimates_from_the_points_in_the_store(
     with sqlite3.connect(tmp_path / "out" / "small.sqlite") as connection:
         connection.execute("UPDATE evaluations SET seconds = 3")
     connection.close()
-    monkeypatch.setattr("sim.sweep.evaluation.simulate", None)
+    monkeypatch.setattr("sim.sweep.evaluation.run_request", None)
     monkeypatch.setattr("sim.sweep.sweep.make_executor", None)
     outcome = run_command(tmp_path, "sweep", write_sweep(tmp_path, SWEEP.replace("[1, 2]", "[2, 3, 4]")), "--dry-run")
     assert outcome.stdout.splitlines() == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import sim.run
+import sim.iteration.simulation
 from dataflows.contract.kernel import KERNELS, Kernel
 from sim.kernels import COMPILING, lacks_compiled
 from sim.run import simulate
@@ -33,7 +33,7 @@ def test_a_run_says_that_it_compiles_before_it_starts(
         asked.append((dataflows, engine))
         return must
 
-    monkeypatch.setattr(sim.run, "must_compile", must_compile)
+    monkeypatch.setattr(sim.iteration.simulation, "must_compile", must_compile)
     told: list[str] = []
     simulate("lenet5", layers="fc3", steps=["forward"], batch=1, operands="synthetic", on_notice=told.append)
     assert told == notices

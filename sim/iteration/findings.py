@@ -1,0 +1,81 @@
+"""What the steps of a run found, gathered as they end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from sim.architecture import Architecture
+from sim.energy import ActionCounts
+from sim.layer_run import StepRun
+from sim.pass_run import run_passes
+from sim.policies import OperandSet
+from sim.results import StepResult
+from sim.sampling.intervals import Spread
+from sim.sampling.summary import share_simulated
+from sim.stored_tensors import StoredBytes
+from sim.trace_file import IterationTrace
+from workloads.arrays import Float32Array
+from workloads.network import Network
+from workloads.shapes import Step
+from workloads.sources.source import OperandStream
+
+
+class Findings:
+    """What the steps of a run found, gathered as they end; trace: of the first machine's events, None for none."""
+
+    def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace | None) -> None:
+        self._machines = machines
+        self.trace = trace
+        self._stored: dict[str, dict[str, StoredBytes]] = {machine.name: {} for machine in machines}
+        self.streams: dict[str, OperandStream] = {}
+        self.results: list[StepResult] = []
+        self.failures: list[str] = []
+        self.outputs: dict[str, Float32Array] = {}
+        self.actions: dict[str, ActionCounts] = {machine.name: ActionCounts() for machine in machines}
+        self.step_actions: list[tuple[StepResult, ActionCounts]] = []
+        self.spreads: dict[tuple[str, str, str], tuple[Spread, Spread]] = {}
+
+    def note_stream(self, operand_set: OperandSet, stream: OperandStream) -> None:
+        """Note where the operands of some machines are from, before their steps are added."""
+        for contender in operand_set.contenders:
+            self.streams[contender.machine.name] = stream
+
+    def add(self, runs: Sequence[StepRun]) -> None:
+        """Add one step's runs on all machines."""
+        for run in runs:
+            machine, layer = run.result.machine, run.result.layer
+            self._add_result(run.result, run.counts)
+            if run.spreads is not None:
+                self.spreads[layer, run.result.step, machine] = run.spreads
+            if run.message:
+                self.failures.append(f"{run.message} on {machine}")
+            if self.trace is not None and run.trace is not None:
+                self.trace.add(layer, run.result.step, run.result.cycles, run.trace, run.result.nominal_macs)
+            self._stored[machine][layer] = self._stored[machine].get(layer, StoredBytes()).merge(run.stored)
+            if run.output is not None and machine == self._machines[0].name:
+                self.outputs[f"{layer}/{run.result.step}"] = run.output
+
+    def sort_results(self) -> None:
+        """Put the results of all machines side by side, layer by layer and step by step."""
+        places = {key: place for place, key in enumerate(dict.fromkeys((row.layer, row.step) for row in self.results))}
+        order = {machine.name: place for place, machine in enumerate(self._machines)}
+        self.results.sort(key=lambda row: (places[row.layer, row.step], order[row.machine]))
+
+    def add_passes(self, network: Network, steps: Sequence[Step]) -> None:
+        """Add the elementwise passes, whose tensors are stored as the steps found them."""
+        for machine in self._machines:
+            stored = self._stored[machine.name]
+            # A pass moves the bytes that the steps were found to store: where those are estimates, so is the pass.
+            share = share_simulated(self.results, machine.name)
+            for result, counts in run_passes(network, machine, stored, steps, self.streams[machine.name].pruned):
+                self._add_result(dataclasses.replace(result, sampled_fraction=share), counts)
+                if self.trace is not None and machine is self._machines[0]:
+                    self.trace.add(result.layer, result.step, result.cycles, None)
+
+    def _add_result(self, result: StepResult, counts: ActionCounts | None) -> None:
+        named = dataclasses.replace(result, operands=self.streams[result.machine].headline)
+        self.results.append(named)
+        if counts is not None:
+            self.actions[result.machine] += counts
+            self.step_actions.append((named, counts))
