@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, model_validator
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
 from dataflows.contract.problem import StepProblem
+from sim.machine.surroundings import INSTANT, Surroundings
 from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
@@ -146,6 +147,19 @@ class Architecture(StrictModel):
         """Give the same machine with skipping off: its dense baseline."""
         name = self.name if not self.array.skip_zeros else f"{self.name}-dense"
         return self.model_copy(update={"name": name, "array": self.array.model_copy(update={"skip_zeros": False})})
+
+    def describe_surroundings(self) -> Surroundings:
+        """Give the speeds of what surrounds the PE groups."""
+        if self.buffer is None or self.dram is None or self.ppu is None:
+            return INSTANT
+        return Surroundings(
+            ports=self.buffer.ports,
+            bytes_per_port_cycle=self.buffer.bytes_per_port_cycle,
+            dram_bytes_per_cycle=self.dram.bytes_per_cycle,
+            dram_latency_cycles=self.dram.latency_cycles,
+            elements_per_cycle=self.ppu.elements_per_cycle,
+            prefetches_next_task=self.buffer.prefetch_next_task,
+        )
 
     def describe_memory(self) -> MemoryShare | None:
         """Give the record of the memory that dataflows see; None on an ideal machine."""

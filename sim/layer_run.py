@@ -13,7 +13,7 @@ from dataflows.registry import load_dataflow
 from dataflows.storage.written import finish_gradient
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
-from sim.machine.accelerator import INSTANT, Engine, StepTiming, Surroundings, run_step
+from sim.machine.accelerator import Engine, StepTiming, Surroundings, run_step
 from sim.machine.ledger import State
 from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices
@@ -142,7 +142,7 @@ def compute_values(
 
 def time_step(table: TaskTable, machine: Architecture, options: StepOptions) -> tuple[StepTiming, StepTrace | None]:
     """Execute the tasks of a step, and note the events of the machine that is traced."""
-    groups, surroundings = machine.array.groups, describe_surroundings(machine)
+    groups, surroundings = machine.array.groups, machine.describe_surroundings()
     if machine.name != options.traced:
         return options.work.time(table, groups, surroundings, options.engine), None
     recorder = TraceRecorder()
@@ -164,20 +164,6 @@ def lower_step(dataflow: Dataflow, operands: Operands, step: Step, machine: Arch
             "use an ideal architecture (one without buffer, dram, ppu and storage)"
         )
     return table
-
-
-def describe_surroundings(machine: Architecture) -> Surroundings:
-    """Give the speeds of what surrounds a machine's PE groups."""
-    if machine.buffer is None or machine.dram is None or machine.ppu is None:
-        return INSTANT
-    return Surroundings(
-        ports=machine.buffer.ports,
-        bytes_per_port_cycle=machine.buffer.bytes_per_port_cycle,
-        dram_bytes_per_cycle=machine.dram.bytes_per_cycle,
-        dram_latency_cycles=machine.dram.latency_cycles,
-        elements_per_cycle=machine.ppu.elements_per_cycle,
-        prefetches_next_task=machine.buffer.prefetch_next_task,
-    )
 
 
 def count_step_actions(

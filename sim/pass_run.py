@@ -7,7 +7,6 @@ from math import prod
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
-from sim.layer_run import describe_surroundings
 from sim.machine.elementwise import run_pass
 from sim.machine_energy import find_prices
 from sim.measures import StepMeasures, fill
@@ -60,7 +59,7 @@ def run_elementwise(
     """Execute one pass: both machines pay it."""
     groups = machine.array.groups
     read_bytes, write_bytes = size_transfers(network, made, machine, stored)
-    timing = run_pass(made.elements, read_bytes, write_bytes, groups, describe_surroundings(machine))
+    timing = run_pass(made.elements, read_bytes, write_bytes, groups, machine.describe_surroundings())
     ppu_actions = ActionCounts(ppu_elements=made.elements, pruned_elements=count_pruned(network, made, machine, pruned))
     actions = count_pass_actions(ppu_actions, read_bytes, write_bytes, machine)
     measures = StepMeasures(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.policies import Contender
+from sim.architecture import Architecture
 from workloads.workload import Workload
 
 MACHINE_FIELDS = ("architecture", "baseline", "further_baselines")
@@ -39,15 +39,15 @@ class InputDifference:
 
 
 def describe_inputs(
-    workload: Workload, contenders: Sequence[Contender], selection: Mapping[str, Any]
+    workload: Workload, machines: Sequence[Architecture], selection: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Give everything that a run depends on, as its record holds it: each with every default filled in."""
-    machines = [one.machine.model_dump(mode="json") for one in contenders]
+    resolved = [machine.model_dump(mode="json") for machine in machines]
     return {
         "workload": workload.resolved(),
-        "architecture": machines[0],
-        "baseline": machines[1] if len(machines) > 1 else None,
-        "further_baselines": machines[2:],
+        "architecture": resolved[0],
+        "baseline": resolved[1] if len(resolved) > 1 else None,
+        "further_baselines": resolved[2:],
         **selection,
     }
 

@@ -72,7 +72,7 @@ class SimulationRequest:
             "layers": "*" if self.is_whole else self.layers,
             "options": {"engine": self.engine.value, "sample": self.sample, "verify": self.is_verified},
         }
-        return describe_inputs(self.workload, self.contenders, selection)
+        return describe_inputs(self.workload, self.machines, selection)
 
 
 def parse_steps(steps: Sequence[str | Step]) -> tuple[Step, ...]:

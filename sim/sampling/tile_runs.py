@@ -9,7 +9,6 @@ from dataflows.contract.memory import Traffic
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.contract.tile_plan import TilePlan
 from sim.architecture import Architecture
-from sim.layer_run import describe_surroundings
 from sim.machine.ledger import State
 from sim.machine.surroundings import Surroundings
 from sim.machine.tile_timing import describe_work, time_tiles
@@ -34,7 +33,7 @@ class TileRuns:
         self._memory = memory
         self.plan, self.machine = plan, machine
         self.order = TileOrder(tuple(len(one) for one in plan.runs), plan.image_axis)
-        self.surroundings, self.pricing = describe_surroundings(machine), Pricing(machine)
+        self.surroundings, self.pricing = machine.describe_surroundings(), Pricing(machine)
         self._measured: dict[tuple[int, int], IntArray] = {}
         self._counted: dict[int, Float64Array] = {}
 

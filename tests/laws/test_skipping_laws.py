@@ -11,7 +11,6 @@ from random_layers import ALL_STEPS, draw_tensor
 from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.dataflow import RowConvolution
 from sim.architecture import load_architecture
-from sim.layer_run import describe_surroundings
 from sim.machine.tile_timing import compose_step, describe_work, time_tiles
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
@@ -47,7 +46,7 @@ def compare_machines(operands: Operands, step: Step) -> tuple[int, int]:
         traffic = DATAFLOW.pack_tiles(
             StepProblem(operands, step, one, memory), plan, images.tolist(), np.arange(len(plan))
         )
-        speeds = describe_surroundings(SPARSE)
+        speeds = SPARSE.describe_surroundings()
         timings, _ = time_tiles(traffic.tile_first, describe_work(traffic, speeds), one.groups, speeds)
         step_cycles = compose_step(timings, traffic.tile_load_bytes, traffic.tile_write_back_bytes, speeds)
         found.append(step_cycles.cycles)
