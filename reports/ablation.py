@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports.fitted_tables import Column, Grid, Kind
 from reports.tables import format_ratio, format_share
 from sim.iteration.run_result import RunResult
-from sim.results import SCOPES, StepResult
+from sim.results.rows import SCOPES, StepResult
 
 
 def find_reference(result: RunResult) -> str:

@@ -209,7 +209,7 @@ def schema(form: str) -> None:
 @main.command()
 def columns() -> None:
     """Print the columns of steps.csv and actions.csv with units and meanings, as Markdown."""
-    from sim.results import make_columns_tables
+    from sim.results.rows import make_columns_tables
 
     click.echo(make_columns_tables())
 

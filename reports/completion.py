@@ -102,7 +102,7 @@ def list_sweep_names() -> Mapping[str, str]:
 
 def list_baselines() -> list[str]:
     """List policies, then architecture presets."""
-    from sim.policies import MASK, NATURAL, NO_BASELINE, PRUNING, SKIPPING_OFF
+    from sim.iteration.policies import MASK, NATURAL, NO_BASELINE, PRUNING, SKIPPING_OFF
 
     return [SKIPPING_OFF, NATURAL, MASK, f"{PRUNING}0.9", NO_BASELINE, *list_machines()]
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from reports.comparison_labels import label_runs
 from reports.page import write_table
 from reports.run_files import Run
-from sim.run_inputs import InputDifference, list_differences
+from sim.results.run_inputs import InputDifference, list_differences
 
 EQUAL = "The inputs are equal: workload, machine, baselines, options and version."
 TITLE = "What differs between the inputs"

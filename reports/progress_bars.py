@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColum
 from reports.progress_lines import Stage, format_seconds, start_lines
 
 if TYPE_CHECKING:
-    from sim.progress import Progress as RunProgress
+    from sim.iteration.progress import Progress as RunProgress
     from sim.sweep.progress import SweepProgress
 
 

@@ -15,7 +15,7 @@ from workloads.errors import InputError
 if TYPE_CHECKING:
     from reports.progress_bars import PageBar
     from reports.run_files import Run
-    from sim.trace_file import Window
+    from sim.results.trace_file import Window
 
 
 @click.command()
@@ -42,7 +42,7 @@ def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Pat
     from reports.progress_bars import PageBar
     from reports.run_files import load_run
     from reports.sweep_page import build_sweep_page, is_store
-    from sim.trace_file import parse_window
+    from sim.results.trace_file import parse_window
     from workloads.output_files import check_output
 
     check_output(output, PAGE_OPTION)

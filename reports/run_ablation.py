@@ -7,7 +7,7 @@ from html import escape
 from reports.page import write_table
 from reports.quantities import write_energy, write_ratio
 from reports.run_files import SCOPE_WORDS, Run, find_architecture
-from sim.results import SCOPES
+from sim.results.rows import SCOPES
 
 
 def write_ablation(run: Run) -> str:

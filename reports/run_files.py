@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from sim.notebook import make_compact_html
-from sim.record_checks import check_actions, check_record, check_steps
-from sim.record_form import RecordForm
-from sim.record_reading import read_record
-from sim.result_tables import read_table
-from sim.results import SCOPES, StepActions, StepResult
-from sim.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
-from sim.stored_file import name_file
+from sim.results.notebook import make_compact_html
+from sim.results.record_checks import check_actions, check_record, check_steps
+from sim.results.record_form import RecordForm
+from sim.results.record_reading import read_record
+from sim.results.result_tables import read_table
+from sim.results.rows import SCOPES, StepActions, StepResult
+from sim.results.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
+from sim.results.stored_file import name_file
 from workloads.errors import InputError
 
 WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")

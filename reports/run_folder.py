@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.architecture import Architecture
+from sim.iteration.policies import PRUNING, SKIPPING_OFF
 from sim.iteration.request import choose_layers, parse_steps
+from sim.iteration.sampling import name_sample, parse_sample
 from sim.machine.accelerator import Engine
 from sim.machine_names import digest, write_safely
-from sim.policies import PRUNING, SKIPPING_OFF
-from sim.sampling.request import name_sample, parse_sample
 from workloads.shapes import Step
 from workloads.workload import Workload
 

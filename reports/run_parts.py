@@ -17,7 +17,7 @@ from reports.quantities import write_energy, write_percent, write_ratio
 from reports.run_ablation import write_ablation
 from reports.run_files import SCOPE_WORDS, WORD_COLUMNS, Run
 from reports.sampled_words import describe_sampling
-from sim.results import SCOPES, describe_columns
+from sim.results.rows import SCOPES, describe_columns
 from workloads.yaml_file import dump_yaml
 
 WIDE = ("cycles", "time", "energy", "utilization", "densities")

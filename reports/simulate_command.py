@@ -102,6 +102,7 @@ def simulate(
     from reports.run_folder import name_folder, name_options
     from reports.standard_output import flush_output
     from sim.architecture import load_architecture
+    from sim.iteration.policies import choose_contenders, parse_baselines
     from sim.iteration.request import (
         SimulationRequest,
         choose_layers,
@@ -111,9 +112,8 @@ def simulate(
         parse_steps,
     )
     from sim.iteration.simulation import Listeners, run_request
-    from sim.policies import choose_contenders, parse_baselines
-    from sim.run_outputs import OutputRequest
-    from sim.trace_file import parse_window
+    from sim.results.run_outputs import OutputRequest
+    from sim.results.trace_file import parse_window
     from workloads.operand_choice import choose_operands
     from workloads.workload import load_workload
 

@@ -8,7 +8,7 @@ from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import write_width
 from reports.tables import format_ratio, format_share
 from sim.iteration.run_result import RunResult
-from sim.results import StepResult
+from sim.results.rows import StepResult
 
 VERDICT_WORDS = {"exact": "equal", "tolerance": "close", "failed": "FAILED", "none": "-"}
 COMPUTE_KINDS = ("conv2d", "linear")

@@ -10,8 +10,8 @@ from reports.layer_bars import plain_figure
 from reports.palette import STATE_COLORS
 from reports.run_files import Run
 from reports.trace_reading import MOST_SLICES, SHOWN_LANES, Excerpt, read_excerpt
-from sim.stored_file import name_file
-from sim.trace_file import WHOLE, Window
+from sim.results.stored_file import name_file
+from sim.results.trace_file import WHOLE, Window
 from workloads.errors import InputError
 
 ACTION_COLORS = {

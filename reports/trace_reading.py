@@ -14,9 +14,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from sim.architecture import shorten_line
-from sim.stored_file import name_file, open_stored
-from sim.trace_events import LANES
-from sim.trace_file import Window
+from sim.results.stored_file import name_file, open_stored
+from sim.results.trace_events import LANES
+from sim.results.trace_file import Window
 from workloads.errors import InputError
 
 MOST_SLICES = 3000

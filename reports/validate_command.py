@@ -13,7 +13,7 @@ from reports.terminal import say
 from workloads.errors import InputError
 
 if TYPE_CHECKING:
-    from sim.policies import Contender
+    from sim.iteration.policies import Contender
     from workloads.document import YamlDocument
 
 EXIT_BAD_INPUT = 2
@@ -36,7 +36,7 @@ def validate(files: tuple[str, ...], arch: str, baselines: tuple[str, ...], over
     Of a workload: its form, its shapes, the files of its operands, and whether every layer can fit the machines. Of an
     architecture: its form, its dataflow, its technology. Of a sweep: every point, as sweep --dry-run does.
     """
-    from sim.policies import choose_contenders
+    from sim.iteration.policies import choose_contenders
 
     contenders: tuple[Contender, ...] | None = None
     failures = 0
@@ -104,7 +104,7 @@ def check_workload(document: YamlDocument, folder: Path, contenders: Sequence[Co
         InputError: something in it cannot be used.
     """
     from sim.checks import check_layers, check_machine
-    from sim.policies import group_contenders
+    from sim.iteration.policies import group_contenders
     from workloads.opening import check_operands
     from workloads.workload import make_workload
 

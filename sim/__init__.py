@@ -8,7 +8,7 @@ __all__ = ["Architecture", "RunResult", "StepResult", "load_architecture", "simu
 
 if TYPE_CHECKING:
     from sim.architecture import Architecture, load_architecture
-    from sim.results import StepResult
+    from sim.results.rows import StepResult
     from sim.run import RunResult, simulate
 else:
     # The machine takes long to import; what only reads results does without it.
@@ -17,7 +17,7 @@ else:
         {
             "Architecture": "sim.architecture",
             "RunResult": "sim.run",
-            "StepResult": "sim.results",
+            "StepResult": "sim.results.rows",
             "load_architecture": "sim.architecture",
             "simulate": "sim.run",
         },

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sim.architecture import Architecture
+from sim.iteration.policies import SKIPPING_OFF as SKIPPING_OFF
+from sim.iteration.policies import Baseline, choose_contenders
+from sim.iteration.progress import Progress as Progress
 from sim.iteration.request import (
     SimulationRequest,
     choose_layers,
@@ -16,13 +19,10 @@ from sim.iteration.request import (
 )
 from sim.iteration.run_result import RunResult as RunResult
 from sim.iteration.simulation import Listeners, ignore, run_request
-from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine
-from sim.policies import SKIPPING_OFF as SKIPPING_OFF
-from sim.policies import Baseline, choose_contenders
-from sim.progress import Progress as Progress
-from sim.run_outputs import OutputRequest
-from sim.trace_file import WHOLE, Window
+from sim.results.run_outputs import OutputRequest
+from sim.results.trace_file import WHOLE, Window
+from sim.step.layer_run import StepWork
 from workloads.operand_choice import choose_operands
 from workloads.shapes import Step
 from workloads.workload import Workload, load_workload

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
-from sim.layer_run import StepRun
-from sim.pass_run import run_passes
-from sim.policies import OperandSet
-from sim.results import StepResult
+from sim.iteration.policies import OperandSet
+from sim.iteration.sampling_record import share_simulated
+from sim.results.rows import StepResult
+from sim.results.trace_file import IterationTrace
 from sim.sampling.intervals import Spread
-from sim.sampling.summary import share_simulated
-from sim.stored_tensors import StoredBytes
-from sim.trace_file import IterationTrace
+from sim.step.layer_run import StepRun
+from sim.step.pass_run import run_passes
+from sim.step.stored_tensors import StoredBytes
 from workloads.arrays import Float32Array
 from workloads.network import Network
 from workloads.shapes import Step

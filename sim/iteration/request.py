@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from sim.architecture import Architecture
+from sim.iteration.policies import Contender
+from sim.iteration.sampling import name_sample, parse_sample
 from sim.machine.accelerator import Engine
-from sim.policies import Contender
-from sim.run_inputs import describe_inputs
-from sim.run_outputs import OutputRequest
-from sim.sampling.request import name_sample, parse_sample
+from sim.results.run_inputs import describe_inputs
+from sim.results.run_outputs import OutputRequest
 from workloads.errors import InputError
 from workloads.shapes import Step
 from workloads.words import list_words

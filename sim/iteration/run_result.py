@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.architecture import Architecture
-from sim.notebook import make_compact_html
-from sim.result_words import describe_result
-from sim.results import StepResult, make_frame
+from sim.iteration.result_words import describe_result
+from sim.results.notebook import make_compact_html
+from sim.results.rows import StepResult, make_frame
 from workloads.arrays import Float32Array
 from workloads.workload import Workload
 

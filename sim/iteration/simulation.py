@@ -7,25 +7,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sim.architecture import Architecture
+from sim.iteration.estimation import estimate_steps
 from sim.iteration.findings import Findings
+from sim.iteration.memory_need import require_run_memory
+from sim.iteration.notices import make_notices
+from sim.iteration.policies import OperandSet, describe_shift, group_contenders, number_iteration
+from sim.iteration.progress import Progress, Teller
+from sim.iteration.record import make_record
 from sim.iteration.request import SimulationRequest
 from sim.iteration.run_result import RunResult
+from sim.iteration.sampling import refuse_values
+from sim.iteration.sampling_record import list_misses, summarize_sampling
+from sim.iteration.workers import execute_work
 from sim.kernels import COMPILING, must_compile
-from sim.layer_run import StepOptions, StepWork
-from sim.memory_need import require_run_memory
-from sim.notices import make_notices
-from sim.policies import OperandSet, describe_shift, group_contenders, number_iteration
-from sim.progress import Progress, Teller
-from sim.record import make_record
-from sim.results import make_actions_frame, make_frame
-from sim.run_outputs import RunFindings, RunTargets, check_targets, write_results
-from sim.sampling.estimation import estimate_steps
+from sim.results.rows import make_actions_frame, make_frame
+from sim.results.run_outputs import RunFindings, RunTargets, check_targets, write_results
+from sim.results.trace_file import IterationTrace
 from sim.sampling.options import AIM, SampleOptions
-from sim.sampling.request import refuse_values
-from sim.sampling.step_run import require_sampled
-from sim.sampling.summary import list_misses, summarize_sampling
-from sim.trace_file import IterationTrace
-from sim.workers import execute_work
+from sim.step.layer_run import StepOptions, StepWork
+from sim.step.sampled_run import require_sampled
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper, parse_size
 from workloads.operand_choice import DEFAULT_SEED

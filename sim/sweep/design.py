@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.architecture import SURROUNDINGS, Architecture, merge_field, read_architecture
+from sim.iteration.policies import SKIPPING_OFF, make_baseline, parse_policy
 from sim.machine_energy import describe_parts, price_parts
-from sim.policies import SKIPPING_OFF, make_baseline, parse_policy
 from sim.sweep.form import NO_BASELINE, SweepForm
 from sim.sweep.values import Value
 from workloads.document import YamlDocument
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """A resolved point; the baseline is a policy of `sim.policies` by name, another machine, or None."""
+    """A resolved point; the baseline is a policy of `sim.iteration.policies` by name, another machine, or None."""
 
     point: Point
     workload: Workload

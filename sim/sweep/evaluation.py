@@ -9,10 +9,10 @@ from typing import Any
 
 from dataflows.contract.errors import UnmappableLayerError
 from sim.architecture import Architecture
+from sim.iteration.policies import choose_contenders
 from sim.iteration.request import SimulationRequest, choose_layers, parse_request_sample, parse_steps
 from sim.iteration.simulation import run_request
-from sim.layer_run import StepWork
-from sim.policies import choose_contenders
+from sim.step.layer_run import StepWork
 from sim.sweep.design import Design
 from sim.sweep.form import SweepForm
 from sim.sweep.job import Job, Outcome, Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sim.results import ENERGY_COLUMNS, describe_columns
+from sim.results.rows import ENERGY_COLUMNS, describe_columns
 
 if TYPE_CHECKING:
     from sim.iteration.run_result import RunResult

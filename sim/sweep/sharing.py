@@ -20,8 +20,8 @@ import numpy as np
 from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
 from sim.content import ContentDigests
-from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine, StepTiming, Surroundings
+from sim.step.layer_run import StepWork
 from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
 from workloads.shapes import Step

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim.iteration.policies import make_baseline
 from sim.iteration.request import choose_layers
-from sim.policies import make_baseline
 from sim.sweep.budget import measure_budget, require_budget_field, spend_budget
 from sim.sweep.design import (
     Design,

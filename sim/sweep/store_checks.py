@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from sim.stored_file import name_file, require_regular
+from sim.results.stored_file import name_file, require_regular
 from sim.sweep.job import Status
 from sim.sweep.metrics import METRICS
 from workloads.errors import InputError

@@ -17,9 +17,9 @@ from benchmarks.cases import Case, load_case, read_case
 from benchmarks.compile_time import CompileTimes
 from benchmarks.memory import read_peak, reset_peak
 
-from sim.layer_run import StepWork
 from sim.machine.accelerator import Engine
 from sim.run import RunResult, simulate
+from sim.step.layer_run import StepWork
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.opening import open_operands

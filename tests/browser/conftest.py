@@ -20,7 +20,7 @@ from reports.page import write_page
 from reports.run_files import Run
 from reports.run_page import build_run_page
 from reports.timeline import plot_timeline, read_timeline
-from sim.trace_file import WHOLE
+from sim.results.trace_file import WHOLE
 
 collect_ignore = [] if find_chromium() else ["test_pages.py", "test_page_kinds.py", "test_sweep_page.py"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.run_files import Run, load_run
-from sim.policies import SKIPPING_OFF
+from sim.iteration.policies import SKIPPING_OFF
 from sim.run import simulate
 from workloads.workload import load_workload
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from reports.run_files import Run
 from reports.timeline import read_timeline
-from sim.stored_file import name_file
+from sim.results.stored_file import name_file
 from workloads.errors import InputError
 
 SUMS = "select name, count(*) as slices, sum(dur) / 1000 as cycles from slice group by name"

@@ -54,7 +54,7 @@ def stop_at(owner: Any, name: str, place: str) -> None:
 
 
 def stop_at_steps() -> None:
-    import sim.workers as workers
+    import sim.iteration.workers as workers
 
     workers.run_item = workers.run_in_process = wait_in_worker  # type: ignore[assignment]
 

@@ -16,7 +16,7 @@ from cli.command import SMALL, run_command, write_small
 from reports.cli import main
 from reports.validate_command import LEFT_TO_SIMULATE
 from sim.architecture import list_architectures, load_architecture
-from sim.results import describe_columns, make_columns_tables
+from sim.results.rows import describe_columns, make_columns_tables
 from workloads.blocks import BlockLayer
 from workloads.layers import StrictModel
 from workloads.presets import preset_names

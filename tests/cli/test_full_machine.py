@@ -10,8 +10,8 @@ import pytest
 from cli.command import run_command, write_small
 
 from dataflows.sparsetrain.dataflow import RowConvolution
-from sim import layer_run
 from sim.energy import COMPONENTS
+from sim.step import layer_run
 from sim.technology import PRESET_DIRECTORY
 
 

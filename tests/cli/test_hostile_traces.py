@@ -17,7 +17,7 @@ from cli.refusals import find_flaw
 
 from reports.timeline import read_timeline
 from reports.trace_reading import MOST_SLICES
-from sim.trace_file import WHOLE, Window
+from sim.results.trace_file import WHOLE, Window
 from workloads.errors import InputError
 
 VALUES: tuple[Any, ...] = (

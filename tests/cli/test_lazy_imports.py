@@ -9,7 +9,7 @@ import pytest
 import sim
 import sim.sweep
 from reports.simulate_command import simulate
-from sim.policies import SKIPPING_OFF
+from sim.iteration.policies import SKIPPING_OFF
 from workloads.datasets.address import DatasetKind
 
 HEAVY = ("numpy", "pandas", "numba", "simpy", "plotly", "pydantic", "rich")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cli.command import run_command, write_small
 
-from sim.layer_run import StepWork
 from sim.run import simulate
+from sim.step.layer_run import StepWork
 from workloads.errors import InputError
 from workloads.workload import load_workload
 

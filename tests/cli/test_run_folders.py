@@ -15,8 +15,9 @@ import pytest
 from cli.command import Outcome, run_command, write_small
 
 from reports.cli import main
-from sim import run_directory, simulate
-from sim.run_directory import RUN_FILES
+from sim import simulate
+from sim.results import run_directory
+from sim.results.run_directory import RUN_FILES
 from workloads.errors import InputError
 from workloads.output_files import Move
 

@@ -14,8 +14,8 @@ from cli.command import run_command
 
 from reports.sampled_words import write_width
 from sim import simulate
-from sim.results import ENERGY_COLUMNS, describe_columns
-from sim.sampling import step_run
+from sim.results.rows import ENERGY_COLUMNS, describe_columns
+from sim.step import sampled_run as step_run
 from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.profile_tensors import ProfiledNetwork

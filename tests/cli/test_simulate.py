@@ -14,7 +14,7 @@ import pytest
 from cli.command import run_command, write_small
 
 from sim import simulate
-from sim.results import describe_columns
+from sim.results.rows import describe_columns
 from sim.run import Progress
 from workloads.shapes import Step
 

@@ -13,8 +13,8 @@ from random_layers import ALL_STEPS, draw_case
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.problem import StepProblem
-from sim.layer_run import finish_values
 from sim.machine.ledger import State
+from sim.step.layer_run import finish_values
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 

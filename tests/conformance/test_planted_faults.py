@@ -22,10 +22,10 @@ from dataflows.sparsetrain.conv_kernels import values as conv_kernels_values
 from dataflows.sparsetrain.conv_rows import values as conv_rows_values
 from dataflows.storage.compressed_rows import CompressedRows, compress_rows
 from reports.cli import main
-from sim import layer_run
 from sim.architecture import load_architecture
-from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.machine.accelerator import Engine, StepTiming, Surroundings, make_instant_traffic, run_step
+from sim.step import layer_run
+from sim.step.layer_run import StepOptions, StepRun, run_layer_step
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 

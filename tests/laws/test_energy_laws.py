@@ -15,9 +15,9 @@ from cli.command import SMALL
 
 from sim.architecture import Architecture, load_architecture
 from sim.energy import COMPONENT_OF_ACTION, COMPONENTS, ActionCounts
-from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.machine_energy import find_prices
 from sim.run import simulate
+from sim.step.layer_run import StepOptions, StepRun, run_layer_step
 from sim.technology import load_technology
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey

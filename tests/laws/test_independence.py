@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import sim.workers
+import sim.iteration.workers
 from sim.run import RunResult, simulate
 
 VALUES = ["verified", "verdict", "max_abs_error", "tolerance"]
@@ -24,7 +24,7 @@ def plain() -> RunResult:
 
 @pytest.mark.parametrize("threads", [1, 5])
 def test_the_number_of_threads_moves_no_result(threads: int, plain: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sim.workers, "THREADS", threads)
+    monkeypatch.setattr(sim.iteration.workers, "THREADS", threads)
     assert run().frame.equals(plain.frame)
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from laws.layer_strategies import operands, sparse_machines
 
 from dataflows.storage.written import find_written, finish_gradient
-from sim import layer_run
 from sim.architecture import Architecture, load_architecture
-from sim.layer_run import StepOptions, run_layer_step
-from sim.policies import choose_contenders, describe_shift
-from sim.pruning_unit import write_gradient
+from sim.iteration.policies import choose_contenders, describe_shift
 from sim.run import RunResult, simulate
+from sim.step import layer_run
+from sim.step.layer_run import StepOptions, run_layer_step
+from sim.step.pruning_unit import write_gradient
 from workloads.errors import InputError
 from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands

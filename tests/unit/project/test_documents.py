@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sim.architecture import Architecture, load_architecture
-from sim.results import make_columns_tables
+from sim.results.rows import make_columns_tables
 from workloads.validation import validate_document
 from workloads.workload import make_workload
 from workloads.yaml_file import parse_yaml

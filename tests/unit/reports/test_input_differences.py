@@ -11,8 +11,8 @@ from rich.console import Console
 from reports.comparison import build_comparison_page
 from reports.input_differences import EQUAL, make_inputs_table
 from reports.run_files import Run, load_run
+from sim.results.run_inputs import list_differences, tell_difference
 from sim.run import simulate
-from sim.run_inputs import list_differences, tell_difference
 
 NET = """\
 name: small

@@ -10,7 +10,7 @@ import pytest
 from reports import progress_lines
 from reports.progress_bars import PageBar, RunBar, SweepBar, WorkBar
 from reports.progress_lines import ProgressLines, Stage, Ticker
-from sim.progress import Progress
+from sim.iteration.progress import Progress
 from sim.sweep.progress import SweepProgress
 
 

@@ -11,7 +11,7 @@ import pytest
 from browser.small_runs import make_run
 
 from reports.run_files import Run, load_run, read_actions
-from sim.results import describe_columns, make_frame
+from sim.results.rows import describe_columns, make_frame
 from sim.run import simulate
 from sim.version import SCHEMA_VERSION
 from workloads.errors import InputError

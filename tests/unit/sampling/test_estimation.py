@@ -7,12 +7,12 @@ import math
 
 import pytest
 
-from sim.layer_run import StepRun
-from sim.results import StepResult
-from sim.sampling.estimation import CAUTION, choose_narrower, find_bounds
+from sim.iteration.estimation import CAUTION, choose_narrower, find_bounds
+from sim.results.rows import StepResult
 from sim.sampling.intervals import Spread
 from sim.sampling.options import AIM, SampleOptions
-from sim.stored_tensors import StoredBytes
+from sim.step.layer_run import StepRun
+from sim.step.stored_tensors import StoredBytes
 
 
 def make_run(layer: str, machine: str, cycles: int, variance: float) -> StepRun:

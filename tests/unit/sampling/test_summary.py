@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sim.sampling.summary import list_misses
+from sim.iteration.sampling_record import list_misses
 
 
 def test_an_interval_that_is_wider_than_aimed_at_is_told() -> None:

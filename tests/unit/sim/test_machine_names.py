@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sim.architecture import Architecture, list_architectures, load_architecture, override_architecture
+from sim.iteration.policies import choose_contenders
 from sim.machine_names import CHANGES_CHARACTERS, write_safely
-from sim.policies import choose_contenders
 
 LONG = ("buffer.capacity_bytes=65536", "buffer.ports=16", "dram.bytes_per_cycle=64", "array.groups=28", "clock_mhz=500")
 

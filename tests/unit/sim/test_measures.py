@@ -8,10 +8,10 @@ import pytest
 
 from sim.architecture import load_architecture
 from sim.energy import ActionCounts
-from sim.measures import StepMeasures, fill
-from sim.results import StepActions, StepResult, list_columns
+from sim.results.rows import StepActions, StepResult, list_columns
 from sim.sampling.intervals import Spread
-from sim.verify import Verdict, Verification
+from sim.step.measures import StepMeasures, fill
+from sim.step.verify import Verdict, Verification
 
 IDENTITY = {"layer": "conv1", "kind": "conv2d", "step": "forward"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim import simulate
-from sim.memory_need import estimate_memory
+from sim.iteration.memory_need import estimate_memory
 from workloads import memory
 from workloads.errors import InputError
 from workloads.operand_choice import choose_operands

@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 
 from sim.architecture import Architecture, load_architecture
 from sim.energy import ActionCounts
-from sim.pass_run import run_passes
-from sim.results import StepResult
-from sim.stored_tensors import StoredBytes
+from sim.results.rows import StepResult
+from sim.step.pass_run import run_passes
+from sim.step.stored_tensors import StoredBytes
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.pruning_sites import find_pruning_sites

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from compiled_kernels import compile_kernels
 
-from sim.progress import Progress
+from sim.iteration.progress import Progress
 from sim.run import simulate
 from workloads.operand_choice import choose_operands
 from workloads.workload import load_workload
@@ -15,7 +15,7 @@ def test_steps_that_are_estimated_again_add_to_the_total_before_they_are_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compile_kernels()
-    monkeypatch.setattr("sim.sampling.estimation.find_bounds", lambda _: {("conv2", "gtw"): 0.5})
+    monkeypatch.setattr("sim.iteration.estimation.find_bounds", lambda _: {("conv2", "gtw"): 0.5})
     seen: list[Progress] = []
     workload = choose_operands(load_workload("lenet5"), operands="synthetic")
     result = simulate(workload, "sparsetrain", baseline=None, sample="auto", on_progress=seen.append)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sim import simulate
+from sim.iteration.policies import choose_contenders
 from sim.iteration.request import SimulationRequest, choose_layers, parse_jobs, parse_request_sample
 from sim.iteration.simulation import run_request
-from sim.policies import choose_contenders
 from workloads.errors import InputError
 from workloads.shapes import Step
 from workloads.workload import load_workload

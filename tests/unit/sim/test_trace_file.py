@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim import trace_events, trace_file
 from sim.machine.trace import Action, StepTrace, TraceRecorder, Unit
-from sim.trace_events import LANES
-from sim.trace_file import WHOLE, IterationTrace, Window, parse_window, write_trace
+from sim.results import trace_events, trace_file
+from sim.results.trace_events import LANES
+from sim.results.trace_file import WHOLE, IterationTrace, Window, parse_window, write_trace
 from workloads.errors import InputError
 
 

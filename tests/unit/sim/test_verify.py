@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
-from sim.layer_run import check_counts, finish_values
-from sim.verify import FLOAT32_EXACT, FLOAT32_UNDERFLOW, FLOAT32_UNIT, Verdict, verify_step
+from sim.step.layer_run import check_counts, finish_values
+from sim.step.verify import FLOAT32_EXACT, FLOAT32_UNDERFLOW, FLOAT32_UNIT, Verdict, verify_step
 from workloads.errors import InputError
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step

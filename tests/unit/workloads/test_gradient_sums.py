@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from sim.stored_tensors import StoredBytes, size_gradient, size_output
+from sim.step.stored_tensors import StoredBytes, size_gradient, size_output
 from workloads.host import initial_parameters, run_iteration
 from workloads.kinds import Layer
 from workloads.network import Network, build_network

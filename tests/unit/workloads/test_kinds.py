@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from sim.stored_tensors import size_output
+from sim.step.stored_tensors import size_output
 from workloads import passes
 from workloads.host import initial_parameters, parameter_shapes
 from workloads.inference import infer_output

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sim.architecture import load_architecture
-from sim.pass_run import run_passes
-from sim.stored_tensors import StoredBytes
+from sim.step.pass_run import run_passes
+from sim.step.stored_tensors import StoredBytes
 from workloads.network import Network
 from workloads.passes import ElementwisePass, PassStep, list_passes
 from workloads.shapes import Step

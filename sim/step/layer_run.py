@@ -17,13 +17,13 @@ from sim.machine.accelerator import Engine, StepTiming, Surroundings, run_step
 from sim.machine.ledger import State
 from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices
-from sim.measures import StepMeasures, fill
-from sim.pruning_unit import write_gradient
-from sim.results import StepResult
+from sim.results.rows import StepResult
 from sim.sampling.intervals import Spread
 from sim.sampling.options import SampleOptions
-from sim.stored_tensors import StoredBytes, size_stored
-from sim.verify import NOT_VERIFIED, Verdict, Verification, verify_step
+from sim.step.measures import StepMeasures, fill
+from sim.step.pruning_unit import write_gradient
+from sim.step.stored_tensors import StoredBytes, size_stored
+from sim.step.verify import NOT_VERIFIED, Verdict, Verification, verify_step
 from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper

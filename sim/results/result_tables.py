@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from sim.results import describe_columns, list_columns
-from sim.stored_file import name_file, read_stored_text
+from sim.results.rows import describe_columns, list_columns
+from sim.results.stored_file import name_file, read_stored_text
 from workloads.errors import InputError
 from workloads.validation import show_value
 

@@ -108,7 +108,7 @@ class MeasuredColumns:
 class StepResult(MeasuredColumns):
     """One row of ``steps.csv``: one step of one layer on one machine; the run fills in `operands`.
 
-    The columns declared here follow from the measured ones, the machine and its prices: `sim.measures.fill`.
+    The columns declared here follow from the measured ones, the machine and its prices: `sim.step.measures.fill`.
     """
 
     machine: str = column("", "Name of the machine that executed the step.", before="cycles")

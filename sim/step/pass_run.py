@@ -9,9 +9,9 @@ from sim.architecture import Architecture
 from sim.energy import ActionCounts
 from sim.machine.elementwise import run_pass
 from sim.machine_energy import find_prices
-from sim.measures import StepMeasures, fill
-from sim.results import StepResult
-from sim.stored_tensors import StoredBytes, size_gradient, size_output
+from sim.results.rows import StepResult
+from sim.step.measures import StepMeasures, fill
+from sim.step.stored_tensors import StoredBytes, size_gradient, size_output
 from workloads.network import Network
 from workloads.passes import ElementwisePass, PassStep, list_passes
 from workloads.pruning_sites import find_gradient_writer

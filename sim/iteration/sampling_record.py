@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sim.results import SCOPES, StepResult
+from sim.results.rows import SCOPES, StepResult
 from sim.sampling.intervals import Spread, add_independent, divide_estimates
 
 Key = tuple[str, str, str]

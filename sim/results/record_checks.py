@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from sim.energy import COMPONENT_OF_ACTION, COMPONENTS
-from sim.record_form import MachineForm, RecordForm
-from sim.results import ENERGY_COLUMNS, StepResult, describe_columns, make_totals
-from sim.stored_file import name_file
+from sim.results.record_form import MachineForm, RecordForm
+from sim.results.rows import ENERGY_COLUMNS, StepResult, describe_columns, make_totals
+from sim.results.stored_file import name_file
 from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
 from workloads.form_network import build_rewritten

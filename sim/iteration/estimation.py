@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from sim.architecture import Architecture
-from sim.layer_run import StepOptions, StepRun
-from sim.policies import OperandSet
-from sim.progress import Teller
+from sim.iteration.policies import OperandSet
+from sim.iteration.progress import Teller
+from sim.iteration.sampling import list_samples
+from sim.iteration.workers import execute_work
 from sim.sampling.intervals import add_independent
 from sim.sampling.options import AIM
-from sim.sampling.request import list_samples
-from sim.workers import execute_work
+from sim.step.layer_run import StepOptions, StepRun
 from workloads.layer_images import LayerImages
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream

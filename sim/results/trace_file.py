@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.machine.trace import StepTrace
-from sim.trace_events import (
+from sim.results.trace_events import (
     TracedStep,
     list_lanes,
     name_lanes,

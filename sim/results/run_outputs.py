@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from sim.run_directory import RUN_FILES, RunDirectory, check_directory, stage_run
-from sim.trace_file import WHOLE, IterationTrace, Window, fill_trace
+from sim.results.run_directory import RUN_FILES, RunDirectory, check_directory, stage_run
+from sim.results.trace_file import WHOLE, IterationTrace, Window, fill_trace
 from workloads.errors import InputError
 from workloads.output_files import OutputSet, OutputTarget, check_output
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.results import FLOAT_FORMAT
-from sim.run_inputs import tell_difference
+from sim.results.rows import FLOAT_FORMAT
+from sim.results.run_inputs import tell_difference
 from sim.version import SCHEMA_VERSION
 from workloads.errors import InputError
 from workloads.output_files import OutputSet, OutputTarget, find_mode, name_kind, require_writable_parent

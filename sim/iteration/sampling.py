@@ -10,8 +10,8 @@ from numbers import Real
 from typing import Any
 
 from sim.architecture import Architecture
+from sim.iteration.policies import OperandSet, Policy
 from sim.machine.accelerator import Engine
-from sim.policies import OperandSet, Policy
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands

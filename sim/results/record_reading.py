@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sim.architecture import shorten_line
-from sim.record_form import RecordForm
-from sim.stored_file import name_file, read_stored_text
+from sim.results.record_form import RecordForm
+from sim.results.stored_file import name_file, read_stored_text
 from sim.version import MODEL_VERSION, SCHEMA_VERSION
 from workloads.document import YamlDocument
 from workloads.errors import InputError

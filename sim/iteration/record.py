@@ -7,9 +7,9 @@ from typing import Any
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, compute_energy, list_clock_warnings
+from sim.iteration.policies import Contender
 from sim.machine_energy import find_prices
-from sim.policies import Contender
-from sim.results import StepResult, make_totals
+from sim.results.rows import StepResult, make_totals
 from sim.version import MODEL_VERSION, SCHEMA_VERSION
 from workloads.sources.source import OperandStream
 
@@ -25,7 +25,7 @@ def make_record(
 ) -> dict[str, Any]:
     """Make the record of a run.
 
-    inputs: of `sim.run_inputs.describe_inputs`. streams: the operands of each machine; actions: what it did in all its
+    inputs: of `sim.results.run_inputs.describe_inputs`. streams: the operands of each machine; actions: what it did in all its
     rows.
     """
     totals = make_totals(results)

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from sim.architecture import Architecture
-from sim.layer_run import StepOptions, StepRun, run_layer_step
 from sim.parent_watch import end_with_parent
-from sim.sampling.step_run import run_sampled_step
+from sim.step.layer_run import StepOptions, StepRun, run_layer_step
+from sim.step.sampled_run import run_sampled_step
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands

@@ -9,9 +9,7 @@ from dataflows.contract.tasks import SampledDataflow
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
-from sim.layer_run import StepRun
 from sim.machine_energy import find_prices
-from sim.measures import StepMeasures, fill
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.design import StepDraws
 from sim.sampling.estimate import StepEstimate
@@ -20,7 +18,9 @@ from sim.sampling.options import SampleOptions
 from sim.sampling.pool import ImagePool
 from sim.sampling.step_cut import begin_cut
 from sim.sampling.step_sample import StepSampler
-from sim.stored_tensors import StoredBytes
+from sim.step.layer_run import StepRun
+from sim.step.measures import StepMeasures, fill
+from sim.step.stored_tensors import StoredBytes
 from workloads.errors import InputError
 from workloads.kinds import name_kind
 from workloads.layer_images import LayerImages
@@ -112,7 +112,7 @@ def measure_estimate(
 
 
 def describe_stored(machine: Architecture, step: Step, found: StepEstimate) -> StoredBytes:
-    """Tell what the tensors of a step take on a machine, as `sim.layer_run.find_stored_bytes` does."""
+    """Tell what the tensors of a step take on a machine, as `sim.step.layer_run.find_stored_bytes` does."""
     if machine.is_ideal:
         return StoredBytes()
     operand = round(float(found.counts[ClusterCount.STORED_BYTES]))

@@ -8,9 +8,9 @@ from typing import Any
 from sim.architecture import Architecture
 from sim.energy import ActionCounts, EnergyResult, compute_energy
 from sim.machine_energy import find_prices
-from sim.results import ENERGY_COLUMNS, MeasuredColumns, StepResult
+from sim.results.rows import ENERGY_COLUMNS, MeasuredColumns, StepResult
 from sim.sampling.intervals import EXACT, Spread
-from sim.verify import NOT_VERIFIED, Verdict, Verification
+from sim.step.verify import NOT_VERIFIED, Verdict, Verification
 
 MEASURED = tuple(item.name for item in dataclasses.fields(MeasuredColumns))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sim.results import StepResult
+from sim.results.rows import StepResult
 from workloads.network import Network
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
