@@ -25,8 +25,8 @@ def make_record(
 ) -> dict[str, Any]:
     """Make the record of a run.
 
-    inputs: of `sim.results.run_inputs.describe_inputs`. streams: the operands of each machine; actions: what it did in all its
-    rows.
+    inputs: of `sim.results.run_inputs.describe_inputs`. streams: the operands of each machine; actions: what it did in
+    all its rows.
     """
     totals = make_totals(results)
     machines = [one.machine for one in contenders]
