@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -58,7 +62,18 @@ def test_the_python_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-RECIPES = [text for text in re.split(r"^## ", CONTRIBUTING, flags=re.MULTILINE) if code_blocks(text, "python")]
+def find_section(text: str, heading: str) -> str:
+    """Give what stands below a heading of the second order."""
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+# Not a package of its own, but a line of this one.
+LAYER_KIND = "Adding a layer kind"
+RECIPES = [
+    text
+    for text in re.split(r"^## ", CONTRIBUTING, flags=re.MULTILINE)
+    if code_blocks(text, "python") and not text.startswith(LAYER_KIND)
+]
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda text: text.partition("\n")[0])
@@ -81,3 +96,26 @@ def test_the_recipes_of_the_contributing_guide_run(
     assert tests
     for run in tests.values():
         run()
+
+
+def test_the_layer_kind_of_the_contributing_guide_is_one_file_and_one_line(tmp_path: Path) -> None:
+    section = find_section(CONTRIBUTING, LAYER_KIND)
+    module, test = code_blocks(section, "python")
+    (line,) = code_blocks(section, "text")
+    # A package of its own with the new file and line, so that nothing of it is left in this process.
+    shutil.copytree(ROOT / "workloads", tmp_path / "workloads", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "workloads/kinds/square.py").write_text(module)
+    table = tmp_path / "workloads/kinds/table.py"
+    kinds, brace, rest = table.read_text().partition("\n}\n")
+    table.write_text(f"{kinds}\n{line.rstrip()}{brace}{rest}")
+    (tmp_path / "test_square.py").write_text(test)
+    questions = ROOT / "tests/unit/workloads/test_kinds.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "-k", "square", tmp_path / "test_square.py", questions],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed is not None
+    assert int(passed[1]) > 1, "it was asked no question"
