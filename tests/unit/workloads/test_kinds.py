@@ -148,3 +148,27 @@ def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     is_answered = getattr(made, question) is not getattr(LayerBase, question)
     assert is_answered == is_asked.get(question, True)
     assert isinstance(made.traits, Traits)
+
+
+REQUIRED: dict[str, dict[str, int]] = {
+    "conv2d": {"out_channels": 2, "kernel": 1},
+    "linear": {"out_features": 3},
+    "max_pool": {"kernel": 2},
+    "avg_pool": {"kernel": 2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_traits_of_a_kind_agree_with_what_it_does(kind: str) -> None:
+    layer = KINDS[kind].model_validate({"name": "one", "type": kind, **REQUIRED.get(kind, {})})
+    shape = (1, 3) if kind in ("linear", "softmax_cross_entropy") else IMAGE
+    shapes = (shape, shape) if layer.traits.reads_several else (shape,)
+    output = layer.infer_output(("first", "second")[: len(shapes)], shapes)
+    traits = layer.traits
+    assert bool(layer.list_parameters(shape)) == traits.has_parameters
+    has_forward = layer.forward_work(shapes, output) is not None
+    assert has_forward != (traits.is_computed or traits.rides_along or traits.is_joined)
+    has_backward = layer.backward_work(shapes, output) is not None
+    assert has_backward != (traits.is_computed or traits.hands_gradient_on or traits.is_loss)
+    if traits.rides_along:
+        assert traits.hands_gradient_on
