@@ -76,8 +76,8 @@ def fill_tiles(
     within = np.arange(tile_first[-1]) - tile_first[tile_of]
     places = np.empty((len(within), indices), dtype=np.int64)
     for index in range(indices - 1, -1, -1):
-        within, place = np.divmod(within, lengths[tile_of, index])
-        places[:, index] = starts[tile_of, index] + place
+        within, offset = np.divmod(within, lengths[tile_of, index])
+        places[:, index] = starts[tile_of, index] + offset
     first, last = np.array(is_first, dtype=np.bool_), np.array(is_last, dtype=np.bool_)
     return Entries(
         places, starts[tile_of, indices:], ends[tile_of, indices:], first[tile_of], last[tile_of], tile_first,

@@ -103,9 +103,9 @@ def list_dependencies(root: Kernel[Any, Any]) -> Iterator[tuple[Any, ...]]:
     """List the code, options, defaults and named constants of a kernel and of all that it calls, in a fixed order."""
     waiting, seen = [root], {root.name}
     while waiting:
-        one = waiting.pop(0)
-        yield one.name, one.inlines, one.function.__defaults__, describe_code(one.function.__code__)
-        for name, value in list_globals(one.function):
+        part = waiting.pop(0)
+        yield part.name, part.inlines, part.function.__defaults__, describe_code(part.function.__code__)
+        for name, value in list_globals(part.function):
             if isinstance(value, Kernel):
                 yield name, value.name
                 if value.name not in seen:

@@ -42,7 +42,7 @@ class TilePlan:
 
     def is_same(self, other: TilePlan) -> bool:
         """Tell whether another plan of the same step cuts it alike; the classes follow from runs and idle filters."""
-        mine, others = ((one.runs, one.formats, one.headers, one.idle) for one in (self, other))
+        mine, others = ((plan.runs, plan.formats, plan.headers, plan.idle) for plan in (self, other))
         return mine == others
 
     def choose(self, tiles: IntArray, images: Sequence[int]) -> Entries:
@@ -54,15 +54,15 @@ class TilePlan:
         known = np.asarray(images, dtype=np.int64)
         shape = tuple(len(axis) for axis in self.runs)
         ranges, first, last = [], [], []
-        for place in np.stack(np.unravel_index(tiles, shape), axis=1):
-            chosen = [axis[index] for axis, index in zip(self.runs, place, strict=True)]
+        for position in np.stack(np.unravel_index(tiles, shape), axis=1):
+            chosen = [axis[index] for axis, index in zip(self.runs, position, strict=True)]
             run = chosen[self.image_axis]
             start = int(np.searchsorted(known, run.start))
             if not np.array_equal(known[start : start + len(run)], run):
                 raise ValueError(f"a tile needs the images {run.start} to {run.stop - 1}, got {known.tolist()}")
             chosen[self.image_axis] = range(start, start + len(run))
             ranges.append(tuple(chosen))
-            parts = place[self.indices :]
+            parts = position[self.indices :]
             first.append(not parts.any())
             last.append(bool((parts == np.array(shape[self.indices :]) - 1).all()))
         return fill_tiles(ranges, self.indices, first, last)
@@ -81,4 +81,4 @@ def number_classes(keys: Sequence[Hashable]) -> IntArray:
 
 def mark_ends(keys: Sequence[Hashable]) -> list[Hashable]:
     """Tell the first and the last part of a reduction from the others: they read or write other results."""
-    return [(key, place == 0, place == len(keys) - 1) for place, key in enumerate(keys)]
+    return [(key, part == 0, part == len(keys) - 1) for part, key in enumerate(keys)]

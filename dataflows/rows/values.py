@@ -268,10 +268,10 @@ def count_present(present: BoolArray, totals: IntArray) -> None:
         for h in range(H):
             for w in range(W):
                 for group in range(groups):
-                    found = totals[n, h, w, group]
+                    running = totals[n, h, w, group]
                     for c in range(group * group_channels, (group + 1) * group_channels):
-                        found += present[n, h, w, c]
-                    totals[n, h, w + 1, group] = found
+                        running += present[n, h, w, c]
+                    totals[n, h, w + 1, group] = running
 
 
 @kernel
@@ -308,8 +308,8 @@ def add_osrc_rows(
         group = m // (M // groups)
         low = group * group_channels
         for r in range(R):
-            for place in range(kernel_width * group_channels):
-                sums[r, place] = 0
+            for column in range(kernel_width * group_channels):
+                sums[r, column] = 0
         for n in range(N):
             for h in range(H):
                 for r in range(R):

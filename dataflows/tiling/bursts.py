@@ -20,20 +20,20 @@ def count_words(size_bytes: int, data_bits: int) -> int:
 
 @kernel
 def add_segments(
-    size: int, half: int, cycles: IntArray, pes: int, place: int, fills: bool, burst_bytes: IntArray,
+    size: int, half: int, cycles: IntArray, pes: int, burst: int, fills: bool, burst_bytes: IntArray,
     burst_cycles: IntArray,
 ) -> int:  # fmt: skip
-    """Cut an item larger than a half into equal segments, the last one short; return the place behind them."""
+    """Cut an item larger than a half into equal segments, the last one short; return the number of the next burst."""
     segments = -(-size // half)
     share = -(-size // segments)
     for segment in range(segments):
         if fills:
-            burst_bytes[place] = min(share, size - segment * share)
+            burst_bytes[burst] = min(share, size - segment * share)
             for pe in range(pes):
                 done = cycles[pe] * segment // segments
-                burst_cycles[place, pe] = cycles[pe] * (segment + 1) // segments - done
-        place += 1
-    return place
+                burst_cycles[burst, pe] = cycles[pe] * (segment + 1) // segments - done
+        burst += 1
+    return burst
 
 
 @kernel
@@ -55,23 +55,23 @@ def pack_rows(
     burst_first: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
-    written: IntArray,
+    store_writes: IntArray,
     item_cycles: IntArray,
 ) -> None:
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
-    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. written: words written into
-    stores, of each entry. item_cycles ``(PEs,)`` is room to work in.
+    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. store_writes: words that
+    each entry writes into stores. item_cycles ``(PEs,)`` is room to work in.
     """
     R = driver_bytes.shape[2]
     for number in range(len(entries)):
         entry = entries[number]
-        words = 0
+        writes = 0
         base, pes = first_output[entry], outputs[entry]
         group = base // outputs_per_group
-        place = burst_first[entry] if fills else 0
-        start = place
+        burst = burst_first[entry] if fills else 0
+        start = burst
         gathered = 0
         is_open = False
         for o in range(low[entry], high[entry]):
@@ -86,31 +86,31 @@ def pack_rows(
                     if second >= 0:
                         size += second
                         working += 1
-                        words += count_words(second, data_bits)
+                        writes += count_words(second, data_bits)
                         item_cycles[pe] = cycles[base + pe, o, r]
                 if working == 0:
                     continue
-                words += working * count_words(driver, data_bits)
+                writes += working * count_words(driver, data_bits)
                 size += driver
                 if is_open and gathered + size > half:
                     is_open = False
-                    place += 1
+                    burst += 1
                 if size > half:
-                    place = add_segments(size, half, item_cycles, pes, place, fills, burst_bytes, burst_cycles)
+                    burst = add_segments(size, half, item_cycles, pes, burst, fills, burst_bytes, burst_cycles)
                     continue
                 if not is_open:
                     is_open, gathered = True, 0
                 gathered += size
                 if fills:
-                    burst_bytes[place] = gathered
+                    burst_bytes[burst] = gathered
                     for pe in range(pes):
-                        burst_cycles[place, pe] += item_cycles[pe]
+                        burst_cycles[burst, pe] += item_cycles[pe]
         if is_open:
-            place += 1
-        if place > start:
-            words += count_words(mask_bytes[entry], data_bits)
+            burst += 1
+        if burst > start:
+            writes += count_words(mask_bytes[entry], data_bits)
             if fills:
                 burst_bytes[start] += mask_bytes[entry]
-        written[entry] = words
+        store_writes[entry] = writes
         if not fills:
-            counts[entry] = place
+            counts[entry] = burst

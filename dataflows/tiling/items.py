@@ -1,4 +1,7 @@
-"""Operand bursts of entries whose items are rows of their own."""
+"""Operand bursts of entries whose items are rows of their own.
+
+An item is what all PEs of a group do with one set of loop indices: a driver row, and a second row for each PE.
+"""
 
 from __future__ import annotations
 
@@ -46,17 +49,17 @@ def pack_items(
     counts = np.zeros(len(entries.first), dtype=np.int64)
     burst_first = np.zeros(len(entries.first) + 1, dtype=np.int64)
     burst_bytes, burst_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, width), dtype=np.int64)
-    words = np.zeros(len(entries.first), dtype=np.int64)
+    store_writes = np.zeros(len(entries.first), dtype=np.int64)
     for fills in (False, True):
         for number, run in enumerate(runs):
             drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
             pack_rows(
                 run, entries.first, entries.pes, entries.low, entries.high, outputs, drivers, second, cycles,
                 entries.mask_bytes, half, memory.data_bits, fills, counts, burst_first, burst_bytes, burst_cycles,
-                words, np.zeros(width, dtype=np.int64),
+                store_writes, np.zeros(width, dtype=np.int64),
             )  # fmt: skip
         if not fills:
             burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
             burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
             burst_cycles = np.zeros((burst_first[-1], width), dtype=np.int64)
-    return Bursts(burst_first, burst_bytes, burst_cycles, words)
+    return Bursts(burst_first, burst_bytes, burst_cycles, store_writes)

@@ -56,11 +56,11 @@ class KernelCycles:
 class PackedBursts:
     """Bursts of entries in the order in which they were packed; the room grows as it is needed.
 
-    ends: int64 ``(entries,)``, the place behind each entry's last burst. words: written into operand stores by each.
+    ends: int64 ``(entries,)``, the number behind each entry's last burst. store_writes: words that each writes.
     """
 
     ends: IntArray
-    words: IntArray
+    store_writes: IntArray
     size_bytes: IntArray
     cycles: IntArray
 
@@ -93,7 +93,7 @@ def pack_entries(
     half: int,
     data_bits: int,
     ends: IntArray,
-    words: IntArray,
+    store_writes: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
     fetched: IntArray,
@@ -104,16 +104,16 @@ def pack_entries(
     ``(P,)`` is room to work in.
     """
     for entry in range(first, end):
-        place = ends[entry - 1] if entry else 0
+        end_burst = ends[entry - 1] if entry else 0
         m = filters[entry]
-        place, written = pack_kernels(
+        end_burst, written = pack_kernels(
             bounds, entry, run, pairs, driver_bytes, m, second_bytes, issued, m - base_filter, overhead, half,
-            data_bits, place, burst_bytes, burst_cycles, fetched,
+            data_bits, end_burst, burst_bytes, burst_cycles, fetched,
         )  # fmt: skip
-        if place < 0:
+        if end_burst < 0:
             return entry
-        ends[entry] = place
-        words[entry] = written
+        ends[entry] = end_burst
+        store_writes[entry] = written
     return end
 
 
@@ -151,7 +151,7 @@ def pack_kernels(
     overhead: int,
     half: int,
     data_bits: int,
-    place: int,
+    slot: int,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
     fetched: IntArray,
@@ -160,11 +160,12 @@ def pack_kernels(
 
     bounds: of each entry, first channel within the group, channels, and the range of images and of rows: PE i owns
     channels ``first + i run ...``. pairs: ``(H, R)``; driver_bytes: ``(M, N, P)``; second_bytes: ``(N, C / G, H)``.
-    Returns the place behind its last burst, -1 if the room does not suffice, and the words written into stores.
+    slot: the place of its first burst in the room. Returns that behind its last one, -1 if the room does not suffice,
+    and the words written into stores.
     """
     first, total, image_low, image_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 2], bounds[entry, 3]
     row_low, row_high = bounds[entry, 4], bounds[entry, 5]
-    words = 0
+    writes = 0
     R = pairs.shape[1]
     pes = -(-total // run)
     gathered, burst = 0, 0
@@ -198,59 +199,59 @@ def pack_kernels(
                             added += inputs
                         if gathered + added > half:
                             is_open = False
-                            place += 1
+                            slot += 1
                             added = whole
                     segments = 1
                     if whole > half:
                         if is_open:
                             is_open = False
-                            place += 1
+                            slot += 1
                         segments = -(-whole // half)
                         share = -(-whole // segments)
-                        words += input_words + working * count_words(driver, data_bits)
-                        if place + segments > len(burst_bytes):
+                        writes += input_words + working * count_words(driver, data_bits)
+                        if slot + segments > len(burst_bytes):
                             return -1, 0
                         for segment in range(segments):
-                            burst_bytes[place + segment] = min(share, whole - segment * share)
+                            burst_bytes[slot + segment] = min(share, whole - segment * share)
                     else:
                         if not is_open:
                             is_open, gathered, burst = True, 0, burst + 1
-                            if place >= len(burst_bytes):
+                            if slot >= len(burst_bytes):
                                 return -1, 0
-                            clear_cycles(burst_cycles, place, place + 1, 0)
+                            clear_cycles(burst_cycles, slot, slot + 1, 0)
                         if fetched[p] != burst:
-                            words += working * count_words(driver, data_bits)
+                            writes += working * count_words(driver, data_bits)
                         if inputs_fetched != burst:
-                            words += input_words
+                            writes += input_words
                         fetched[p] = burst
                         inputs_fetched = burst
                         gathered += added
-                        burst_bytes[place] = gathered
+                        burst_bytes[slot] = gathered
                     for pe in range(pes):
                         if pe * run + local >= total:
                             # In segments, a PE without this item must not keep what a smaller pool left there.
                             if segments > 1:
                                 for segment in range(segments):
-                                    burst_cycles[place + segment, pe] = 0
+                                    burst_cycles[slot + segment, pe] = 0
                             continue
                         cycles = np.int64(issued[n, h, r, place_of_filter, first + pe * run + local]) + overhead
                         if segments == 1:
-                            burst_cycles[place, pe] += cycles
+                            burst_cycles[slot, pe] += cycles
                             continue
                         for segment in range(segments):
                             done = cycles * segment // segments
-                            burst_cycles[place + segment, pe] = cycles * (segment + 1) // segments - done
+                            burst_cycles[slot + segment, pe] = cycles * (segment + 1) // segments - done
                     if segments > 1:
-                        clear_cycles(burst_cycles, place, place + segments, pes)
-                        place += segments
+                        clear_cycles(burst_cycles, slot, slot + segments, pes)
+                        slot += segments
     if is_open:
-        place += 1
-    return place, words
+        slot += 1
+    return slot, writes
 
 
 @kernel
 def clear_cycles(burst_cycles: IntArray, first: int, end: int, pes: int) -> None:
     """Set the cycles of some bursts to zero, from one PE on."""
-    for place in range(first, end):
+    for burst in range(first, end):
         for pe in range(pes, burst_cycles.shape[1]):
-            burst_cycles[place, pe] = 0
+            burst_cycles[burst, pe] = 0

@@ -36,7 +36,7 @@ def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
         for run in runs[3]
     ]
     keys = (filters, blocks, mark_ends([len(run) for run in runs[2]]), mark_ends(rows))
-    classes = tuple(number_classes(one) for one in keys)
+    classes = tuple(number_classes(axis_keys) for axis_keys in keys)
     return TilePlan(sizes, runs, classes, indices=2, image_axis=2, formats=plan.formats)
 
 

@@ -208,7 +208,7 @@ def pack_all_kernels(plan: KernelsPlan, entries: Entries, first: IntArray, chann
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
     gather_bursts(kind_of, packed.ends, packed.size_bytes, packed.cycles, burst_first, burst_bytes, burst_cycles)
-    return Bursts(burst_first, burst_bytes, burst_cycles, packed.words[kind_of])
+    return Bursts(burst_first, burst_bytes, burst_cycles, packed.store_writes[kind_of])
 
 
 def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:
@@ -220,7 +220,7 @@ def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> Packe
     for start in range(0, shape.out_channels, shape.group_out_channels):
         for base in range(start, start + shape.group_out_channels, chunk):
             span = range(base, min(base + chunk, start + shape.group_out_channels))
-            begin, end = (int(place) for place in np.searchsorted(filters, [span.start, span.stop]))
+            begin, end = (int(entry) for entry in np.searchsorted(filters, [span.start, span.stop]))
             if begin < end:
                 wanted = range(int(filters[begin]), int(filters[end - 1]) + 1)
                 pack_span(plan, packed, (begin, end), filters, wanted.start, bounds, source.issue(wanted))
@@ -250,7 +250,7 @@ def pack_span(
     while done < span[1]:
         done = pack_entries(
             done, span[1], filters, base, bounds, plan.blocks.run, plan.pairs, drivers, seconds, issued,
-            array.row_overhead_cycles, half, share.data_bits, packed.ends, packed.words, packed.size_bytes,
+            array.row_overhead_cycles, half, share.data_bits, packed.ends, packed.store_writes, packed.size_bytes,
             packed.cycles, np.zeros(drivers.shape[2], dtype=np.int64),
         )  # fmt: skip
         if done < span[1]:

@@ -26,7 +26,7 @@ class Chunks:
 
     first: int64 ``(kinds + 1,)``, the chunks of each kind. low, high: the items of each chunk, o x R + r; items whose
     kernel row meets no driver row take no part. count: those that do. size_bytes, segments: of each chunk.
-    words: of each kind, words written into operand stores, without those of a mask.
+    store_writes: of each kind, words written into operand stores, without those of a mask.
     """
 
     first: IntArray
@@ -35,7 +35,7 @@ class Chunks:
     count: IntArray
     size_bytes: IntArray
     segments: IntArray
-    words: IntArray
+    store_writes: IntArray
 
     def span(self, start: int, end: int) -> Chunks:
         """Give the chunks of the kinds ``start .. end`` alone."""
@@ -47,7 +47,7 @@ class Chunks:
             count=self.count[low:high],
             size_bytes=self.size_bytes[low:high],
             segments=self.segments[low:high],
-            words=self.words[start:end],
+            store_writes=self.store_writes[start:end],
         )
 
     @property
@@ -64,14 +64,14 @@ def cut_chunks(
     driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (result row, kernel row) or -1; half: bytes.
     """
     first = np.zeros(len(kinds) + 1, dtype=np.int64)
-    words = np.zeros(len(kinds), dtype=np.int64)
+    store_writes = np.zeros(len(kinds), dtype=np.int64)
     none = np.zeros((0, 5), dtype=np.int64)
-    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, False, first, words, none)
+    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, False, first, store_writes, none)
     first = np.append(0, np.cumsum(first[1:]))
     chunks = np.zeros((int(first[-1]), 5), dtype=np.int64)
-    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, True, first, words, chunks)
+    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, True, first, store_writes, chunks)
     low, high, count, size_bytes, segments = (np.ascontiguousarray(column) for column in chunks.T)
-    return Chunks(first, low, high, count, size_bytes, segments, words)
+    return Chunks(first, low, high, count, size_bytes, segments, store_writes)
 
 
 @kernel
@@ -84,7 +84,7 @@ def walk_chunks(
     data_bits: int,
     fills: bool,
     first: IntArray,
-    words: IntArray,
+    store_writes: IntArray,
     chunks: IntArray,
 ) -> None:
     """Count the chunks of every kind into ``first[kind + 1]``, or fill them in."""
@@ -92,25 +92,25 @@ def walk_chunks(
     weight_words = count_words(weight_row, data_bits)
     for kind in range(len(kinds)):
         n, x, group, pes = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP], kinds[kind, PES]
-        place = first[kind] if fills else 0
+        chunk = first[kind] if fills else 0
         is_open = False
-        gathered, low, count, total = 0, 0, 0, 0
+        gathered, low, count, writes = 0, 0, 0, 0
         for o in range(kinds[kind, LOW], kinds[kind, HIGH]):
             for r in range(R):
                 if pairs[x, r] < 0:
                     continue
                 driver = driver_bytes[n, group, o, pairs[x, r]]
                 size = driver + pes * weight_row
-                total += pes * (weight_words + count_words(driver, data_bits))
+                writes += pes * (weight_words + count_words(driver, data_bits))
                 if is_open and gathered + size > half:
                     if fills:
-                        set_chunk(chunks, place, low, o * R + r, count, gathered, 1)
-                    place += 1
+                        set_chunk(chunks, chunk, low, o * R + r, count, gathered, 1)
+                    chunk += 1
                     is_open = False
                 if size > half:
                     if fills:
-                        set_chunk(chunks, place, o * R + r, o * R + r + 1, 1, size, -(-size // half))
-                    place += 1
+                        set_chunk(chunks, chunk, o * R + r, o * R + r + 1, 1, size, -(-size // half))
+                    chunk += 1
                     continue
                 if not is_open:
                     is_open, gathered, low, count = True, 0, o * R + r, 0
@@ -118,21 +118,21 @@ def walk_chunks(
                 count += 1
         if is_open:
             if fills:
-                set_chunk(chunks, place, low, kinds[kind, HIGH] * R, count, gathered, 1)
-            place += 1
-        words[kind] = total
+                set_chunk(chunks, chunk, low, kinds[kind, HIGH] * R, count, gathered, 1)
+            chunk += 1
+        store_writes[kind] = writes
         if not fills:
-            first[kind + 1] = place
+            first[kind + 1] = chunk
 
 
 @kernel
-def set_chunk(chunks: IntArray, place: int, low: int, high: int, count: int, size_bytes: int, segments: int) -> None:
+def set_chunk(chunks: IntArray, chunk: int, low: int, high: int, count: int, size_bytes: int, segments: int) -> None:
     """Fill in one chunk."""
-    chunks[place, 0] = low
-    chunks[place, 1] = high
-    chunks[place, 2] = count
-    chunks[place, 3] = size_bytes
-    chunks[place, 4] = segments
+    chunks[chunk, 0] = low
+    chunks[chunk, 1] = high
+    chunks[chunk, 2] = count
+    chunks[chunk, 3] = size_bytes
+    chunks[chunk, 4] = segments
 
 
 def sum_issues(
@@ -214,16 +214,16 @@ def fill_bursts(
     for number in range(len(entries)):
         entry = entries[number]
         kind = kind_of[entry]
-        place = burst_first[entry]
+        burst = burst_first[entry]
         for chunk in range(first[kind], first[kind + 1]):
             for pe in range(pes[entry]):
                 spent[pe] = cycles[chunk, 0 if is_shared else output[entry] + pe]
             if segments[chunk] > 1:
-                place = add_segments(size_bytes[chunk], half, spent, pes[entry], place, True, burst_bytes, burst_cycles)
+                burst = add_segments(size_bytes[chunk], half, spent, pes[entry], burst, True, burst_bytes, burst_cycles)
                 continue
-            burst_bytes[place] = size_bytes[chunk]
+            burst_bytes[burst] = size_bytes[chunk]
             for pe in range(pes[entry]):
-                burst_cycles[place, pe] = spent[pe]
-            place += 1
-        if burst_first[entry] < place:
+                burst_cycles[burst, pe] = spent[pe]
+            burst += 1
+        if burst_first[entry] < burst:
             burst_bytes[burst_first[entry]] += mask_bytes[entry]

@@ -35,7 +35,7 @@ def plan_rows_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
         outputs = tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start]
         groups = tables.block_group[blocks.stop - 1] - tables.block_group[blocks.start]
         keys[2].append((len(blocks), int(outputs), int(groups)))
-    classes = tuple(number_classes(one) for one in keys)
+    classes = tuple(number_classes(axis_keys) for axis_keys in keys)
     return TilePlan(sizes, runs, classes, indices=3, image_axis=0, formats=plan.formats)
 
 

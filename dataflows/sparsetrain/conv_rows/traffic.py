@@ -152,7 +152,7 @@ def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: In
     order = np.argsort(kind_of, kind="stable")
     # Cycles are made image by image: they take more room than the bursts that they are summed into.
     for image in np.unique(kinds[:, IMAGE]):
-        start, end = (int(place) for place in np.searchsorted(kinds[:, IMAGE], [image, image + 1]))
+        start, end = (int(kind) for kind in np.searchsorted(kinds[:, IMAGE], [image, image + 1]))
         members = order[slice(*np.searchsorted(kind_of[order], [start, end]))]
         part = chunks.span(start, end)
         fill_bursts(
@@ -160,5 +160,5 @@ def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: In
             part.segments, half, cost.sum_up(kinds[start:end], part), burst_first, burst_bytes, burst_cycles,
             np.zeros(plan.blocks.pes, dtype=np.int64),
         )  # fmt: skip
-    words = chunks.words[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
-    return Bursts(burst_first, burst_bytes, burst_cycles, words.astype(np.int64))
+    writes = chunks.store_writes[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
+    return Bursts(burst_first, burst_bytes, burst_cycles, writes.astype(np.int64))

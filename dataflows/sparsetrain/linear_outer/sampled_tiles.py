@@ -29,5 +29,5 @@ def plan_outer_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
         (len(run), bool(idle[run.start : run.stop].all()), bool(idle[run.start : run.stop].any())) for run in runs[0]
     ]
     keys: tuple[Sequence[Hashable], ...] = filters, inputs, mark_ends([len(run) for run in runs[2]])
-    classes = tuple(number_classes(one) for one in keys)
+    classes = tuple(number_classes(axis_keys) for axis_keys in keys)
     return TilePlan(sizes, runs, classes, 2, 2, plan.formats, idle=frozenset(np.flatnonzero(idle).tolist()))

@@ -19,7 +19,7 @@ def plan_products_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     runs = cut_axes(plan.limits, sizes)
     outputs = [count_owned(run, problem.array.pes_per_group, plan.outputs) for run in runs[1]]
     keys = ([len(run) for run in runs[0]], outputs, mark_ends([len(run) for run in runs[2]]))
-    classes = tuple(number_classes(one) for one in keys)
+    classes = tuple(number_classes(axis_keys) for axis_keys in keys)
     return TilePlan(sizes, runs, classes, 2, 0, plan.formats, headers=len(runs[2]))
 
 

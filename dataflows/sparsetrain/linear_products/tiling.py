@@ -61,10 +61,10 @@ def measure_products_tile(
 def size_summed(summed: IntArray, codes: IntArray, n: int, n_end: int, c: int, c_end: int) -> int:
     """Give the stored bytes of pieces, from c to c_end, of the rows of images of all gradients that are added."""
     total = 0
-    for place in range(len(summed)):
+    for gradient in range(len(summed)):
         for image in range(n, n_end):
-            nonzeros = summed[place, image, c_end] - summed[place, image, c]
-            total += size_piece(nonzeros, c_end - c, codes[place])
+            nonzeros = summed[gradient, image, c_end] - summed[gradient, image, c]
+            total += size_piece(nonzeros, c_end - c, codes[gradient])
     return total
 
 
