@@ -22,7 +22,7 @@ from sim.iteration.simulation import Listeners, ignore, run_request
 from sim.machine.accelerator import Engine
 from sim.results.run_outputs import OutputRequest
 from sim.results.trace_file import WHOLE, Window
-from sim.step.layer_run import StepWork
+from sim.step.work import StepWork
 from workloads.operand_choice import choose_operands
 from workloads.shapes import Step
 from workloads.workload import Workload, load_workload

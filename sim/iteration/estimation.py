@@ -12,7 +12,7 @@ from sim.iteration.sampling import list_samples
 from sim.iteration.workers import execute_work
 from sim.sampling.intervals import add_independent
 from sim.sampling.options import AIM
-from sim.step.layer_run import StepOptions, StepRun
+from sim.step.work import StepOptions, StepRun
 from workloads.layer_images import LayerImages
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream

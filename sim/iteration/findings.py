@@ -12,9 +12,9 @@ from sim.iteration.sampling_record import share_simulated
 from sim.results.rows import StepResult
 from sim.results.trace_file import IterationTrace
 from sim.sampling.intervals import Spread
-from sim.step.layer_run import StepRun
 from sim.step.pass_run import run_passes
 from sim.step.stored_tensors import StoredBytes
+from sim.step.work import StepRun
 from workloads.arrays import Float32Array
 from workloads.network import Network
 from workloads.shapes import Step

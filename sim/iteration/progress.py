@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from sim.step.layer_run import StepRun
+from sim.step.work import StepRun
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from sim.results.rows import make_actions_frame, make_frame
 from sim.results.run_outputs import RunFindings, RunTargets, check_targets, write_results
 from sim.results.trace_file import IterationTrace
 from sim.sampling.options import AIM, SampleOptions
-from sim.step.layer_run import StepOptions, StepWork
 from sim.step.sampled_run import require_sampled
+from sim.step.work import StepOptions, StepWork
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper, parse_size
 from workloads.operand_choice import DEFAULT_SEED

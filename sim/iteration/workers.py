@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 
 from sim.architecture import Architecture
 from sim.parent_watch import end_with_parent
-from sim.step.layer_run import StepOptions, StepRun, run_layer_step
+from sim.step.layer_run import run_layer_step
 from sim.step.sampled_run import run_sampled_step
+from sim.step.work import StepOptions, StepRun
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands

@@ -18,9 +18,9 @@ from sim.sampling.options import SampleOptions
 from sim.sampling.pool import ImagePool
 from sim.sampling.step_cut import begin_cut
 from sim.sampling.step_sample import StepSampler
-from sim.step.layer_run import StepRun
 from sim.step.measures import StepMeasures, fill
 from sim.step.stored_tensors import StoredBytes
+from sim.step.work import StepRun
 from workloads.errors import InputError
 from workloads.kinds import name_kind
 from workloads.layer_images import LayerImages

@@ -12,7 +12,7 @@ from sim.architecture import Architecture
 from sim.iteration.policies import choose_contenders
 from sim.iteration.request import SimulationRequest, choose_layers, parse_request_sample, parse_steps
 from sim.iteration.simulation import run_request
-from sim.step.layer_run import StepWork
+from sim.step.work import StepWork
 from sim.sweep.design import Design
 from sim.sweep.form import SweepForm
 from sim.sweep.job import Job, Outcome, Status

@@ -21,7 +21,7 @@ from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
 from sim.content import ContentDigests
 from sim.machine.accelerator import Engine, StepTiming, Surroundings
-from sim.step.layer_run import StepWork
+from sim.step.work import StepWork
 from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
 from workloads.shapes import Step

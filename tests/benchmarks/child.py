@@ -19,7 +19,7 @@ from benchmarks.memory import read_peak, reset_peak
 
 from sim.machine.accelerator import Engine
 from sim.run import RunResult, simulate
-from sim.step.layer_run import StepWork
+from sim.step.work import StepWork
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.opening import open_operands

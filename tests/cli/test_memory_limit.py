@@ -9,7 +9,7 @@ import pytest
 from cli.command import run_command, write_small
 
 from sim.run import simulate
-from sim.step.layer_run import StepWork
+from sim.step.work import StepWork
 from workloads.errors import InputError
 from workloads.workload import load_workload
 

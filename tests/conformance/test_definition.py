@@ -14,7 +14,7 @@ from random_layers import ALL_STEPS, draw_case
 from dataflows.contract.array import PEArray
 from dataflows.contract.problem import StepProblem
 from sim.machine.ledger import State
-from sim.step.layer_run import finish_values
+from sim.step.values import finish_values
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 

@@ -24,8 +24,9 @@ from dataflows.storage.compressed_rows import CompressedRows, compress_rows
 from reports.cli import main
 from sim.architecture import load_architecture
 from sim.machine.accelerator import Engine, StepTiming, Surroundings, make_instant_traffic, run_step
-from sim.step import layer_run
-from sim.step.layer_run import StepOptions, StepRun, run_layer_step
+from sim.step import work
+from sim.step.layer_run import run_layer_step
+from sim.step.work import StepOptions, StepRun
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
@@ -268,7 +269,7 @@ def test_dropping_one_task_fails_at_its_first_output(
     assert right.output is not None
     table = lower(operands, step, architecture.array.describe())
     forgotten = len(table) - 2
-    monkeypatch.setattr(layer_run, "run_step", drop_task(forgotten))
+    monkeypatch.setattr(work, "run_step", drop_task(forgotten))
     run = run_on(machine, operands, step)
     first = first_output(operands, step, tuple(table.indices[forgotten].tolist()), architecture.array.pes_per_group)
     assert run.message.startswith(

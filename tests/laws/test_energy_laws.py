@@ -17,7 +17,8 @@ from sim.architecture import Architecture, load_architecture
 from sim.energy import COMPONENT_OF_ACTION, COMPONENTS, ActionCounts
 from sim.machine_energy import find_prices
 from sim.run import simulate
-from sim.step.layer_run import StepOptions, StepRun, run_layer_step
+from sim.step.layer_run import run_layer_step
+from sim.step.work import StepOptions, StepRun
 from sim.technology import load_technology
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey

@@ -17,9 +17,10 @@ from dataflows.storage.written import find_written, finish_gradient
 from sim.architecture import Architecture, load_architecture
 from sim.iteration.policies import choose_contenders, describe_shift
 from sim.run import RunResult, simulate
-from sim.step import layer_run
-from sim.step.layer_run import StepOptions, run_layer_step
+from sim.step import values
+from sim.step.layer_run import run_layer_step
 from sim.step.pruning_unit import write_gradient
+from sim.step.work import StepOptions
 from workloads.errors import InputError
 from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands
@@ -106,7 +107,7 @@ def test_a_pruning_unit_that_errs_is_found(tmp_path: Path, monkeypatch: pytest.M
         written[zero] = drawn.finish.tau
         return written
 
-    monkeypatch.setattr(layer_run, "write_gradient", keep_what_should_go)
+    monkeypatch.setattr(values, "write_gradient", keep_what_should_go)
     result = simulate(load_small(tmp_path), "ideal", layers="fc", baseline=None, steps=["gta"])
     (failure,) = result.failures
     assert failure.startswith("layer 'fc', step gta: written gradient[")

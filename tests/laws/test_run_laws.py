@@ -13,7 +13,8 @@ from laws.layer_strategies import operands, sparse_machines
 from dataflows.contract.problem import StepProblem
 from sim.architecture import Architecture
 from sim.machine.ledger import State
-from sim.step.layer_run import StepOptions, StepRun, run_layer_step
+from sim.step.layer_run import run_layer_step
+from sim.step.work import StepOptions, StepRun
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 

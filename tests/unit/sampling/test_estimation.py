@@ -11,8 +11,8 @@ from sim.iteration.estimation import CAUTION, choose_narrower, find_bounds
 from sim.results.rows import StepResult
 from sim.sampling.intervals import Spread
 from sim.sampling.options import AIM, SampleOptions
-from sim.step.layer_run import StepRun
 from sim.step.stored_tensors import StoredBytes
+from sim.step.work import StepRun
 
 
 def make_run(layer: str, machine: str, cycles: int, variance: float) -> StepRun:

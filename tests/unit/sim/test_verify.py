@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
-from sim.step.layer_run import check_counts, finish_values
+from sim.step.values import check_counts, finish_values
 from sim.step.verify import FLOAT32_EXACT, FLOAT32_UNDERFLOW, FLOAT32_UNIT, Verdict, verify_step
 from workloads.errors import InputError
 from workloads.operands import Operands

@@ -1,0 +1,99 @@
+"""What the runs of steps are made with and give: the costly parts of a run, its options, and a step's run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dataflows.contract.tasks import Dataflow, TaskTable
+from dataflows.registry import load_dataflow
+from sim.architecture import Architecture
+from sim.energy import ActionCounts
+from sim.machine.accelerator import Engine, StepTiming, Surroundings, run_step
+from sim.machine.trace import StepTrace
+from sim.results.rows import StepResult
+from sim.sampling.intervals import Spread
+from sim.sampling.options import SampleOptions
+from sim.step.stored_tensors import StoredBytes
+from workloads.arrays import Float32Array
+from workloads.errors import InputError
+from workloads.kept_tensors import TensorKeeper
+from workloads.opening import open_operands
+from workloads.operands import Operands
+from workloads.shapes import Step
+from workloads.sources.source import OperandStream
+from workloads.workload import Workload
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StepRun:
+    """A step's result on one machine; output is None unless values were computed and asked for.
+
+    stored: bytes that the step's tensors take on this machine. counts: actions, None on a machine without prices.
+    trace: what its units did and when, where that was asked for. spreads: of cycles and energy, where they are
+    estimated.
+    """
+
+    result: StepResult
+    message: str
+    output: Float32Array | None
+    stored: StoredBytes
+    counts: ActionCounts | None
+    trace: StepTrace | None = None
+    spreads: tuple[Spread, Spread] | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class StepWork:
+    """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs."""
+
+    dataflows: dict[str, Dataflow] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def load(self, name: str) -> Dataflow:
+        """Make the dataflow of this name, once."""
+        if name not in self.dataflows:
+            self.dataflows[name] = load_dataflow(name)
+        return self.dataflows[name]
+
+    def open(self, workload: Workload, iteration: int | None, keeper: TensorKeeper | None = None) -> OperandStream:
+        """Open the operands of a workload; keeper: of the tensors of the host's pass, None keeps all in memory."""
+        return open_operands(workload, iteration, keeper)
+
+    def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
+        """Have a dataflow cut a step into tasks."""
+        return lower_step(dataflow, operands, step, machine)
+
+    def time(self, table: TaskTable, groups: int, surroundings: Surroundings, engine: Engine) -> StepTiming:
+        """Execute the tasks of a step on so many PE groups."""
+        return run_step(table, groups, surroundings, engine)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepOptions:
+    """What to do with each step: compare its values with the reference, keep them, and on which engine to time it.
+
+    traced: name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none. sample:
+    of a sampled run, which computes no values.
+    """
+
+    verifies: bool = True
+    keeps_output: bool = False
+    engine: Engine = Engine.COMPILED
+    work: StepWork = dataclasses.field(default_factory=StepWork)
+    traced: str | None = None
+    sample: SampleOptions | None = None
+
+
+def lower_step(dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
+    """Have a dataflow cut a step into tasks.
+
+    Raises:
+        InputError: the machine models memory, and the dataflow tells no traffic.
+    """
+    problem = machine.pose(operands, step)
+    table = dataflow.lower(problem)
+    if problem.memory is not None and table.traffic is None:
+        raise InputError(
+            f"the dataflow '{machine.dataflow}' tells no memory traffic, so '{machine.name}' cannot time its memory; "
+            "use an ideal architecture (one without buffer, dram, ppu and storage)"
+        )
+    return table
