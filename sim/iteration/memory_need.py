@@ -1,7 +1,7 @@
 """What memory a run needs, told from the shapes of its network before anything is made.
 
 The figures are what is certainly held at one time, so that a run that fits is not refused: measured peaks are 1 to 2
-times as high (`tests/unit/sim/test_memory_need.py` holds them).
+times as high (`tests/unit/iteration/test_memory_need.py` holds them).
 """
 
 from __future__ import annotations
