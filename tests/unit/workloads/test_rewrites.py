@@ -11,7 +11,9 @@ import pytest
 from workloads.conformance import ConformanceError, check_rewrite
 from workloads.document import YamlDocument
 from workloads.errors import InputError
-from workloads.layers import Dropout, Layer, Relu
+from workloads.kinds import Layer
+from workloads.kinds.dropout import Dropout
+from workloads.kinds.relu import Relu
 from workloads.network import Network, Node
 from workloads.rewrites import rewrite as rewrite_room
 from workloads.rewrites.equality import find_difference
