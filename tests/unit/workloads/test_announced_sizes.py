@@ -96,6 +96,7 @@ def idx(sizes: tuple[int, ...], content: bytes) -> bytes:
         ("a.gz", gzip.compress(idx((2, 3), bytes(5))), "the header announces 2 x 3 bytes, the file holds 5"),
         ("a.gz", gzip.compress(idx((2, 3), bytes(10**5))), "the header announces 2 x 3 bytes, the file holds more"),
     ],
+    ids=["plain", "cut short", "too much"],
 )  # fmt: skip
 def test_an_idx_file_is_unpacked_no_further_than_its_header_says(
     name: str, content: bytes, message: str, tmp_path: Path
