@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim.energy import DATAFLOW_COMPONENT
 from sim.results.notebook import make_compact_html
 from sim.results.record_checks import check_actions, check_record, check_steps
 from sim.results.record_form import RecordForm
@@ -134,6 +135,8 @@ def read_actions(run: Run) -> pd.DataFrame:
     path = run.path / ACTIONS_FILE
     if not path.exists():
         raise InputError(f"{name_file(run.path)}: holds no {ACTIONS_FILE}; simulate it again with this version")
-    actions, _ = read_table(path, StepActions)
+    lines = [line for machine in run.form.machines.values() if machine is not None for line in machine.energy]
+    own = dict.fromkeys(line.action for line in lines if line.component == DATAFLOW_COMPONENT)
+    actions, _ = read_table(path, StepActions, tuple(own))
     check_actions(path, actions, run.form, run.frame)
     return actions

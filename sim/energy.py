@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sim.technology import Quantity, Technology
+from dataflows.contract.actions import Action, Composition
+from sim.technology import Cost, Quantity, Technology, Term
 from sim.technology_sram import SramFigures, warn_of_slow_sram
+from workloads.errors import InputError
 
 COMPONENT_OF_ACTION = {
     "multiplies": "multiplier",
@@ -25,6 +28,10 @@ COMPONENT_OF_ACTION = {
 }
 DYNAMIC_COMPONENTS = tuple(dict.fromkeys(COMPONENT_OF_ACTION.values()))
 COMPONENTS = (*DYNAMIC_COMPONENTS, "leakage")
+# Of the actions that a dataflow declares and prices itself.
+DATAFLOW_COMPONENT = "dataflow"
+# Actions that a dataflow declares and the technology table prices.
+DECLARED_ACTIONS = ("operand_store_reads", "taps_examined")
 SPARSE_COMPONENTS = ("index_logic", "pruning")
 SQUARE_MM_PER_SQUARE_UM = 1e-6
 MW_PER_UW = 1e-3
@@ -35,7 +42,8 @@ class ActionCounts:
     """How often each action was done.
 
     operand_store_reads and operand_store_writes are of words of data_bits; buffer_reads and buffer_writes are accesses
-    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes.
+    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes. own: of the actions that
+    the dataflow prices itself, by name.
     """
 
     multiplies: int = 0
@@ -50,14 +58,24 @@ class ActionCounts:
     noc_bytes: int = 0
     dram_read_bits: int = 0
     dram_write_bits: int = 0
+    own: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for action in COMPONENT_OF_ACTION:
-            if getattr(self, action) < 0:
-                raise ValueError(f"{action} must not be negative, got {getattr(self, action)}")
+        for action in (*COMPONENT_OF_ACTION, *self.own):
+            if self.count(action) < 0:
+                raise ValueError(f"{action} must not be negative, got {self.count(action)}")
 
     def __add__(self, other: ActionCounts) -> ActionCounts:
-        return ActionCounts(**{name: getattr(self, name) + getattr(other, name) for name in COMPONENT_OF_ACTION})
+        own = {name: self.count(name) + other.count(name) for name in dict.fromkeys((*self.own, *other.own))}
+        return ActionCounts(
+            **{name: getattr(self, name) + getattr(other, name) for name in COMPONENT_OF_ACTION}, own=own
+        )
+
+    def count(self, action: str) -> int:
+        """Tell how often an action was done; one of a dataflow that is not there was not."""
+        if action in COMPONENT_OF_ACTION:
+            return int(getattr(self, action))
+        return self.own.get(action, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +103,10 @@ class MachineParts:
     skip_zeros: bool
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for item in fields(self):
+            value = getattr(self, item.name)
             if not isinstance(value, str | bool) and value < 1:
-                raise ValueError(f"{field.name} must be at least 1, got {value}")
+                raise ValueError(f"{item.name} must be at least 1, got {value}")
 
     def sizes(self) -> dict[str, int]:
         """Return the sizes that a technology table's compositions may name."""
@@ -221,10 +239,15 @@ class EnergyResult:
         }
 
     @property
+    def dataflow_pj(self) -> float:
+        """The energy of the actions that the dataflow prices itself."""
+        return math.fsum(line.pj for line in self.lines if line.component == DATAFLOW_COMPONENT)
+
+    @property
     def dynamic_pj(self) -> float:
-        """The sum of all components but leakage."""
+        """The sum of all components but leakage, the dataflow's own actions among them."""
         parts = self.component_pj()
-        return math.fsum(parts[component] for component in DYNAMIC_COMPONENTS)
+        return math.fsum((*(parts[component] for component in DYNAMIC_COMPONENTS), self.dataflow_pj))
 
     @property
     def leakage_pj(self) -> float:
@@ -234,7 +257,7 @@ class EnergyResult:
     @property
     def total_pj(self) -> float:
         """The sum of all components, leakage included."""
-        return math.fsum(self.component_pj().values())
+        return math.fsum((*self.component_pj().values(), self.dataflow_pj))
 
     def energy_table(self) -> list[dict[str, Any]]:
         """Return the lines as plain data, from which every total can be recomputed."""
@@ -251,11 +274,12 @@ class EnergyResult:
         ]
 
 
-def price_machine(parts: MachineParts, technology: Technology) -> MachinePrices:
-    """Return what each action costs and each component takes up in a machine.
+def price_machine(parts: MachineParts, technology: Technology, declared: tuple[Action, ...] = ()) -> MachinePrices:
+    """Return what each action costs and each component takes up in a machine; declared: actions of its dataflow.
 
     Raises:
-        InputError: the technology table lacks an entry that the machine needs, or its SRAM grid ends below a bank.
+        InputError: the technology table lacks an entry that the machine needs, or its SRAM grid ends below a bank; an
+            action of the dataflow has no price, or the name of another one.
     """
     bank = technology.sram_figures(parts.buffer_bytes / parts.ports, 8 * parts.bytes_per_port_cycle, parts.cell)
     half = technology.sram_figures(parts.operand_store_bytes / 2, parts.data_bits, parts.cell)
@@ -266,7 +290,8 @@ def price_machine(parts: MachineParts, technology: Technology) -> MachinePrices:
         for action, component in COMPONENT_OF_ACTION.items()
         if parts.skip_zeros or component not in SPARSE_COMPONENTS
     )
-    return MachinePrices(technology.name, actions, units, buffer_bank=bank, operand_store_half=half)
+    own = tuple(_price_own(action, parts, technology) for action in list_own(declared))
+    return MachinePrices(technology.name, actions + own, units, buffer_bank=bank, operand_store_half=half)
 
 
 def _price_action(
@@ -281,6 +306,45 @@ def _price_action(
     else:
         cost = technology.component_cost(component, "energy", parts.number_format, parts.sizes())
     return ActionPrice(component, action, cost.value, cost.source)
+
+
+def list_own(declared: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Give the actions that a dataflow prices itself.
+
+    Raises:
+        InputError: an action has no price, or a name that is taken.
+    """
+    names = [action.name for action in declared]
+    for action in declared:
+        if action.price is None and action.name not in DECLARED_ACTIONS:
+            raise InputError(
+                f"the dataflow's action '{action.name}' has no price; without one are {' and '.join(DECLARED_ACTIONS)}"
+            )
+        if names.count(action.name) > 1 or (action.price is not None and action.name in COMPONENT_OF_ACTION):
+            raise InputError(
+                f"the dataflow's action '{action.name}' is there twice, or is one of the machine's: "
+                f"{', '.join(COMPONENT_OF_ACTION)}"
+            )
+        if action.name.endswith("_cycles") or action.name in ("layer", "step", "machine"):
+            raise InputError(
+                f"the dataflow's action '{action.name}' must have another name: leakage counts cycles, and layer, step "
+                "and machine are columns"
+            )
+    return tuple(action for action in declared if action.price is not None)
+
+
+def _price_own(action: Action, parts: MachineParts, technology: Technology) -> ActionPrice:
+    price = action.price
+    assert price is not None
+    if isinstance(price, Composition):
+        terms = [Term(part=one.part, times=list(one.times)) for one in price.parts]
+        needed_by = f"the dataflow's action {action.name}"
+        cost = technology.sum_terms(terms, "energy", parts.number_format, parts.sizes(), needed_by)
+        kind = "assumed composition" if price.assumed else "composition"
+        cost = Cost(cost.value, f"{cost.source}; {kind} of the dataflow: {price.derived}")
+    else:
+        cost = Cost(price.pj, f"the dataflow's figure: {price.source}" + "; assumed" * price.assumed)
+    return ActionPrice(DATAFLOW_COMPONENT, action.name, cost.value, cost.source)
 
 
 def _price_unit(
@@ -325,9 +389,12 @@ def compute_energy(counts: ActionCounts, cycles: int, clock_mhz: float, prices: 
             raise ValueError(
                 f"{action} is {getattr(counts, action)}, but a machine with skip_zeros off has no such unit"
             )
+    for action in counts.own:
+        if action not in priced:
+            raise ValueError(f"{action} is {counts.own[action]}, but has no price")
     cycle_ns = 1000 / clock_mhz
     lines = [
-        EnergyLine(price.component, price.action, getattr(counts, price.action), price.pj_per_action, price.source)
+        EnergyLine(price.component, price.action, counts.count(price.action), price.pj_per_action, price.source)
         for price in prices.actions
     ]
     for unit in prices.units:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dataflows.contract.actions import Action, resolve_counts
 from dataflows.contract.memory import Traffic
-from dataflows.contract.tasks import TaskTable
+from dataflows.contract.tasks import PricedDataflow, TaskTable
+from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.content import ContentDigests
-from sim.energy import ActionCounts, MachineParts, MachinePrices, price_machine
+from sim.energy import DECLARED_ACTIONS, ActionCounts, MachineParts, MachinePrices, list_own, price_machine
 from sim.machine.accelerator import StepTiming
 from sim.technology import Technology, load_technology
 from workloads.errors import InputError
@@ -52,27 +56,47 @@ def find_prices(machine: Architecture) -> MachinePrices | None:
     """Price a machine's actions and units; None where no technology is named or a size is unlimited.
 
     Raises:
-        InputError: the technology is unknown or lacks an entry that the machine needs, or its file is no valid table.
+        InputError: the technology is unknown or lacks an entry that the machine needs, or its file is no valid table;
+            the dataflow is unknown, or declares no actions or one without a price.
     """
     parts = describe_parts(machine)
     if parts is None or machine.technology is None:
         return None
-    return price_parts(parts, machine.technology)
+    return price_parts(parts, machine.technology, read_actions(machine.dataflow))
 
 
-def price_parts(parts: MachineParts, technology: str) -> MachinePrices:
-    """Price a machine's parts, anew where the files of its technology hold something else than before.
+# Looking for entry points reads the metadata of every installed package, and prices are asked for at every step.
+@lru_cache(maxsize=256)
+def read_actions(dataflow: str) -> tuple[Action, ...]:
+    """Give the actions that a dataflow declares.
+
+    Raises:
+        InputError: the dataflow is unknown, or declares no actions.
+    """
+    made = load_dataflow(dataflow)
+    if not isinstance(made, PricedDataflow):
+        raise InputError(
+            f"the dataflow '{dataflow}' declares no actions, so its energy cannot be told; give its class `actions`, "
+            "an empty tuple if it has none, or leave the technology away"
+        )
+    return tuple(made.actions)
+
+
+def price_parts(parts: MachineParts, technology: str, declared: tuple[Action, ...] = ()) -> MachinePrices:
+    """Price a machine's parts and the actions of its dataflow, anew where files of its technology have changed.
 
     Raises:
         InputError: as `find_prices`.
     """
     content, read = READER.read(technology)
-    return _price_once(parts, content, read)
+    return _price_once(parts, content, read, declared)
 
 
 @lru_cache(maxsize=4096)
-def _price_once(parts: MachineParts, _content: str, technology: Technology) -> MachinePrices:
-    return price_machine(parts, technology)
+def _price_once(
+    parts: MachineParts, _content: str, technology: Technology, declared: tuple[Action, ...]
+) -> MachinePrices:
+    return price_machine(parts, technology, declared)
 
 
 def describe_parts(machine: Architecture) -> MachineParts | None:
@@ -103,8 +127,14 @@ def describe_parts(machine: Architecture) -> MachineParts | None:
     )
 
 
-def count_actions(table: TaskTable, timing: StepTiming, bytes_per_access: int) -> ActionCounts:
-    """Count the actions of one step of a layer (section 9 of the machine's definition)."""
+def count_actions(
+    table: TaskTable, timing: StepTiming, bytes_per_access: int, declared: tuple[Action, ...]
+) -> ActionCounts:
+    """Count the actions of one step of a layer (section 9 of the machine's definition); declared: of the dataflow.
+
+    Raises:
+        ValueError: what the dataflow counts is not what it declares.
+    """
     traffic, counts = table.traffic, table.counts
     assert traffic is not None
     bursts, reads, writes = traffic.burst_bytes, traffic.ppu_read_bytes, traffic.ppu_write_bytes
@@ -116,9 +146,8 @@ def count_actions(table: TaskTable, timing: StepTiming, bytes_per_access: int) -
     return ActionCounts(
         multiplies=counts.multiplications,
         accumulates=counts.multiplications,
-        operand_store_reads=2 * counts.multiplications,
+        **split_declared(declared, resolve_counts(declared, counts.multiplications, counts.actions)),
         operand_store_writes=int(traffic.store_writes.sum()),
-        taps_examined=counts.taps_examined,
         ppu_elements=int(traffic.ppu_elements.sum()),
         buffer_reads=accesses(bursts, reads, write_backs),
         buffer_writes=accesses(writes, loads),
@@ -126,6 +155,12 @@ def count_actions(table: TaskTable, timing: StepTiming, bytes_per_access: int) -
         dram_read_bits=8 * timing.dram_read_bytes,
         dram_write_bits=8 * timing.dram_write_bytes,
     )
+
+
+def split_declared(declared: tuple[Action, ...], counted: Mapping[str, int]) -> dict[str, Any]:
+    """Give the counts of declared actions as fields of `ActionCounts`; what is not declared is not done."""
+    shared = {name: counted.get(name, 0) for name in DECLARED_ACTIONS}
+    return {**shared, "own": {action.name: counted[action.name] for action in list_own(declared)}}
 
 
 def count_port_bytes(traffic: Traffic | None) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -206,8 +206,19 @@ class Technology:
         entry = self.table.components.get(component)
         if entry is None:
             raise self._missing(f"components.{component}", "the energy of a machine")
-        needed_by = f"components.{component}"
         terms = entry.per_action if quantity == "energy" else entry.per_unit
+        cost = self.sum_terms(terms, quantity, number_format, sizes, f"components.{component}")
+        kind = "assumed composition" if entry.assumed else "composition"
+        return Cost(cost.value, f"{cost.source}; {kind}: {entry.derived}")
+
+    def sum_terms(
+        self, terms: Sequence[Term], quantity: Quantity, number_format: str, sizes: Mapping[str, int], needed_by: str
+    ) -> Cost:
+        """Return what parts come to together.
+
+        Raises:
+            InputError: as `component_cost`.
+        """
         values, words = [], []
         for term in terms:
             part = self._resolve(term.part, number_format, needed_by)
@@ -215,8 +226,7 @@ class Technology:
             cost = self.part_cost(part, quantity, needed_by)
             values.append(count * cost.value)
             words.append(f"{count:g} x {part} {cost.value:.6g}")
-        kind = "assumed composition" if entry.assumed else "composition"
-        return Cost(math.fsum(values), f"{self.name}: {' + '.join(words)}; {kind}: {entry.derived}")
+        return Cost(math.fsum(values), f"{self.name}: {' + '.join(words)}")
 
     def dram_cost(self, kind: str) -> Cost:
         """Return the energy of one DRAM bit in pJ.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.contract.actions import Action
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.problem import StepProblem
@@ -24,8 +25,7 @@ class StepCounts:
     row_ops: row operations executed. multiplications: those this machine does (live taps; in-range taps on a
     dense machine). effectual_macs: live taps, whatever the machine. dense_macs: in-range taps.
     header_cycles, empty_issue_cycles: PE cycles spent on row headers, and on driver nonzeros without a live tap.
-    taps_examined: S for each driver nonzero and PE in a convolution, the driver nonzeros in a fully connected layer;
-    0 on a dense machine, which has no index logic.
+    actions: how often each action was done that the dataflow declares as counted, by its name.
     """
 
     row_ops: int
@@ -35,7 +35,7 @@ class StepCounts:
     nominal_macs: int
     header_cycles: int
     empty_issue_cycles: int
-    taps_examined: int
+    actions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +105,16 @@ class Dataflow(Protocol):
 
     def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
         """Compute the values of the tasks flagged in `executed` ``(tasks,)``, multiplication by multiplication."""
+        ...
+
+
+@runtime_checkable
+class PricedDataflow(Dataflow, Protocol):
+    """What a dataflow offers besides where energy is asked for; an empty tuple says that it has no actions."""
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The actions of its PEs beside multiplications and accumulations, as a class has them."""
         ...
 
 

@@ -68,5 +68,5 @@ def make_counts(problem: StepProblem, tally: Callable[[StepProblem], Tally]) -> 
         nominal_macs=shape.nominal_macs,
         header_cycles=done.row_ops * problem.array.row_overhead_cycles,
         empty_issue_cycles=done.empty_issue_cycles,
-        taps_examined=done.driver_elements * shape.kernel_width if problem.array.skip_zeros else 0,
+        actions={"taps_examined": done.driver_elements * shape.kernel_width if problem.array.skip_zeros else 0},
     )

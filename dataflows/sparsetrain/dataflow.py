@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dataflows.contract.actions import Action
 from dataflows.contract.array import PEArray
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.errors import UnmappableLayerError
@@ -36,8 +37,18 @@ MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
 }
 
 
+# taps_examined: S for each driver nonzero and PE in a convolution, the driver nonzeros in a fully connected layer; 0 on
+# a dense machine, which has no index logic.
+ACTIONS = (
+    Action("operand_store_reads", "words", "Words of data_bits read from operand stores.", per_multiplication=2),
+    Action("taps_examined", "taps", "Taps whose indices or masks were looked at; none on a dense machine."),
+)
+
+
 class RowConvolution:
     """SRC, MSRC and OSRC row operations dealt to PE groups; its dense machine does every in-range multiplication."""
+
+    actions = ACTIONS
 
     def lower(self, problem: StepProblem) -> TaskTable:
         """Cut one step of one layer into tasks of exact length, and where there is memory into tiles and bursts.

@@ -22,7 +22,7 @@ def make_linear_counts(problem: StepProblem, row_ops: int, multiplications: int,
         nominal_macs=shape.nominal_macs,
         header_cycles=row_ops * array.row_overhead_cycles,
         empty_issue_cycles=0,
-        taps_examined=multiplications if array.skip_zeros else 0,
+        actions={"taps_examined": multiplications if array.skip_zeros else 0},
     )
 
 

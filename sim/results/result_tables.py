@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from sim.results.rows import describe_columns, list_columns
+from sim.results.rows import list_columns
 from sim.results.stored_file import name_file, read_stored_text
 from workloads.errors import InputError
 from workloads.validation import show_value
@@ -89,8 +89,10 @@ def list_cells(record: type) -> tuple[Cells, ...]:
     return tuple(found)
 
 
-def read_table(path: Path, record: type) -> tuple[pd.DataFrame, str]:
+def read_table(path: Path, record: type, further: Sequence[str] = ()) -> tuple[pd.DataFrame, str]:
     """Read a file whose columns a record declares; give its rows, in the declared order of columns, and its text.
+
+    further: columns of counts behind the declared ones.
 
     Raises:
         InputError: it is no such file, a column is unknown, missing or there twice, a cell holds what its column may
@@ -107,16 +109,15 @@ def read_table(path: Path, record: type) -> tuple[pd.DataFrame, str]:
     except csv.Error as error:
         raise InputError(f"{name_file(path)}: line {reader.line_num}: is not a row of a table ({error})") from None
     header, lines, rows = rows[0], lines[1:], rows[1:]
-    check_header(path, header, [name for name, _, _ in describe_columns(record)])
+    known = (*list_cells(record), *(Cells(name, int, LARGEST_COUNT, False, ()) for name in further))
+    check_header(path, header, [cells.name for cells in known])
     if not rows:
         raise InputError(f"{name_file(path)}: has no rows")
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(header):
             raise InputError(f"{name_file(path)}: line {line}: has {len(row)} cells, the header {len(header)}")
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-    frame = pd.DataFrame(
-        {cells.name: read_cells(path, cells, columns[cells.name], lines) for cells in list_cells(record)}
-    )
+    frame = pd.DataFrame({cells.name: read_cells(path, cells, columns[cells.name], lines) for cells in known})
     check_keys(path, frame, lines)
     return frame, text
 

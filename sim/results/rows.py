@@ -233,17 +233,19 @@ def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
 
 
 def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.DataFrame:
-    """Tabulate how often each step did each action, one row each, with the columns of ``actions.csv``."""
+    """Tabulate how often each step did each action, one row each, with the columns of ``actions.csv``.
+
+    Behind them stands a column for each action that a dataflow of the run declares and prices itself.
+    """
     import pandas as pd
 
+    own = tuple(dict.fromkeys(name for _, counts in steps for name in counts.own))
     rows = [
-        StepActions(
-            step.layer, step.step, step.machine, **{name: getattr(counts, name) for name in COMPONENT_OF_ACTION}
-        )
+        (step.layer, step.step, step.machine, *(counts.count(name) for name in (*COMPONENT_OF_ACTION, *own)))
         for step, counts in steps
     ]
     names = [name for name, _, _ in describe_columns(StepActions)]
-    return pd.DataFrame([dataclasses.astuple(row) for row in rows], columns=names)
+    return pd.DataFrame(rows, columns=[*names, *own])
 
 
 ENERGY_COLUMNS = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -26,12 +27,11 @@ class ClusterCount(IntEnum):
     DENSE_MACS = 3
     HEADER_CYCLES = 4
     EMPTY_ISSUE_CYCLES = 5
-    TAPS_EXAMINED = 6
-    INPUT_NONZEROS = 7
-    GRADIENT_NONZEROS = 8
-    MASK_NONZEROS = 9
-    STORED_BYTES = 10
-    UNCUT_PE_CYCLES = 11
+    INPUT_NONZEROS = 6
+    GRADIENT_NONZEROS = 7
+    MASK_NONZEROS = 8
+    STORED_BYTES = 9
+    UNCUT_PE_CYCLES = 10
 
 
 def count_cluster(
@@ -41,19 +41,20 @@ def count_cluster(
     form: RowFormat = RowFormat.RAW,
     data_bits: int = 0,
     uncut_pe_cycles: int = 0,
+    counted: Sequence[str] = (),
 ) -> Float64Array:
-    """Count what a cluster adds to its step: float64 ``(counts,)``, whole numbers.
+    """Count what a cluster adds to its step: float64 ``(counts,)``, whole numbers, those of counted actions last.
 
     form, data_bits: of the step's sparse operand; 0 bits where memory takes no time.
     """
-    found = np.zeros(len(ClusterCount))
+    found = np.zeros(len(ClusterCount) + len(counted))
     found[ClusterCount.ROW_OPS] = counts.row_ops
     found[ClusterCount.MULTIPLICATIONS] = counts.multiplications
     found[ClusterCount.EFFECTUAL_MACS] = counts.effectual_macs
     found[ClusterCount.DENSE_MACS] = counts.dense_macs
     found[ClusterCount.HEADER_CYCLES] = counts.header_cycles
     found[ClusterCount.EMPTY_ISSUE_CYCLES] = counts.empty_issue_cycles
-    found[ClusterCount.TAPS_EXAMINED] = counts.taps_examined
+    found[len(ClusterCount) :] = [counts.actions[name] for name in counted]
     found[ClusterCount.INPUT_NONZEROS] = np.count_nonzero(operands.input)
     found[ClusterCount.GRADIENT_NONZEROS] = np.count_nonzero(operands.grad_output)
     mask = operands.input.size if operands.mask is None else np.count_nonzero(operands.mask)

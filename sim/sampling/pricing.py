@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from dataflows.contract.actions import Action, list_counted
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
-from sim.machine_energy import find_prices
+from sim.machine_energy import find_prices, read_actions, split_declared
 from sim.sampling.cluster_counts import ClusterCount
 from sim.sampling.measures import Measure
 from workloads.arrays import Float64Array
 
 
 def list_actions(sums: Float64Array, counts: Float64Array) -> dict[str, float]:
-    """Give how often each action is done, not rounded, from the sums over tiles and over clusters."""
+    """Give how often each action of the machine is done, not rounded, from the sums over tiles and over clusters."""
     multiplications = float(counts[ClusterCount.MULTIPLICATIONS])
     return {
         "multiplies": multiplications,
         "accumulates": multiplications,
-        "operand_store_reads": 2 * multiplications,
         "operand_store_writes": float(sums[Measure.STORE_WRITES]),
-        "taps_examined": float(counts[ClusterCount.TAPS_EXAMINED]),
         "ppu_elements": float(sums[Measure.PPU_ELEMENTS]),
         "buffer_reads": float(sums[Measure.READ_ACCESSES]),
         "buffer_writes": float(sums[Measure.WRITE_ACCESSES]),
@@ -28,11 +30,15 @@ def list_actions(sums: Float64Array, counts: Float64Array) -> dict[str, float]:
     }
 
 
-def round_actions(sums: Float64Array, counts: Float64Array) -> ActionCounts:
-    """Give how often each action is done; multiplications are rounded once, so that what follows from them agrees."""
-    rounded = {name: round(value) for name, value in list_actions(sums, counts).items()}
-    rounded["operand_store_reads"] = 2 * rounded["multiplies"]
-    return ActionCounts(**rounded)
+def list_declared(declared: Sequence[Action], counts: Float64Array, multiplications: float) -> dict[str, float]:
+    """Give how often each action of the dataflow is done, not rounded, from the sums over clusters."""
+    counted = dict(zip(list_counted(declared), counts[len(ClusterCount) :].tolist(), strict=True))
+    return {
+        action.name: counted[action.name]
+        if action.per_multiplication is None
+        else action.per_multiplication * multiplications
+        for action in declared
+    }
 
 
 class Pricing:
@@ -40,6 +46,8 @@ class Pricing:
 
     def __init__(self, machine: Architecture) -> None:
         prices = find_prices(machine)
+        self._declared = () if prices is None else read_actions(machine.dataflow)
+        self.counted = list_counted(self._declared)
         self._actions: dict[str, float] = {}
         self._cycle_pj = 0.0
         if prices is not None:
@@ -50,5 +58,14 @@ class Pricing:
         """Give the energy of a step in pJ."""
         if not self._actions:
             return 0.0
-        spent = sum(self._actions.get(name, 0.0) * count for name, count in list_actions(sums, counts).items())
+        multiplications = float(counts[ClusterCount.MULTIPLICATIONS])
+        done = list_actions(sums, counts) | list_declared(self._declared, counts, multiplications)
+        spent = sum(price * done.get(name, 0.0) for name, price in self._actions.items())
         return spent + self._cycle_pj * cycles
+
+    def round_actions(self, sums: Float64Array, counts: Float64Array) -> ActionCounts:
+        """Tell how often each action is done; multiplications are rounded once, so that what follows of them agrees."""
+        rounded: dict[str, Any] = {name: round(value) for name, value in list_actions(sums, counts).items()}
+        done = list_declared(self._declared, counts, rounded["multiplies"])
+        declared = {name: round(value) for name, value in done.items()}
+        return ActionCounts(**rounded, **split_declared(self._declared, declared))

@@ -20,7 +20,6 @@ from sim.sampling.design import (
 from sim.sampling.estimate import StepEstimate
 from sim.sampling.intervals import Spread
 from sim.sampling.measures import Measure, StepTimes, sum_measures, time_deck
-from sim.sampling.pricing import round_actions
 from sim.sampling.step_cut import StepCut
 from sim.sampling.tile_runs import TileRuns
 from workloads.arrays import Float64Array, IntArray
@@ -127,7 +126,7 @@ class StepSampler:
             dram_write_bytes=round(float(sums[Measure.WRITE_BACK_BYTES])),
             counts=counts,
             results=round(float(sums[Measure.PPU_ELEMENTS]) / parts),
-            actions=round_actions(sums, counts),
+            actions=self.runs.pricing.round_actions(sums, counts),
             fraction=tiles / len(self.runs.plan),
             cycles_spread=cycles_spread,
             energy_spread=energy_spread,

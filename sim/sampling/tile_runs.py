@@ -71,8 +71,9 @@ class TileRuns:
             if self.plan.headers > 1:
                 uncut = int(self._dataflow.lower(problem.without_memory()).pe_cycles.sum())
             self._counted[cluster] = count_cluster(
-                operands, counts, self._step, self.plan.formats[0], self._memory.data_bits, uncut
-            )
+                operands, counts, self._step, self.plan.formats[0], self._memory.data_bits, uncut,
+                self.pricing.counted,
+            )  # fmt: skip
 
 
 def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> IntArray:

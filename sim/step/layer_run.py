@@ -11,7 +11,7 @@ from sim.energy import ActionCounts
 from sim.machine.accelerator import Engine, StepTiming, run_step
 from sim.machine.ledger import State
 from sim.machine.trace import StepTrace, TraceRecorder
-from sim.machine_energy import count_actions, count_port_bytes, find_prices
+from sim.machine_energy import count_actions, count_port_bytes, find_prices, read_actions
 from sim.step.measures import StepMeasures, fill
 from sim.step.stored_tensors import StoredBytes, size_stored
 from sim.step.values import Comparison, finish_values, verify_values, write_values
@@ -88,7 +88,7 @@ def count_step_actions(
         return None
     is_pruned = step is Step.GTA and operands.finish.tau > 0 and machine.array.skip_zeros
     pruned = ActionCounts(pruned_elements=count_results(table) if is_pruned else 0)
-    return count_actions(table, timing, width) + pruned
+    return count_actions(table, timing, width, read_actions(machine.dataflow)) + pruned
 
 
 def count_results(table: TaskTable) -> int:

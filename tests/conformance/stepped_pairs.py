@@ -133,5 +133,5 @@ def make_table(traffic: Traffic) -> TaskTable:
     entries, width = len(traffic.pes), traffic.burst_cycles.shape[1]
     pe_cycles = np.zeros((entries, width), dtype=np.int64)
     np.add.at(pe_cycles, np.repeat(np.arange(entries), np.diff(traffic.burst_first)), traffic.burst_cycles)
-    counts = StepCounts(0, 0, 0, 0, 0, 0, 0, 0)
+    counts = StepCounts(0, 0, 0, 0, 0, 0, 0)
     return TaskTable(pe_cycles, ("entry",), np.arange(entries)[:, None], counts, traffic)

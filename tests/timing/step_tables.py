@@ -8,7 +8,7 @@ import numpy as np
 
 from dataflows.contract.tasks import StepCounts, TaskTable
 
-NO_COUNTS = StepCounts(0, 0, 0, 0, 0, 0, 0, 0)
+NO_COUNTS = StepCounts(0, 0, 0, 0, 0, 0, 0)
 
 
 def tasks_of(*cycles: int | Sequence[int]) -> TaskTable:

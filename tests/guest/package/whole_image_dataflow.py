@@ -94,7 +94,6 @@ class WholeImage:
             nominal_macs=operands.shape.nominal_macs,
             header_cycles=len(tasks) * array.row_overhead_cycles,
             empty_issue_cycles=0,
-            taps_examined=0,
         )
         return TaskTable(pe_cycles, ("image",), np.arange(len(tasks), dtype=np.int64)[:, None], counts)
 

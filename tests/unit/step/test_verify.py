@@ -161,9 +161,7 @@ def test_sums_that_leave_float32_before_they_cancel_are_bad_input() -> None:
     )
 
 
-TABLE = TaskTable(
-    np.zeros((1, 1), np.int64), ("task",), np.zeros((1, 1), np.int64), StepCounts(7, 20, 0, 0, 0, 0, 0, 0)
-)
+TABLE = TaskTable(np.zeros((1, 1), np.int64), ("task",), np.zeros((1, 1), np.int64), StepCounts(7, 20, 0, 0, 0, 0, 0))
 
 
 @pytest.mark.parametrize(("row_ops", "multiplications"), [(6, 20), (8, 20), (7, 19), (7, 21)])

@@ -13,7 +13,7 @@ from dataflows.contract.tasks import StepCounts, TaskTable
 from dataflows.sparsetrain import dataflow
 from workloads.shapes import ConvShape, Step
 
-COUNTS = StepCounts(0, 0, 0, 0, 0, 0, 0, 0)
+COUNTS = StepCounts(0, 0, 0, 0, 0, 0, 0)
 
 
 def test_a_table_is_as_long_as_its_tasks() -> None:
