@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from dataflows.contract.options import Option, make_options
 from dataflows.contract.tasks import Dataflow
+from workloads.errors import InputError
 from workloads.plugins import ExtensionPoint
 
 ENTRY_POINT_GROUP = "sparsetrain.dataflows"
@@ -15,10 +19,25 @@ def list_dataflows() -> tuple[str, ...]:
     return DATAFLOWS.names()
 
 
-def load_dataflow(name: str) -> Dataflow:
-    """Make the dataflow registered as `name`.
+def load_dataflow(name: str, options: Mapping[str, Option] | None = None) -> Dataflow:
+    """Make the dataflow registered as `name`, with its options where its class declares `Options`.
 
     Raises:
-        InputError: nothing is registered under that name, two packages claim it, or its module cannot be loaded.
+        InputError: nothing is registered under that name, two packages claim it, or its module cannot be loaded; an
+            option is given that it has not, or a value that is not allowed.
     """
+    declared = getattr(DATAFLOWS.load(name), "Options", None)
+    if declared is not None:
+        return DATAFLOWS.make(name, make_options(name, declared, options or {}))
+    refuse_options(name, options or {})
     return DATAFLOWS.make(name)
+
+
+def refuse_options(name: str, options: Mapping[str, Option]) -> None:
+    """Refuse options of a dataflow that has none.
+
+    Raises:
+        InputError: names them.
+    """
+    if options:
+        raise InputError(f"dataflow_options: the dataflow '{name}' has no options, got {', '.join(options)}")

@@ -8,10 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer, model_validator
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.contract.options import Option
 from dataflows.contract.problem import StepProblem
 from sim.machine.surroundings import INSTANT, Surroundings
 from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
@@ -113,11 +114,13 @@ class Architecture(StrictModel):
     """A machine: its clock, its dataflow by name, its PE array, and what surrounds the array.
 
     Without buffer, dram, ppu and storage it is ideal: memory, post-processing and elementwise passes take no time.
+    dataflow_options: those of the dataflow that are not its defaults; a machine without any is written without them.
     """
 
     name: MachineName
     clock_mhz: Annotated[int, Field(ge=1, le=100_000)] = 800
     dataflow: LayerName = "sparsetrain"
+    dataflow_options: dict[LayerName, Option] = Field(default_factory=dict)
     array: ArraySection = ArraySection()
     buffer: BufferSection | None = None
     dram: DramSection | None = None
@@ -137,6 +140,13 @@ class Architecture(StrictModel):
         if self.technology is not None and not given:
             raise ValueError("technology is given, but an ideal machine (no buffer, dram, ppu, storage) has no energy")
         return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_no_options(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = write(self)
+        if not self.dataflow_options:
+            data.pop("dataflow_options", None)
+        return data
 
     @property
     def is_ideal(self) -> bool:

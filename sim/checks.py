@@ -20,7 +20,7 @@ def check_machine(machine: Architecture) -> None:
         InputError: its technology or its dataflow is unknown, broken, or lacks what the machine needs.
     """
     find_prices(machine)
-    load_dataflow(machine.dataflow)
+    load_dataflow(machine.dataflow, machine.dataflow_options)
 
 
 def check_layers(workload: Workload, machines: Iterable[Architecture], layers: Iterable[str],
@@ -32,7 +32,7 @@ def check_layers(workload: Workload, machines: Iterable[Architecture], layers: I
     """
     chosen = list(layers)
     for machine in machines:
-        dataflow = load_dataflow(machine.dataflow)
+        dataflow = load_dataflow(machine.dataflow, machine.dataflow_options)
         if isinstance(dataflow, CheckedDataflow):
             for name in chosen:
                 for step in list_steps(workload, name):

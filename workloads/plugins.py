@@ -44,8 +44,8 @@ class ExtensionPoint(Generic[ExtensionT]):
         """
         return self._load(self._find(name))
 
-    def make(self, name: str) -> ExtensionT:
-        """Make the extension registered as `name`, whose class takes no arguments.
+    def make(self, name: str, *arguments: object) -> ExtensionT:
+        """Make the extension registered as `name` of what its class takes.
 
         Raises:
             InputError: as `load`, or the class cannot be made.
@@ -53,7 +53,7 @@ class ExtensionPoint(Generic[ExtensionT]):
         point = self._find(name)
         loaded = self._load(point)
         try:
-            return loaded()
+            return loaded(*arguments)
         except Exception as error:
             raise self._failure(point, error) from error
 

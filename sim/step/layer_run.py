@@ -38,7 +38,7 @@ def run_layer_step(
 def run_machine_step(comparison: Comparison, machine: Architecture, options: StepOptions) -> StepRun:
     """Execute a step on one machine; its table, which may be large, goes before the next one's is made."""
     operands, step = comparison.operands, comparison.step
-    dataflow = options.work.load(machine.dataflow)
+    dataflow = options.work.load(machine)
     table = options.work.lower(dataflow, operands, step, machine)
     timing, trace = time_step(table, machine, options)
     verification, kept = NOT_VERIFIED, None

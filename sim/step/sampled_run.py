@@ -39,7 +39,7 @@ def require_sampled(machine: Architecture) -> SampledDataflow:
     Raises:
         InputError: the dataflow lowers whole steps only.
     """
-    dataflow = load_dataflow(machine.dataflow)
+    dataflow = load_dataflow(machine.dataflow, machine.dataflow_options)
     if not isinstance(dataflow, SampledDataflow):
         raise InputError(
             f"the dataflow '{machine.dataflow}' of '{machine.name}' cannot be sampled: it lowers whole steps only "

@@ -46,13 +46,14 @@ class StepRun:
 class StepWork:
     """The costly parts of a run, each made afresh; a sweep puts in its place what remembers them between runs."""
 
-    dataflows: dict[str, Dataflow] = dataclasses.field(default_factory=dict, init=False, repr=False)
+    dataflows: dict[tuple[str, str], Dataflow] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    def load(self, name: str) -> Dataflow:
-        """Make the dataflow of this name, once."""
-        if name not in self.dataflows:
-            self.dataflows[name] = load_dataflow(name)
-        return self.dataflows[name]
+    def load(self, machine: Architecture) -> Dataflow:
+        """Make the dataflow of a machine with its options, once."""
+        key = machine.dataflow, repr(machine.dataflow_options)
+        if key not in self.dataflows:
+            self.dataflows[key] = load_dataflow(machine.dataflow, machine.dataflow_options)
+        return self.dataflows[key]
 
     def open(self, workload: Workload, iteration: int | None, keeper: TensorKeeper | None = None) -> OperandStream:
         """Open the operands of a workload; keeper: of the tensors of the host's pass, None keeps all in memory."""

@@ -119,7 +119,8 @@ class SharedWork(StepWork):
         if name is None:
             self.reuse.tables_made += 1
             return super().lower(dataflow, operands, step, machine)
-        key = (name, step, machine.dataflow, machine.array, machine.describe_memory())
+        chosen = machine.dataflow, repr(machine.dataflow_options)
+        key = (name, step, chosen, machine.array, machine.describe_memory())
         with self._lock:
             table: TaskTable | None = self._tables.get(key)
             if table is not None:

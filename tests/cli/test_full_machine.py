@@ -124,7 +124,7 @@ def test_a_dataflow_without_traffic_on_a_full_machine_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_small(tmp_path)
-    monkeypatch.setattr(work, "load_dataflow", lambda _: MemorylessDataflow())
+    monkeypatch.setattr(work, "load_dataflow", lambda *_: MemorylessDataflow())
     outcome = run_command(tmp_path, "simulate", "small.yaml", "--out", "results")
     assert outcome.stderr == (
         "sparsetrain: the dataflow 'sparsetrain' tells no memory traffic, so 'sparsetrain' cannot time its memory; "

@@ -241,7 +241,7 @@ def test_what_is_no_fraction_is_refused_in_python_too(tmp_path: Path, sample: An
 
 def test_a_dataflow_that_lowers_whole_steps_only_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_network(tmp_path)
-    monkeypatch.setattr(step_run, "load_dataflow", lambda _: object())
+    monkeypatch.setattr(step_run, "load_dataflow", lambda *_: object())
     done = run_command(tmp_path, "simulate", "net.yaml", "--sample", "0.5", "--out", "run")
     assert (done.exit_code, done.stderr) == (
         2,
