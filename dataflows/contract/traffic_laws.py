@@ -1,0 +1,84 @@
+"""What the arrays of a traffic owe one another, their tasks and the memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from dataflows.contract.entries import sum_spans
+from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.tasks import TaskTable
+from workloads.arrays import IntArray
+
+# Not part of what is moved, and named by a plan otherwise than by a whole step.
+WORDS = ("footprint_bytes", "tiling")
+
+
+def check_traffic(table: TaskTable, pes: int, share: MemoryShare, *, masked: bool) -> Iterator[str]:
+    """Give the laws that a table's traffic breaks on a machine with groups of `pes` PEs.
+
+    masked: the first burst of an entry may carry mask rows too, which have a place of their own beside the halves.
+    """
+    traffic = table.traffic
+    assert traffic is not None
+    entries, bursts = len(traffic.pes), len(traffic.burst_bytes)
+    malformed = list(check_form(traffic, entries, bursts, pes))
+    yield from malformed
+    dispatch = np.arange(len(table)) if table.dispatch is None else table.dispatch
+    if malformed or not check_range(dispatch, len(table)):
+        if not malformed:
+            yield f"dispatch names tasks outside 0 to {len(table) - 1}"
+        return
+    if len(np.unique(dispatch)) != len(table):
+        yield f"{len(table) - len(np.unique(dispatch))} of {len(table)} tasks are never dispatched"
+    tiles = np.repeat(np.arange(len(traffic.tile_load_bytes)), np.diff(traffic.tile_first))
+    if len({*zip(tiles.tolist(), dispatch.tolist(), strict=True)}) != entries:
+        yield "a task is dispatched twice in a tile"
+    pe_cycles = np.zeros_like(table.pe_cycles)
+    np.add.at(pe_cycles, dispatch, sum_spans(traffic.burst_cycles, traffic.burst_first))
+    if not np.array_equal(pe_cycles, table.pe_cycles):
+        yield "the cycles of the bursts do not sum to pe_cycles"
+    half = share.half_store_bytes
+    first = traffic.burst_first[:-1][np.diff(traffic.burst_first) > 0]
+    held = np.delete(traffic.burst_bytes, first) if masked else traffic.burst_bytes
+    if half is not None and held.max(initial=0) > half:
+        yield f"a burst has {held.max()} bytes, half an operand store {half}"
+    if share.capacity_bytes is not None and traffic.footprint_bytes > share.capacity_bytes:
+        yield f"the footprint is {traffic.footprint_bytes} bytes, the buffer has {share.capacity_bytes}"
+
+
+def check_form(traffic: Traffic, entries: int, bursts: int, pes: int) -> Iterator[str]:
+    """Give the arrays of a traffic that have another shape than it should be, or hold what none may."""
+    tiles = len(traffic.tile_load_bytes)
+    shapes = {
+        "tile_first": (tiles + 1,), "tile_write_back_bytes": (tiles,), "burst_first": (entries + 1,),
+        "burst_cycles": (bursts, pes), "ppu_read_bytes": (entries,), "ppu_elements": (entries,),
+        "ppu_write_bytes": (entries,), "store_writes": (entries,),
+    }  # fmt: skip
+    for item in dataclasses.fields(traffic):
+        values = getattr(traffic, item.name)
+        if item.name in WORDS:
+            continue
+        if values.dtype != np.int64 or values.shape != shapes.get(item.name, values.shape):
+            yield f"{item.name} is {values.dtype} {values.shape}, not int64 {shapes.get(item.name, values.shape)}"
+        elif values.min(initial=0) < 0:
+            yield f"{item.name} has a negative value"
+    for name, end in (("tile_first", entries), ("burst_first", bursts)):
+        edges = getattr(traffic, name)
+        if not len(edges) or edges[0] != 0 or edges[-1] != end or (np.diff(edges) < 0).any():
+            yield f"{name} does not run from 0 up to {end}"
+    if traffic.pes.max(initial=0) > pes:
+        yield f"an entry has {traffic.pes.max()} PEs with an output, a group has {pes}"
+
+
+def check_range(dispatch: IntArray, tasks: int) -> bool:
+    """Tell whether every entry names a task that is there."""
+    return not len(dispatch) or (int(dispatch.min()) >= 0 and int(dispatch.max()) < tasks)
+
+
+def list_unequal(first: Traffic, second: Traffic) -> list[str]:
+    """Name the arrays in which two traffics differ."""
+    names = [item.name for item in dataclasses.fields(Traffic) if item.name not in WORDS]
+    return [name for name in names if not np.array_equal(getattr(first, name), getattr(second, name))]
