@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import csv
+import importlib
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from recorded_layer import write_recorded_layer
 
+from dataflows.contract.check import check_dataflow
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, LinearShape, Step
 
@@ -135,3 +138,36 @@ def test_the_guest_imports_only_dataflows_and_workloads_of_the_project() -> None
         name.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
     }
     assert modules & {"workloads", "dataflows", "sim", "reports"} == {"workloads", "dataflows"}
+
+
+def test_the_guest_keeps_every_law_with_and_without_its_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PACKAGE)
+    guest = importlib.import_module("whole_image_dataflow")
+    assert check_dataflow(guest.WholeImage()) == []
+    assert check_dataflow(guest.WholeImage(guest.Choices(setup_cycles=5))) == []
+
+
+def test_a_guest_has_an_option_memory_and_an_action_with_a_price(installed: Path, tmp_path: Path) -> None:
+    operands = draw_operands(CONV)
+    write_recorded_layer(tmp_path, operands)
+    chosen = ["--set", f"dataflow={GUEST}"]
+    for name, settings in (("plain", []), ("slow", ["--set", "dataflow_options.setup_cycles=5"])):
+        done = run_with_guest(installed, tmp_path, "simulate", "net.yaml", *chosen, *settings, "--out", name)
+        assert done.returncode == 0, done.stderr
+    plain, slow = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("plain", "slow"))
+    assert slow["architecture"]["dataflow_options"] == {"setup_cycles": 5}
+    for record in (plain, slow):
+        machine = record["architecture"]["name"]
+        (line,) = (line for line in record["machines"][machine]["energy"] if line["component"] == "dataflow")
+        network = record["totals"]["machines"][machine]["network"]
+        assert (line["action"], line["count"]) == ("pairs_examined", network["dense_macs"])
+        assert line["pj"] == line["count"] * line["pj_per_action"] > 0
+        assert network["energy_pj"] == pytest.approx(
+            sum(part["pj"] for part in record["machines"][machine]["energy"]), rel=1e-12
+        )
+    with (tmp_path / "plain" / "actions.csv").open(newline="") as file:
+        assert next(csv.reader(file))[-1] == "pairs_examined"
+    done = run_with_guest(installed, tmp_path, "simulate", "net.yaml", *chosen, "--set", "dataflow_options.setup=5")
+    assert "dataflow_options.setup: the dataflow 'whole-image' has no such option" in done.stderr
+    done = run_with_guest(installed, tmp_path, "explain", "plain", "layer")
+    assert "pairs_examined" in done.stdout
