@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataflows.contract.actions import Action, Composition
+from sim.machine_parts import SPARSE_COMPONENTS, MachineParts
 from sim.technology import Cost, Quantity, Technology, Term
 from sim.technology_sram import SramFigures, warn_of_slow_sram
 from workloads.errors import InputError
@@ -26,14 +27,25 @@ COMPONENT_OF_ACTION = {
     "dram_read_bits": "dram",
     "dram_write_bits": "dram",
 }
+
+
 DYNAMIC_COMPONENTS = tuple(dict.fromkeys(COMPONENT_OF_ACTION.values()))
+
+
 COMPONENTS = (*DYNAMIC_COMPONENTS, "leakage")
+
+
 # Of the actions that a dataflow declares and prices itself.
 DATAFLOW_COMPONENT = "dataflow"
+
+
 # Actions that a dataflow declares and the technology table prices.
 DECLARED_ACTIONS = ("operand_store_reads", "taps_examined")
-SPARSE_COMPONENTS = ("index_logic", "pruning")
+
+
 SQUARE_MM_PER_SQUARE_UM = 1e-6
+
+
 MW_PER_UW = 1e-3
 
 
@@ -76,62 +88,6 @@ class ActionCounts:
         if action in COMPONENT_OF_ACTION:
             return int(getattr(self, action))
         return self.own.get(action, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class MachineParts:
-    """What a machine is built of, as far as energy and area go.
-
-    The buffer has `ports` banks of buffer_bytes / ports bytes. An operand store is two arrays of half its bytes and of
-    one word's width, for one half is filled while the other is read. Buffer and stores have the same cell type.
-    """
-
-    groups: int
-    pes_per_group: int
-    multipliers_per_pe: int
-    accumulators: int
-    operand_store_bytes: int
-    buffer_bytes: int
-    ports: int
-    bytes_per_port_cycle: int
-    ppu_elements_per_cycle: int
-    data_bits: int
-    acc_bits: int
-    cell: str
-    dram_kind: str
-    number_format: str
-    skip_zeros: bool
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not isinstance(value, str | bool) and value < 1:
-                raise ValueError(f"{item.name} must be at least 1, got {value}")
-
-    def sizes(self) -> dict[str, int]:
-        """Return the sizes that a technology table's compositions may name."""
-        return {
-            "acc_bits": self.acc_bits,
-            "data_bits": self.data_bits,
-            "accumulators": self.accumulators,
-            "multipliers_per_pe": self.multipliers_per_pe,
-            "port_bits": 8 * self.bytes_per_port_cycle,
-        }
-
-    def units(self) -> dict[str, int]:
-        """Return how many units of each on-chip component the machine has, none of them zero."""
-        pes = self.groups * self.pes_per_group
-        units = {
-            "multiplier": pes * self.multipliers_per_pe,
-            "accumulator": pes,
-            "operand_store": 2 * self.groups,
-            "index_logic": pes * self.multipliers_per_pe,
-            "ppu": self.groups * self.ppu_elements_per_cycle,
-            "pruning": self.groups * self.ppu_elements_per_cycle,
-            "buffer": self.ports,
-            "noc": self.groups,
-        }
-        return {name: count for name, count in units.items() if self.skip_zeros or name not in SPARSE_COMPONENTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from dataflows.contract.tasks import PricedDataflow, TaskTable
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.content import ContentDigests
-from sim.energy import DECLARED_ACTIONS, ActionCounts, MachineParts, MachinePrices, list_own, price_machine
+from sim.energy import DECLARED_ACTIONS, ActionCounts, MachinePrices, list_own, price_machine
 from sim.machine.accelerator import StepTiming
+from sim.machine_parts import MachineParts
 from sim.technology import Technology, load_technology
 from workloads.errors import InputError
 

@@ -11,12 +11,12 @@ from sim.energy import (
     COMPONENTS,
     DYNAMIC_COMPONENTS,
     ActionCounts,
-    MachineParts,
     MachinePrices,
     compute_energy,
     list_clock_warnings,
     price_machine,
 )
+from sim.machine_parts import MachineParts
 from sim.technology import PRESET_DIRECTORY, Technology, load_technology
 from workloads.errors import InputError
 from workloads.yaml_file import dump_yaml, load_yaml

@@ -1,0 +1,63 @@
+"""What a machine is built of, as far as energy and area go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+SPARSE_COMPONENTS = ("index_logic", "pruning")
+
+
+@dataclass(frozen=True, slots=True)
+class MachineParts:
+    """What a machine is built of, as far as energy and area go.
+
+    The buffer has `ports` banks of buffer_bytes / ports bytes. An operand store is two arrays of half its bytes and of
+    one word's width, for one half is filled while the other is read. Buffer and stores have the same cell type.
+    """
+
+    groups: int
+    pes_per_group: int
+    multipliers_per_pe: int
+    accumulators: int
+    operand_store_bytes: int
+    buffer_bytes: int
+    ports: int
+    bytes_per_port_cycle: int
+    ppu_elements_per_cycle: int
+    data_bits: int
+    acc_bits: int
+    cell: str
+    dram_kind: str
+    number_format: str
+    skip_zeros: bool
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not isinstance(value, str | bool) and value < 1:
+                raise ValueError(f"{item.name} must be at least 1, got {value}")
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that a technology table's compositions may name."""
+        return {
+            "acc_bits": self.acc_bits,
+            "data_bits": self.data_bits,
+            "accumulators": self.accumulators,
+            "multipliers_per_pe": self.multipliers_per_pe,
+            "port_bits": 8 * self.bytes_per_port_cycle,
+        }
+
+    def units(self) -> dict[str, int]:
+        """Return how many units of each on-chip component the machine has, none of them zero."""
+        pes = self.groups * self.pes_per_group
+        units = {
+            "multiplier": pes * self.multipliers_per_pe,
+            "accumulator": pes,
+            "operand_store": 2 * self.groups,
+            "index_logic": pes * self.multipliers_per_pe,
+            "ppu": self.groups * self.ppu_elements_per_cycle,
+            "pruning": self.groups * self.ppu_elements_per_cycle,
+            "buffer": self.ports,
+            "noc": self.groups,
+        }
+        return {name: count for name, count in units.items() if self.skip_zeros or name not in SPARSE_COMPONENTS}
