@@ -15,14 +15,22 @@ from sim.sweep.claims import Owner
 from sim.sweep.job import Outcome, Status
 from sim.sweep.metrics import METRICS
 from sim.sweep.store_checks import DAMAGED, FIXED_COLUMNS, check_place, check_store
-from sim.sweep.store_file import LOCK_TIMEOUT_S, connect, open_to_read, require_readable
+from sim.sweep.store_file import LOCK_TIMEOUT_S, connect, make_folder, open_to_read, require_readable
 from sim.sweep.values import Value
 from workloads.errors import InputError
 
 APPLICATION_ID = 0x53505357
+
+
 SCHEMA_VERSION = 1
+
+
 CHECKPOINT_WAIT_MS = 2000
+
+
 FINISHED = (Status.DONE, Status.INFEASIBLE)
+
+
 SCHEMA = """
 CREATE TABLE points (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT NOT NULL, workload TEXT NOT NULL,
   architecture TEXT NOT NULL, model_version TEXT NOT NULL, workload_digest TEXT NOT NULL);
@@ -357,18 +365,6 @@ def insert_point(connection: sqlite3.Connection, values: Mapping[str, Any]) -> N
         f"ON CONFLICT (key) DO UPDATE SET {updates} WHERE points.status = 'failed' AND excluded.status != 'failed'",
         tuple(values.values()),
     )
-
-
-def make_folder(path: Path) -> None:
-    """Make the folder of a store.
-
-    Raises:
-        InputError: it cannot be made.
-    """
-    try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: its folder cannot be made: {error.strerror}") from None
 
 
 @contextmanager

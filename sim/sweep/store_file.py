@@ -78,3 +78,15 @@ def connect(
 def is_allowed(path: Path, mode: int) -> bool:
     """Tell whether this process, as whoever it acts, may read or write a path."""
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a store.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: its folder cannot be made: {error.strerror}") from None
