@@ -184,6 +184,10 @@ class Architecture(StrictModel):
             sparse_format=None if form is SparseFormat.AUTO else RowFormat(form.value),
         )
 
+    def __hash__(self) -> int:
+        """Hash what tells machines apart; options are a mapping, which has no hash of its own."""
+        return hash((self.name, self.dataflow, self.clock_mhz, self.array, repr(sorted(self.dataflow_options.items()))))
+
     def pose(self, operands: Operands, step: Step) -> StepProblem:
         """Give the step as this machine's dataflow is asked to map it."""
         return StepProblem(operands, step, self.array.describe(), self.describe_memory())

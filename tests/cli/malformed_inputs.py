@@ -68,7 +68,7 @@ KINDS = (
     "one of 'conv2d', 'linear', 'relu', 'max_pool', 'avg_pool', 'global_avg_pool', 'flatten', 'dropout', "
     "'batch_norm', 'add', 'concat', 'softmax_cross_entropy'"
 )
-TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning)"
+TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites)"
 CONV_FIELDS = "(the fields are name, inputs, type, out_channels, kernel, stride, padding, groups, bias)"
 INPUTS = f"a list of at least 1 entry, each {LAYER_NAME}"
 

@@ -11,6 +11,7 @@ import pytest
 from dataflows import registry
 from dataflows.registry import load_dataflow
 from sim.architecture import load_architecture
+from workloads import plugins
 from workloads.errors import InputError
 
 
@@ -36,7 +37,7 @@ def optioned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register a dataflow with options."""
     point = EntryPoint("mine", f"{__name__}:Optioned", registry.ENTRY_POINT_GROUP)
     monkeypatch.setattr(EntryPoint, "load", lambda _: Optioned)
-    monkeypatch.setattr(registry, "entry_points", lambda **_: [point])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [point])
 
 
 @pytest.mark.usefixtures("optioned")
