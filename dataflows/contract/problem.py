@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from workloads.operands import Operands
+from workloads.reference.arrays import Array
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
 
@@ -49,6 +50,21 @@ class StepProblem:
         if not isinstance(self.shape, LinearShape):
             raise TypeError(f"layer {self.operands.layer!r} is not fully connected, but has the shape {self.shape}")
         return self.shape
+
+    @property
+    def driver(self) -> Array:
+        """The tensor whose rows drive Forward or GTA: the input, or the gradient to the output."""
+        return self.operands.input if self.step is Step.FORWARD else self.operands.grad_output
+
+    @property
+    def summed(self) -> tuple[Array, ...]:
+        """The gradients that the PPU adds to the result; GTA alone has any."""
+        return self.operands.summed if self.step is Step.GTA else ()
+
+    @property
+    def written_shape(self) -> tuple[int, ...]:
+        """The shape of what Forward or GTA writes: the output's, or the input's."""
+        return self.shape.output_shape if self.step is Step.FORWARD else self.shape.input_shape
 
     @property
     def share(self) -> MemoryShare:

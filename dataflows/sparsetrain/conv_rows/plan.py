@@ -105,18 +105,16 @@ def plan_rows(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None
 
     formats: as in `RowsPlan`; by default the best for these operands.
     """
-    operands, forward = problem.operands, problem.step is Step.FORWARD
-    driver, summed = (operands.input, ()) if forward else (operands.grad_output, operands.summed)
-    given = (None,) * (2 + len(summed)) if formats is None else formats
+    given = (None,) * (2 + len(problem.summed)) if formats is None else formats
     return RowsPlan(
         problem=problem,
         shape=problem.conv_shape,
         geometry=describe_rows(problem.conv_shape, problem.step),
-        drivers=store_tensor(driver, problem.array, problem.share, given[0]),
+        drivers=store_tensor(problem.driver, problem.array, problem.share, given[0]),
         written=store_written(problem, given[1]),
         summed=tuple(
             store_tensor(gradient, problem.array, problem.share, row_format)
-            for gradient, row_format in zip(summed, given[2:], strict=True)
+            for gradient, row_format in zip(problem.summed, given[2:], strict=True)
         ),
     )
 
@@ -125,6 +123,5 @@ def store_written(problem: StepProblem, row_format: RowFormat | None) -> StoredT
     """Store the result of a step; where it is raw, it need not be computed."""
     if is_written_sparse(problem):
         return store_tensor(find_written(problem.operands, problem.step), problem.array, problem.share, row_format)
-    forward = problem.step is Step.FORWARD
-    shape = problem.conv_shape.output_shape if forward else problem.conv_shape.input_shape
+    shape = problem.written_shape
     return StoredTensor(np.zeros(shape[:-1], dtype=np.int64), shape[-1], RowFormat.RAW, problem.share.data_bits)

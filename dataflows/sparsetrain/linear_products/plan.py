@@ -69,17 +69,15 @@ def plan_products(
     formats: tuple[RowFormat | None, ...] | None = None,
 ) -> ProductsPlan:
     """Count along the rows of a step; formats: as in `ProductsPlan`, by default the best for these operands."""
-    operands, forward = problem.operands, problem.step is Step.FORWARD
-    driver, summed = (operands.input, ()) if forward else (operands.grad_output, operands.summed)
-    given = (None,) * (2 + len(summed)) if formats is None else formats
+    given = (None,) * (2 + len(problem.summed)) if formats is None else formats
     return ProductsPlan(
         problem=problem,
         shape=problem.linear_shape,
-        drivers=store_vectors(driver != 0, problem.array, problem.share, given[0]),
+        drivers=store_vectors(problem.driver != 0, problem.array, problem.share, given[0]),
         written=store_written(problem, given[1]),
         summed=tuple(
             store_vectors(gradient != 0, problem.array, problem.share, row_format)
-            for gradient, row_format in zip(summed, given[2:], strict=True)
+            for gradient, row_format in zip(problem.summed, given[2:], strict=True)
         ),
     )
 
@@ -88,9 +86,7 @@ def store_written(problem: StepProblem, row_format: RowFormat | None) -> StoredV
     """Store the result of a step; where it is raw, it need not be computed."""
     if is_written_sparse(problem):
         return store_vectors(find_written(problem.operands, problem.step), problem.array, problem.share, row_format)
-    forward = problem.step is Step.FORWARD
-    shape = problem.linear_shape.output_shape if forward else problem.linear_shape.input_shape
-    return store_vectors(np.zeros(shape, dtype=np.bool_), problem.array, problem.share, RowFormat.RAW)
+    return store_vectors(np.zeros(problem.written_shape, dtype=np.bool_), problem.array, problem.share, RowFormat.RAW)
 
 
 def find_products_tiling(plan: ProductsPlan) -> IntArray:
