@@ -28,9 +28,9 @@ def draw_conv_shape(
         groups = int(rng.choice([1, 1, 1, 2, 3]))
         C, M = (groups * int(size) for size in rng.integers(1, 5, 2))
         if H + 2 * pad_height >= R and W + 2 * pad_width >= S:
-            return ConvShape(
-                int(rng.integers(1, 4)), C, H, W, M, R, S, int(rng.integers(1, 5)), pad_height, pad_width, groups
-            )
+            batch, U = int(rng.integers(1, 4)), int(rng.integers(1, 5))
+            padding = (pad_height, pad_width, pad_height, pad_width)
+            return ConvShape(batch, C, H, W, M, R, S, (U, U), padding, groups=groups)
 
 
 def draw_linear_shape(rng: np.random.Generator) -> LinearShape:

@@ -26,8 +26,8 @@ def write_recorded_layer(folder: Path, operands: Operands) -> Path:
                 "type": "conv2d",
                 "out_channels": shape.out_channels,
                 "kernel": [shape.kernel_height, shape.kernel_width],
-                "stride": shape.stride,
-                "padding": [shape.pad_height, shape.pad_width],
+                "stride": list(shape.stride),
+                "padding": list(shape.padding),
                 "groups": shape.groups,
                 "bias": operands.bias is not None,
             }

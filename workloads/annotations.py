@@ -137,7 +137,8 @@ def _words(hint: Hint) -> str:
     if choices := _choices(base):
         return _choice_words(choices)
     if hint.is_plain_union:
-        return " or ".join(describe(member) for member in _members(base) if member is not type(None))
+        members = [Hint.of(member) for member in _members(base) if member is not type(None)]
+        return " or ".join(_named_fields(member.model) if member.model else _words(member) for member in members)
     if base is bool:
         return "true or false"
     if base is int or base is float:
@@ -148,6 +149,10 @@ def _words(hint: Hint) -> str:
         return "a mapping of fields"
     kind = next((kind for kind in (list, tuple, dict) if kind in (base, origin)), None)
     return "another value" if kind is None else ("a mapping" if kind is dict else "a list") + _entry_words(hint)
+
+
+def _named_fields(model: type[BaseModel]) -> str:
+    return "a mapping of the fields " + ", ".join(_fields_of(model))
 
 
 def _range_words(bounds: Mapping[str, Any]) -> str:

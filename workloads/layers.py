@@ -11,6 +11,7 @@ PositiveInt = Annotated[int, Field(ge=1, le=2**24)]
 Natural = Annotated[int, Field(ge=0, le=2**16)]
 Pair = Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
 NaturalPair = Annotated[list[Natural], Field(min_length=2, max_length=2)]
+NaturalQuad = Annotated[list[Natural], Field(min_length=4, max_length=4)]
 
 
 class StrictModel(BaseModel):

@@ -9,7 +9,7 @@ N      images in the batch
 C H W  input channels, height, width of the input ``(N, C, H, W)``
 M P Q  filters, height, width of the output ``(N, M, P, Q)``
 R S    kernel height, width of the weight ``(M, C / G, R, S)``
-U      stride
+U D    stride, dilation, of height and width apart where it matters
 G      groups of a grouped convolution
 ====== ==================================================================
 """
@@ -30,13 +30,46 @@ class Step(StrEnum):
     GTW = "gtw"
 
 
+Pair = tuple[int, int]
+Padding = tuple[int, int, int, int]
+
+
+def write_pair(sizes: Pair) -> str:
+    """Write one number where both are equal, else ``[height, width]``."""
+    return str(sizes[0]) if sizes[0] == sizes[1] else f"[{sizes[0]}, {sizes[1]}]"
+
+
+def write_padding(padding: Padding) -> str:
+    """Write a padding as shortly as a form takes it: one number, ``[height, width]``, or all four sides."""
+    top, left, bottom, right = padding
+    return write_pair((top, left)) if (top, left) == (bottom, right) else f"[{top}, {left}, {bottom}, {right}]"
+
+
+def count_positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Count the places of a window along an axis: floor((size + padding - D (kernel - 1) - 1) / U) + 1.
+
+    padding: of both ends together. The count is below 1 where the window is larger than the padded axis.
+    """
+    return (size + padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def slice_positions(first: int, count: int, stride: int) -> slice:
+    """Give the places first, first + stride, ... of which there are `count`."""
+    return slice(first, first + stride * (count - 1) + 1, stride)
+
+
 @dataclass(frozen=True, slots=True)
 class ConvShape:
-    """Geometry of a 2-D convolution: one stride for both axes, symmetric zero padding, no dilation.
+    """Geometry of a 2-D convolution.
+
+    Args:
+        stride: (U_h, U_w).
+        padding: zeros at the (top, left, bottom, right), in the order of ONNX.
+        dilation: (D_h, D_w), the distance of neighbouring taps.
 
     Raises:
         ValueError: a size is below 1, the padding is negative, G does not divide C and M,
-            or the kernel is larger than the padded input.
+            or the dilated kernel is larger than the padded input.
     """
 
     batch: int
@@ -46,39 +79,96 @@ class ConvShape:
     out_channels: int
     kernel_height: int
     kernel_width: int
-    stride: int = 1
-    pad_height: int = 0
-    pad_width: int = 0
+    stride: Pair = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
     groups: int = 1
 
     def __post_init__(self) -> None:
         for name in ("batch", "in_channels", "in_height", "in_width", "out_channels",
-                     "kernel_height", "kernel_width", "stride", "groups"):  # fmt: skip
+                     "kernel_height", "kernel_width", "groups"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.pad_height < 0 or self.pad_width < 0:
-            raise ValueError(f"padding must not be negative, got {self.pad_height} x {self.pad_width}")
+        for name in ("stride", "dilation"):
+            if min(getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be at least 1, got {write_pair(getattr(self, name))}")
+        if min(self.padding) < 0:
+            raise ValueError(f"padding must not be negative, got {write_padding(self.padding)}")
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"groups = {self.groups} must divide the {self.in_channels} input channels "
                 f"and the {self.out_channels} filters"
             )
-        padded = (self.in_height + 2 * self.pad_height, self.in_width + 2 * self.pad_width)
-        if self.kernel_height > padded[0] or self.kernel_width > padded[1]:
+        if self.out_height < 1 or self.out_width < 1:
+            height, width = self.kernel_height, self.kernel_width
+            dilated = "" if self.dilation == (1, 1) else f", dilated by {write_pair(self.dilation)},"
             raise ValueError(
-                f"the kernel of {self.kernel_height} x {self.kernel_width} is larger than "
-                f"the padded input of {padded[0]} x {padded[1]}"
+                f"the kernel of {height} x {width}{dilated} is larger than "
+                f"the padded input of {self.in_height + self.pad_top + self.pad_bottom} x "
+                f"{self.in_width + self.pad_left + self.pad_right}"
             )
 
     @property
+    def stride_height(self) -> int:
+        """U_h."""
+        return self.stride[0]
+
+    @property
+    def stride_width(self) -> int:
+        """U_w."""
+        return self.stride[1]
+
+    @property
+    def dilation_height(self) -> int:
+        """D_h."""
+        return self.dilation[0]
+
+    @property
+    def dilation_width(self) -> int:
+        """D_w."""
+        return self.dilation[1]
+
+    @property
+    def pad_top(self) -> int:
+        """Rows of zeros above the input."""
+        return self.padding[0]
+
+    @property
+    def pad_left(self) -> int:
+        """Columns of zeros before the input."""
+        return self.padding[1]
+
+    @property
+    def pad_bottom(self) -> int:
+        """Rows of zeros below the input."""
+        return self.padding[2]
+
+    @property
+    def pad_right(self) -> int:
+        """Columns of zeros behind the input."""
+        return self.padding[3]
+
+    @property
     def out_height(self) -> int:
-        """P = floor((H + 2 pad - R) / U) + 1."""
-        return (self.in_height + 2 * self.pad_height - self.kernel_height) // self.stride + 1
+        """P = floor((H + top + bottom - D_h (R - 1) - 1) / U_h) + 1."""
+        padding = self.pad_top + self.pad_bottom
+        return count_positions(
+            self.in_height, self.kernel_height, self.stride_height, padding, self.dilation_height
+        )  # fmt: skip
 
     @property
     def out_width(self) -> int:
-        """Q = floor((W + 2 pad - S) / U) + 1."""
-        return (self.in_width + 2 * self.pad_width - self.kernel_width) // self.stride + 1
+        """Q = floor((W + left + right - D_w (S - 1) - 1) / U_w) + 1."""
+        padding = self.pad_left + self.pad_right
+        return count_positions(self.in_width, self.kernel_width, self.stride_width, padding, self.dilation_width)
+
+    def met_rows(self, r: int) -> slice:
+        """Rows of the padded input that meet kernel row r, one for each output row."""
+        return slice_positions(r * self.dilation_height, self.out_height, self.stride_height)
+
+    def met_columns(self, s: int) -> slice:
+        """Columns of the padded input that meet kernel column s, one for each output column."""
+        return slice_positions(s * self.dilation_width, self.out_width, self.stride_width)
 
     @property
     def group_in_channels(self) -> int:

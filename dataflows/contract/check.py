@@ -20,7 +20,7 @@ from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
 SHAPES: tuple[LayerShape, ...] = (
     ConvShape(batch=2, in_channels=4, in_height=5, in_width=6, out_channels=6, kernel_height=3, kernel_width=2,
-              stride=2, pad_height=1, pad_width=1, groups=2),
+              stride=(2, 2), padding=(1, 1, 1, 1), groups=2),
     ConvShape(batch=3, in_channels=2, in_height=4, in_width=4, out_channels=3, kernel_height=1, kernel_width=1),
     LinearShape(batch=3, in_features=9, out_features=5),
 )  # fmt: skip

@@ -48,12 +48,10 @@ def cost_taps(live_taps: IntArray, array: PEArray) -> TapCosts:
 
 def count_partners(present: BoolArray, shape: ConvShape) -> IntArray:
     """Count, for each grad_output column q, the taps whose input column is present: ``(..., W)`` to ``(..., Q)``."""
-    last = (shape.out_width - 1) * shape.stride
-    right = max(0, last + shape.kernel_width - shape.pad_width - shape.in_width)
-    padded = np.pad(present, [(0, 0)] * (present.ndim - 1) + [(shape.pad_width, right)])
+    padded = np.pad(present, [(0, 0)] * (present.ndim - 1) + [(shape.pad_left, shape.pad_right)])
     counts = np.zeros((*present.shape[:-1], shape.out_width), dtype=np.int64)
     for s in range(shape.kernel_width):
-        counts += padded[..., s : s + last + 1 : shape.stride]
+        counts += padded[..., shape.met_columns(s)]
     return counts
 
 

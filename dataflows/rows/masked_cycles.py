@@ -27,7 +27,8 @@ def list_masked_rows(
     rows = np.zeros((shape.in_channels, shape.group_out_channels, shape.kernel_height, 3), dtype=np.int64)
     count_masked_rows(
         freeze(drivers.first), freeze(drivers.position), freeze(allowed), freeze(weight_present), freeze(pairs),
-        shape.out_height, shape.stride, shape.pad_width, array.multipliers_per_pe, array.empty_issue_cycles, rows,
+        shape.out_height, shape.stride_width, shape.dilation_width, shape.pad_left,
+        array.multipliers_per_pe, array.empty_issue_cycles, rows,
     )  # fmt: skip
     return rows
 
@@ -41,7 +42,8 @@ def count_masked_rows(
     pairs: NDArray[np.int64],
     out_height: int,
     stride: int,
-    pad_width: int,
+    dilation: int,
+    pad_left: int,
     multipliers: int,
     empty_issue_cycles: int,
     rows: NDArray[np.int64],
@@ -60,7 +62,7 @@ def count_masked_rows(
                 for element in range(first[row], first[row + 1]):
                     live = 0
                     for s in range(S):
-                        w = position[element] * stride + s - pad_width
+                        w = position[element] * stride + s * dilation - pad_left
                         if 0 <= w < W and allowed[c, w] and weight_present[base + local, c % group_channels, r, s]:
                             live += 1
                     needed = -(-live // multipliers)

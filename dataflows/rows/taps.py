@@ -36,15 +36,16 @@ class TapTable:
 
 def tabulate_taps(shape: ConvShape, step: Step) -> TapTable:
     """List the in-range taps of a driver row: of an input row in Forward, of a grad_output row in GTA and GTW."""
-    S, U, pad, W, Q = shape.kernel_width, shape.stride, shape.pad_width, shape.in_width, shape.out_width
+    S, W, Q = shape.kernel_width, shape.in_width, shape.out_width
+    U, D, left = shape.stride_width, shape.dilation_width, shape.pad_left
     if step is Step.FORWARD:
         w, s = np.meshgrid(np.arange(W), np.arange(S), indexing="ij")
-        distance = w + pad - s
+        distance = w + left - s * D
         live = (distance >= 0) & (distance % U == 0) & (distance // U < Q)
         partner = distance // U
     else:
         q, s = np.meshgrid(np.arange(Q), np.arange(S), indexing="ij")
-        partner = q * U + s - pad
+        partner = q * U + s * D - left
         live = (partner >= 0) & (partner < W)
     first = np.concatenate([[0], np.cumsum(live.sum(axis=1))]).astype(np.int64)
     return TapTable(first, np.nonzero(live)[1].astype(np.int64), partner[live].astype(np.int64))
@@ -53,7 +54,7 @@ def tabulate_taps(shape: ConvShape, step: Step) -> TapTable:
 def pair_rows(shape: ConvShape) -> NDArray[np.int64]:
     """Give the output row p that meets input row h through kernel row r, or -1: int64 ``(H, R)``."""
     h = np.arange(shape.in_height)[:, None]
-    distance = h + shape.pad_height - np.arange(shape.kernel_height)[None, :]
-    p = distance // shape.stride
-    met = (distance >= 0) & (distance % shape.stride == 0) & (p < shape.out_height)
+    distance = h + shape.pad_top - np.arange(shape.kernel_height)[None, :] * shape.dilation_height
+    p = distance // shape.stride_height
+    met = (distance >= 0) & (distance % shape.stride_height == 0) & (p < shape.out_height)
     return np.where(met, p, -1).astype(np.int64)

@@ -33,9 +33,9 @@ def list_layers(network: Network) -> list[list[int | str]]:
             continue
         if shape.groups != 1:
             raise ValueError(f"layer {node.name!r} has {shape.groups} groups")
-        height, width = shape.in_height + 2 * shape.pad_height, shape.in_width + 2 * shape.pad_width
+        height, width = shape.in_height + 2 * shape.pad_top, shape.in_width + 2 * shape.pad_left
         sizes = [height, width, shape.kernel_height, shape.kernel_width, shape.in_channels, shape.out_channels]
-        rows.append([node.name, *sizes, shape.stride, shape.stride])
+        rows.append([node.name, *sizes, *shape.stride])
     return rows
 
 

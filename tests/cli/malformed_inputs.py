@@ -61,7 +61,10 @@ def from_edit(name: str, old: str, new: str, message: str) -> MalformedInput:
 
 COUNT = "a whole number from 1 to 16777216"
 SIZE = f"{COUNT} or a list of 2 entries, each {COUNT}"
-PADDING = "a whole number from 0 to 65536 or a list of 2 entries, each a whole number from 0 to 65536"
+NATURAL = "a whole number from 0 to 65536"
+POOL_PADDING = f"{NATURAL} or a list of 2 entries, each {NATURAL}"
+SIDES = f"a list of 4 entries, each {NATURAL} or a mapping of the fields top, left, bottom, right"
+PADDING = f"{POOL_PADDING} or {SIDES} or 'same'"
 LAYER_NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
 WORKLOAD_NAME = r"text of the form [A-Za-z0-9_][A-Za-z0-9_.\-]* of at most 128 characters"
 KINDS = (
@@ -69,7 +72,7 @@ KINDS = (
     "'batch_norm', 'add', 'concat', 'softmax_cross_entropy'"
 )
 TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites)"
-CONV_FIELDS = "(the fields are name, inputs, type, out_channels, kernel, stride, padding, groups, bias)"
+CONV_FIELDS = "(the fields are name, inputs, type, out_channels, kernel, stride, padding, dilation, groups, bias)"
 INPUTS = f"a list of at least 1 entry, each {LAYER_NAME}"
 
 FILE_CASES = (
@@ -189,10 +192,21 @@ FIELD_CASES = (
               f", line 7: layers[2] 'conv2': kernel must be {SIZE}, got [3, 2, 1]"),
     from_edit("a negative kernel width", "[3, 2]", "[3, -2]",
               f", line 7: layers[2] 'conv2': kernel must be {SIZE}, got [3, -2]"),
-    from_edit("two strides", "stride: 2", "stride: [2, 2]",
-              f", line 7: layers[2] 'conv2': stride must be {COUNT}, got [2, 2]"),
+    from_edit("three strides", "stride: 2", "stride: [2, 2, 2]",
+              f", line 7: layers[2] 'conv2': stride must be {SIZE}, got [2, 2, 2]"),
     from_edit("a negative padding", "padding: 1", "padding: -1",
               f", line 5: layers[0] 'conv1': padding must be {PADDING}, got -1"),
+    from_edit("a padding of three sides", "padding: 1", "padding: [1, 1, 1]",
+              f", line 5: layers[0] 'conv1': padding must be {PADDING}, got [1, 1, 1]"),
+    from_edit("a padding of a misspelt side", "padding: 1", "padding: {tpo: 1}",
+              f", line 5: layers[0] 'conv1': padding must be {PADDING}, got {{tpo: 1}}"),
+    from_edit("a padding of an unknown word", "padding: 1", "padding: valid",
+              f", line 5: layers[0] 'conv1': padding must be {PADDING}, got 'valid'"),
+    from_edit("a dilation of nothing", "padding: 1", "dilation: 0",
+              f", line 5: layers[0] 'conv1': dilation must be {SIZE}, got 0"),
+    from_edit("a dilation beyond the image", "padding: 1", "dilation: [3, 2]",
+              ", line 5: layers[0] 'conv1': the kernel of 3 x 3, dilated by [3, 2], is larger than the padded input of "
+              "6 x 5; the input's shape is (2, 2, 6, 5)"),
     from_edit("a bias of the old YAML", "bias: false", "bias: no",
               ", line 9: layers[4] 'fc': bias must be true or false, got 'no'"),
     from_edit("a fractional size", "out_features: 3", "out_features: 3.5",

@@ -16,8 +16,8 @@ def define_layer(shape: LayerShape) -> definition.Layer:
     if isinstance(shape, ConvShape):
         return definition.Conv(
             N=shape.batch, C=shape.in_channels, H=shape.in_height, W=shape.in_width, M=shape.out_channels,
-            R=shape.kernel_height, S=shape.kernel_width, U=shape.stride, pad_h=shape.pad_height,
-            pad_w=shape.pad_width, G=shape.groups,
+            R=shape.kernel_height, S=shape.kernel_width, U=shape.stride_height, pad_h=shape.pad_top,
+            pad_w=shape.pad_left, G=shape.groups,
         )  # fmt: skip
     return definition.Linear(shape.batch, shape.in_features, shape.out_features)
 

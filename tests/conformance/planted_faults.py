@@ -16,7 +16,7 @@ from workloads.shapes import ConvShape, LayerShape, LinearShape
 
 CONV = ConvShape(
     batch=2, in_channels=4, in_height=6, in_width=6, out_channels=6, kernel_height=3, kernel_width=3,
-    pad_height=1, pad_width=1, groups=2,
+    padding=(1, 1, 1, 1), groups=2,
 )  # fmt: skip
 LINEAR = LinearShape(batch=2, in_features=7, out_features=5)
 

@@ -30,7 +30,10 @@ def draw_shape(rng: np.random.Generator) -> LayerShape:
         pad, groups = int(rng.integers(0, 3)), draw_one(rng, (1, 1, 2))
         if H + 2 * pad >= R and W + 2 * pad >= S:
             C, M = (groups * int(size) for size in rng.integers(1, 4, 2))
-            return ConvShape(int(rng.integers(1, 3)), C, H, W, M, R, S, int(rng.integers(1, 4)), pad, pad, groups)
+            return ConvShape(
+                int(rng.integers(1, 3)), C, H, W, M, R, S, stride=(stride := int(rng.integers(1, 4)), stride),
+                padding=(pad,) * 4, groups=groups,
+            )  # fmt: skip
 
 
 def draw_machine(rng: np.random.Generator) -> Machine:

@@ -36,10 +36,10 @@ def describe_layer(shape: LayerShape) -> Conv | Linear:
     if isinstance(shape, LinearShape):
         return Linear("layer", shape.batch, shape.in_features, shape.out_features)
     assert isinstance(shape, ConvShape)
-    assert shape.pad_height == shape.pad_width
+    assert len({*shape.padding}) == 1
     return Conv(
         "layer", shape.batch, shape.in_channels, shape.in_height, shape.in_width, shape.out_channels,
-        shape.kernel_height, shape.kernel_width, shape.stride, shape.pad_height, shape.groups,
+        shape.kernel_height, shape.kernel_width, shape.stride_height, shape.pad_top, shape.groups,
     )  # fmt: skip
 
 

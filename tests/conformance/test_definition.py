@@ -70,16 +70,18 @@ CONV_SHAPES = [operands.shape for operands, _ in CASES if isinstance(operands.sh
 
 
 def test_the_geometries_cover_the_range_of_the_definition() -> None:
-    assert {shape.stride for shape in CONV_SHAPES} == {1, 2, 3, 4}
-    assert {shape.pad_height for shape in CONV_SHAPES} == {0, 1, 2, 3}
-    assert {shape.pad_width for shape in CONV_SHAPES} == {0, 1, 2, 3}
+    assert {shape.stride_height for shape in CONV_SHAPES} == {1, 2, 3, 4}
+    assert {shape.pad_top for shape in CONV_SHAPES} == {0, 1, 2, 3}
+    assert {shape.pad_left for shape in CONV_SHAPES} == {0, 1, 2, 3}
     assert {shape.kernel_height for shape in CONV_SHAPES} == set(range(1, 12))
     assert {shape.kernel_width for shape in CONV_SHAPES} == set(range(1, 12))
     assert {shape.groups for shape in CONV_SHAPES} == {1, 2, 3}
     assert {shape.batch for shape in CONV_SHAPES} == {1, 2, 3}
     assert any(shape.kernel_height != shape.kernel_width for shape in CONV_SHAPES)
     assert any(shape.groups == shape.in_channels > 1 for shape in CONV_SHAPES)
-    assert any((shape.in_height + 2 * shape.pad_height - shape.kernel_height) % shape.stride for shape in CONV_SHAPES)
+    assert any(
+        (shape.in_height + 2 * shape.pad_top - shape.kernel_height) % shape.stride_height for shape in CONV_SHAPES
+    )
     assert {operands.shape.batch for operands, _ in CASES if isinstance(operands.shape, LinearShape)} == {1, 2, 3}
 
 

@@ -84,7 +84,7 @@ CONV_PLACES = {
     Step.GTW: "(n, low + c, h, m, r) == (1, 3, 4, 4, 2)",
 }
 LOCAL_C = c % CONV.group_in_channels
-P_OF_ROW = h + CONV.pad_height - r
+P_OF_ROW = h + CONV.pad_top - r
 
 
 def conv_products(operands: Operands, step: Step) -> dict[tuple[int, ...], list[tuple[int, float]]]:
@@ -92,7 +92,7 @@ def conv_products(operands: Operands, step: Step) -> dict[tuple[int, ...], list[
     products: dict[tuple[int, ...], list[tuple[int, float]]] = {}
     for q in range(CONV.out_width):
         for tap in range(CONV.kernel_width):
-            w = q + tap - CONV.pad_width
+            w = q + tap - CONV.pad_left
             if not 0 <= w < CONV.in_width:
                 continue
             x, weight = operands.input[n, c, h, w], operands.weight[m, LOCAL_C, r, tap]
@@ -139,7 +139,7 @@ def test_dropping_one_tap_fails_at_the_one_output_it_adds_to(
 ) -> None:
     operands = positive_operands(CONV)
     q = 2
-    w = q + s - CONV.pad_width
+    w = q + s - CONV.pad_left
     place = {Step.FORWARD: (n, m, P_OF_ROW, q), Step.GTA: (n, c, h, w), Step.GTW: (m, LOCAL_C, r, s)}[step]
     x, weight = operands.input[n, c, h, w], operands.weight[m, LOCAL_C, r, s]
     gradient = operands.grad_output[n, m, P_OF_ROW, q]
@@ -204,7 +204,7 @@ def test_a_row_operation_that_is_dropped_uncounted_is_named_by_index_and_by_coun
     place = {"forward": "(n, c, h, r) == (1, 1, 4, 2)"}.get(step, "(n, group, h, r) == (1, 1, 4, 2)")
     plant(monkeypatch, step, ROW_OPS[step], f"if {place}:\n    continue\n{ROW_OPS[step]}")
     first = {Step.FORWARD: [1, 1, P_OF_ROW, 0], Step.GTA: [1, 1, h, 0], Step.GTW: [1, 0, r, 0]}[step]
-    products = CONV.out_width * CONV.kernel_width - 2 * CONV.pad_width
+    products = CONV.out_width * CONV.kernel_width - 2 * CONV.pad_left
     run = run_on("ideal", operands, step)
     assert run.message.startswith(f"layer 'layer', step {step}: output{first} is ")
     assert run.message.endswith(
@@ -303,7 +303,7 @@ def drop_pair(shape: ConvShape) -> Any:
 
 
 # Row 2 of channel 0 of image 0, kernel row 2 first; then column 3 with tap 0; then row 3 with kernel row 1.
-PAD = CONV.pad_height
+PAD = CONV.pad_top
 STRUCTURE_FAULTS = [
     ("compress_rows", drop_element, Step.FORWARD, (0, 0, 2 + PAD - 2, 2 + PAD - 2)),
     ("compress_rows", drop_element, Step.GTA, (0, 0, 2 - PAD, 2 - PAD)),

@@ -28,7 +28,9 @@ def draw_shape(rng: np.random.Generator) -> LayerShape:
         N, C, H, W, M, R, S, stride, pad = (int(size) for size in rng.integers(1, (3, 4, 6, 5, 4, 3, 3, 5, 4)))
         groups = int(rng.integers(1, 3))
         if min(H - R, W - S) + 2 * (pad - 1) >= 0:
-            return ConvShape(N, groups * C, H, W, groups * M, R, S, stride, pad - 1, pad - 1, groups)
+            return ConvShape(
+                N, groups * C, H, W, groups * M, R, S, stride=(stride, stride), padding=(pad - 1,) * 4, groups=groups
+            )
 
 
 def draw_void_case(index: int) -> tuple[Operands, Machine]:

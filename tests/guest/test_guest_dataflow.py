@@ -22,7 +22,7 @@ from workloads.shapes import ConvShape, LinearShape, Step
 PACKAGE = Path(__file__).parent / "package"
 GUEST = "whole-image"
 CONV = ConvShape(batch=3, in_channels=4, in_height=5, in_width=6, out_channels=6, kernel_height=3, kernel_width=2,
-                 stride=2, pad_height=1, pad_width=1, groups=2)  # fmt: skip
+                 stride=(2, 2), padding=(1, 1, 1, 1), groups=2)  # fmt: skip
 LINEAR = LinearShape(batch=2, in_features=7, out_features=4)
 
 
@@ -74,7 +74,7 @@ def count_task_macs(operands: Operands) -> dict[str, list[int]]:
     for n, m, p, q in np.ndindex(shape.output_shape):
         group = m // shape.group_out_channels
         for c, r, s in np.ndindex(shape.weight_shape[1:]):
-            h, w = p * shape.stride + r - shape.pad_height, q * shape.stride + s - shape.pad_width
+            h, w = p * shape.stride_height + r - shape.pad_top, q * shape.stride_width + s - shape.pad_left
             if 0 <= h < shape.in_height and 0 <= w < shape.in_width:
                 is_present = bool(operands.input[n, group * shape.group_in_channels + c, h, w])
                 forward[n] += is_present

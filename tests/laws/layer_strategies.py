@@ -25,9 +25,8 @@ def conv_shapes(draw: st.DrawFn) -> ConvShape:
         out_channels=groups * draw(st.integers(1, 4)),
         kernel_height=draw(st.integers(1, min(5, in_height + 2 * pad_height))),
         kernel_width=draw(st.integers(1, min(5, in_width + 2 * pad_width))),
-        stride=draw(st.integers(1, 4)),
-        pad_height=pad_height,
-        pad_width=pad_width,
+        stride=(stride := draw(st.integers(1, 4)), stride),
+        padding=(pad_height, pad_width, pad_height, pad_width),
         groups=groups,
     )
 

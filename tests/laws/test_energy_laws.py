@@ -106,7 +106,7 @@ def test_the_dense_machine_has_no_index_logic_and_no_pruning_unit(outputs: tuple
 INPUT = np.array([[[[1, 0], [3, 4]]]], dtype=np.float32)
 GRAD_OUTPUT = np.array([[[[5, 0], [0, 6]]]], dtype=np.float32)
 TINY = Operands(
-    "tiny", ConvShape(1, 1, 2, 2, 1, 1, 1, 1, 0, 0, 1), INPUT, np.full((1, 1, 1, 1), 2, np.float32), None, GRAD_OUTPUT,
+    "tiny", ConvShape(1, 1, 2, 2, 1, 1, 1), INPUT, np.full((1, 1, 1, 1), 2, np.float32), None, GRAD_OUTPUT,
     INPUT != 0, tuple(Step),
 )  # fmt: skip
 # Rows of two 16-bit words are smallest raw: 4 bytes against 5 or more. A weight takes 2 bytes, a mask row 1.

@@ -111,7 +111,7 @@ def test_a_convolution_has_one_row_operation_for_each_kernel_row_that_meets_a_ro
     if not isinstance(shape, ConvShape):
         return
     pairs = sum(
-        0 <= p * shape.stride + r - shape.pad_height < shape.in_height
+        0 <= p * shape.stride_height + r - shape.pad_top < shape.in_height
         for p in range(shape.out_height)
         for r in range(shape.kernel_height)
     )

@@ -83,7 +83,7 @@ def test_fully_connected_gtw_of_several_images_takes_at_most_three_percent_more(
 def test_convolutions_take_at_most_three_percent_more(seed: int, step: Step) -> None:
     rng = np.random.default_rng((43, seed))
     R, H, C, M = (int(size) for size in rng.integers([1, 6, 1, 1], [4, 13, 33, 33]))
-    shape = ConvShape(int(rng.integers(1, 4)), C, H, H, M, R, R, 1, R // 2, R // 2, 1)
+    shape = ConvShape(int(rng.integers(1, 4)), C, H, H, M, R, R, padding=(R // 2, R // 2, R // 2, R // 2))
     operands = draw_layer(seed, shape, *(float(density) for density in rng.choice([0.05, 0.3, 0.5, 0.7], 2)))
     skipping, dense = compare_machines(operands, step)
     assert skipping <= 1.03 * dense
@@ -112,6 +112,6 @@ def test_the_worst_layers_that_were_found_take_what_they_took(name: str) -> None
 
 
 def test_a_strided_convolution_on_a_dense_input_pays_for_elements_without_a_tap() -> None:
-    shape = ConvShape(1, 64, 14, 14, 64, 1, 1, 2, 0, 0, 1)
+    shape = ConvShape(1, 64, 14, 14, 64, 1, 1, stride=(2, 2))
     skipping, dense = compare_machines(draw_layer(1, shape, 1.0, 1.0), Step.FORWARD)
     assert (skipping, dense) == (4208, 2898)

@@ -28,17 +28,18 @@ class ConvLoops:
 
     input_shape: tuple[int, int, int, int]
     weight_shape: tuple[int, int, int, int]
-    stride: int
-    pad_height: int
-    pad_width: int
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
     groups: int
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
         N, _, H, W = self.input_shape
         M, _, R, S = self.weight_shape
-        rows = len(range(0, H + 2 * self.pad_height - R + 1, self.stride))
-        columns = len(range(0, W + 2 * self.pad_width - S + 1, self.stride))
+        top, left, bottom, right = self.padding
+        rows = len(range(-top, H + bottom - self.dilation[0] * (R - 1), self.stride[0]))
+        columns = len(range(-left, W + right - self.dilation[1] * (S - 1), self.stride[1]))
         return (N, M, rows, columns)
 
     def products(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
@@ -48,7 +49,8 @@ class ConvLoops:
         for n, m, p, q in indices(self.output_shape):
             first_channel = m // (M // self.groups) * group_channels
             for c, r, s in indices((group_channels, R, S)):
-                h, w = p * self.stride + r - self.pad_height, q * self.stride + s - self.pad_width
+                h = p * self.stride[0] + r * self.dilation[0] - self.padding[0]
+                w = q * self.stride[1] + s * self.dilation[1] - self.padding[1]
                 if 0 <= h < H and 0 <= w < W:
                     yield (n, m, p, q), (n, first_channel + c, h, w), (m, c, r, s)
 

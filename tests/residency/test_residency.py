@@ -28,7 +28,7 @@ from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 SEED = 73
 LAYERS = 60
 DATAFLOW = RowConvolution()
-CONV = ConvShape(2, 4, 6, 5, 6, 3, 2, 1, 1, 1, 2)
+CONV = ConvShape(2, 4, 6, 5, 6, 3, 2, padding=(1, 1, 1, 1), groups=2)
 LINEAR = LinearShape(3, 17, 11)
 
 

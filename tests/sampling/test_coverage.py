@@ -27,10 +27,10 @@ from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 FRACTION, DRAWS = 0.15, 30
 # Few groups and small buffers make many tiles; 2 bytes a cycle make a step that waits for the DRAM, 32 one that works.
 CASES: dict[str, tuple[LayerShape, int, int]] = {
-    "many images": (ConvShape(40, 6, 10, 10, 8, 3, 3, 1, 1, 1), 1500, 2),
-    "stride": (ConvShape(32, 4, 12, 12, 6, 3, 3, 2, 1, 1), 1200, 32),
-    "runs of images": (ConvShape(24, 24, 5, 5, 24, 3, 3, 1, 1, 1), 2500, 32),
-    "few images": (ConvShape(2, 16, 20, 20, 16, 3, 3, 1, 1, 1), 3000, 2),
+    "many images": (ConvShape(40, 6, 10, 10, 8, 3, 3, padding=(1, 1, 1, 1)), 1500, 2),
+    "stride": (ConvShape(32, 4, 12, 12, 6, 3, 3, stride=(2, 2), padding=(1, 1, 1, 1)), 1200, 32),
+    "runs of images": (ConvShape(24, 24, 5, 5, 24, 3, 3, padding=(1, 1, 1, 1)), 2500, 32),
+    "few images": (ConvShape(2, 16, 20, 20, 16, 3, 3, padding=(1, 1, 1, 1)), 3000, 2),
     "fully connected": (LinearShape(48, 60, 44), 700, 32),
 }
 Outcome = tuple[StepEstimate, list[StepEstimate]]

@@ -18,7 +18,7 @@ from workloads.layer_images import LayerImages, keep_images
 from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
-SHAPE = ConvShape(24, 12, 8, 8, 12, 3, 3, 1, 1, 1)
+SHAPE = ConvShape(24, 12, 8, 8, 12, 3, 3, padding=(1, 1, 1, 1))
 
 
 def load_machine(capacity_bytes: int = 3400) -> Architecture:

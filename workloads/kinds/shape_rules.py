@@ -6,11 +6,6 @@ from workloads.kinds.layer import LayerBase
 from workloads.shapes import Shape
 
 
-def pair(value: int | list[int]) -> tuple[int, int]:
-    """Return [height, width] as a tuple; one number stands for both."""
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
 def expect_image(layer: LayerBase, shape: Shape) -> None:
     """Refuse an input that is no batch of images.
 

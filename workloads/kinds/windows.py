@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workloads.kinds.shape_rules import pair
+from workloads.kinds.window_fields import resolve_pair
 from workloads.reference.pooling import PoolWindow
 from workloads.shapes import Shape
 
@@ -15,7 +15,9 @@ def make_window(
     Raises:
         ValueError: the padding is more than half of the kernel.
     """
-    return PoolWindow(*pair(kernel), *pair(kernel if stride is None else stride), *pair(padding), ceil_mode)
+    return PoolWindow(
+        *resolve_pair(kernel), *resolve_pair(kernel if stride is None else stride), *resolve_pair(padding), ceil_mode
+    )
 
 
 def infer_pooled(window: PoolWindow, shape: Shape) -> Shape:

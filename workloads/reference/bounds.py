@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
 from workloads.shapes import ConvShape, LayerShape, Step
@@ -21,8 +22,10 @@ def sum_length(shape: LayerShape, step: Step) -> int:
     """Number of products in the longest sum of a step's output elements; the bias is not counted."""
     if not isinstance(shape, ConvShape):
         return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.batch}[step]
-    rows = _longest_axis_sum(shape.in_height, shape.kernel_height, shape.stride, shape.pad_height, step)
-    columns = _longest_axis_sum(shape.in_width, shape.kernel_width, shape.stride, shape.pad_width, step)
+    inputs = np.arange(shape.out_height)[:, None] * shape.stride_height - shape.pad_top
+    rows = _longest_axis_sum(inputs + np.arange(shape.kernel_height) * shape.dilation_height, shape.in_height, step)
+    inputs = np.arange(shape.out_width)[:, None] * shape.stride_width - shape.pad_left
+    columns = _longest_axis_sum(inputs + np.arange(shape.kernel_width) * shape.dilation_width, shape.in_width, step)
     repeats = {Step.FORWARD: shape.group_in_channels, Step.GTA: shape.group_out_channels, Step.GTW: shape.batch}
     return repeats[step] * rows * columns
 
@@ -71,10 +74,8 @@ def bound_gtw(operands: Operands) -> Float64Array:
     return bound.reshape(shape.out_channels, shape.group_in_channels, 1, 1)
 
 
-def _longest_axis_sum(size: int, kernel: int, stride: int, padding: int, step: Step) -> int:
-    """Products along one axis in the longest sum, where pairs of output position and tap meet inside the input."""
-    positions = (size + 2 * padding - kernel) // stride + 1
-    met = np.arange(positions)[:, None] * stride + np.arange(kernel) - padding
+def _longest_axis_sum(met: IntArray, size: int, step: Step) -> int:
+    """Products along one axis in the longest sum; met: the input that (output position, tap) meet, or one outside."""
     inside = (met >= 0) & (met < size)
     if step is Step.GTA:
         return int(np.bincount(met[inside], minlength=1).max())
@@ -102,27 +103,26 @@ def _group_energy(images: Array, groups: int) -> Float64Array:
 
 def _window_sums(energy: Float64Array, shape: ConvShape) -> Float64Array:
     """Sum over each window: ``(N, G, H, W)`` to ``(N, G, P, Q)``; rows first, then columns."""
-    U, P, Q = shape.stride, shape.out_height, shape.out_width
     N, G, _, W = energy.shape
-    padded = np.pad(energy, ((0, 0), (0, 0), (shape.pad_height,) * 2, (shape.pad_width,) * 2))
-    rows = np.zeros((N, G, P, W + 2 * shape.pad_width))
+    top, left, bottom, right = shape.padding
+    padded = np.pad(energy, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    rows = np.zeros((N, G, shape.out_height, left + W + right))
     for r in range(shape.kernel_height):
-        rows += padded[:, :, r : r + U * (P - 1) + 1 : U]
-    sums = np.zeros((N, G, P, Q))
+        rows += padded[:, :, shape.met_rows(r)]
+    sums = np.zeros((N, G, shape.out_height, shape.out_width))
     for s in range(shape.kernel_width):
-        sums += rows[:, :, :, s : s + U * (Q - 1) + 1 : U]
+        sums += rows[:, :, :, shape.met_columns(s)]
     return sums
 
 
 def _spread_sums(energy: Float64Array, shape: ConvShape) -> Float64Array:
     """Sum over the outputs that reach each input position: ``(N, G, P, Q)`` to ``(N, G, H, W)``."""
-    N, G, P, Q = energy.shape
-    U, H, W = shape.stride, shape.in_height, shape.in_width
-    rows = np.zeros((N, G, H + 2 * shape.pad_height, Q))
+    N, G, _, Q = energy.shape
+    H, W, (top, left, bottom, right) = shape.in_height, shape.in_width, shape.padding
+    rows = np.zeros((N, G, top + H + bottom, Q))
     for r in range(shape.kernel_height):
-        rows[:, :, r : r + U * (P - 1) + 1 : U] += energy
-    rows = rows[:, :, shape.pad_height : shape.pad_height + H]
-    spread = np.zeros((N, G, H, W + 2 * shape.pad_width))
+        rows[:, :, shape.met_rows(r)] += energy
+    spread = np.zeros((N, G, H, left + W + right))
     for s in range(shape.kernel_width):
-        spread[:, :, :, s : s + U * (Q - 1) + 1 : U] += rows
-    return spread[:, :, :, shape.pad_width : shape.pad_width + W]
+        spread[:, :, :, shape.met_columns(s)] += rows[:, :, top : top + H]
+    return spread[:, :, :, left : left + W]

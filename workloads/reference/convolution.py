@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from workloads.arrays import BoolArray
 from workloads.reference.arrays import Array, require_shape
-from workloads.shapes import ConvShape
+from workloads.shapes import ConvShape, slice_positions
 
 # Unfolded windows of one product, in elements: large enough for BLAS, small beside what backprop keeps.
 WINDOW_ELEMENTS = 2**22
@@ -87,8 +87,7 @@ def _row_elements(shape: ConvShape) -> int:
 
 
 def _is_pointwise(shape: ConvShape) -> bool:
-    sizes = (shape.kernel_height, shape.kernel_width, shape.stride, shape.pad_height, shape.pad_width)
-    return sizes == (1, 1, 1, 0, 0)
+    return (shape.kernel_height, shape.kernel_width) == (1, 1) == shape.stride and not any(shape.padding)
 
 
 def _by_channel(images: Array) -> Array:
@@ -111,33 +110,35 @@ def _unfold(padded: Array, rows: slice, shape: ConvShape) -> Array:
 
     A view, where the kernel is 1x1 and the image one.
     """
-    U, R, S = shape.stride, shape.kernel_height, shape.kernel_width
+    (U_h, U_w), (D_h, D_w), R, S = shape.stride, shape.dilation, shape.kernel_height, shape.kernel_width
     if _is_pointwise(shape):
         return _by_channel(padded).reshape(shape.groups, shape.group_in_channels, -1)
-    met = padded[:, :, rows.start * U : (rows.stop - 1) * U + R]
-    windows = sliding_window_view(met, (R, S), axis=(2, 3))[:, :, ::U, ::U]
+    reach = (D_h * (R - 1) + 1, D_w * (S - 1) + 1)
+    met = padded[:, :, rows.start * U_h : (rows.stop - 1) * U_h + reach[0]]
+    windows = sliding_window_view(met, reach, axis=(2, 3))[:, :, ::U_h, ::U_w, ::D_h, ::D_w]
+    windows = windows[:, :, :, : shape.out_width]
     return windows.transpose(1, 4, 5, 0, 2, 3).reshape(shape.groups, shape.group_in_channels * R * S, -1)
 
 
 def _fold(grad_windows: Array, padded: Array, rows: slice, shape: ConvShape) -> None:
     """Add gradients of windows ``(G, (C / G) R S, n rows Q)`` into those of the n padded images."""
-    R, S, Q, U = shape.kernel_height, shape.kernel_width, shape.out_width, shape.stride
+    R, S, Q, U = shape.kernel_height, shape.kernel_width, shape.out_width, shape.stride_height
     run = rows.stop - rows.start
     windows = grad_windows.reshape(shape.in_channels, R, S, -1, run, Q)
     for r in range(R):
         for s in range(S):
-            first = rows.start * U + r
-            met = padded[:, :, first : first + U * (run - 1) + 1 : U, s : s + U * (Q - 1) + 1 : U]
+            met_rows = slice_positions(rows.start * U + r * shape.dilation_height, run, U)
+            met = padded[:, :, met_rows, shape.met_columns(s)]
             met += _by_channel(windows[:, r, s])
 
 
 def _padded_shape(images: Array, shape: ConvShape) -> tuple[int, ...]:
     n, C, H, W = images.shape
-    return (n, C, H + 2 * shape.pad_height, W + 2 * shape.pad_width)
+    return (n, C, shape.pad_top + H + shape.pad_bottom, shape.pad_left + W + shape.pad_right)
 
 
 def _pad(images: Array, shape: ConvShape) -> Array:
-    if shape.pad_height == 0 and shape.pad_width == 0:
+    if not any(shape.padding):
         return images
     padded = np.zeros(_padded_shape(images, shape), dtype=images.dtype)
     _crop(padded, shape)[...] = images
@@ -146,6 +147,6 @@ def _pad(images: Array, shape: ConvShape) -> Array:
 
 def _crop(padded: Array, shape: ConvShape) -> Array:
     """View the images without their padding."""
-    inner_height = slice(shape.pad_height, shape.pad_height + shape.in_height)
-    inner_width = slice(shape.pad_width, shape.pad_width + shape.in_width)
+    inner_height = slice(shape.pad_top, shape.pad_top + shape.in_height)
+    inner_width = slice(shape.pad_left, shape.pad_left + shape.in_width)
     return padded[:, :, inner_height, inner_width]

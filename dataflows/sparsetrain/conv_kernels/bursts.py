@@ -35,7 +35,7 @@ class KernelCycles:
 
     def issue(self, filters: range) -> Float32Array:
         """Give the issue cycles of the row operations of filters of one group."""
-        shape, U = self._shape, self._shape.stride
+        shape, U = self._shape, self._shape.stride_height
         size = (shape.batch, shape.in_height, shape.kernel_height, len(filters), shape.group_in_channels)
         issued = np.zeros(size, dtype=np.float32)
         group = filters.start // shape.group_out_channels

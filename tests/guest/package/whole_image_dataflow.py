@@ -49,8 +49,8 @@ def list_products(shape: ConvShape, image: int) -> tuple[NDArray[np.int64], ...]
         range(shape.group_in_channels), range(shape.kernel_height), range(shape.kernel_width),
     )  # fmt: skip
     m, p, q, c, r, s = (axis.ravel() for axis in np.meshgrid(*ranges, indexing="ij"))
-    h = p * shape.stride + r - shape.pad_height
-    w = q * shape.stride + s - shape.pad_width
+    h = p * shape.stride_height + r * shape.dilation_height - shape.pad_top
+    w = q * shape.stride_width + s * shape.dilation_width - shape.pad_left
     inside = (h >= 0) & (h < shape.in_height) & (w >= 0) & (w < shape.in_width)
     m, p, q, c, r, s, h, w = (axis[inside] for axis in (m, p, q, c, r, s, h, w))
     channel = m // shape.group_out_channels * shape.group_in_channels + c

@@ -58,7 +58,7 @@ def test_operands_come_in_the_order_of_the_network_with_their_shapes_and_steps()
     operands = list(iterate(make_network(CHAIN)).operands())
     every_step = (Step.FORWARD, Step.GTA, Step.GTW)
     assert [(each.layer, each.shape, each.steps) for each in operands] == [
-        ("conv1", ConvShape(4, 2, 8, 8, 4, 3, 3, 1, 1, 1), (Step.FORWARD, Step.GTW)),
+        ("conv1", ConvShape(4, 2, 8, 8, 4, 3, 3, padding=(1, 1, 1, 1)), (Step.FORWARD, Step.GTW)),
         ("conv2", ConvShape(4, 4, 4, 4, 6, 3, 3), every_step),
         ("conv3", ConvShape(4, 6, 2, 2, 5, 1, 1), every_step),
         ("fc", LinearShape(4, 20, 3), every_step),

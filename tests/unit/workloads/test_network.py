@@ -111,7 +111,7 @@ def test_every_layer_comes_after_what_it_reads(edges: list[tuple[int, int]], ord
 
 def test_the_shapes_of_a_convolution_follow_its_geometry() -> None:
     net = network(layer("a", "conv2d", out_channels=6, kernel=[5, 3], stride=2, padding=[1, 0], groups=2))
-    shape = ConvShape(N, C, H, W, 6, 5, 3, 2, 1, 0, 2)
+    shape = ConvShape(N, C, H, W, 6, 5, 3, (2, 2), (1, 0, 1, 0), groups=2)
     assert net.layer_shape("a") == shape
     assert net.nodes[0].output_shape == (N, 6, (H + 2 * 1 - 5) // 2 + 1, (W - 3) // 2 + 1)
 

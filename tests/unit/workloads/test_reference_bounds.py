@@ -37,7 +37,9 @@ def layer_shapes(draw: st.DrawFn) -> LayerShape:
     size = st.integers(max(1, kernel - 2 * padding), 8)
     return ConvShape(
         draw(st.integers(1, 3)), groups * draw(st.integers(1, 3)), draw(size), draw(size),
-        groups * draw(st.integers(1, 3)), kernel, kernel, draw(st.integers(1, 4)), padding, padding, groups,
+        groups * draw(st.integers(1, 3)), kernel, kernel, stride=(draw(st.integers(1, 4)), draw(st.integers(1, 4))),
+        padding=tuple(padding + draw(st.integers(0, 1)) for _ in range(4)), groups=groups,
+        dilation=(draw(st.integers(1, 2)), draw(st.integers(1, 2))) if kernel <= 1 + 2 * padding else (1, 1),
     )  # fmt: skip
 
 
@@ -97,7 +99,7 @@ def test_the_bound_of_a_single_product_is_that_product(shape: LayerShape) -> Non
 
 
 def test_the_bound_of_a_masked_gradient_is_zero() -> None:
-    operands = make_operands(ConvShape(2, 3, 5, 5, 4, 3, 3, 1, 1, 1), 1, 1.0)
+    operands = make_operands(ConvShape(2, 3, 5, 5, 4, 3, 3, padding=(1, 1, 1, 1)), 1, 1.0)
     bound = bound_gta(operands)
     assert operands.mask is not None
     assert not bound[~operands.mask].any()

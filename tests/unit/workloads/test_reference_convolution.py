@@ -35,21 +35,23 @@ DTYPES = [np.float32, np.float64]
 
 @st.composite
 def conv_shapes(draw: st.DrawFn) -> ConvShape:
-    """Small convolutions of every geometry: strides, paddings beyond the kernel, non-square kernels, groups."""
+    """Small convolutions of every geometry: strides, paddings beyond the kernel, dilations, kernels, groups."""
     groups = draw(st.integers(1, 3))
     kernel = (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
-    padding = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+    dilation = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    reach = [D * (taps - 1) + 1 for D, taps in zip(dilation, kernel, strict=True)]
+    top, left, bottom, right = (draw(st.integers(0, 3)) for _ in range(4))
     return ConvShape(
         batch=draw(st.integers(1, 3)),
         in_channels=groups * draw(st.integers(1, 2)),
-        in_height=draw(st.integers(max(1, kernel[0] - 2 * padding[0]), 7)),
-        in_width=draw(st.integers(max(1, kernel[1] - 2 * padding[1]), 7)),
+        in_height=draw(st.integers(least := max(1, reach[0] - top - bottom), max(least, 7))),
+        in_width=draw(st.integers(least := max(1, reach[1] - left - right), max(least, 7))),
         out_channels=groups * draw(st.integers(1, 2)),
         kernel_height=kernel[0],
         kernel_width=kernel[1],
-        stride=draw(st.integers(1, 4)),
-        pad_height=padding[0],
-        pad_width=padding[1],
+        stride=(draw(st.integers(1, 4)), draw(st.integers(1, 4))),
+        padding=(top, left, bottom, right),
+        dilation=dilation,
         groups=groups,
     )
 
@@ -63,9 +65,7 @@ def draw_operands(shape: LayerShape, seed: int, dtype: type[np.floating[Any]]) -
 
 
 def make_loops(shape: ConvShape) -> ConvLoops:
-    return ConvLoops(
-        shape.input_shape, shape.weight_shape, shape.stride, shape.pad_height, shape.pad_width, shape.groups
-    )
+    return ConvLoops(shape.input_shape, shape.weight_shape, shape.stride, shape.padding, shape.dilation, shape.groups)
 
 
 def assert_steps_equal_loops(shape: ConvShape, seed: int, dtype: type[np.floating[Any]]) -> None:
@@ -105,18 +105,26 @@ def test_a_batch_cut_into_runs_of_images_and_rows_gives_the_same_values(
     monkeypatch: pytest.MonkeyPatch, window_elements: int, stride: int
 ) -> None:
     monkeypatch.setattr(convolution, "WINDOW_ELEMENTS", window_elements)
-    assert_steps_equal_loops(ConvShape(5, 4, 7, 4, 6, 3, 2, stride, 1, 0, 2), 1, np.float32)
+    assert_steps_equal_loops(
+        ConvShape(5, 4, 7, 4, 6, 3, 2, stride=(stride, stride), padding=(1, 0, 1, 0), groups=2), 1, np.float32
+    )
 
 
 @pytest.mark.parametrize("size", [3, 8])
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 0), (1, 1)])
 def test_a_kernel_of_one_by_one_equals_plain_loops(size: int, stride: int, padding: int) -> None:
     # 8 x 8 positions reach POINTWISE_POSITIONS, 3 x 3 do not.
-    assert_steps_equal_loops(ConvShape(3, 4, size, size, 6, 1, 1, stride, padding, padding, 2), 1, np.float32)
+    assert_steps_equal_loops(
+        ConvShape(
+            3, 4, size, size, 6, 1, 1, stride=(stride, stride), padding=(padding, padding, padding, padding), groups=2
+        ),
+        1,
+        np.float32,
+    )
 
 
 def test_a_large_kernel_on_a_large_stride_equals_plain_loops() -> None:
-    assert_steps_equal_loops(ConvShape(2, 2, 19, 15, 3, 11, 7, 4, 2, 3), 1, np.float32)
+    assert_steps_equal_loops(ConvShape(2, 2, 19, 15, 3, 11, 7, stride=(4, 4), padding=(2, 3, 2, 3)), 1, np.float32)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -149,7 +157,7 @@ def make_operands(shape: LayerShape, seed: int, *, has_bias: bool, has_mask: boo
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize("has_mask", [True, False])
 def test_steps_run_from_the_operands_of_a_convolution(has_bias: bool, has_mask: bool) -> None:
-    shape = ConvShape(2, 3, 6, 5, 4, 3, 3, 1, 1, 1)
+    shape = ConvShape(2, 3, 6, 5, 4, 3, 3, padding=(1, 1, 1, 1))
     operands, loops = make_operands(shape, 1, has_bias=has_bias, has_mask=has_mask), make_loops(shape)
     bias = np.array([1, 2, 3, 4]) if has_bias else np.zeros(4)
     expected = loops.forward(operands.input, operands.weight) + bias[:, None, None]

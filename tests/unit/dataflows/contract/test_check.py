@@ -14,7 +14,7 @@ from dataflows.contract.traffic_laws import check_range
 from dataflows.sparsetrain.dataflow import RowConvolution
 from workloads.shapes import ConvShape
 
-SHAPES = (ConvShape(1, 2, 4, 4, 2, 3, 3, 1, 1, 1, 1),)
+SHAPES = (ConvShape(1, 2, 4, 4, 2, 3, 3, padding=(1, 1, 1, 1)),)
 
 
 class Overstating(RowConvolution):

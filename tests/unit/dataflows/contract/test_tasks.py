@@ -38,7 +38,7 @@ def test_cycles_of_tasks_are_the_same_however_many_entries_are_summed_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(3)
-    operands = draw_operands(rng, ConvShape(2, 6, 5, 5, 4, 3, 3, 1, 1, 1, 1))
+    operands = draw_operands(rng, ConvShape(2, 6, 5, 5, 4, 3, 3, padding=(1, 1, 1, 1)))
     memory = MemoryShare(capacity_bytes=400, operand_store_bytes=64)
     tables = []
     for entries in (2**18, 7):

@@ -57,7 +57,7 @@ def test_products_of_whole_numbers_are_exact_past_what_float32_holds() -> None:
 def test_multiplications_of_a_dense_step_leave_out_padding() -> None:
     # Each of two output rows meets three kernel rows; each of two columns three kernel columns.
     assert count_dense_macs(SHAPE) == (2 * 3) ** 2
-    padded = dataclasses.replace(SHAPE, pad_height=1, pad_width=1)
+    padded = dataclasses.replace(SHAPE, padding=(1, 1, 1, 1))
     # Four rows of three, but the first and the last meet one row of padding each.
     assert count_dense_macs(padded) == (4 * 3 - 2) ** 2
 

@@ -8,8 +8,8 @@ from dataflows.rows.geometry import describe_rows, span_rows
 from workloads.shapes import ConvShape, Step
 
 SHAPE = ConvShape(
-    batch=1, in_channels=4, in_height=3, in_width=5, out_channels=6, kernel_height=3, kernel_width=3, stride=1,
-    pad_height=1, pad_width=1, groups=2,
+    batch=1, in_channels=4, in_height=3, in_width=5, out_channels=6, kernel_height=3, kernel_width=3,
+    padding=(1, 1, 1, 1), groups=2,
 )  # fmt: skip
 
 
