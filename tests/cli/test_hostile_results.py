@@ -16,6 +16,7 @@ from cli.refusals import find_flaw
 HARMLESS = {
     "run.json": (
         "workload.name", "workload.description", "workload.operands.density", "workload.operands.seed",
+        "workload.operands.integers",
         "architecture.dataflow", "architecture.clock_mhz", "architecture.array", "architecture.buffer",
         "architecture.dram", "architecture.ppu", "architecture.storage", "baseline.dataflow", "baseline.clock_mhz",
         "baseline.array", "baseline.buffer", "baseline.dram", "baseline.ppu", "baseline.storage", "layers", "seed",
