@@ -18,7 +18,7 @@ from sim.machine.clock import CountingEnvironment, run_to_end
 from sim.machine.controller import Controller
 from sim.machine.dram import Dram
 from sim.machine.ledger import Ledger, State
-from sim.machine.pe_group import PEGroup
+from sim.machine.pe_group import GroupSurroundings, PEGroup
 from sim.machine.ports import Ports
 from sim.machine.ppu import PostProcessor
 from sim.machine.surroundings import INSTANT as INSTANT
@@ -140,21 +140,11 @@ class Accelerator:
         self._waiting_since = 0
         self._tile_end = Event(self._env)
         self._read_bytes = 0
-        self._groups = [
-            PEGroup(
-                self._env,
-                index,
-                traffic,
-                self._ports,
-                self._controller,
-                self._ledger,
-                surroundings.prefetches_next_task,
-                self._end_task,
-                partial(self._finish, index),
-                trace,
-            )
-            for index in range(groups)
-        ]
+        shared = GroupSurroundings(
+            self._env, traffic, self._ports, self._controller, self._ledger,
+            surroundings.prefetches_next_task, self._end_task, trace,
+        )  # fmt: skip
+        self._groups = [PEGroup(index, shared, partial(self._finish, index)) for index in range(groups)]
         for index, group in enumerate(self._groups):
             group.ppu = PostProcessor(
                 self._env,

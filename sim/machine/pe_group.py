@@ -30,34 +30,36 @@ class HeldTask:
     arrived: deque[tuple[int, int]] = field(default_factory=deque)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupSurroundings:
+    """What all PE groups of a machine share; on_task_end: told of each task of which no PE has work left."""
+
+    env: CountingEnvironment
+    traffic: Traffic
+    ports: Ports
+    controller: Controller
+    ledger: Ledger
+    prefetches: bool
+    on_task_end: Callable[[], None]
+    trace: TraceRecorder | None = None
+
+
 class PEGroup:
     """Works one task after the other; with look-ahead, the next task's bursts follow in the same sequence of halves."""
 
-    def __init__(
-        self,
-        env: CountingEnvironment,
-        index: int,
-        traffic: Traffic,
-        ports: Ports,
-        controller: Controller,
-        ledger: Ledger,
-        prefetches: bool,
-        on_task_end: Callable[[], None],
-        on_finish: Callable[[int], None],
-        trace: TraceRecorder | None = None,
-    ) -> None:
-        self._trace = trace
+    def __init__(self, index: int, shared: GroupSurroundings, on_finish: Callable[[int], None]) -> None:
+        self._trace = shared.trace
         self._began = 0
-        self._env = env
+        self._env = shared.env
         self._index = index
-        self._traffic = traffic
-        self._ports = ports
-        self._controller = controller
-        self._ledger = ledger
-        self._prefetches = prefetches
-        self._on_task_end = on_task_end
+        self._traffic = shared.traffic
+        self._ports = shared.ports
+        self._controller = shared.controller
+        self._ledger = shared.ledger
+        self._prefetches = shared.prefetches
+        self._on_task_end = shared.on_task_end
         self._on_finish = on_finish
-        self._passes_ppu = traffic.passes_ppu
+        self._passes_ppu = shared.traffic.passes_ppu
         self._present: HeldTask | None = None
         self._following: HeldTask | None = None
         self._is_offered = False
