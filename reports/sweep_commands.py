@@ -35,7 +35,7 @@ SHOWN_METRICS = ("cycles", "time_ms", "energy_pj", "area_mm2", "speedup", "energ
     is_flag=True,
     help="Check the whole space, count its points, estimate the time from the store; run nothing.",
 )
-@click.option("--retry-failed", is_flag=True, help="Run failed points again.")
+@click.option("--retry-failed", "retries_failed", is_flag=True, help="Run failed points again.")
 @click.option("--timeout", "timeout_s", type=float, metavar="SECONDS",
               help="Limit of one point, instead of the file's.")  # fmt: skip
 @click.option("--memory", "memory_mb", type=int, metavar="MB",
@@ -43,9 +43,8 @@ SHOWN_METRICS = ("cycles", "time_ms", "energy_pj", "area_mm2", "speedup", "energ
 @click.option("--no-sharing", is_flag=True, help="Let no point use what another one computed; for comparison.")
 @click.pass_context
 def sweep(
-    ctx: click.Context, sweep_file: str, store: Path | None, jobs: int, scheduler: str | None, dry_run: bool,
-    retry_failed: bool, timeout_s: float | None, memory_mb: int | None, no_sharing: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context, /, sweep_file: str, store: Path | None, dry_run: bool, no_sharing: bool, **options: Any
+) -> None:
     """Run every point of SWEEP, a YAML file or a preset's name, that its store does not hold yet.
 
     Interrupted or killed, the same command goes on. A point that fails is kept with its error and ends the command
@@ -55,15 +54,15 @@ def sweep(
     from sim.sweep.space import load_space
     from sim.sweep.sweep import SweepOptions, run_sweep
 
-    options = SweepOptions(jobs, scheduler, retry_failed, not no_sharing, timeout_s, memory_mb)
+    chosen = SweepOptions(shares=not no_sharing, **options)
     space = load_space(sweep_file)
     path = store or Path("out") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', space.form.name)}.sqlite"
     if dry_run:
-        print_estimate(space, path, jobs)
+        print_estimate(space, path, chosen.jobs)
         return
     ctx.meta[LEFT_BEHIND] = f"what was finished is in {path}, and the same command goes on"
-    with SweepBar(jobs) as bar:
-        progress = run_sweep(space, path, options, on_progress=bar.update)
+    with SweepBar(chosen.jobs) as bar:
+        progress = run_sweep(space, path, chosen, on_progress=bar.update)
     print_progress(progress, path, space.form.search is not None)
     if progress.failed:
         ctx.exit(EXIT_FAILED_POINTS)
@@ -118,18 +117,38 @@ def print_progress(progress: SweepProgress, path: Path, is_search: bool) -> None
 )
 @click.option("--wide", is_flag=True, help="Show all columns side by side, however narrow the terminal is.")
 def results(
-    stores: tuple[Path, ...], where: str | None, columns: str | None, sort: str | None, pareto: str | None,
-    sensitivity: bool, csv_file: Path | None, parquet_file: Path | None, wide: bool,
-) -> None:  # fmt: skip
+    stores: tuple[Path, ...], csv_file: Path | None, parquet_file: Path | None, wide: bool, **choice: Any
+) -> None:
     """Show the points of one STORE or several, or write them to a file."""
-    from sim.sweep.analysis import measure_sensitivity, select_pareto, tabulate_sensitivity
-    from sim.sweep.reading import choose_columns, choose_objectives, filter_points, load_sweep, sort_points
+    from sim.sweep.reading import load_sweep
     from workloads.output_files import check_output
 
     for path, option in ((csv_file, "--csv"), (parquet_file, "--parquet")):
         if path is not None:
             check_output(path, option)
     frame = load_sweep(stores)
+    paths = list(frame.attrs["paths"])
+    table = choose_points(frame, **choice)
+    if csv_file is not None or parquet_file is not None:
+        write_results(table, csv_file, parquet_file)
+        return
+    if choice["columns"] is None and not choice["sensitivity"]:
+        measured = (name for name in SHOWN_METRICS if name in table and table[name].notna().any())
+        table = table[list(dict.fromkeys(["workload", *paths, "status", *measured]))]
+    print_frame(table, wide=wide)
+
+
+def choose_points(
+    frame: pd.DataFrame, where: str | None, columns: str | None, sort: str | None, pareto: str | None, sensitivity: bool
+) -> pd.DataFrame:
+    """Choose rows and columns of a sweep's points, or tabulate what its parameters move instead.
+
+    Raises:
+        InputError: a condition or a name does not fit.
+    """
+    from sim.sweep.analysis import measure_sensitivity, select_pareto, tabulate_sensitivity
+    from sim.sweep.reading import choose_columns, choose_objectives, filter_points, sort_points
+
     paths, objectives = list(frame.attrs["paths"]), list(frame.attrs["objectives"])
     if where is not None:
         frame = filter_points(frame, where)
@@ -139,20 +158,7 @@ def results(
         frame = sort_points(frame, sort)
     if sensitivity:
         frame = tabulate_sensitivity(measure_sensitivity(frame, paths, objectives))
-    if columns is not None:
-        frame = choose_columns(frame, split_names(columns))
-    if csv_file is not None or parquet_file is not None:
-        write_results(frame, csv_file, parquet_file)
-        return
-    if columns is None and not sensitivity:
-        shown = [
-            "workload",
-            *paths,
-            "status",
-            *(name for name in SHOWN_METRICS if name in frame and frame[name].notna().any()),
-        ]
-        frame = frame[list(dict.fromkeys(shown))]
-    print_frame(frame, wide=wide)
+    return frame if columns is None else choose_columns(frame, split_names(columns))
 
 
 def split_names(text: str) -> list[str]:
