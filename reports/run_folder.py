@@ -6,10 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sim.architecture import Architecture
 from sim.iteration.policies import PRUNING, SKIPPING_OFF
-from sim.iteration.request import choose_layers, parse_steps
-from sim.iteration.sampling import name_sample, parse_sample
+from sim.iteration.request import SimulationRequest
 from sim.machine.accelerator import Engine
 from sim.machine_names import digest, write_safely
 from workloads.shapes import Step
@@ -19,35 +17,21 @@ FOLDER = Path("out")
 NAME_CHARACTERS = 120
 
 
-def name_folder(
-    base: Workload,
-    workload: Workload,
-    machine: Architecture,
-    *,
-    operands: str | None,
-    baselines: Sequence[str],
-    steps: Sequence[str],
-    layers: str,
-    selection: Sequence[tuple[str, str]] = (),
-) -> Path:
+def name_folder(base: Workload, request: SimulationRequest, baselines: Sequence[str], *, operands: str | None) -> Path:
     """Name the folder of a run.
 
     base: the workload as its file has it; what equals it is not named. operands: as chosen instead of the file's.
-    selection: more words, with their names, that stand at the end.
-
-    Raises:
-        InputError: a step is unknown, or no layer matches.
     """
+    workload, machine = request.workload, request.machines[0]
     parts = list_changes(base, workload, operands)
     if list(baselines) != [SKIPPING_OFF]:
         names = [name.replace("@", "-") if name.startswith(PRUNING) else name for name in baselines]
         parts.append(("baseline", "+".join(names) or "none"))
-    wanted = parse_steps(steps)
-    if wanted != tuple(Step):
-        parts.append(("steps", "+".join(wanted)))
-    if len(choose_layers(workload, layers)) < len(workload.network.compute_nodes()):
-        parts.append(("layers", layers))
-    parts += selection
+    if request.steps != tuple(Step):
+        parts.append(("steps", "+".join(request.steps)))
+    if not request.is_whole:
+        parts.append(("layers", request.layers))
+    parts += list_options(request)
     words = [make_fit(workload.name), make_fit(machine.name)]
     return FOLDER / shorten("-".join([*words, *(f"{name}={write_part(text)}" for name, text in parts)]))
 
@@ -69,16 +53,12 @@ def list_changes(base: Workload, workload: Workload, operands: str | None) -> li
     return parts
 
 
-def name_options(*, engine: str, verifies: bool, sample: str | None) -> list[tuple[str, str]]:
-    """Give the words of options that differ from their defaults.
-
-    Raises:
-        InputError: the sample is no share.
-    """
-    parts = [("engine", engine)] if engine != Engine.COMPILED else []
-    if sample is not None:
-        return [*parts, ("sample", str(name_sample(sample, parse_sample(sample))))]
-    return parts if verifies else [*parts, ("verify", "no")]
+def list_options(request: SimulationRequest) -> list[tuple[str, str]]:
+    """List the options that differ from their defaults."""
+    parts = [("engine", request.engine.value)] if request.engine != Engine.COMPILED else []
+    if request.sample is not None:
+        return [*parts, ("sample", str(request.sample))]
+    return parts if request.verifies else [*parts, ("verify", "no")]
 
 
 def write_part(text: str) -> str:

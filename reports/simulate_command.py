@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -23,6 +24,7 @@ from reports.completion import (
 from workloads.words import make_sentence
 
 if TYPE_CHECKING:
+    from sim.iteration.request import SimulationRequest
     from sim.iteration.run_result import RunResult
 
 EXIT_MISMATCH = 1
@@ -71,83 +73,19 @@ EXIT_MISMATCH = 1
 @click.option("--trace-window", default=":", metavar="START:END", help="Cycles of the iteration to trace.")
 @click.option("--wide", is_flag=True, help="Show every column of the table, however narrow the terminal is.")
 @click.pass_context
-def simulate(
-    ctx: click.Context,
-    workload: str,
-    arch: str,
-    baselines: tuple[str, ...],
-    overrides: tuple[str, ...],
-    steps: str,
-    layers: str,
-    batch: int | None,
-    seed: int | None,
-    operands: str | None,
-    data: str | None,
-    weights: str | None,
-    no_verify: bool,
-    engine: str,
-    sample: str | None,
-    jobs: int,
-    memory_limit: str | None,
-    out: Path | None,
-    overwrite: bool,
-    save_outputs: Path | None,
-    trace: Path | None,
-    trace_window: str,
-    wide: bool,
-) -> None:
+def simulate(ctx: click.Context, /, workload: str, arch: str, wide: bool, **options: Any) -> None:
     """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
     from reports.fitted_tables import screen_width
     from reports.progress_bars import RunBar
-    from reports.run_folder import name_folder, name_options
     from reports.standard_output import flush_output
-    from sim.architecture import load_architecture
-    from sim.iteration.policies import choose_contenders, parse_baselines
-    from sim.iteration.request import (
-        SimulationRequest,
-        choose_layers,
-        parse_engine,
-        parse_jobs,
-        parse_request_sample,
-        parse_steps,
-    )
     from sim.iteration.simulation import Listeners, run_request
-    from sim.results.run_outputs import OutputRequest
-    from sim.results.trace_file import parse_window
-    from workloads.operand_choice import choose_operands
-    from workloads.workload import load_workload
 
-    base = load_workload(workload)
-    is_other = batch is not None or (seed is not None and not operands)
-    loaded = load_workload(workload, batch=batch, seed=None if operands else seed) if is_other else base
-    loaded = choose_operands(loaded, operands=operands, data=data, weights=weights, seed=seed)
-    machine = load_architecture(arch, overrides)
-    baseline = [str(name) for name in parse_baselines(list(baselines))]
-    chosen_steps = tuple(part.strip() for part in steps.split(",") if part.strip())
-    directory = out or name_folder(
-        base, loaded, machine, operands=operands, baselines=baseline, steps=chosen_steps, layers=layers,
-        selection=name_options(engine=engine, verifies=not no_verify, sample=sample),
-    )  # fmt: skip
+    request = read_request(workload, arch, options)
 
     def show(result: RunResult) -> None:
         bar.stop()
         print_run(result, screen_width(wide=wide))
         flush_output()
-
-    outputs = OutputRequest(directory, overwrite, save_outputs, trace, parse_window(trace_window))
-    request = SimulationRequest(
-        workload=loaded,
-        contenders=choose_contenders(machine, baseline, ()),
-        steps=parse_steps(chosen_steps),
-        layers=layers,
-        chosen=choose_layers(loaded, layers),
-        jobs=parse_jobs(jobs),
-        sample=parse_request_sample(sample),
-        engine=parse_engine(engine),
-        verifies=not no_verify,
-        memory_limit=memory_limit,
-        outputs=outputs,
-    )
 
     def warn(words: str) -> None:
         click.echo(f"sparsetrain: {make_sentence(words)}", err=True)
@@ -158,6 +96,29 @@ def simulate(
         for failure in result.failures:
             click.echo(f"sparsetrain: {failure}", err=True)
         ctx.exit(EXIT_MISMATCH)
+
+
+def read_request(workload: str, arch: str, options: dict[str, Any]) -> SimulationRequest:
+    """Make a run's request of the command's options; where no directory is given, it is named by what is asked for.
+
+    Raises:
+        InputError: an option cannot be used.
+    """
+    from reports.run_folder import name_folder
+    from sim.architecture import load_architecture
+    from sim.iteration.options import RunOptions, make_request
+    from sim.iteration.policies import parse_baselines
+    from sim.results.trace_file import parse_window
+    from workloads.workload import load_workload
+
+    base, machine = load_workload(workload), load_architecture(arch, options.pop("overrides"))
+    baselines = [str(name) for name in parse_baselines(list(options.pop("baselines")))]
+    steps = tuple(part.strip() for part in options.pop("steps").split(",") if part.strip())
+    verifies, window = not options.pop("no_verify"), parse_window(options.pop("trace_window"))
+    chosen = {**options, "baseline": baselines, "steps": steps, "verify": verifies, "trace_window": window}
+    request = make_request(base, machine, cast(RunOptions, chosen))
+    directory = options["out"] or name_folder(base, request, baselines, operands=options["operands"])
+    return replace(request, outputs=replace(request.outputs, directory=directory))
 
 
 def print_run(result: RunResult, width: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,17 @@ class Workload:
             )
         return self.form.operands
 
+    def with_changes(self, *, batch: int | None = None, seed: int | None = None) -> Workload:
+        """Give the workload with another batch or seed of its operands; what is None stays.
+
+        Raises:
+            InputError: the batch or the seed does not fit.
+        """
+        form = _override(self.form, self.document, batch, seed)
+        if form.batch == self.form.batch:
+            return replace(self, form=form)
+        return replace(self, form=form, network=_build(form, self.document))
+
     def resolved(self) -> dict[str, Any]:
         """Return the workload as plain data with every default filled in; as YAML it loads as an equal workload.
 
@@ -102,9 +113,13 @@ def make_workload(
     """
     document = expand_blocks(document)
     form = _override(validate_document(document, find_form(document.data)), document, batch, seed)
-    network = build_rewritten(form, document.label, lambda index: document.place(("layers", index)))
+    network = _build(form, document)
     _check_purpose(form, network, document)
     return Workload(form, network, base_directory, document)
+
+
+def _build(form: WorkloadForm, document: YamlDocument) -> Network:
+    return build_rewritten(form, document.label, lambda index: document.place(("layers", index)))
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -49,7 +49,7 @@ def test_running_out_of_memory_says_what_was_asked_for_and_what_there_is(
     def run_out(*_: object, **__: object) -> None:
         raise MemoryError(words)
 
-    monkeypatch.setattr("sim.iteration.policies.choose_contenders", run_out)
+    monkeypatch.setattr("sim.iteration.options.choose_contenders", run_out)
     monkeypatch.setattr(memory, "available_bytes", lambda: 3 * 2**29)
     outcome = run_command(tmp_path, "simulate", write_small(tmp_path))
     assert outcome.stderr == (
