@@ -5,10 +5,12 @@ BIN := .venv/bin
 # What running needs (requirements.lock), and all that developing needs (requirements-dev.lock), is installed.
 RUNNING := .venv/.running
 DEVELOPING := .venv/.developing
+# What results are compared with (requirements-peers.lock) is installed beside it.
+COMPARING := .venv/.comparing
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop demo gallery test check smoke bench columns lock clean
+.PHONY: help install develop demo gallery test check validate smoke bench columns lock clean
 # Two installations into one .venv must not overlap.
 .NOTPARALLEL:
 
@@ -17,10 +19,11 @@ help:
 	@echo "make gallery simulate presets and make example pages of them in out/gallery"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make check   run the static checks, then the tests"
+	@echo "make validate install torch, onnx and onnxruntime beside the rest, and run the tests that compare with them"
 	@echo "make smoke   install both locks afresh with old and new pip and Python, and simulate a layer with each"
 	@echo "make bench   measure how fast it is on full-size networks; BENCH=--quick on small ones"
 	@echo "make install set up .venv from requirements.lock, to run sparsetrain; make develop from requirements-dev.lock"
-	@echo "make lock    pin the dependencies of pyproject.toml in both locks; UPGRADE=--upgrade renews what is pinned"
+	@echo "make lock    pin the dependencies of pyproject.toml in all locks; UPGRADE=--upgrade renews what is pinned"
 	@echo "make columns renew the table of result columns in README.md"
 	@echo "make clean   remove .venv and everything that was generated"
 	@echo "PYTHON=python3.12 chooses the Python that .venv is made of"
@@ -58,6 +61,12 @@ $(DEVELOPING): requirements-dev.lock requirements.lock pyproject.toml
 	$(BIN)/python -W ignore -m compileall -qq -j 2 .venv/lib || :
 	@touch $(RUNNING) $@
 
+$(COMPARING): requirements-peers.lock $(DEVELOPING)
+	@echo "installing the packages of $< into .venv, once; about 250 MB to download and 900 MB on disk"
+	$(BIN)/python -m pip install --quiet $(LOCKED) -r $<
+	$(BIN)/python -m pip check
+	@touch $@
+
 demo: $(RUNNING)
 	$(BIN)/sparsetrain simulate lenet5
 	$(BIN)/sparsetrain simulate alexnet_cifar
@@ -86,6 +95,9 @@ check: $(DEVELOPING)
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+validate: $(COMPARING)
+	$(BIN)/python -m pytest -n 2 -m peers
+
 smoke:
 	PYTHON="$(PYTHON)" .ci/smoke
 
@@ -98,13 +110,16 @@ columns: $(RUNNING)
 	{ sed '/^<!-- columns:/q' README.md && $(BIN)/sparsetrain columns && sed -n '/^<!-- end of columns/,$$p' README.md; } > README.new
 	mv README.new README.md
 
-# Both locks pin the same version of what they share. Neither holds an address, so that everyone can use their own index.
-COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	--quiet --group build pyproject.toml
+# All locks pin the same version of what they share. None holds an address, so that everyone can use their own index.
+PIN := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+COMPILE := $(PIN) --group build pyproject.toml
 UPGRADE :=
+# Where builds of torch for processors alone lie: `make lock PEER_WHEELS="--find-links FOLDER"`.
+PEER_WHEELS :=
 lock: $(DEVELOPING)
 	$(COMPILE) --extra dev $(UPGRADE) -o requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock $(UPGRADE) -o requirements.lock
+	$(PIN) --constraints requirements-dev.lock --group peers $(PEER_WHEELS) $(UPGRADE) -o requirements-peers.lock
 
 clean:
 	rm -rf .venv out dist build htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \

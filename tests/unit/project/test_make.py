@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-READ = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock")
+READ = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-peers.lock")
 OLD, NEW, CHANGED = 1_000, 2_000, 3_000
 STAMPS = {".running": "requirements.lock", ".developing": "requirements-dev.lock"}
 
@@ -51,6 +51,10 @@ def list_installed(checkout: Path, *targets: str) -> list[str]:
 @pytest.mark.parametrize("target", ["install", "demo", "gallery"])
 def test_what_runs_the_simulator_installs_the_lock_of_running_alone(target: str, checkout: Path) -> None:
     assert list_installed(checkout, target) == ["requirements.lock"]
+
+
+def test_what_is_compared_with_is_installed_beside_the_lock_of_developing(checkout: Path) -> None:
+    assert list_installed(checkout, "validate") == ["requirements-dev.lock", "requirements-peers.lock"]
 
 
 @pytest.mark.parametrize("target", ["develop", "test", "bench", "lock"])
@@ -100,10 +104,12 @@ def test_a_lock_that_changed_is_installed_again(
     assert list_installed(checkout, target) == installed
 
 
-def test_make_lock_writes_both_locks_without_an_address(checkout: Path) -> None:
+def test_make_lock_writes_every_lock_without_an_address(checkout: Path) -> None:
     stamp(checkout, *STAMPS)
     lines = [line for line in list_commands(checkout, "lock") if "uv pip compile" in line]
-    assert [line.split()[-1] for line in lines] == ["requirements-dev.lock", "requirements.lock"]
+    assert [line.split()[-1] for line in lines] == [
+        "requirements-dev.lock", "requirements.lock", "requirements-peers.lock",
+    ]  # fmt: skip
     assert all("--no-emit-index-url" in line and "--generate-hashes" in line for line in lines)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
+from peers import import_peer
 from random_graphs import CLASSES, INPUT_SHAPE, make_random_network
-from torch.nn import functional
 
 from workloads.host import initial_parameters, run_iteration
 from workloads.kinds.add import Add
@@ -27,6 +26,10 @@ from workloads.kinds.relu import Relu
 from workloads.network import INPUT, Network, Node, build_network
 from workloads.reference.elementwise import draw_dropout_mask
 from workloads.workload import load_workload
+
+torch = import_peer("torch")
+functional = torch.nn.functional
+pytestmark = pytest.mark.peers
 
 GRAPHS = 60
 
