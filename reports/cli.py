@@ -128,7 +128,7 @@ def main() -> None:
 
     Bad input ends with one sentence and exit code 2, as does output that cannot be written; a value that is not the
     reference's with exit code 1.
-    """
+    """  # noqa: D301
 
 
 @main.command("list")

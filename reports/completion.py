@@ -163,7 +163,8 @@ def complete_overrides(ctx: click.Context, _param: click.Parameter, incomplete: 
 def list_fields(model: Any, values: Any, prefix: str = "") -> Iterator[tuple[str, tuple[str, list[str]]]]:
     """List dotted paths of a machine's fields, each with words about it and the values to offer; the one it has first.
 
-    values: the machine, or None where it is not known.
+    Args:
+        values: The machine, or None where it is not known.
     """
     for name, field in model.model_fields.items():
         section = next((kind for kind in (field.annotation, *get_args(field.annotation)) if is_section(kind)), None)

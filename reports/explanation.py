@@ -26,7 +26,10 @@ STATES = {
 def explain_layer(
     run: Run, layer: str, step: str | None, machine: str | None, *, has_sources: bool = False
 ) -> Iterator[str | Grid]:
-    """Explain one step of a layer, or all of them, on one machine of a run; has_sources: of the prices, too.
+    """Explain one step of a layer, or all of them, on one machine of a run.
+
+    Args:
+        has_sources: Of the prices, too.
 
     Raises:
         InputError: the run has no such machine, layer or step.

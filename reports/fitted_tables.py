@@ -43,7 +43,9 @@ class Kind(Enum):
 class Column:
     """A column; of higher rank, the sooner it is left out. Rank 0 stays, and so does everything on a wide terminal.
 
-    header: its lines; a long line is folded where it is wider than what stands below. words: its name in a sentence.
+    Attributes:
+        header: Its lines; a long line is folded where it is wider than what stands below.
+        words: Its name in a sentence.
     """
 
     header: str
@@ -86,7 +88,11 @@ class Grid:
         return max((cell_len(line) for line in self.columns[place].header.split("\n")), default=0)
 
     def least_width(self, place: int, name: int) -> int:
-        """Give the width below which a column cannot go; name: that of names."""
+        """Give the width below which a column cannot go.
+
+        Args:
+            name: That of names.
+        """
         natural, kind = self.natural_width(place), self.columns[place].kind
         if kind is Kind.NAME:
             return min(natural, name)
@@ -97,7 +103,11 @@ class Grid:
 
 
 def screen_width(*, wide: bool = False) -> int:
-    """Give the width to print for: the terminal's; without one COLUMNS, else 160; wide: without a limit."""
+    """Give the width to print for: the terminal's; without one COLUMNS, else 160.
+
+    Args:
+        wide: Without a limit.
+    """
     if wide:
         return UNLIMITED_WIDTH
     if sys.stdout.isatty():
@@ -180,7 +190,11 @@ def choose_places(grid: Grid, width: int) -> list[int]:
 
 
 def measure(grid: Grid, places: Sequence[int], name: int) -> int:
-    """Give the width that columns need at least; name: that of names."""
+    """Give the width that columns need at least.
+
+    Args:
+        name: That of names.
+    """
     return sum(grid.least_width(place, name) for place in places) + GAP * (len(places) - 1)
 
 

@@ -161,8 +161,10 @@ def add_bars(
 ) -> None:
     """Add a stack of parts for each machine and layer.
 
-    sums: one row for each (machine, place), one column for each part, exact numbers for the hover texts. parts: words
-    and colour of each. heights: what is drawn, where it is not the sums.
+    Args:
+        sums: One row for each (machine, place), one column for each part, exact numbers for the hover texts.
+        parts: Words and colour of each.
+        heights: What is drawn, where it is not the sums.
     """
     drawn = sums if heights is None else heights
     in_rows = is_crowded(run)

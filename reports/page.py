@@ -28,8 +28,11 @@ def build_page(
 ) -> str:
     """Put a page together.
 
-    header, parts: markup, in which every foreign word is escaped already; a part is (anchor, heading, markup).
-    figures: what the boxes that `chart_box` made show. data: what else the scripts read.
+    Args:
+        header: Markup, in which every foreign word is escaped already; a part is (anchor, heading, markup).
+        parts: Markup, in which every foreign word is escaped already; a part is (anchor, heading, markup).
+        figures: What the boxes that `chart_box` made show.
+        data: What else the scripts read.
     """
     links = "".join(f'<a href="#{anchor}">{escape(heading)}</a>' for anchor, heading, _ in parts)
     main = "\n".join(
@@ -96,7 +99,10 @@ def chart_box(name: str, title: str, caption: str, *, is_wide: bool, above: str 
 def table_box(name: str, caption: str, filters: Mapping[str, str], file: str, example: str) -> str:
     """Make the box of a table that the page's script fills, sorts, filters and offers as a file.
 
-    name: of the page's data for it. filters: a column to choose a value of, for each label. example: words to search.
+    Args:
+        name: Of the page's data for it.
+        filters: A column to choose a value of, for each label.
+        example: Words to search.
     """
     choices = "".join(
         f'<label>{escape(label)}<select data-filter="{escape(column)}"><option value="">all</option></select></label>'

@@ -42,7 +42,12 @@ class WorkBar:
         self._bar.stop() if self._is_terminal else self._ticker.stop()
 
     def show(self, words: str, done: float, total: float, *, left: str = "", more: str = "") -> None:
-        """Show how much of the total is done; left, more: words behind the bar, the last of them in lines too."""
+        """Show how much of the total is done.
+
+        Args:
+            left: Words behind the bar, the last of them in lines too.
+            more: Words behind the bar, the last of them in lines too.
+        """
         behind = "; ".join(filter(None, (left, more)))
         self._bar.update(self._task, description=words, completed=done, total=total, words=behind)
         self._lines.update(Stage("; ".join(filter(None, (words, more))), done / total if total else None))

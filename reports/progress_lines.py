@@ -73,7 +73,11 @@ class ProgressLines:
 
 
 class Ticker:
-    """Has lines told from a thread of its own, while the work goes on; wait: until a time is over or the end is set."""
+    """Has lines told from a thread of its own, while the work goes on.
+
+    Attributes:
+        wait: Until a time is over or the end is set.
+    """
 
     def __init__(
         self, lines: ProgressLines, wait: Callable[[threading.Event, float], bool] = threading.Event.wait

@@ -27,7 +27,13 @@ WHAT_IS_A_RUN = "a run is the directory that 'sparsetrain simulate' wrote"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run. record: ``run.json``, form: the same as a model; frame, steps_csv: ``steps.csv``, its text."""
+    """A finished run.
+
+    Attributes:
+        record: ``run.json``, form: the same as a model.
+        frame: ``steps.csv``, its text.
+        steps_csv: ``steps.csv``, its text.
+    """
 
     path: Path
     record: dict[str, Any]

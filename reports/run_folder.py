@@ -20,7 +20,9 @@ NAME_CHARACTERS = 120
 def name_folder(base: Workload, request: SimulationRequest, baselines: Sequence[str], *, operands: str | None) -> Path:
     """Name the folder of a run.
 
-    base: the workload as its file has it; what equals it is not named. operands: as chosen instead of the file's.
+    Args:
+        base: The workload as its file has it; what equals it is not named.
+        operands: As chosen instead of the file's.
     """
     workload, machine = request.workload, request.machines[0]
     parts = list_changes(base, workload, operands)

@@ -19,7 +19,11 @@ from reports.run_parts import (
 
 
 def build_run_page(run: Run, timeline: tuple[go.Figure, str] | None = None) -> str:
-    """Build the page of a run. timeline: a figure of events and its caption."""
+    """Build the page of a run.
+
+    Args:
+        timeline: A figure of events and its caption.
+    """
     charts, figures = make_charts(run)
     table, tables = make_steps_table(run)
     parts = [("charts", "Charts", charts)]

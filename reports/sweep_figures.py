@@ -67,7 +67,8 @@ def plot_front(
 ) -> go.Figure:
     """Draw all points by two objectives, and their Pareto front.
 
-    settings: what the hover text of a point on the front says; of the others it says what the sweep varies.
+    Args:
+        settings: What the hover text of a point on the front says; of the others it says what the sweep varies.
     """
     figure = plain_figure(f"How does {second} trade off against {first}?", name_metric(first), name_metric(second))
     is_front = find_pareto(make_costs(points, [first, second]))

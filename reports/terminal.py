@@ -8,7 +8,11 @@ from workloads.words import make_printable
 
 
 def say(words: str, *, err: bool = False) -> None:
-    """Print words on lines of their own; err: on stderr."""
+    """Print words on lines of their own.
+
+    Args:
+        err: On stderr.
+    """
     click.echo(escape_lines(words), err=err)
 
 

@@ -29,7 +29,10 @@ ACTION_COLORS = {
 
 
 def read_timeline(path: Path, window: Window = WHOLE, run: Run | None = None) -> Excerpt:
-    """Read the slices that a timeline draws; run: the one that must have been traced.
+    """Read the slices that a timeline draws.
+
+    Args:
+        run: The one that must have been traced.
 
     Raises:
         InputError: it is no whole trace, or is another run's.

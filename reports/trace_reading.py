@@ -94,8 +94,11 @@ ABOUT = TypeAdapter(About)
 class Excerpt:
     """The slices of a trace that a timeline draws, and how many it leaves out.
 
-    slices: pid, tid, track, name, ts, dur, words; by their start. outside: of the window. undrawn: on tracks and lanes
-    that are not drawn, or of no length. behind: after the most that are drawn.
+    Attributes:
+        slices: Pid, tid, track, name, ts, dur, words; by their start.
+        outside: Of the window.
+        undrawn: On tracks and lanes that are not drawn, or of no length.
+        behind: After the most that are drawn.
     """
 
     about: About

@@ -114,7 +114,10 @@ class Architecture(StrictModel):
     """A machine: its clock, its dataflow by name, its PE array, and what surrounds the array.
 
     Without buffer, dram, ppu and storage it is ideal: memory, post-processing and elementwise passes take no time.
-    dataflow_options: those of the dataflow that are not its defaults; a machine without any is written without them.
+
+    Attributes:
+        dataflow_options: Those of the dataflow that are not its defaults; a machine without any is written without
+            them.
     """
 
     name: MachineName
@@ -226,9 +229,12 @@ def load_architecture(name_or_path: str | Path, overrides: tuple[str, ...] = ())
 def override_architecture(
     architecture: Architecture, document: YamlDocument | None, overrides: tuple[str, ...]
 ) -> Architecture:
-    """Apply overrides such as ``array.groups=28``; document: what the machine was read from.
+    """Apply overrides such as ``array.groups=28``.
 
     The name tells what changed, unless an override gives another one: ``sparsetrain[array.groups=28]``.
+
+    Args:
+        document: What the machine was read from.
 
     Raises:
         InputError: an override is not KEY=VALUE, or its field is unknown or has a value that is not allowed.

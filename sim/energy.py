@@ -54,8 +54,10 @@ class ActionCounts:
     """How often each action was done.
 
     operand_store_reads and operand_store_writes are of words of data_bits; buffer_reads and buffer_writes are accesses
-    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes. own: of the actions that
-    the dataflow prices itself, by name.
+    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes.
+
+    Attributes:
+        own: Of the actions that the dataflow prices itself, by name.
     """
 
     multiplies: int = 0
@@ -231,7 +233,10 @@ class EnergyResult:
 
 
 def price_machine(parts: MachineParts, technology: Technology, declared: tuple[Action, ...] = ()) -> MachinePrices:
-    """Return what each action costs and each component takes up in a machine; declared: actions of its dataflow.
+    """Return what each action costs and each component takes up in a machine.
+
+    Args:
+        declared: Actions of its dataflow.
 
     Raises:
         InputError: the technology table lacks an entry that the machine needs, or its SRAM grid ends below a bank; an

@@ -7,7 +7,11 @@ from importlib import import_module
 
 
 def offer_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Make the `__getattr__` and the `__dir__` of a package. homes: the module of each public name."""
+    """Make the `__getattr__` and the `__dir__` of a package.
+
+    Args:
+        homes: The module of each public name.
+    """
 
     def get(name: str) -> object:
         if name not in homes:

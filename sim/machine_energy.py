@@ -131,7 +131,10 @@ def describe_parts(machine: Architecture) -> MachineParts | None:
 def count_actions(
     table: TaskTable, timing: StepTiming, bytes_per_access: int, declared: tuple[Action, ...]
 ) -> ActionCounts:
-    """Count the actions of one step of a layer (section 9 of the machine's definition); declared: of the dataflow.
+    """Count the actions of one step of a layer (section 9 of the machine's definition).
+
+    Args:
+        declared: Of the dataflow.
 
     Raises:
         ValueError: what the dataflow counts is not what it declares.

@@ -32,8 +32,9 @@ Quantity = Literal["energy", "area", "leakage"]
 class Figure(StrictModel):
     """One published number at its own node; `scale` names the rule that brings it to the table's node.
 
-    derived: how the number follows from published ones, where it is not published itself.
-    assumed: the number is this project's choice.
+    Attributes:
+        derived: How the number follows from published ones, where it is not published itself.
+        assumed: The number is this project's choice.
     """
 
     value: Positive
@@ -198,7 +199,8 @@ class Technology:
     def component_cost(self, component: str, quantity: Quantity, number_format: str, sizes: Mapping[str, int]) -> Cost:
         """Return what one action of a component takes (energy), or what one unit of it has (area, leakage).
 
-        sizes: the machine's sizes that the terms may name.
+        Args:
+            sizes: The machine's sizes that the terms may name.
 
         Raises:
             InputError: the table lacks the component, a part or the number format, or a term names an unknown size.

@@ -22,7 +22,11 @@ from workloads.sources.source import OperandStream
 
 
 class Findings:
-    """What the steps of a run found, gathered as they end; trace: of the first machine's events, None for none."""
+    """What the steps of a run found, gathered as they end.
+
+    Attributes:
+        trace: Of the first machine's events, None for none.
+    """
 
     def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace | None) -> None:
         self._machines = machines

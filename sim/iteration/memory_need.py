@@ -36,7 +36,9 @@ def require_run_memory(
 ) -> None:
     """Refuse a run that needs more memory than there is, and say what would need less.
 
-    layers: the names of those that are simulated. limit_bytes: of what the host's pass keeps in memory.
+    Args:
+        layers: The names of those that are simulated.
+        limit_bytes: Of what the host's pass keeps in memory.
 
     Raises:
         InputError: it does not fit.

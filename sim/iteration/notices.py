@@ -31,7 +31,11 @@ class Notices:
 def make_notices(
     workload: Workload, machines: Sequence[str], streams: Mapping[str, OperandStream], results: Sequence[StepResult]
 ) -> Notices:
-    """Gather what is odd about a run; streams: the operands of each machine, the first of which is the run's own."""
+    """Gather what is odd about a run.
+
+    Args:
+        streams: The operands of each machine, the first of which is the run's own.
+    """
     sentences = [
         *(words for stream in dict.fromkeys(streams.values()) for words in stream.notices),
         *tell_single_values(workload.network),

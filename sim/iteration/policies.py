@@ -23,8 +23,10 @@ Baseline = str | Path | Architecture
 class Policy:
     """Which kinds of sparsity a machine's operands have; meaning says it in words.
 
-    rate: of gradient pruning; None is the workload's own, 0 none. has_mask: whether GTA is computed only where the
-    output mask is set; without, all of it is computed, and the PPU zeroes the rest when it writes.
+    Attributes:
+        rate: Of gradient pruning; None is the workload's own, 0 none.
+        has_mask: Whether GTA is computed only where the output mask is set; without, all of it is computed, and the PPU
+            zeroes the rest when it writes.
     """
 
     name: str

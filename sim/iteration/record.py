@@ -25,8 +25,10 @@ def make_record(
 ) -> dict[str, Any]:
     """Make the record of a run.
 
-    inputs: of `sim.results.run_inputs.describe_inputs`. streams: the operands of each machine; actions: what it did in
-    all its rows.
+    Args:
+        inputs: Of `sim.results.run_inputs.describe_inputs`.
+        streams: The operands of each machine.
+        actions: What it did in all its rows.
     """
     totals = make_totals(results)
     machines = [one.machine for one in contenders]

@@ -23,8 +23,11 @@ from workloads.workload import Workload
 class SimulationRequest:
     """What a run is asked for; whatever can change its results stands in `describe`, and so in ``run.json``.
 
-    layers: the pattern that was given; chosen: the layers that match it. sample: as `name_sample` writes it, None for
-    whole steps. memory_limit: bytes, or text such as ``512MiB``, that the host's pass keeps in memory.
+    Attributes:
+        layers: The pattern that was given.
+        chosen: The layers that match it.
+        sample: As `name_sample` writes it, None for whole steps.
+        memory_limit: Bytes, or text such as ``512MiB``, that the host's pass keeps in memory.
     """
 
     workload: Workload

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 class RunResult:
     """What a run found.
 
-    outputs: the machine's values, ``<layer>/<step>`` to array, where they were asked for.
-    directory: where the results lie, or None. failures: one sentence for each step that is not the reference's.
-    notices: what should be known of the figures, such as layers in which nothing is trained; `record` names these.
+    Attributes:
+        outputs: The machine's values, ``<layer>/<step>`` to array, where they were asked for.
+        directory: Where the results lie, or None.
+        failures: One sentence for each step that is not the reference's.
+        notices: What should be known of the figures, such as layers in which nothing is trained; `record` names these.
     """
 
     workload: Workload

@@ -16,9 +16,12 @@ QUANTITIES = (("cycles", "cycles_ci95", "speedup_ci95"), ("energy_pj", "energy_c
 def summarize_sampling(
     asked: str | float, seed: int, steps: Sequence[StepResult], spreads: Spreads, totals: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give the record of a sampled run; spreads: of cycles and energy, by layer, step and machine.
+    """Give the record of a sampled run.
 
     Half widths of 95 % confidence intervals. Steps are drawn independently of each other, so their variances add up.
+
+    Args:
+        spreads: Of cycles and energy, by layer, step and machine.
     """
     machines = list(totals["machines"])
     found = {

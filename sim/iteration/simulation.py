@@ -42,7 +42,8 @@ def ignore(_: object) -> None:
 class Listeners:
     """Who is told of a run while it runs: of every step, of what a user should know, and before all is in place.
 
-    on_written: called when all is written under temporary names; if it raises, nothing is left.
+    Attributes:
+        on_written: Called when all is written under temporary names; if it raises, nothing is left.
     """
 
     on_progress: Callable[[Progress], None] | None = None
@@ -62,7 +63,9 @@ NOBODY = Listeners()
 class RunPlan:
     """A request that can be met, and all that is decided before its operands are opened.
 
-    inputs: of ``run.json``. iteration: which one of the training is simulated.
+    Attributes:
+        inputs: Of ``run.json``.
+        iteration: Which one of the training is simulated.
     """
 
     request: SimulationRequest
@@ -76,7 +79,8 @@ class RunPlan:
 def run_request(request: SimulationRequest, listeners: Listeners = NOBODY, work: StepWork | None = None) -> RunResult:
     """Simulate one training iteration as a request says.
 
-    work: what makes operands, tasks and timing; a sweep gives one that remembers, without a memory limit.
+    Args:
+        work: What makes operands, tasks and timing; a sweep gives one that remembers, without a memory limit.
 
     Raises:
         InputError: what is asked for cannot be done.

@@ -31,10 +31,15 @@ from sim.machine.trace import Action, TraceRecorder, Unit
 class StepTiming:
     """When a step ended and where the time of every unit went.
 
-    cycles: of the step, int. spent: int64 ``(groups, states)``, each row sums to cycles.
-    executed_by: int64 ``(tasks,)``, the group that ended the last of a task, its PPU's writes included, or -1.
-    ports_busy_cycles, dram_busy_cycles, ppu_busy_cycles: cycles
-    summed over ports, the channel, the PPUs. DRAM bytes are those of executed transfers; events, those of the kernel.
+    DRAM bytes are those of executed transfers; events, those of the kernel.
+
+    Attributes:
+        cycles: Of the step, int.
+        spent: int64 ``(groups, states)``, each row sums to cycles.
+        executed_by: int64 ``(tasks,)``, the group that ended the last of a task, its PPU's writes included, or -1.
+        ports_busy_cycles: Cycles summed over ports, the channel, the PPUs.
+        dram_busy_cycles: Cycles summed over ports, the channel, the PPUs.
+        ppu_busy_cycles: Cycles summed over ports, the channel, the PPUs.
     """
 
     cycles: int

@@ -73,11 +73,15 @@ SLOTS = 4096
 
 
 class Work(NamedTuple):
-    """What the groups work, int64; cycles of a transfer are -1 where there is none, and those of the PPU where an entry
-    hands nothing to it.
+    """What the groups work, int64.
 
-    burst_first: ``(entries + 1,)``; fetch_cycles ``(bursts,)`` and burst_cycles ``(bursts, PEs)``; pes, read_cycles,
-    process_cycles, write_cycles ``(entries,)``.
+    Cycles of a transfer are -1 where there is none, and those of the PPU where an entry hands nothing to it.
+
+    Attributes:
+        burst_first: ``(entries + 1,)``.
+        fetch_cycles: ``(bursts,)``.
+        burst_cycles: ``(bursts, PEs)``.
+        pes: ``(entries,)``, as are read_cycles, process_cycles and write_cycles.
     """
 
     burst_first: IntArray
@@ -92,9 +96,14 @@ class Work(NamedTuple):
 class Machine(NamedTuple):
     """Everything the loop changes, int64.
 
-    nodes: events, ``(nodes, 2)``: the next one in the list, and the payload. ends: first and last node of each slot.
-    far: heap of later events. queue: port requests in order, ``(requests, 3)``. handed: groups whose results are to be
-    handed over at this border. ready: when each PE has ended the burst before. finished_by: group, for each entry.
+    Attributes:
+        nodes: Events, ``(nodes, 2)``: the next one in the list, and the payload.
+        ends: First and last node of each slot.
+        far: Heap of later events.
+        queue: Port requests in order, ``(requests, 3)``.
+        handed: Groups whose results are to be handed over at this border.
+        ready: When each PE has ended the burst before.
+        finished_by: Group, for each entry.
     """
 
     counts: IntArray

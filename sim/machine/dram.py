@@ -10,7 +10,8 @@ from sim.machine.clock import CountingEnvironment
 class Dram:
     """A transfer starts at max(request + latency, end of the one before) and takes its bytes over the bandwidth.
 
-    bytes_per_cycle: None moves any transfer in no time. Transfers of no bytes are not made.
+    Attributes:
+        bytes_per_cycle: None moves any transfer in no time. Transfers of no bytes are not made.
     """
 
     def __init__(self, env: CountingEnvironment, bytes_per_cycle: int | None, latency_cycles: int) -> None:

@@ -20,7 +20,9 @@ from sim.machine.trace import Action, TraceRecorder, Unit
 class HeldTask:
     """A task that a group was handed: the PEs' progress through its bursts.
 
-    ready: when each PE has ended the burst before. started: bursts that the PEs have been put on.
+    Attributes:
+        ready: When each PE has ended the burst before.
+        started: Bursts that the PEs have been put on.
     """
 
     entry: int
@@ -32,7 +34,11 @@ class HeldTask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupSurroundings:
-    """What all PE groups of a machine share; on_task_end: told of each task of which no PE has work left."""
+    """What all PE groups of a machine share.
+
+    Attributes:
+        on_task_end: Told of each task of which no PE has work left.
+    """
 
     env: CountingEnvironment
     traffic: Traffic

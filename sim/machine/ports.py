@@ -14,7 +14,9 @@ PPU, OPERANDS = 0, 1
 class Ports:
     """Grants ports in order of request; at one border PPU requests first, then the lower group, then the lower burst.
 
-    ports, bytes_per_port_cycle: None is unlimited.
+    Attributes:
+        ports: None is unlimited.
+        bytes_per_port_cycle: None is unlimited.
     """
 
     def __init__(

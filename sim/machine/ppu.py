@@ -23,8 +23,9 @@ class Results:
 class PostProcessor:
     """Reads what a task's results need, processes their elements, writes them back, each through one port request.
 
-    elements_per_cycle: None processes any number in no time. on_place is called when a place becomes free, on_finish
-    with the entry whose write has ended.
+    Attributes:
+        elements_per_cycle: None processes any number in no time. on_place is called when a place becomes free,
+            on_finish with the entry whose write has ended.
     """
 
     def __init__(

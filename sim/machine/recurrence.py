@@ -18,8 +18,10 @@ def start_tiles(
 ) -> tuple[IntArray, int, int]:
     """Give the start of every tile, the cycles of the step, and those for which its DRAM channel transfers.
 
-    Arrays int64 ``(tiles,)``. bytes_per_cycle: UNLIMITED moves any transfer in no time. The channel is first come,
-    first served.
+    Arrays int64 ``(tiles,)``.
+
+    Args:
+        bytes_per_cycle: UNLIMITED moves any transfer in no time. The channel is first come, first served.
     """
     starts, loaded = np.zeros(len(durations), dtype=np.int64), np.zeros(len(durations) + 2, dtype=np.int64)
     cycles, busy = queue_transfers(

@@ -27,9 +27,12 @@ from workloads.arrays import IntArray
 class TileTimings:
     """What executing each tile took, in cycles from its start; all int64.
 
-    cycles ``(tiles,)``: until the last result was written. working ``(tiles,)``: until the last task had ended in its
-    PEs. until ``(tiles, groups)``: what `spent` ``(tiles, groups, states)`` of each group accounts for. events
-    ``(tiles,)``. alike ``(tiles,)``: the first tile with the same work, whose execution stands for this one's.
+    Attributes:
+        cycles: ``(tiles,)``; until the last result was written.
+        working: ``(tiles,)``; until the last task had ended in its PEs.
+        until: ``(tiles, groups)``; what `spent` ``(tiles, groups, states)`` of each group accounts for. events
+            ``(tiles,)``.
+        alike: ``(tiles,)``; the first tile with the same work, whose execution stands for this one's.
     """
 
     cycles: IntArray
@@ -173,7 +176,9 @@ def compose_step(
 ) -> Composed:
     """Put the tiles of a step one after the other, with their loads two ahead and their write-backs behind them.
 
-    load_bytes, write_back_bytes: int64 ``(tiles,)``.
+    Args:
+        load_bytes: int64 ``(tiles,)``.
+        write_back_bytes: int64 ``(tiles,)``.
     """
     width = surroundings.dram_bytes_per_cycle
     starts, total, busy = start_tiles(

@@ -47,8 +47,10 @@ class StepTrace:
     """The slices of one step, int64 ``(slices, 7)``: unit, lane, action, start, end (cycles), number, amount.
 
     number: the task of a TASK, RESULTS or PROCESS, the tile of a LOAD, WRITE_BACK or TILE, the group that a port
-    serves; -1 otherwise. amount: elements of a PROCESS, bytes of transfers. indices ``(tasks, len(index_names))``: what
-    each task stands for.
+    serves; -1 otherwise. amount: elements of a PROCESS, bytes of transfers.
+
+    Attributes:
+        indices: ``(tasks, len(index_names))``; what each task stands for.
     """
 
     slices: IntArray

@@ -61,7 +61,8 @@ def has_own_actions(machine: MachineForm | None) -> bool:
 def find_fault(row: Any, groups: int, *, is_sampled: bool, has_own: bool) -> str | None:
     """Say which law a row breaks; None where it keeps them. What is estimated keeps sums only nearly.
 
-    has_own: energy_pj may be more than its columns, by the actions that the dataflow prices itself.
+    Args:
+        has_own: energy_pj may be more than its columns, by the actions that the dataflow prices itself.
     """
     if row.verified != (row.verdict in ("exact", "tolerance")):
         return f"verified is {row.verified}, but verdict is {row.verdict}"

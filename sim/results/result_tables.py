@@ -92,7 +92,8 @@ def list_cells(record: type) -> tuple[Cells, ...]:
 def read_table(path: Path, record: type, further: Sequence[str] = ()) -> tuple[pd.DataFrame, str]:
     """Read a file whose columns a record declares; give its rows, in the declared order of columns, and its text.
 
-    further: columns of counts behind the declared ones.
+    Args:
+        further: Columns of counts behind the declared ones.
 
     Raises:
         InputError: it is no such file, a column is unknown, missing or there twice, a cell holds what its column may

@@ -29,8 +29,9 @@ def column(
 ) -> Any:
     """Declare a column: its unit (empty for words and flags), one sentence, and the words of one that is a choice.
 
-    absent: what stands where a step has no such thing, as an elementwise pass has no tasks. before: the measured column
-    that a derived one stands before; the last column is before none.
+    Args:
+        absent: What stands where a step has no such thing, as an elementwise pass has no tasks.
+        before: The measured column that a derived one stands before; the last column is before none.
     """
     metadata = {"unit": unit, "meaning": meaning, "choices": choices, "before": before}
     return dataclasses.field(default=absent, metadata=metadata)

@@ -32,7 +32,10 @@ FILES_FIELD, DIGEST_FIELD = "files", "record_sha256"
 class RunDirectory:
     """A directory that a run may be written to; `check_directory` makes it.
 
-    shown: as it was given. place: where it lies, links followed. found: the digest of the run.json that is there.
+    Attributes:
+        shown: As it was given.
+        place: Where it lies, links followed.
+        found: The digest of the run.json that is there.
     """
 
     shown: Path

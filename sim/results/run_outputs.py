@@ -28,8 +28,11 @@ ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 class OutputRequest:
     """What is written of a run, each None where it is not asked for.
 
-    directory: for ``run.json`` and the tables; overwrite: whether it may hold a run of other inputs. values: an .npz
-    file. trace: a .json.gz file, of the events that touch a window.
+    Attributes:
+        directory: For ``run.json`` and the tables.
+        overwrite: Whether it may hold a run of other inputs.
+        values: An .npz file.
+        trace: A .json.gz file, of the events that touch a window.
     """
 
     directory: str | Path | None = None
@@ -49,7 +52,10 @@ class RunTargets:
 
 
 def check_targets(request: OutputRequest, inputs: Mapping[str, Any]) -> RunTargets:
-    """Refuse what cannot be written, before any work is done; inputs: of the run.
+    """Refuse what cannot be written, before any work is done.
+
+    Args:
+        inputs: Of the run.
 
     Raises:
         InputError: names the option and the path.

@@ -77,8 +77,9 @@ def parse_window(text: str) -> Window:
 class SpooledText:
     """A gzipped text that grows in a file without a name, which is gone with the process however that ends.
 
-    path: where the text will be moved to; the space is taken there, and errors name it. text_bytes, file_bytes: before
-    and behind compression.
+    Attributes:
+        path: Where the text will be moved to; the space is taken there, and errors name it. text_bytes, file_bytes:
+            before and behind compression.
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,9 +137,11 @@ def close_quietly(file: IO[bytes]) -> None:
 class IterationTrace:
     """The events of an iteration's steps, one after the other, as far as they touch a window; written as they come.
 
-    path: the file that they are for. total_macs: of all steps that will come; 0 if unknown, and then nothing is
-    foretold. on_notice: told after the first step what the whole will take, and before its end if that gets to be more
-    than a viewer opens.
+    Attributes:
+        path: The file that they are for.
+        total_macs: Of all steps that will come; 0 if unknown, and then nothing is foretold.
+        on_notice: Told after the first step what the whole will take, and before its end if that gets to be more than a
+            viewer opens.
     """
 
     def __init__(

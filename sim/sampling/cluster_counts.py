@@ -45,7 +45,9 @@ def count_cluster(
 ) -> Float64Array:
     """Count what a cluster adds to its step: float64 ``(counts,)``, whole numbers, those of counted actions last.
 
-    form, data_bits: of the step's sparse operand; 0 bits where memory takes no time.
+    Args:
+        form: Of the step's sparse operand; 0 bits where memory takes no time.
+        data_bits: Of the step's sparse operand; 0 bits where memory takes no time.
     """
     found = np.zeros(len(ClusterCount) + len(counted))
     found[ClusterCount.ROW_OPS] = counts.row_ops

@@ -22,9 +22,11 @@ from workloads.draws import keyed_generator
 class Deck:
     """A whole table of tiles made of drawn ones.
 
-    donors: int64 ``(C, P)``, for each tile the drawn one whose figures it takes. weights: float ``(drawn,)``, how many
-    tiles each drawn one stands for in a sum. Drawn tiles are numbered by cluster, then by place. cluster_weights:
-    float ``(drawn clusters,)``, the same of clusters, ascending.
+    Attributes:
+        donors: int64 ``(C, P)``, for each tile the drawn one whose figures it takes.
+        weights: float ``(drawn,)``, how many tiles each drawn one stands for in a sum. Drawn tiles are numbered by
+            cluster, then by place.
+        cluster_weights: float ``(drawn clusters,)``, the same of clusters, ascending.
     """
 
     donors: IntArray
@@ -47,11 +49,13 @@ def make_deck(sample: TileSample) -> Deck:
 def estimate_spreads(sample: TileSample, evaluate: Evaluate) -> tuple[Float64Array, tuple[Spread, ...]]:
     """Estimate quantities, and their spreads by the jackknife: each drawn cluster and each drawn tile is left out once.
 
-    evaluate: gives the quantities, float ``(quantities,)``, of a deck. With s^2 the variances of both stages and f the
-    share of clusters drawn, the variance is (1 - f) s_clusters^2 + f s_tiles^2 (Cochran, Sampling Techniques, 10.4).
-    The runs of neighbours that places of one class were cut into count as one stratum here: two draws of a run are
-    alike by chance too often, and what the runs gain is left as a reserve. Where many tiles of a class were drawn in a
-    cluster, groups of them are left out, for each that is left out deals the table again.
+    Args:
+        evaluate: Gives the quantities, float ``(quantities,)``, of a deck. With s^2 the variances of both stages and f
+            the share of clusters drawn, the variance is (1 - f) s_clusters^2 + f s_tiles^2 (Cochran, Sampling
+            Techniques, 10.4). The runs of neighbours that places of one class were cut into count as one stratum here:
+            two draws of a run are alike by chance too often, and what the runs gain is left as a reserve. Where many
+            tiles of a class were drawn in a cluster, groups of them are left out, for each that is left out deals the
+            table again.
     """
     dealer = _Dealer(sample)
     found = evaluate(dealer.deck)

@@ -109,7 +109,11 @@ class StepDraws:
 
 @dataclass(frozen=True, eq=False)
 class TileDraws:
-    """The draws of tiles of a population; cluster_order: priority of each cluster, ``(C,)``."""
+    """The draws of tiles of a population.
+
+    Attributes:
+        cluster_order: Priority of each cluster, ``(C,)``.
+    """
 
     population: TilePopulation
     draws: StepDraws

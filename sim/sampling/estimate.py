@@ -13,10 +13,15 @@ from workloads.arrays import Float64Array
 class StepEstimate:
     """A step's figures, rounded, estimated for the whole batch; names and units are those of ``steps.csv``.
 
-    pe_cycles, header_cycles: cycles of PEs at work and of row headers. counts: float64, by `ClusterCount`. actions:
-    None where memory takes no time. results: those that pass the PPUs, each once though its reduction may be cut.
-    fraction: share of the tiles (on an ideal machine: of the images) simulated.
-    cycles_spread, energy_spread: of the cycles, and of the energy in pJ.
+    Attributes:
+        pe_cycles: Cycles of PEs at work and of row headers.
+        header_cycles: Cycles of PEs at work and of row headers.
+        counts: float64, by `ClusterCount`.
+        actions: None where memory takes no time.
+        results: Those that pass the PPUs, each once though its reduction may be cut.
+        fraction: Share of the tiles (on an ideal machine: of the images) simulated.
+        cycles_spread: Of the cycles, and of the energy in pJ.
+        energy_spread: Of the cycles, and of the energy in pJ.
     """
 
     cycles: int

@@ -44,7 +44,9 @@ class Measure(IntEnum):
 class TileOrder:
     """How the table ``(clusters, places)`` of a step's tiles lies in their order.
 
-    runs: number of runs along each axis, task indices before reduction indices. image_axis: the axis of the clusters.
+    Attributes:
+        runs: Number of runs along each axis, task indices before reduction indices.
+        image_axis: The axis of the clusters.
     """
 
     runs: tuple[int, ...]

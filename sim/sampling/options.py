@@ -13,8 +13,9 @@ AIM = 0.01
 class SampleOptions:
     """How a run is sampled: the fraction of every step's tiles, None for as few as the aim allows; keys of draws.
 
-    bounds: of (layer, step), a second bound on the share of its cycles that half its interval may take, besides that by
-    shares of the MACs.
+    Attributes:
+        bounds: Of (layer, step), a second bound on the share of its cycles that half its interval may take, besides
+            that by shares of the MACs.
     """
 
     fraction: float | None

@@ -23,7 +23,11 @@ PILOT_IMAGES = LEAST_CLUSTERS
 
 @dataclass(frozen=True, eq=False)
 class SampledStep:
-    """A step of a layer's batch on a machine, and the order in which it is drawn; pool: of the layer's images."""
+    """A step of a layer's batch on a machine, and the order in which it is drawn.
+
+    Attributes:
+        pool: Of the layer's images.
+    """
 
     pool: ImagePool
     batch: int

@@ -40,8 +40,9 @@ class TileRuns:
     def execute(self, sample: TileSample) -> tuple[IntArray, Float64Array]:
         """Execute the drawn tiles that were not executed before, one cluster after the other.
 
-        Returns the measures of the drawn tiles, int64 ``(drawn, measures)``, and what was counted of the drawn
-        clusters, float64 ``(clusters, counts)``.
+        Returns:
+            The measures of the drawn tiles, int64 ``(drawn, measures)``, and what was counted of the drawn clusters,
+            float64 ``(clusters, counts)``.
         """
         runs = self.plan.runs[self.plan.image_axis]
         missing = {cluster: self._list_missing(cluster, strata) for cluster, strata in sample.places.items()}

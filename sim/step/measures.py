@@ -19,9 +19,13 @@ MEASURED = tuple(item.name for item in dataclasses.fields(MeasuredColumns))
 class StepMeasures(MeasuredColumns):
     """What an executed step, a sampled one or an elementwise pass did: measured columns, and what others follow from.
 
-    multiplications: those that the machine did. pe_cycles: cycles of row operations, summed over PEs. actions: None on
-    a machine without prices. check: how the values compare with the reference. cycles_spread, energy_spread: of
-    estimates.
+    Attributes:
+        multiplications: Those that the machine did.
+        pe_cycles: Cycles of row operations, summed over PEs.
+        actions: None on a machine without prices.
+        check: How the values compare with the reference.
+        cycles_spread: Of estimates.
+        energy_spread: Of estimates.
     """
 
     multiplications: int = 0

@@ -30,7 +30,8 @@ def run_passes(
 ) -> list[tuple[StepResult, ActionCounts | None]]:
     """Execute the passes that belong to the steps, and count their actions; an ideal machine has none.
 
-    pruned: the nodes the gradient to whose output is pruned.
+    Args:
+        pruned: The nodes the gradient to whose output is pruned.
     """
     if machine.is_ideal:
         return []

@@ -40,9 +40,11 @@ def finish_rows(
     rows_per_image: int,
     written: NDArray[np.float32],
 ) -> None:
-    """Sum, mask and prune rows ``(N C H, W)``; mask: none if it has no rows; shares ``(any, N C H, W)`` are added.
+    """Sum, mask and prune rows ``(N C H, W)``.
 
-    keys: one for each image.
+    Args:
+        mask: None if it has no rows; shares ``(any, N C H, W)`` are added.
+        keys: One for each image.
     """
     width = rows.shape[1]
     for row in range(len(rows)):

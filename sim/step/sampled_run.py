@@ -75,7 +75,11 @@ def run_sampled_step(
 
 
 def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepEstimate, image: Operands) -> StepRun:
-    """Make of what was estimated a step's run; image: the operands of any one."""
+    """Make of what was estimated a step's run.
+
+    Args:
+        image: The operands of any one.
+    """
     actions = None
     if find_prices(machine) is not None and found.actions is not None:
         is_pruned = step is Step.GTA and image.finish.tau > 0 and machine.array.skip_zeros
@@ -88,7 +92,11 @@ def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepE
 def measure_estimate(
     layer: LayerImages, step: Step, found: StepEstimate, image: Operands, actions: ActionCounts | None
 ) -> StepMeasures:
-    """Gather what a step was estimated to do; image: the operands of any one."""
+    """Gather what a step was estimated to do.
+
+    Args:
+        image: The operands of any one.
+    """
     counts = {name: round(float(found.counts[name])) for name in ClusterCount}
     inputs, outputs = prod(layer.shape.input_shape), prod(layer.shape.output_shape)
     return StepMeasures(

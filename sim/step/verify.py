@@ -47,8 +47,10 @@ class Verdict(StrEnum):
 class Verification:
     """The outcome of comparing one step's output.
 
-    max_abs_error, tolerance: largest difference and largest difference allowed at any element; None if not verified.
-    message: what is wrong, with the first bad index, where the verdict is FAILED.
+    Attributes:
+        max_abs_error: Largest difference and largest difference allowed at any element; None if not verified.
+        tolerance: Largest difference and largest difference allowed at any element; None if not verified.
+        message: What is wrong, with the first bad index, where the verdict is FAILED.
     """
 
     verdict: Verdict
@@ -175,7 +177,10 @@ def compare_part(part: Part, step: Step, output: NDArray[np.float32]) -> Compare
 
 
 def require_sums(part: Part, step: Step, output: NDArray[np.float32], bound: NDArray[np.float64]) -> None:
-    """Refuse sums that left float32 on their way to a reference within it; bound: of the sums of magnitudes.
+    """Refuse sums that left float32 on their way to a reference within it.
+
+    Args:
+        bound: Of the sums of magnitudes.
 
     Raises:
         InputError: an output is not finite, and its products may add up to more than float32 holds.

@@ -28,9 +28,11 @@ from workloads.workload import Workload
 class StepRun:
     """A step's result on one machine; output is None unless values were computed and asked for.
 
-    stored: bytes that the step's tensors take on this machine. counts: actions, None on a machine without prices.
-    trace: what its units did and when, where that was asked for. spreads: of cycles and energy, where they are
-    estimated.
+    Attributes:
+        stored: Bytes that the step's tensors take on this machine.
+        counts: Actions, None on a machine without prices.
+        trace: What its units did and when, where that was asked for.
+        spreads: Of cycles and energy, where they are estimated.
     """
 
     result: StepResult
@@ -56,7 +58,11 @@ class StepWork:
         return self.dataflows[key]
 
     def open(self, workload: Workload, iteration: int | None, keeper: TensorKeeper | None = None) -> OperandStream:
-        """Open the operands of a workload; keeper: of the tensors of the host's pass, None keeps all in memory."""
+        """Open the operands of a workload.
+
+        Args:
+            keeper: Of the tensors of the host's pass, None keeps all in memory.
+        """
         return open_operands(workload, iteration, keeper)
 
     def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
@@ -72,8 +78,9 @@ class StepWork:
 class StepOptions:
     """What to do with each step: compare its values with the reference, keep them, and on which engine to time it.
 
-    traced: name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none. sample:
-    of a sampled run, which computes no values.
+    Attributes:
+        traced: Name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none.
+        sample: Of a sampled run, which computes no values.
     """
 
     verifies: bool = True

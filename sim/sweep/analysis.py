@@ -22,9 +22,12 @@ BINS = 8
 class Sensitivity:
     """How much one parameter moves one metric of one workload.
 
-    variance_fraction: the correlation ratio (eta squared) of the metric's logarithm, 0 to 1. effect_ratio: the largest
-    over the smallest geometric mean of the metric at a value of the parameter, 1 or more. least_at, most_at: the values
-    where these means are. levels: how many values, or bins of values, were told apart.
+    Attributes:
+        variance_fraction: The correlation ratio (eta squared) of the metric's logarithm, 0 to 1.
+        effect_ratio: The largest over the smallest geometric mean of the metric at a value of the parameter, 1 or more.
+        least_at: The values where these means are.
+        most_at: The values where these means are.
+        levels: How many values, or bins of values, were told apart.
     """
 
     workload: str

@@ -34,7 +34,8 @@ def measure_budget(machine: Architecture, quantity: BudgetQuantity, place: str) 
 def spend_budget(budget: Budget, machine: Architecture, value: float, place: str) -> int | None:
     """Find the largest whole number for the field `budget.by` with which a machine stays within `value`.
 
-    Returns None where even 1 is too much, or where too much would be left unused.
+    Returns:
+        None where even 1 is too much, or where too much would be left unused.
 
     Raises:
         InputError: the quantity does not grow with the field.

@@ -54,8 +54,10 @@ class Sampler(StrEnum):
 class Budget(StrictModel):
     """A quantity that every point has alike: `by` gets the largest whole number that stays within `value`.
 
-    value: None takes the base architecture's own. tolerance: share of `value` that may be left unused, else the point
-    is left out; by default 0 for multipliers and 0.02 for area.
+    Attributes:
+        value: None takes the base architecture's own.
+        tolerance: Share of `value` that may be left unused, else the point is left out; by default 0 for multipliers
+            and 0.02 for area.
     """
 
     equal: BudgetQuantity

@@ -19,7 +19,9 @@ class Status(StrEnum):
 class Job:
     """What a worker process needs to evaluate a point, as plain data.
 
-    workload: the resolved form; paths in it are absolute. baseline: a policy's name, an architecture's data, or None.
+    Attributes:
+        workload: The resolved form; paths in it are absolute.
+        baseline: A policy's name, an architecture's data, or None.
     """
 
     key: str
@@ -37,7 +39,9 @@ class Job:
 class Outcome:
     """How a point ended: its metrics, or in one sentence why there are none.
 
-    seconds: what the evaluation took. peak_memory_mb: of its process, None where nothing watched it.
+    Attributes:
+        seconds: What the evaluation took.
+        peak_memory_mb: Of its process, None where nothing watched it.
     """
 
     key: str

@@ -93,7 +93,8 @@ def is_maximized(objective: str) -> bool:
 def measure_run(result: RunResult) -> dict[str, Any]:
     """Sum a run up to the metrics of its first machine.
 
-    Returns every name of `METRICS`, with None where the machine does not have it.
+    Returns:
+        Every name of `METRICS`, with None where the machine does not have it.
     """
     machine = result.machines[0]
     totals = result.totals["machines"][machine.name]

@@ -13,9 +13,11 @@ from sim.sweep.job import Outcome, Status
 class SweepProgress:
     """Points of a sweep by what became of them.
 
-    found: finished by earlier starts, or by other processes. repeated: the same machine and workload as another point
-    of this sweep, and so not run again. best: the least first objective (or cycles) of this start, and the
-    point in words. seconds: of all evaluations of this start, over all processes.
+    Attributes:
+        found: Finished by earlier starts, or by other processes.
+        repeated: The same machine and workload as another point of this sweep, and so not run again.
+        best: The least first objective (or cycles) of this start, and the point in words.
+        seconds: Of all evaluations of this start, over all processes.
     """
 
     total: int

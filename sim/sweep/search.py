@@ -38,7 +38,8 @@ class Trial:
 def import_optuna(label: str) -> ModuleType:
     """Import what proposes the points of a search.
 
-    label: the sweep's file.
+    Args:
+        label: The sweep's file.
 
     Raises:
         InputError: it is not installed.

@@ -70,7 +70,12 @@ class SweepRow:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the points. kind: setting or metric. form: whole, number, flag or text."""
+    """A column of the points.
+
+    Attributes:
+        kind: Setting or metric.
+        form: Whole, number, flag or text.
+    """
 
     name: str
     kind: str

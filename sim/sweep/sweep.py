@@ -56,7 +56,8 @@ class SweepOptions:
 class Estimate:
     """What a sweep would take: its points, those not in the store, and seconds on so many processes.
 
-    seconds: from the mean of so many earlier evaluations of its workloads in the store, None where there are none.
+    Attributes:
+        seconds: From the mean of so many earlier evaluations of its workloads in the store, None where there are none.
     """
 
     size: SpaceSize
@@ -75,7 +76,8 @@ def run_sweep(
 ) -> SweepProgress:
     """Evaluate every point of a sweep that its store does not have; interrupted, the same call goes on.
 
-    executor: what evaluates the points, in place of processes or a cluster.
+    Args:
+        executor: What evaluates the points, in place of processes or a cluster.
 
     Raises:
         InputError: the sweep file, the store or the scheduler cannot be used, or a library is not installed.
