@@ -260,7 +260,7 @@ GRAPH_CASES = (
               ", line 6: layers[1] 'relu1': the kernel of 7 x 7 is larger than the padded input of 6 x 5; "
               "the input's shape is (2, 3, 6, 5)"),
     from_edit("a pool padded by its kernel", "type: relu", "type: max_pool, kernel: 2, padding: 2",
-              ", line 6: layers[1] 'relu1': the padding of 2 x 2 is more than half of the pooling kernel of 2 x 2"),
+              ", line 6: layers[1] 'relu1': the padding 2 must be smaller than the pooling kernel of 2 x 2"),
     from_edit("an unread layer", "type: flatten", "type: flatten, inputs: [conv1]",
               ", line 7: layers[2] 'conv2': no layer reads its output; only 'fc', the last, may be unread"),
     from_edit("a layer after the loss", OPERANDS,

@@ -112,16 +112,16 @@ def relu_backward(grad_output: Array, input: Array) -> Array:
     return grad_input
 
 
-def window_starts(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool) -> list[int]:
+def window_starts(size: int, kernel: int, stride: int, before: int, behind: int, ceil_mode: bool) -> list[int]:
     """First input position of every pooling window along one axis, negative in the padding.
 
     A window lies within the padded input; with ceil_mode, one more may stand over its end, if the
     ones before have not covered it and it starts before the padding behind the input.
     """
-    starts = list(range(-padding, size + padding - kernel + 1, stride))
+    starts = list(range(-before, size + behind - kernel + 1, stride))
     following = starts[-1] + stride
     covered = starts[-1] + kernel
-    if ceil_mode and covered < size + padding and following < size:
+    if ceil_mode and covered < size + behind and following < size:
         starts.append(following)
     return starts
 
@@ -133,17 +133,46 @@ class PoolLoops:
     input_shape: tuple[int, int, int, int]
     kernel: tuple[int, int]
     stride: tuple[int, int]
-    padding: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int] = (1, 1)
     ceil_mode: bool = False
+    counts_padding: bool = True
+
+    @property
+    def spans(self) -> tuple[range, range]:
+        """Places of the taps of a window, from its start."""
+        return (
+            range(0, self.dilation[0] * self.kernel[0], self.dilation[0]),
+            range(0, self.dilation[1] * self.kernel[1], self.dilation[1]),
+        )
+
+    def starts(self) -> tuple[list[int], list[int]]:
+        """First row and first column of every window."""
+        top, left, bottom, right = self.padding
+        _, _, H, W = self.input_shape
+        rows, columns = self.spans
+        return (
+            window_starts(H, rows[-1] + 1, self.stride[0], top, bottom, self.ceil_mode),
+            window_starts(W, columns[-1] + 1, self.stride[1], left, right, self.ceil_mode),
+        )
+
+    def divisor(self, p: int, q: int, members: int) -> int:
+        """What the mean of a window is divided by: its taps in the image, or in the padded image."""
+        if not self.counts_padding:
+            return members
+        _, _, H, W = self.input_shape
+        tops, lefts = self.starts()
+        rows = [r for r in self.spans[0] if tops[p] + r < H + self.padding[2]]
+        columns = [s for s in self.spans[1] if lefts[q] + s < W + self.padding[3]]
+        return len(rows) * len(columns)
 
     def windows(self) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
         """Index of every output, and those of the inputs in its window, in row order."""
         N, C, H, W = self.input_shape
-        tops = window_starts(H, self.kernel[0], self.stride[0], self.padding[0], self.ceil_mode)
-        lefts = window_starts(W, self.kernel[1], self.stride[1], self.padding[1], self.ceil_mode)
+        tops, lefts = self.starts()
         for n, c, p, q in indices((N, C, len(tops), len(lefts))):
-            rows = [h for h in range(tops[p], tops[p] + self.kernel[0]) if 0 <= h < H]
-            columns = [w for w in range(lefts[q], lefts[q] + self.kernel[1]) if 0 <= w < W]
+            rows = [tops[p] + r for r in self.spans[0] if 0 <= tops[p] + r < H]
+            columns = [lefts[q] + s for s in self.spans[1] if 0 <= lefts[q] + s < W]
             yield (n, c, p, q), [(n, c, h, w) for h in rows for w in columns]
 
     @property
@@ -168,14 +197,14 @@ class PoolLoops:
     def avg_forward(self, input: Array) -> Array:
         output = np.zeros(self.output_shape)
         for index, members in self.windows():
-            output[index] = sum(input[member] for member in members) / (self.kernel[0] * self.kernel[1])
+            output[index] = sum(input[member] for member in members) / self.divisor(index[2], index[3], len(members))
         return output
 
     def avg_backward(self, grad_output: Array) -> Array:
         grad_input = np.zeros(self.input_shape)
         for index, members in self.windows():
             for member in members:
-                grad_input[member] += grad_output[index] / (self.kernel[0] * self.kernel[1])
+                grad_input[member] += grad_output[index] / self.divisor(index[2], index[3], len(members))
         return grad_input
 
 

@@ -12,15 +12,15 @@ from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import Draw, GradientRule, HandingPlace, OutputRule, ProfileRules
 from workloads.kinds.shape_rules import expect_image
-from workloads.kinds.windows import infer_pooled, make_window
-from workloads.layers import Natural, NaturalPair, Pair, PositiveInt
+from workloads.kinds.window_fields import PaddingField, SizeField
+from workloads.kinds.windows import WindowFields, infer_pooled
 from workloads.reference.arrays import Array
-from workloads.reference.pooling import PoolWindow, avg_pool_backward, avg_pool_forward
+from workloads.reference.pooling import avg_pool_backward, avg_pool_forward
 from workloads.shapes import Shape
 
 
-class AvgPool(LayerBase):
-    """Mean over windows, zeros of the padding counted (as torch's default)."""
+class AvgPool(WindowFields, LayerBase):
+    """Mean over windows; zeros of the padding are counted unless `count_include_pad` is off, as in torch."""
 
     traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
     profile: ClassVar[ProfileRules] = ProfileRules(
@@ -28,19 +28,21 @@ class AvgPool(LayerBase):
     )
 
     type: Literal["avg_pool"]
-    kernel: PositiveInt | Pair
-    stride: PositiveInt | None = None
-    padding: Natural | NaturalPair = 0
+    kernel: SizeField
+    stride: SizeField | None = None
+    padding: PaddingField = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
     @property
-    def window(self) -> PoolWindow:
-        """The geometry of the window; without a stride it moves by its own size."""
-        return make_window(self.kernel, self.stride, self.padding)
+    def counts_padding(self) -> bool:
+        """Whether a mean's divisor counts padding."""
+        return self.count_include_pad
 
     def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
         """Give the number of windows in place of height and width."""
         expect_image(self, shapes[0])
-        return infer_pooled(self.window, shapes[0])
+        return infer_pooled(self.window_on(shapes[0]), shapes[0])
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the input, write the output."""
@@ -56,7 +58,7 @@ class AvgPool(LayerBase):
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
         """Take the means; each gradient goes in equal shares to its window."""
-        window, shape = self.window, inputs[0].shape
+        window, shape = self.window_on(inputs[0].shape), inputs[0].shape
         output = avg_pool_forward(inputs[0], window)
         return output, lambda grad: Gradients([avg_pool_backward(grad, window, shape)], {})
 
@@ -66,7 +68,7 @@ class AvgPool(LayerBase):
 
     def derive_output(self, sources: Sequence[Float32Array], _draw: Draw, /) -> Float32Array:
         """Take the means."""
-        return np.asarray(avg_pool_forward(sources[0][None], self.window)[0], np.float32)
+        return np.asarray(avg_pool_forward(sources[0][None], self.window_on(sources[0].shape))[0], np.float32)
 
     def find_obstacle(self) -> str | None:
         """Find none."""
@@ -74,4 +76,5 @@ class AvgPool(LayerBase):
 
     def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
         """Spread the gradient over its window."""
-        return np.asarray(avg_pool_backward(gradient[None], self.window, (1, *place.input_shape))[0])
+        window = self.window_on(place.input_shape)
+        return np.asarray(avg_pool_backward(gradient[None], window, (1, *place.input_shape))[0])

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-from workloads.kinds.window_fields import resolve_pair
+from workloads.kinds.window_fields import SidePadding, resolve_padding, resolve_pair
 from workloads.reference.pooling import PoolWindow
 from workloads.shapes import Shape
 
 
-def make_window(
-    kernel: int | list[int], stride: int | None, padding: int | list[int], ceil_mode: bool = False
-) -> PoolWindow:
-    """Make the window of a pooling layer's fields; without a stride it moves by its own size.
+class WindowFields:
+    """The fields of a pooling layer that say where its windows stand."""
 
-    Raises:
-        ValueError: the padding is more than half of the kernel.
-    """
-    return PoolWindow(
-        *resolve_pair(kernel), *resolve_pair(kernel if stride is None else stride), *resolve_pair(padding), ceil_mode
-    )
+    kernel: int | list[int]
+    stride: int | list[int] | None
+    padding: int | list[int] | SidePadding | str
+    ceil_mode: bool
+
+    @property
+    def dilations(self) -> tuple[int, int]:
+        """The distance of neighbouring taps: (height, width)."""
+        return (1, 1)
+
+    @property
+    def counts_padding(self) -> bool:
+        """Whether a mean's divisor counts padding."""
+        return True
+
+    def window_on(self, shape: Shape) -> PoolWindow:
+        """Give the geometry of the window on images of this shape; without a stride it moves by its own size.
+
+        Raises:
+            ValueError: a padding is not smaller than the kernel.
+        """
+        kernel = resolve_pair(self.kernel)
+        stride = resolve_pair(self.kernel if self.stride is None else self.stride)
+        padding = resolve_padding(self.padding, (shape[-2], shape[-1]), kernel, stride, self.dilations)
+        return PoolWindow(kernel, stride, padding, self.dilations, self.ceil_mode, self.counts_padding)
 
 
 def infer_pooled(window: PoolWindow, shape: Shape) -> Shape:
     """Give the shape behind a pooling of images.
 
     Raises:
-        ValueError: the padded input is smaller than the window; a sentence without the place.
+        ValueError: a window meets no element of the image; a sentence without the place.
     """
-    padded = (shape[2] + 2 * window.pad_height, shape[3] + 2 * window.pad_width)
-    if window.kernel_height > padded[0] or window.kernel_width > padded[1]:
-        raise ValueError(
-            f"the kernel of {window.kernel_height} x {window.kernel_width} is larger than the padded input of "
-            f"{padded[0]} x {padded[1]}; the input's shape is {shape}"
-        )
-    return (shape[0], shape[1], *window.output_size(shape[2], shape[3]))
+    try:
+        return (shape[0], shape[1], *window.output_size(shape[2], shape[3]))
+    except ValueError as error:
+        raise ValueError(f"{error}; the input's shape is {shape}") from None

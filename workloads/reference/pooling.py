@@ -9,54 +9,102 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrays import BoolArray, IntArray
 from workloads.reference.arrays import Array
+from workloads.shapes import Padding, Pair, slice_positions, write_padding
 
 
 @dataclass(frozen=True, slots=True)
 class PoolWindow:
     """Geometry of a pooling window.
 
+    Args:
+        kernel: (height, width).
+        stride: (U_h, U_w).
+        padding: At the (top, left, bottom, right), in the order of ONNX.
+        dilation: (D_h, D_w), the distance of neighbouring taps.
+        ceil_mode: Whether a last window that stands over the padded image's edge counts, as long as it starts inside
+            the image or the padding before it.
+        counts_padding: Whether an average's divisor counts the padding that its window meets; what stands over the
+            padded image's edge is never counted.
+
     Raises:
-        ValueError: the padding is more than half of the kernel, so that a window could lie in padding alone.
+        ValueError: A padding is not smaller than the dilated kernel.
     """
 
-    kernel_height: int
-    kernel_width: int
-    stride_height: int
-    stride_width: int
-    pad_height: int = 0
-    pad_width: int = 0
+    kernel: Pair
+    stride: Pair
+    padding: Padding = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
     ceil_mode: bool = False
+    counts_padding: bool = True
 
     def __post_init__(self) -> None:
-        if 2 * self.pad_height > self.kernel_height or 2 * self.pad_width > self.kernel_width:
+        top, left, bottom, right = self.padding
+        height, width = self.reach
+        if max(top, bottom) >= height or max(left, right) >= width:
             raise ValueError(
-                f"the padding of {self.pad_height} x {self.pad_width} is more than half of "
-                f"the pooling kernel of {self.kernel_height} x {self.kernel_width}"
+                f"the padding {write_padding(self.padding)} must be smaller than the pooling kernel of "
+                f"{height} x {width}"
             )
 
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the output: (P, Q)."""
-        return (
-            self._axis_size(height, self.kernel_height, self.stride_height, self.pad_height),
-            self._axis_size(width, self.kernel_width, self.stride_width, self.pad_width),
-        )
+    @property
+    def reach(self) -> Pair:
+        """Height and width of what a window spans."""
+        height, width = (D * (taps - 1) + 1 for taps, D in zip(self.kernel, self.dilation, strict=True))
+        return height, width
 
-    def _axis_size(self, size: int, kernel: int, stride: int, padding: int) -> int:
-        reach = size + 2 * padding - kernel
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the output: (P, Q).
+
+        Raises:
+            ValueError: The window is larger than the padded image, or one meets no element of the image.
+        """
+        top, left, bottom, right = self.padding
+        if self.reach[0] > top + height + bottom or self.reach[1] > left + width + right:
+            raise ValueError(
+                f"the kernel of {self.reach[0]} x {self.reach[1]} is larger than the padded input of "
+                f"{top + height + bottom} x {left + width + right}"
+            )
+        P = self._count(0, height, top, bottom)
+        Q = self._count(1, width, left, right)
+        if not (self._meets(0, height, top, P).any(axis=1).all() and self._meets(1, width, left, Q).any(axis=1).all()):
+            raise ValueError(f"a window of {self.reach[0]} x {self.reach[1]} meets no element of the image")
+        return P, Q
+
+    def _count(self, axis: int, size: int, before: int, behind: int) -> int:
+        stride, rest = self.stride[axis], before + size + behind - self.reach[axis]
         if not self.ceil_mode:
-            return reach // stride + 1
-        steps = -(-reach // stride)
+            return rest // stride + 1
+        steps = -(-rest // stride)
         # As in torch, the last window has to start inside the input or the padding before it.
-        return steps if steps * stride >= size + padding else steps + 1
+        return steps if steps * stride >= size + before else steps + 1
+
+    def _meets(self, axis: int, size: int, before: int, count: int) -> BoolArray:
+        """Tell which taps of which window lie in the image, bool ``(count, taps)``."""
+        starts = np.arange(count)[:, None] * self.stride[axis] - before
+        places = starts + np.arange(self.kernel[axis]) * self.dilation[axis]
+        return (places >= 0) & (places < size)
+
+    def count_taps(self, height: int, width: int) -> IntArray:
+        """Count what an average divides by at each place of the output: int64 ``(P, Q)``."""
+        sizes = []
+        ends = ((height, self.padding[0], self.padding[2]), (width, self.padding[1], self.padding[3]))
+        for axis, ((size, before, behind), count) in enumerate(zip(ends, self.output_size(height, width), strict=True)):
+            if self.counts_padding:
+                met = self._meets(axis, before + size + behind, 0, count)
+            else:
+                met = self._meets(axis, size, before, count)
+            sizes.append(met.sum(axis=1))
+        return np.outer(sizes[0], sizes[1]).astype(np.int64)
 
     def taps(self, P: int, Q: int) -> Iterator[tuple[int, slice, slice]]:
         """Number r S + s of every tap of the window, and the rows and columns of the padded input that it meets."""
-        for r in range(self.kernel_height):
-            for s in range(self.kernel_width):
-                rows = slice(r, r + self.stride_height * (P - 1) + 1, self.stride_height)
-                columns = slice(s, s + self.stride_width * (Q - 1) + 1, self.stride_width)
-                yield r * self.kernel_width + s, rows, columns
+        for r in range(self.kernel[0]):
+            for s in range(self.kernel[1]):
+                rows = slice_positions(r * self.dilation[0], P, self.stride[0])
+                columns = slice_positions(s * self.dilation[1], Q, self.stride[1])
+                yield r * self.kernel[1] + s, rows, columns
 
 
 def max_pool_forward(input: Array, window: PoolWindow) -> tuple[Array, NDArray[Any]]:
@@ -64,7 +112,7 @@ def max_pool_forward(input: Array, window: PoolWindow) -> tuple[Array, NDArray[A
     P, Q = window.output_size(*input.shape[2:])
     padded = _pad(input, window, P, Q, -np.inf)
     output = np.full((*input.shape[:2], P, Q), -np.inf, dtype=input.dtype)
-    taps = window.kernel_height * window.kernel_width
+    taps = window.kernel[0] * window.kernel[1]
     argmax = np.zeros(output.shape, dtype=np.min_scalar_type(taps - 1))
     for tap, rows, columns in window.taps(P, Q):
         candidate = padded[:, :, rows, columns]
@@ -86,20 +134,20 @@ def max_pool_backward(
 
 
 def avg_pool_forward(input: Array, window: PoolWindow) -> Array:
-    """Mean of each window, zeros of the padding counted."""
+    """Mean of each window."""
     P, Q = window.output_size(*input.shape[2:])
     padded = _pad(input, window, P, Q, 0.0)
     output = np.zeros((*input.shape[:2], P, Q), dtype=input.dtype)
     for _, rows, columns in window.taps(P, Q):
         output += padded[:, :, rows, columns]
-    output /= window.kernel_height * window.kernel_width
+    output /= window.count_taps(*input.shape[2:]).astype(output.dtype)
     return output
 
 
 def avg_pool_backward(grad_output: Array, window: PoolWindow, input_shape: tuple[int, ...]) -> Array:
     """Hand each output's gradient in equal shares to all taps of its window."""
     P, Q = grad_output.shape[2:]
-    share = grad_output / (window.kernel_height * window.kernel_width)
+    share = grad_output / window.count_taps(*input_shape[2:]).astype(grad_output.dtype)
     padded = np.zeros(_padded_shape(input_shape, window, P, Q), dtype=grad_output.dtype)
     for _, rows, columns in window.taps(P, Q):
         padded[:, :, rows, columns] += share
@@ -121,8 +169,9 @@ def global_avg_pool_backward(grad_output: Array, input_shape: tuple[int, ...]) -
 def _padded_shape(input_shape: tuple[int, ...], window: PoolWindow, P: int, Q: int) -> tuple[int, ...]:
     """Large enough for the padding and for a last window that ceil_mode lets stand over the edge."""
     N, C, H, W = input_shape
-    height = max(H + 2 * window.pad_height, (P - 1) * window.stride_height + window.kernel_height)
-    width = max(W + 2 * window.pad_width, (Q - 1) * window.stride_width + window.kernel_width)
+    top, left, bottom, right = window.padding
+    height = max(top + H + bottom, (P - 1) * window.stride[0] + window.reach[0])
+    width = max(left + W + right, (Q - 1) * window.stride[1] + window.reach[1])
     return (N, C, height, width)
 
 
@@ -137,4 +186,5 @@ def _pad(input: Array, window: PoolWindow, P: int, Q: int, value: float) -> Arra
 
 def _crop(padded: Array, window: PoolWindow, input_shape: tuple[int, ...]) -> Array:
     H, W = input_shape[2:]
-    return padded[:, :, window.pad_height : window.pad_height + H, window.pad_width : window.pad_width + W]
+    top, left = window.padding[:2]
+    return padded[:, :, top : top + H, left : left + W]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from oracle import layer_loops
@@ -44,23 +46,31 @@ def draw_integers(shape: tuple[int, ...], seed: int, dtype: type[np.floating[Any
 
 
 @st.composite
-def pool_loops(draw: st.DrawFn, kernels: tuple[int, ...]) -> layer_loops.PoolLoops:
-    """Pooling of every geometry: kernels and strides of two sizes, padding up to half of the kernel, ceil_mode."""
+def pool_loops(draw: st.DrawFn, kernels: tuple[int, ...], *, dilates: bool = True) -> layer_loops.PoolLoops:
+    """Pooling of every geometry: kernels, strides, paddings up to half of the kernel, dilations, ceil_mode."""
     kernel = (draw(st.sampled_from(kernels)), draw(st.sampled_from(kernels)))
-    padding = (draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2)))
-    size = [draw(st.integers(max(1, kernel[axis] - 2 * padding[axis]), 9)) for axis in range(2)]
-    return layer_loops.PoolLoops(
+    dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2))) if dilates else (1, 1)
+    reach = [D * (taps - 1) + 1 for D, taps in zip(dilation, kernel, strict=True)]
+    top, left, bottom, right = (draw(st.integers(0, reach[axis] // 2)) for axis in (0, 1, 0, 1))
+    size = [
+        draw(st.integers(max(1, reach[0] - top - bottom), 9)),
+        draw(st.integers(max(1, reach[1] - left - right), 9)),
+    ]
+    loops = layer_loops.PoolLoops(
         (draw(st.integers(1, 2)), draw(st.integers(1, 2)), size[0], size[1]),
         kernel,
         (draw(st.integers(1, 4)), draw(st.integers(1, 4))),
-        padding,
+        (top, left, bottom, right),
+        dilation,
+        draw(st.booleans()),
         draw(st.booleans()),
     )
+    assume(all(members for _, members in loops.windows()))
+    return loops
 
 
 def window_of(loops: layer_loops.PoolLoops) -> PoolWindow:
-    kernel, stride, padding = loops.kernel, loops.stride, loops.padding
-    return PoolWindow(kernel[0], kernel[1], stride[0], stride[1], padding[0], padding[1], loops.ceil_mode)
+    return PoolWindow(loops.kernel, loops.stride, loops.padding, loops.dilation, loops.ceil_mode, loops.counts_padding)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,22 +88,23 @@ def test_max_pooling_equals_plain_loops(dtype: type[np.floating[Any]], loops: la
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@given(loops=pool_loops((1, 2, 4)), seed=SEEDS)
+@given(loops=pool_loops((1, 2, 3, 4), dilates=False), seed=SEEDS)
 @settings(max_examples=80, deadline=None, derandomize=True)
 def test_average_pooling_equals_plain_loops(
     dtype: type[np.floating[Any]], loops: layer_loops.PoolLoops, seed: int
 ) -> None:
-    # Kernels whose sizes are powers of two: the quotients are exact.
     window = window_of(loops)
     input, grad_output = draw_integers(loops.input_shape, seed, dtype), draw_integers(loops.output_shape, seed, dtype)
     output, grad_input = avg_pool_forward(input, window), avg_pool_backward(grad_output, window, input.shape)
     assert output.dtype == grad_input.dtype == dtype
-    np.testing.assert_array_equal(output, loops.avg_forward(input))
-    np.testing.assert_array_equal(grad_input, loops.avg_backward(grad_output))
+    # Sums of integers are exact, a quotient is rounded once, and of its shares at most 16 are summed.
+    rounding = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(output, loops.avg_forward(input), rtol=rounding)
+    np.testing.assert_allclose(grad_input, loops.avg_backward(grad_output), rtol=rounding, atol=16 * 9 * rounding)
 
 
 def test_the_first_maximum_of_a_window_gets_the_gradient() -> None:
-    window = PoolWindow(2, 2, 2, 2)
+    window = PoolWindow((2, 2), (2, 2))
     input = np.array([[0, 3], [3, 3]], dtype=np.float32).reshape(1, 1, 2, 2)
     output, argmax = max_pool_forward(input, window)
     assert output.item() == 3
@@ -103,17 +114,42 @@ def test_the_first_maximum_of_a_window_gets_the_gradient() -> None:
 
 
 def test_a_pooling_window_is_read_off_its_layer() -> None:
+    shape = (1, 2, 9, 8)
     plain = MaxPool(name="pool", type="max_pool", kernel=3)
-    assert plain.window == PoolWindow(3, 3, 3, 3)
-    full = MaxPool(name="pool", type="max_pool", kernel=[3, 4], stride=2, padding=[1, 2], ceil_mode=True)
-    assert full.window == PoolWindow(3, 4, 2, 2, 1, 2, ceil_mode=True)
-    assert AvgPool(name="pool", type="avg_pool", kernel=[2, 3]).window == PoolWindow(2, 3, 2, 3)
+    assert plain.window_on(shape) == PoolWindow((3, 3), (3, 3))
+    full = MaxPool(
+        name="pool", type="max_pool", kernel=[3, 4], stride=[2, 1], padding=[1, 2], dilation=2, ceil_mode=True
+    )
+    assert full.window_on(shape) == PoolWindow((3, 4), (2, 1), (1, 2, 1, 2), (2, 2), ceil_mode=True)
+    mean = AvgPool(name="pool", type="avg_pool", kernel=[2, 3], stride=1, padding="same", count_include_pad=False)
+    assert mean.window_on(shape) == PoolWindow((2, 3), (1, 1), (0, 1, 1, 1), counts_padding=False)
 
 
-def test_pooling_windows_that_could_lie_in_padding_alone_are_refused() -> None:
-    message = r"^the padding of 2 x 0 is more than half of the pooling kernel of 3 x 3$"
-    with pytest.raises(ValueError, match=message):
-        PoolWindow(3, 3, 1, 1, 2, 0)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PoolWindow((3, 3), (1, 1), (3, 0, 0, 0)),
+         "the padding [3, 0, 0, 0] must be smaller than the pooling kernel of 3 x 3"),
+        (lambda: PoolWindow((2, 2), (1, 1), (1, 0, 1, 0), (2, 1)).output_size(1, 4),
+         "a window of 3 x 2 meets no element of the image"),
+        (lambda: PoolWindow((4, 2), (1, 1)).output_size(3, 4),
+         "the kernel of 4 x 2 is larger than the padded input of 3 x 4"),
+    ],
+)  # fmt: skip
+def test_pooling_windows_that_lie_in_padding_alone_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make()
+
+
+def test_means_over_a_padded_edge_divide_as_torch_divides() -> None:
+    image = np.arange(1, 17, dtype=np.float32).reshape(1, 1, 4, 4)
+    # Values of torch 2.13: avg_pool2d(image, 3, 2, 1) with ceil_mode, with count_include_pad=False, and with both.
+    ceiling = avg_pool_forward(image, PoolWindow((3, 3), (2, 2), (1, 1, 1, 1), ceil_mode=True))
+    np.testing.assert_allclose(ceiling[0, 0], [[14 / 9, 10 / 3, 2], [19 / 3, 11, 6], [4.5, 7.5, 4]], rtol=1e-6)
+    excluding = avg_pool_forward(image, PoolWindow((3, 3), (2, 2), (1, 1, 1, 1), counts_padding=False))
+    np.testing.assert_array_equal(excluding[0, 0], [[3.5, 5], [9.5, 11]])
+    both = avg_pool_forward(image, PoolWindow((3, 3), (2, 2), (1, 1, 1, 1), ceil_mode=True, counts_padding=False))
+    np.testing.assert_array_equal(both[0, 0], [[3.5, 5, 6], [9.5, 11, 12], [13.5, 15, 16]])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
