@@ -15,8 +15,8 @@ def build_declared(form: WorkloadForm, locate: Callable[[int], str] | None = Non
     Raises:
         InputError: the layers are no network.
     """
-    size = form.input
-    return build_network(form.name, (form.batch, size.channels, size.height, size.width), form.layers, locate)
+    image = () if form.input is None else form.input.shape
+    return build_network(form.name, (form.batch, *image), form.layers, locate)
 
 
 def build_rewritten(form: WorkloadForm, label: str, locate: Callable[[int], str] | None = None) -> Network:

@@ -9,7 +9,8 @@ import numpy as np
 from workloads.datasets import load_dataset
 from workloads.datasets.address import DatasetKind, find_kind, parse_address
 from workloads.errors import InputError
-from workloads.settings import ImagePipeline, InputSize
+from workloads.layers import ImageInput
+from workloads.settings import ImagePipeline
 
 # Mean and standard deviation of the training images' channels, as 0..1: of CIFAR-10 computed over the whole split, of
 # CIFAR-100 the figures in common use, of image folders ImageNet's as torchvision's models state them.
@@ -21,7 +22,7 @@ STATISTICS = {
 }
 
 
-def fit_pipeline(address: str, size: InputSize, pipeline: ImagePipeline) -> ImagePipeline:
+def fit_pipeline(address: str, size: ImageInput, pipeline: ImagePipeline) -> ImagePipeline:
     """Keep a pipeline whose images come out as the network's input, else make one that does.
 
     That one resizes where sizes differ, converts between 1 and 3 channels, and normalises: CIFAR's and, for image
@@ -78,7 +79,7 @@ def output_shape(shape: tuple[int, ...], pipeline: ImagePipeline) -> tuple[int, 
     return (pipeline.channels or shape[0], height + 2 * pad_height, width + 2 * pad_width)
 
 
-def check_pipeline(pipeline: ImagePipeline, size: InputSize) -> None:
+def check_pipeline(pipeline: ImagePipeline, size: ImageInput) -> None:
     """Refuse a pipeline whose resizing cannot fit, before any image is made as large as it says.
 
     Raises:

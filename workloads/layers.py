@@ -18,3 +18,42 @@ class StrictModel(BaseModel):
     """A configuration record: unknown fields and silent casts are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ImageInput(StrictModel):
+    """One image of the batch."""
+
+    channels: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return (self.channels, self.height, self.width)
+
+
+class FeatureInput(StrictModel):
+    """The features of one image of the batch."""
+
+    features: PositiveInt
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(F,)."""
+        return (self.features,)
+
+
+class TokenInput(StrictModel):
+    """The tokens of one image of the batch."""
+
+    tokens: PositiveInt
+    channels: PositiveInt
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, C)."""
+        return (self.tokens, self.channels)
+
+
+OwnInput = ImageInput | FeatureInput | TokenInput

@@ -39,9 +39,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in topological order (as declared, wherever the order allows); ``input_shape`` is ``(N, C, H, W)``.
+    """Layers in topological order (as declared, wherever the order allows).
 
-    Exactly one node's output is read by nobody; it is the last, and if there is a loss it is the loss.
+    With a loss, its output is the only one that nobody reads, and it is the last node. Without, any may be unread, and
+    the layers need not be connected.
+
+    Attributes:
+        input_shape: ``(N, C, H, W)``; ``(N,)`` where every layer that reads no other has an input of its own.
     """
 
     name: str
@@ -51,6 +55,19 @@ class Network:
     def __repr__(self) -> str:
         size = " x ".join(str(length) for length in self.input_shape)
         return f"<Network {self.name}: {len(self.nodes)} layers, {len(self.compute_nodes())} to accelerate, on {size}>"
+
+    @property
+    def batch(self) -> int:
+        """N."""
+        return self.input_shape[0]
+
+    def is_source(self, name: str) -> bool:
+        """Tell whether a node reads this name as an input of the network, or as one of its own: no node makes it."""
+        return name in self._source_shapes
+
+    def output_shape(self, name: str) -> Shape:
+        """Give the shape of a node's output, or of an input."""
+        return self._source_shapes[name] if name in self._source_shapes else self.node(name).output_shape
 
     def node(self, name: str) -> Node:
         """Return the node of this name.
@@ -155,6 +172,11 @@ class Network:
         return by_writer, left
 
     @cached_property
+    def _source_shapes(self) -> dict[str, Shape]:
+        own = {node.inputs[0]: node.input_shapes[0] for node in self.nodes if node.layer.input is not None}
+        return {INPUT: self.input_shape, **own}
+
+    @cached_property
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
@@ -176,11 +198,17 @@ class Network:
         return frozenset(rectified)
 
 
+def name_own_input(layer: str) -> str:
+    """Name the input that a layer has for itself; no layer can bear this name."""
+    return f"{layer}/input"
+
+
 def build_network(
     name: str, input_shape: Shape, layers: Sequence[Layer], locate: Callable[[int], str] | None = None
 ) -> Network:
     """Connect the layers, order them and infer their shapes.
 
+    input_shape: as `Network` has it.
     locate: gives the words that name the place of ``layers[index]`` in an error; default ``layers[2] 'conv2'``.
 
     Raises:
@@ -193,10 +221,18 @@ def build_network(
     order = _order(layers, inputs, where)
     _check_ends(layers, inputs, order, where)
     shapes: dict[str, Shape] = {INPUT: input_shape}
+    for layer in layers:
+        if layer.input is not None:
+            shapes[name_own_input(layer.name)] = (input_shape[0], *layer.input.shape)
     nodes = []
     for index in order:
         layer = layers[index]
         input_shapes = tuple(shapes[source] for source in inputs[index])
+        if len(input_shape) == 1 and INPUT in inputs[index]:
+            raise InputError(
+                f"{where(index)}: reads the network's input, and there is none; give the workload or the layer one of "
+                "input: {channels: C, height: H, width: W}"
+            )
         try:
             shapes[layer.name] = infer_output(layer, inputs[index], input_shapes)
         except ValueError as error:
@@ -219,6 +255,10 @@ def _inputs_of(
     layers: Sequence[Layer], index: int, names: Mapping[str, None], where: Callable[[int], str]
 ) -> tuple[str, ...]:
     layer = layers[index]
+    if layer.input is not None:
+        if layer.inputs is not None:
+            raise InputError(f"{where(index)}: has an input of its own and names inputs; one of both is possible")
+        return (name_own_input(layer.name),)
     if layer.inputs is None:
         return (layers[index - 1].name if index else INPUT,)
     seen: set[str] = set()
@@ -250,6 +290,10 @@ def _order(layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], where: Ca
                 heapq.heappush(ready, index)
 
     release(INPUT)
+    for layer in layers:
+        if layer.input is not None:
+            done.add(name_own_input(layer.name))
+            release(name_own_input(layer.name))
     while ready:
         index = heapq.heappop(ready)
         order.append(index)
@@ -291,10 +335,11 @@ def _check_ends(
             raise InputError(
                 f"{where(index)}: reads the loss '{layers[losses[0]].name}'; a loss must be the last layer"
             )
+    if not losses:
+        return
     read = {source for sources in inputs for source in sources}
-    end = losses[0] if losses else order[-1]
     for index in order:
-        if index != end and layers[index].name not in read:
+        if index != losses[0] and layers[index].name not in read:
             raise InputError(
-                f"{where(index)}: no layer reads its output; only '{layers[end].name}', the last, may be unread"
+                f"{where(index)}: no layer reads its output; only the loss '{layers[losses[0]].name}' may be unread"
             )

@@ -43,7 +43,7 @@ def choose_operands(
     changed: dict[str, Any] = {}
     if data is not None:
         changed["dataset"] = make_absolute(data, Path())
-        if isinstance(source, HostOperands):
+        if isinstance(source, HostOperands) and workload.form.input is not None:
             changed["images"] = fit_pipeline(changed["dataset"], workload.form.input, source.images)
     if weights is not None:
         changed["weights"] = str(resolve_path(weights))

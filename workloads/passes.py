@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
-from workloads.network import INPUT, Network, Node
+from workloads.network import Network, Node
 
 
 class PassStep(StrEnum):
@@ -75,7 +75,7 @@ def hands_whole_gradient_on(node: Node) -> bool:
 
 def find_writer(network: Network, name: str) -> str:
     """Name the node that writes the tensor which `name` stands for; the network's input is its own."""
-    while name != INPUT and network.node(name).layer.traits.rides_along:
+    while not network.is_source(name) and network.node(name).layer.traits.rides_along:
         (name,) = network.node(name).inputs
     return name
 

@@ -30,7 +30,7 @@ from statistics import NormalDist
 
 from workloads.errors import InputError
 from workloads.kinds.profile_rules import GradientRule, OutputRule
-from workloads.network import INPUT, Network, Node
+from workloads.network import Network, Node
 from workloads.profile import Profile
 from workloads.pruning_sites import find_pruning_sites
 
@@ -107,8 +107,8 @@ def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
     Raises:
         InputError: there is no figure for it, and no rule covers it.
     """
-    if name == INPUT:
-        return DrawnTensor(INPUT, network.input_shape[1:], 1.0, False, "network input")
+    if network.is_source(name):
+        return DrawnTensor(name, network.output_shape(name)[1:], 1.0, False, "network input")
     node = network.node(name)
     figure = profile.density(name, "output")
     if figure is not None:

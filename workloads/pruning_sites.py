@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workloads.network import INPUT, Network
+from workloads.network import Network
 
 
 class PruningPlace(StrEnum):
@@ -64,7 +64,7 @@ def _find_reaching(network: Network) -> frozenset[str]:
     reaching: set[str] = set()
     for node in network.nodes:
         is_dense = node.layer.traits.densifies_gradient
-        passes_on = not is_dense and any(name in reaching for name in node.inputs if name != INPUT)
+        passes_on = not is_dense and any(name in reaching for name in node.inputs)
         if node.layer.traits.is_computed or passes_on:
             reaching.add(node.name)
     return frozenset(reaching)

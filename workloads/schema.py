@@ -8,10 +8,10 @@ from pydantic import Field, SerializeAsAny
 
 from workloads.blocks import Block
 from workloads.kinds import Layer
-from workloads.layers import LayerName, PositiveInt, StrictModel
+from workloads.layers import ImageInput, LayerName, PositiveInt, StrictModel
 from workloads.masks.magnitude import MagnitudeMask
 from workloads.rewrites.idle_dropout import RemoveIdleDropout
-from workloads.settings import GradientPruning, InputSize, WorkloadName
+from workloads.settings import GradientPruning, WorkloadName
 from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
 from workloads.sources.recorded import RecordedOperands
@@ -25,12 +25,15 @@ ShippedRewrite = SerializeAsAny[RemoveIdleDropout]
 
 
 class WorkloadForm(StrictModel):
-    """A network, the size of its input and its batch, and the source of its operands."""
+    """A network, the size of its input and its batch, and the source of its operands.
+
+    The input may be left out where every layer that reads none of the others has one of its own.
+    """
 
     name: WorkloadName
     description: str = ""
     batch: PositiveInt = 1
-    input: InputSize
+    input: ImageInput | None = None
     blocks: dict[LayerName, Block] = Field(default_factory=dict)
     layers: Annotated[list[Layer], Field(min_length=1)]
     operands: ShippedSource | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from workloads.layers import PositiveInt, StrictModel
+from workloads.layers import StrictModel
 
 WorkloadName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -15,14 +15,6 @@ PlainText = Annotated[str, StringConstraints(min_length=1)]
 ImageSize = Annotated[int, Field(ge=1, le=2**16)]
 ImagePadding = Annotated[int, Field(ge=0, le=2**12)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
-
-
-class InputSize(StrictModel):
-    """The network's input: what one image of the batch is."""
-
-    channels: PositiveInt
-    height: PositiveInt
-    width: PositiveInt
 
 
 class Density(StrictModel):

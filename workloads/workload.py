@@ -87,7 +87,8 @@ class Workload:
         data = self.form.model_dump(mode="json", exclude_none=True, exclude={"blocks"})
         declared = build_declared(self.form) if self.form.rewrites else self.network
         for layer in data["layers"]:
-            layer["inputs"] = list(declared.node(layer["name"]).inputs)
+            if "input" not in layer:
+                layer["inputs"] = list(declared.node(layer["name"]).inputs)
         if self.form.operands is not None:
             source = self.form.operands.with_absolute_paths(self.base_directory)
             data["operands"] = source.model_dump(mode="json", exclude_none=True)
@@ -153,6 +154,11 @@ def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument)
     if not network.compute_nodes():
         raise InputError(f"{document.place(('layers',))}: no conv2d or linear layer, so there is nothing to accelerate")
     source = form.operands
+    if source is not None and source.runs_iteration and any(layer.input is not None for layer in form.layers):
+        raise InputError(
+            f"{document.place(('operands',))}: source {source.source} trains the network, and layers with inputs of "
+            "their own are none; use source synthetic, recorded or profile"
+        )
     if source is not None and source.runs_iteration and network.loss_node() is None:
         raise InputError(
             f"{document.place(('operands',))}: source {source.source} trains the network, which needs a loss; "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from dataflows.storage.stored_tensor import store_tensor
-from workloads.network import INPUT, Network
+from workloads.network import Network
 from workloads.passes import find_writer
 
 
@@ -81,5 +81,5 @@ def share_bytes(network: Network, name: str, whole: str, whole_bytes: int) -> in
 
 def size_raw_tensor(network: Network, name: str, data_bits: int) -> int:
     """Give the bytes of a tensor whose rows are all raw."""
-    shape = network.input_shape if name == INPUT else network.node(name).output_shape
+    shape = network.output_shape(name)
     return prod(shape[:-1]) * -(-shape[-1] * data_bits // 8)

@@ -63,6 +63,10 @@ COUNT = "a whole number from 1 to 16777216"
 SIZE = f"{COUNT} or a list of 2 entries, each {COUNT}"
 NATURAL = "a whole number from 0 to 65536"
 POOL_PADDING = f"{NATURAL} or a list of 2 entries, each {NATURAL}"
+OWN_INPUT = (
+    "a mapping of the fields channels, height, width or a mapping of the fields features "
+    "or a mapping of the fields tokens, channels"
+)
 SIDES = f"a list of 4 entries, each {NATURAL} or a mapping of the fields top, left, bottom, right"
 PADDING = f"{POOL_PADDING} or {SIDES} or 'same'"
 LAYER_NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
@@ -72,7 +76,9 @@ KINDS = (
     "'batch_norm', 'add', 'concat', 'softmax_cross_entropy'"
 )
 TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites)"
-CONV_FIELDS = "(the fields are name, inputs, type, out_channels, kernel, stride, padding, dilation, groups, bias)"
+CONV_FIELDS = (
+    "(the fields are name, inputs, input, type, out_channels, kernel, stride, padding, dilation, groups, bias)"
+)
 INPUTS = f"a list of at least 1 entry, each {LAYER_NAME}"
 
 FILE_CASES = (
@@ -182,7 +188,7 @@ FIELD_CASES = (
     from_edit("a type that is a number", "type: relu", "type: 3",
               f", line 6: layers[1] 'relu1': type must be {KINDS}, got 3"),
     from_edit("a field of another type", "type: relu", "type: relu, stride: 2",
-              ", line 6: layers[1] 'relu1': unknown field 'stride' (the fields are name, inputs, type)"),
+              ", line 6: layers[1] 'relu1': unknown field 'stride' (the fields are name, inputs, input, type)"),
     from_edit("a misspelt required field", "out_channels: 3", "out_chanels: 3",
               f", line 5: layers[0] 'conv1': unknown field 'out_chanels'; did you mean 'out_channels'? {CONV_FIELDS}"),
     from_edit("a kernel of zero", "kernel: 3,", "kernel: 0,",
@@ -261,8 +267,23 @@ GRAPH_CASES = (
               "the input's shape is (2, 3, 6, 5)"),
     from_edit("a pool padded by its kernel", "type: relu", "type: max_pool, kernel: 2, padding: 2",
               ", line 6: layers[1] 'relu1': the padding 2 must be smaller than the pooling kernel of 2 x 2"),
-    from_edit("an unread layer", "type: flatten", "type: flatten, inputs: [conv1]",
-              ", line 7: layers[2] 'conv2': no layer reads its output; only 'fc', the last, may be unread"),
+    from_edit("an unread layer", OPERANDS, "  - {name: aside, type: relu, inputs: [conv1]}\n"
+              "  - {name: loss, type: softmax_cross_entropy, inputs: [fc]}\n" + OPERANDS,
+              ", line 10: layers[5] 'aside': no layer reads its output; only the loss 'loss' may be unread"),
+    from_edit("no input", "input: {channels: 2, height: 6, width: 5}\n", "",
+              ", line 4: layers[0] 'conv1': reads the network's input, and there is none; give the workload or the "
+              "layer one of input: {channels: C, height: H, width: W}"),
+    from_edit("an input and inputs", "padding: 1}", "input: {features: 4}, inputs: [input]}",
+              ", line 5: layers[0] 'conv1': has an input of its own and names inputs; one of both is possible"),
+    from_edit("features for a convolution", "padding: 1}", "input: {features: 4}}",
+              ", line 5: layers[0] 'conv1': conv2d reads (batch, channels, height, width), but its input has the shape "
+              "(2, 4)"),
+    from_edit("an own input of two forms", "padding: 1}", "input: {features: 4, width: 2}}",
+              f", line 5: layers[0] 'conv1': input must be {OWN_INPUT}, got {{features: 4, width: 2}}"),
+    from_text("a list of layers trained by the host", "name: a\nlayers:\n  - {name: fc, type: linear, "
+              "out_features: 2, input: {features: 4}}\noperands: {source: host, dataset: fashion_mnist, seed: 1}\n",
+              "{path}, line 4: operands: source host trains the network, and layers with inputs of their own are none; "
+              "use source synthetic, recorded or profile"),
     from_edit("a layer after the loss", OPERANDS,
               "  - {name: loss, type: softmax_cross_entropy}\n  - {name: end, type: relu}\n",
               ", line 11: layers[6] 'end': reads the loss 'loss'; a loss must be the last layer"),

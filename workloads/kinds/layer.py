@@ -17,7 +17,7 @@ from pydantic import Field
 from workloads.arrays import Float32Array
 from workloads.kinds.execution import Backward, Loss, Parameter, Parameters, Place
 from workloads.kinds.profile_rules import Draw, HandingPlace, ProfileRules
-from workloads.layers import LayerName, StrictModel
+from workloads.layers import LayerName, OwnInput, StrictModel
 from workloads.reference.arrays import Array
 from workloads.shapes import LayerShape, Shape
 
@@ -85,10 +85,14 @@ class _Unanswered:
 
 
 class LayerBase(StrictModel):
-    """What every layer has: a unique name, and the layers it reads (default: the one declared before it)."""
+    """What every layer has: a unique name, and the layers it reads (default: the one declared before it).
+
+    A layer with an `input` of its own reads no other: nothing before it is connected to it.
+    """
 
     name: LayerName
     inputs: Annotated[list[LayerName], Field(min_length=1)] | None = None
+    input: OwnInput | None = None
     type: str
 
     traits: ClassVar[Traits] = cast(Traits, _Unanswered("what it does for its neighbours"))

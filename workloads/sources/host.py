@@ -99,6 +99,7 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     keep = keep_in_memory if keeper is None else keeper.keep
     number = count_warmup_batches(pruning) if request.iteration is None else request.iteration
     network, batch = request.network, request.batch
+    assert request.image is not None, "a workload without an input has no loss, and is refused when it is loaded"
     check_pipeline(source.images, request.image)
     dataset = load_dataset(source.dataset, base_directory=request.base_directory, resize=source.images.resize)
 

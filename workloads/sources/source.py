@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Self
 
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import LayerImages, keep_images
-from workloads.layers import StrictModel
+from workloads.layers import ImageInput, StrictModel
 from workloads.masks.producer import MaskProducer, mask_operands
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.settings import GradientPruning, InputSize
+from workloads.settings import GradientPruning
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class OperandRequest:
 
     label: str
     network: Network
-    image: InputSize
+    image: ImageInput | None
     base_directory: Path
     pruning: GradientPruning | None = None
     masks: MaskProducer | None = None
@@ -64,7 +64,7 @@ class OperandRequest:
     @property
     def batch(self) -> int:
         """The number of images."""
-        return self.network.input_shape[0]
+        return self.network.batch
 
     def mask_stream(self, stream: OperandStream) -> OperandStream:
         """Mask the weights of layers that are independent of each other, where the workload asks for it."""

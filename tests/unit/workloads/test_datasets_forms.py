@@ -22,7 +22,8 @@ from workloads.datasets.address import make_absolute
 from workloads.errors import InputError
 from workloads.image_fit import fit_pipeline
 from workloads.images import select_batch
-from workloads.settings import ImagePipeline, InputSize
+from workloads.layers import ImageInput
+from workloads.settings import ImagePipeline
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -162,7 +163,7 @@ def test_images_of_a_folder_are_chosen_as_those_in_memory_are(tmp_path: Path) ->
     assert sorted(select_batch(dataset, 4, 1, 0)) == [0, 1, 2, 3]
 
 
-SIZE = InputSize(channels=3, height=32, width=32)
+SIZE = ImageInput(channels=3, height=32, width=32)
 
 
 def test_a_pipeline_that_fits_other_data_stays(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_pipeline_is_made_where_the_own_one_does_not_fit(tmp_path: Path) -> No
     # CIFAR's shape and statistics are known, so its files are not read.
     fitted = fit_pipeline(f"cifar10:{tmp_path}", SIZE, ImagePipeline(padding=2, channels=3, mean=0.5))
     assert fitted == ImagePipeline(mean=[0.4914, 0.4822, 0.4465], std=[0.247, 0.2435, 0.2616])
-    grey = fit_pipeline(f"cifar10:{tmp_path}", InputSize(channels=1, height=28, width=28), ImagePipeline())
+    grey = fit_pipeline(f"cifar10:{tmp_path}", ImageInput(channels=1, height=28, width=28), ImagePipeline())
     assert (grey.resize, grey.channels) == ([28, 28], 1)
     assert grey.mean == [pytest.approx((0.4914 + 0.4822 + 0.4465) / 3)]
     write_idx_folder(tmp_path)

@@ -214,7 +214,7 @@ def test_the_json_schema_has_every_field_and_no_other() -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert list(schema["properties"]) == list(WorkloadForm.model_fields)
     assert schema["additionalProperties"] is False
-    assert schema["required"] == ["name", "input", "layers"]
+    assert schema["required"] == ["name", "layers"]
     recorded = schema["$defs"]["RecordedOperands"]
     assert set(recorded["properties"]) == set(RecordedOperands.model_fields)
     assert set(recorded["required"]) == {"source", "path"}
