@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from workloads.arrays import Float32Array
-from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
-from workloads.kinds.profile_rules import Draw, GradientRule, HandingPlace, OutputRule, ProfileRules, mask_gradient
+from workloads.kinds.elementwise import RidingLayer
+from workloads.kinds.execution import Backward, Gradients, Parameters, Place
+from workloads.kinds.layer import Traits
+from workloads.kinds.profile_rules import Draw, GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import draw_dropout_mask, dropout_forward
-from workloads.shapes import Shape
 
 
-class Dropout(LayerBase):
+class Dropout(RidingLayer):
     """Zero each element with probability `rate`, scale the others by 1 / (1 - rate)."""
 
     traits: ClassVar[Traits] = Traits(
@@ -27,22 +27,6 @@ class Dropout(LayerBase):
 
     type: Literal["dropout"]
     rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
-
-    def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Keep the shape."""
-        return shapes[0]
-
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Have none: it happens where its input is written."""
-        return None
-
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Have none: it happens where the gradient is written."""
-        return None
-
-    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
-        """Have none."""
-        return {}
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
         """Draw what is kept; the gradient is scaled as the input."""
@@ -60,11 +44,3 @@ class Dropout(LayerBase):
         """Draw what is kept."""
         is_kept = draw("dropout").random(sources[0].shape) >= self.rate
         return sources[0] * is_kept / np.float32(1 - self.rate)
-
-    def find_obstacle(self) -> str | None:
-        """Find none."""
-        return None
-
-    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
-        """Zero the gradient where the output is zero."""
-        return mask_gradient(gradient, place)
