@@ -109,8 +109,20 @@ def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
         )
     return ElementwisePass(
         node.name, layer.type, PassStep.FORWARD, elements * work.sweeps, reads=reads,
-        writes=(find_stored(network, node.name),), index_bits=work.index_bits,
+        writes=find_written(network, node), index_bits=work.index_bits,
     )  # fmt: skip
+
+
+def find_written(network: Network, node: Node) -> tuple[str, ...]:
+    """Name the tensors that a forward pass writes: what is stored, and its own output where only its backward reads it.
+
+    The two differ where a ReLU or dropout rides along: behind a softmax and dropout both are there.
+    """
+    stored = find_stored(network, node.name)
+    backward = node.layer.backward_work(node.input_shapes, node.output_shape)
+    is_read_back = backward is not None and backward.reads_output and stored != node.name
+    is_trained = node.name in network.trained
+    return (node.name, stored) if is_read_back and is_trained else (stored,)
 
 
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
@@ -124,7 +136,7 @@ def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) ->
     has_mask = work.reads_mask and network.is_behind_relu(node.name)
     return ElementwisePass(
         node.name, layer.type, PassStep.BACKWARD, elements * work.sweeps,
-        reads=node.inputs * work.sweeps if work.reads_input else (),
+        reads=(*node.inputs * work.reads_input, *(node.name,) * work.reads_output) * work.sweeps,
         reads_gradients=(*[output] * work.sweeps, *summed), writes_gradients=node.inputs if is_wanted else (),
         index_bits=work.index_bits, mask_bits=prod(node.input_shapes[0]) if has_mask else 0,
     )  # fmt: skip

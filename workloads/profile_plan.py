@@ -11,7 +11,8 @@ A ReLU's output has no rule: its density is what a profile is there to tell.
 Rules for the gradient to a layer's output; where it is pruned at the rate p, the share left(p) (`share_left`) remains,
 and `workloads.pruning_sites` says where that is:
 
-- *behind batch norm*: dense before the pruning, so left(p).
+- *behind batch norm*: dense before the pruning, so left(p). *Made dense again*: likewise, behind a softmax or another
+  normalisation.
 - *behind the loss*: dense, and not pruned.
 - *behind a ReLU*: at the end of the pooling, flatten and dropout that follow the ReLU stands the tensor T that other
   layers read. If one of them is a convolution or fully connected layer, the gradient to T is nonzero where T is, and
@@ -19,7 +20,8 @@ and `workloads.pruning_sites` says where that is:
   over its window, max pooling gives it to the window's maximum, ReLU zeroes it where its output is zero.
 - *without a mask*: dense and not pruned, where a convolution or fully connected layer reads the output directly.
 
-A sum, flatten and average pooling before these hand the gradient on. Weights without a row are dense.
+A sum, flatten, average pooling and activations without zeros before these hand the gradient on. Weights without a row
+are dense.
 """
 
 from __future__ import annotations
@@ -146,7 +148,7 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
         rule = reader.layer.profile.gradient
         if rule is GradientRule.BEHIND_RELU:
             return _plan_behind_relu(network, profile, name, reader, rate)
-        if rule is GradientRule.BEHIND_BATCH_NORM:
+        if rule is GradientRule.BEHIND_BATCH_NORM or rule is GradientRule.MADE_DENSE:
             is_pruned = name in find_pruning_sites(network)
             return GradientPlan(shape, None, (), is_pruned, share_left(rate) if is_pruned else 1.0, rule.value)
         if rule is GradientRule.BEHIND_LOSS or rule is GradientRule.WITHOUT_MASK:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 OTHER_OPERATIONS = frozenset({
     "avg_pool1d", "avg_pool3d", "batch_norm1d", "batch_norm3d", "bilinear", "celu", "conv", "conv1d", "conv3d", "crelu",
     "deconv2d", "depthwise_conv2d", "dropout1d", "dropout2d", "dropout3d", "elu", "gelu", "glu", "group_norm",
-    "instance_norm", "layer_norm", "leaky_relu", "lp_pool", "max_pool1d", "max_pool3d", "max_unpool",
-    "min_pool", "mish", "mul", "nonlinear", "pad", "prelu", "relu6", "rms_norm", "rrelu", "selu",
-    "silu", "softmax", "softplus", "sub", "sum_pool", "swiglu", "swish", "unflatten", "upsample",
+    "instance_norm", "instance_norm1d", "instance_norm3d", "layer_norm", "leaky_relu", "lp_pool", "max_pool1d",
+    "max_pool3d", "max_unpool", "min_pool", "mish", "mul", "nonlinear", "pad", "prelu", "relu6", "rms_norm", "rrelu",
+    "selu", "silu", "softmax", "softmin", "softplus", "sub", "sum_pool", "swiglu", "swish", "unflatten", "upsample",
 })  # fmt: skip
 LONG_NAME = 6
 LONGEST_NAME = 128

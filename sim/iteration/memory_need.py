@@ -106,7 +106,15 @@ def size_host(network: Network, item_bytes: int) -> int:
     kept = {node.inputs[0]: prod(node.input_shapes[0]) for node in network.compute_nodes()}
     gradients = sum(prod(node.output_shape) for node in network.compute_nodes())
     passed = (node for node in network.nodes if node.layer.traits.keeps_input and not node.layer.traits.is_computed)
-    return item_bytes * (sum(kept.values()) + gradients + sum(prod(node.input_shapes[0]) for node in passed))
+    inputs = sum(prod(node.input_shapes[0]) for node in passed)
+    return item_bytes * (sum(kept.values()) + gradients + inputs + count_kept_outputs(network))
+
+
+def count_kept_outputs(network: Network) -> int:
+    """Count the elements of outputs that only the layer's own backward reads; of a ReLU's it needs but flags."""
+    kept = (node for node in network.nodes if node.layer.traits.keeps_output and not node.layer.traits.makes_zeros)
+    alone = (node for node in kept if not any(one.layer.traits.keeps_input for one in network.consumers(node.name)))
+    return sum(prod(node.output_shape) for node in alone)
 
 
 def size_parameters(network: Network) -> int:

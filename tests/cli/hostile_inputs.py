@@ -118,7 +118,7 @@ def list_yaml_texts() -> Iterator[Hostile]:
             ("source", "synthetic", quoted),
         ):
             yield Hostile(f"a {name} with {what}", simulate_text(WORKLOAD.replace(old, new, 1)))
-    for kind in ("gelu", "conv3d", "softmax", "lstm", "batchnorm3d", "max_unpool"):
+    for kind in ("mish", "conv3d", "softmin", "lstm", "batchnorm3d", "max_unpool"):
         yield Hostile(f"the kind {kind}", simulate_text(WORKLOAD.replace("type: relu", f"type: {kind}")))
 
 

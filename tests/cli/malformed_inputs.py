@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workloads.kinds import KINDS
 from workloads.presets import preset_names
 
 WORKLOAD = """\
@@ -71,10 +72,7 @@ SIDES = f"a list of 4 entries, each {NATURAL} or a mapping of the fields top, le
 PADDING = f"{POOL_PADDING} or {SIDES} or 'same'"
 LAYER_NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
 WORKLOAD_NAME = r"text of the form [A-Za-z0-9_][A-Za-z0-9_.\-]* of at most 128 characters"
-KINDS = (
-    "one of 'conv2d', 'linear', 'relu', 'max_pool', 'avg_pool', 'global_avg_pool', 'flatten', 'dropout', "
-    "'batch_norm', 'add', 'concat', 'softmax_cross_entropy'"
-)
+LAYER_KINDS = f"one of {', '.join(map(repr, KINDS))}"
 TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites)"
 CONV_FIELDS = (
     "(the fields are name, inputs, input, type, out_channels, kernel, stride, padding, dilation, groups, bias)"
@@ -182,11 +180,11 @@ FIELD_CASES = (
     from_edit("a layer name with a slash", "relu1", "re/lu",
               f", line 6: layers[1] 're/lu': name must be {LAYER_NAME}, got 're/lu'"),
     from_edit("a layer without type", ", type: relu", "",
-              f", line 6: layers[1] 'relu1': type is missing; it must be {KINDS}"),
+              f", line 6: layers[1] 'relu1': type is missing; it must be {LAYER_KINDS}"),
     from_edit("an unknown type", "type: relu", "type: rellu",
-              f", line 6: layers[1] 'relu1': type must be {KINDS}, got 'rellu'; did you mean 'relu'?"),
+              f", line 6: layers[1] 'relu1': type must be {LAYER_KINDS}, got 'rellu'; did you mean 'relu'?"),
     from_edit("a type that is a number", "type: relu", "type: 3",
-              f", line 6: layers[1] 'relu1': type must be {KINDS}, got 3"),
+              f", line 6: layers[1] 'relu1': type must be {LAYER_KINDS}, got 3"),
     from_edit("a field of another type", "type: relu", "type: relu, stride: 2",
               ", line 6: layers[1] 'relu1': unknown field 'stride' (the fields are name, inputs, input, type)"),
     from_edit("a misspelt required field", "out_channels: 3", "out_chanels: 3",

@@ -56,13 +56,15 @@ class Traits:
 class PassWork:
     """What an elementwise pass of a layer does beside writing one tensor.
 
-    sweeps: how often all elements are gone through, and what it reads is read. reads_input: a backward pass reads the
-    layer's input beside the gradient. reads_mask: where all that the layer reads comes out of a ReLU, a backward pass
-    reads that one's mask. index_bits: of indices moved besides, written forward and read backward.
+    sweeps: how often all elements are gone through, and what it reads is read. reads_input, reads_output: a backward
+    pass reads the layer's input, or its output, beside the gradient. reads_mask: where all that the layer reads comes
+    out of a ReLU, a backward pass reads that one's mask. index_bits: of indices or flags moved besides, written forward
+    and read backward.
     """
 
     sweeps: int = 1
     reads_input: bool = False
+    reads_output: bool = False
     reads_mask: bool = False
     index_bits: int = 0
 

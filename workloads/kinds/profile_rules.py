@@ -29,6 +29,7 @@ class GradientRule(Enum):
     BEHIND_RELU = "behind a ReLU"
     BEHIND_LOSS = "behind the loss"
     BEHIND_BATCH_NORM = "behind batch norm"
+    MADE_DENSE = "made dense again"
     WITHOUT_MASK = "without a mask"
     HANDED_ON = "handed on"
     FIGURE = "a row is needed"

@@ -9,6 +9,7 @@ import pytest
 from sim.architecture import load_architecture
 from sim.step.pass_run import run_passes
 from sim.step.stored_tensors import StoredBytes
+from workloads.errors import InputError
 from workloads.network import Network
 from workloads.passes import ElementwisePass, PassStep, list_passes
 from workloads.shapes import Step
@@ -124,3 +125,53 @@ def test_passes_belong_to_the_steps_that_are_run_and_an_ideal_machine_has_none(t
     for steps, expected in (((Step.FORWARD,), ["forward"]), ((Step.GTA,), ["backward"]), ((Step.GTW,), [])):
         assert [result.step for result, _ in run_passes(network, machine, stored, steps)] == expected
     assert run_passes(network, load_architecture("ideal"), stored, tuple(Step)) == []
+
+
+def test_an_activation_reads_its_input_again_backward(tmp_path: Path) -> None:
+    network = build(tmp_path, CONV, "  - {name: act, type: silu}\n", CONV.replace("conv,", "conv2,"))
+    assert list_passes(network) == (
+        ElementwisePass("act", "silu", PassStep.FORWARD, FULL, reads=("conv",), writes=("act",)),
+        ElementwisePass("act", "silu", PassStep.BACKWARD, FULL, reads=("conv",), reads_gradients=("act",),
+                        writes_gradients=("conv",)),
+    )  # fmt: skip
+
+
+def test_an_activation_that_reads_its_output_stores_it_beside_what_rides_along(tmp_path: Path) -> None:
+    network = build(tmp_path, CONV, "  - {name: act, type: tanh}\n", "  - {name: drop, type: dropout}\n")
+    assert list_passes(network) == (
+        ElementwisePass("act", "tanh", PassStep.FORWARD, FULL, reads=("conv",), writes=("act", "drop")),
+        ElementwisePass("act", "tanh", PassStep.BACKWARD, FULL, reads=("act",), reads_gradients=("drop",),
+                        writes_gradients=("conv",)),
+    )  # fmt: skip
+
+
+def test_an_activation_of_images_alone_stores_no_output_for_a_backward_pass(tmp_path: Path) -> None:
+    network = build(tmp_path, "  - {name: act, type: tanh}\n", "  - {name: drop, type: dropout}\n", CONV)
+    (made,) = list_passes(network)
+    assert made.writes == ("drop",)
+
+
+@pytest.mark.parametrize("kind", ["leaky_relu", "hard_sigmoid"])
+def test_an_activation_of_straight_pieces_moves_a_bit_for_each_element(tmp_path: Path, kind: str) -> None:
+    network = build(tmp_path, CONV, f"  - {{name: act, type: {kind}}}\n")
+    forward, backward = list_passes(network)
+    assert (forward.index_bits, backward.index_bits, backward.reads) == (FULL, FULL, ())
+
+
+def test_a_softmax_sweeps_twice_each_way_and_reads_its_output_backward(tmp_path: Path) -> None:
+    network = build(tmp_path, CONV, "  - {name: act, type: softmax, axis: 1}\n")
+    assert list_passes(network) == (
+        ElementwisePass("act", "softmax", PassStep.FORWARD, 2 * FULL, reads=("conv", "conv"), writes=("act",)),
+        ElementwisePass("act", "softmax", PassStep.BACKWARD, 2 * FULL, reads=("act", "act"),
+                        reads_gradients=("act", "act"), writes_gradients=("conv",)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("axis", [0, -4, 4, -5])
+def test_a_softmax_refuses_an_axis_that_is_none_of_an_image(tmp_path: Path, axis: int) -> None:
+    with pytest.raises(InputError) as error:
+        build(tmp_path, CONV, f"  - {{name: act, type: softmax, axis: {axis}}}\n")
+    assert str(error.value).endswith(
+        "layers[1] 'act': axis must be one of an input of shape (2, 4, 8, 8) behind its batch, 1..3 or -3..-1, "
+        f"got {axis}"
+    )
