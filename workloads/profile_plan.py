@@ -175,8 +175,12 @@ def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node,
 
 
 def is_passed_on(node: Node) -> bool:
-    """Tell whether a gradient goes through a layer that stands alone behind a ReLU; a concatenation has others."""
-    return node.layer.traits.hands_zeros_on and not node.layer.traits.is_joined
+    """Tell whether a gradient goes through a layer that stands alone behind a ReLU; a concatenation has others.
+
+    One that makes a pruned gradient dense again hands a new one back, dense within the ReLU's mask.
+    """
+    traits = node.layer.traits
+    return traits.hands_zeros_on and not traits.is_joined and not traits.densifies_gradient
 
 
 def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | None, left: float) -> float | None:

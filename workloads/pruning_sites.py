@@ -28,9 +28,9 @@ def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
     """Find every pruned gradient, keyed by the node to whose output it is, in the network's order.
 
     Behind the mask: what a convolution or fully connected layer reads comes out of a ReLU (its grad_input). Batch norm:
-    a batch norm reads the output. In both cases only where the gradient becomes a grad_output of a convolution or
-    fully connected layer with no batch norm on its way, for that would make it dense again. The gradient of the loss
-    is not pruned.
+    it, another normalisation or a softmax reads the output. In both cases only where the gradient becomes a grad_output
+    of a convolution or fully connected layer with none of these on its way, for they would make it dense again. The
+    gradient of the loss is not pruned.
     """
     sites: dict[str, PruningSite] = {}
     reaching = _find_reaching(network)

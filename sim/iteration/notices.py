@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from sim.results.rows import StepResult
 from workloads.network import Network
@@ -69,16 +70,16 @@ def tell_dead(machines: Sequence[str], results: Sequence[StepResult]) -> Iterato
 
 def tell_single_values(network: Network) -> Iterator[str]:
     """Tell which batch norms have one value of each channel, whose mean and deviation leave nothing of it."""
-    names = []
+    found: dict[str, list[str]] = {}
     for node in network.nodes:
         if node.layer.traits.normalises:
-            batch, _, height, width = node.input_shapes[0]
-            if batch * height * width == 1:
-                names.append(node.name)
-    if names:
+            batch, _, *positions = node.input_shapes[0]
+            if batch * prod(positions) == 1:
+                found.setdefault("1 image of 1 x 1" if positions else "1 image", []).append(node.name)
+    for image, names in found.items():
         yield (
-            f"batch norm {name_layers(names)} has one value of each channel to normalise (1 image of 1 x 1): it writes "
-            "its shift whatever it reads, and hands back no gradient"
+            f"batch norm {name_layers(names)} has one value of each channel to normalise ({image}): it writes its "
+            "shift whatever it reads, and hands back no gradient"
         )
 
 

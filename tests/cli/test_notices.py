@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from cli.command import run_command
 
+from sim.iteration.notices import tell_single_values
 from sim.run import RunResult, simulate
+from workloads.workload import load_workload
 
 SIZE = "batch: 1\ninput: {channels: 3, height: 8, width: 8}\n"
 HOST = "operands: {source: host, dataset: fashion_mnist, seed: 1, images: {resize: 8, channels: 3}}\n"
@@ -96,6 +98,16 @@ def test_a_network_that_a_batch_norm_over_one_value_kills_is_called_dead_whereve
         for words in ("one value of each channel to normalise", "is all zero: nothing is learned there"):
             assert text.count(words) >= times
         assert text.count('<span class="verdict bad">verified, but 3 of 3 layers are dead</span>') == times
+
+
+def test_a_batch_norm_over_one_image_of_features_is_told(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        BATCH_NORM.replace("type: batch_norm", "type: tanh")
+        .replace("  - {name: fc,", "  - {name: bn, type: batch_norm}\n  - {name: fc,")
+        .replace("name: bn, type: tanh", "name: act, type: tanh")
+    )
+    (told,) = tell_single_values(load_workload(tmp_path / "net.yaml").network)
+    assert told == ONE_VALUE.replace("(1 image of 1 x 1)", "(1 image)")
 
 
 def test_a_live_network_has_no_notice(tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ from pydantic import Field
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
-from workloads.kinds.shape_rules import expect_image
+from workloads.kinds.shape_rules import expect_channels
 from workloads.reference.arrays import Array
 from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
 from workloads.shapes import Shape
 
 
 class BatchNorm(LayerBase):
-    """Normalisation over the batch and the positions of each channel, with learned scale and shift."""
+    """Normalisation over the batch and the positions of each channel or feature, with learned scale and shift."""
 
     traits: ClassVar[Traits] = Traits(
         has_parameters=True,
@@ -34,7 +34,7 @@ class BatchNorm(LayerBase):
 
     def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
         """Keep the shape."""
-        expect_image(self, shapes[0])
+        expect_channels(self, shapes[0])
         return shapes[0]
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:

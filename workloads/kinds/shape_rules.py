@@ -16,6 +16,19 @@ def expect_image(layer: LayerBase, shape: Shape) -> None:
         raise ValueError(f"{layer.type} reads (batch, channels, height, width), but its input has the shape {shape}")
 
 
+def expect_channels(layer: LayerBase, shape: Shape) -> None:
+    """Refuse an input that is neither a batch of images nor one of features.
+
+    Raises:
+        ValueError: it has neither four axes nor two.
+    """
+    if len(shape) not in (2, 4):
+        raise ValueError(
+            f"{layer.type} reads (batch, channels, height, width) or (batch, features), but its input has the shape "
+            f"{shape}"
+        )
+
+
 def expect_flat(layer: LayerBase, shape: Shape) -> None:
     """Refuse an input that is no batch of features.
 

@@ -1,4 +1,8 @@
-"""Batch normalisation in training mode, for ``(N, C, H, W)`` and ``(N, C)``."""
+"""Normalisation: over the batch in training mode, over rows of each image, and over neighbouring channels.
+
+Batch normalisation is for ``(N, C, H, W)`` and ``(N, C)``. A *row* is what lies together in C order: the last axes of
+layer normalisation, the channels and positions of a group of group normalisation.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +16,23 @@ from workloads.reference.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
-class BatchStatistics:
-    """Mean and 1 / sqrt(variance + epsilon) of each channel, shaped to broadcast over the input."""
+class Statistics:
+    """Mean and 1 / sqrt(variance + epsilon) of each channel or row, shaped to broadcast over what is normalised."""
 
     mean: Array
     inverse_deviation: Array
 
 
-def batch_norm_forward(input: Array, scale: Array, shift: Array, epsilon: float) -> tuple[Array, BatchStatistics]:
+def batch_norm_forward(input: Array, scale: Array, shift: Array, epsilon: float) -> tuple[Array, Statistics]:
     """Normalise each channel over batch and positions with the biased variance, then scale and shift ``(C,)``."""
-    axes = _reduced_axes(input)
-    mean = input.mean(axis=axes, keepdims=True, dtype=np.float64)
-    centred = input - mean.astype(input.dtype)
-    variance = np.square(centred).mean(axis=axes, keepdims=True, dtype=np.float64)
-    statistics = BatchStatistics(mean.astype(input.dtype), (1 / np.sqrt(variance + epsilon)).astype(input.dtype))
+    centred, statistics = _centre(input, _reduced_axes(input), epsilon)
     centred *= statistics.inverse_deviation * _per_channel(scale, input)
     centred += _per_channel(shift, input)
     return centred, statistics
 
 
 def batch_norm_backward(
-    grad_output: Array, input: Array, scale: Array, statistics: BatchStatistics
+    grad_output: Array, input: Array, scale: Array, statistics: Statistics
 ) -> tuple[Array, Array, Array]:
     """Gradients to the input, the scale ``(C,)`` and the shift ``(C,)``, through mean and variance."""
     axes = _reduced_axes(input)
@@ -45,6 +45,80 @@ def batch_norm_backward(
     grad_input -= normalised * (grad_scale / elements).astype(dtype)
     grad_input *= statistics.inverse_deviation * _per_channel(scale, input)
     return grad_input, grad_scale.reshape(-1).astype(dtype), grad_shift.reshape(-1).astype(dtype)
+
+
+def row_norm_forward(input: Array, length: int, epsilon: float) -> tuple[Array, Statistics]:
+    """Normalise each row of `length` elements with its biased variance; scale and shift are not in it."""
+    rows = input.reshape(-1, length)
+    centred, statistics = _centre(rows, (1,), epsilon)
+    centred *= statistics.inverse_deviation
+    return centred.reshape(input.shape), statistics
+
+
+def row_norm_backward(grad_normalised: Array, normalised: Array, statistics: Statistics, length: int) -> Array:
+    """Gradient to the input, through mean and variance, from that to what `row_norm_forward` gave."""
+    grads, rows, dtype = grad_normalised.reshape(-1, length), normalised.reshape(-1, length), normalised.dtype
+    grad_input: Array = grads - grads.mean(axis=1, keepdims=True, dtype=np.float64).astype(dtype)
+    grad_input -= rows * np.multiply(grads, rows).mean(axis=1, keepdims=True, dtype=np.float64).astype(dtype)
+    grad_input *= statistics.inverse_deviation
+    return grad_input.reshape(normalised.shape)
+
+
+def normalise_again(input: Array, statistics: Statistics, length: int) -> Array:
+    """Normalise rows with statistics that are known."""
+    normalised = input.reshape(-1, length) - statistics.mean
+    normalised *= statistics.inverse_deviation
+    return normalised.reshape(input.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseWindow:
+    """Local response normalisation: x / (k + alpha / size times the sum of squares of `size` channels around)^beta.
+
+    The window of a channel begins size // 2 before it; what lies outside counts as zero.
+    """
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+
+def response_norm_forward(input: Array, window: ResponseWindow) -> tuple[Array, Array]:
+    """Divide ``(N, C, ...)``; the second result is what is raised to the power beta, for the backward pass."""
+    base = _sum_channels(np.square(input), window.size // 2, window.size)
+    base *= window.alpha / window.size
+    base += window.k
+    output: Array = input * base**-window.beta
+    return output, base
+
+
+def response_norm_backward(grad_output: Array, input: Array, base: Array, window: ResponseWindow) -> Array:
+    """Gradient to the input; a channel is in the windows of those up to size // 2 behind it, too."""
+    power = base**-window.beta
+    shares = grad_output * input * power / base
+    around = _sum_channels(shares, (window.size - 1) // 2, window.size)
+    around *= 2 * window.alpha * window.beta / window.size
+    grad_input: Array = grad_output * power - input * around
+    return grad_input
+
+
+def _sum_channels(values: Array, before: int, size: int) -> Array:
+    """Sum over the `size` channels of which the first is `before` ahead of each one."""
+    channels = values.shape[1]
+    sums = np.zeros_like(values)
+    for offset in range(max(-before, 1 - channels), min(size - before, channels)):
+        first, last = max(0, -offset), min(channels, channels - offset)
+        sums[:, first:last] += values[:, first + offset : last + offset]
+    return sums
+
+
+def _centre(input: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array, Statistics]:
+    """Take the mean over the axes off; sums are made in float64."""
+    mean = input.mean(axis=axes, keepdims=True, dtype=np.float64)
+    centred = input - mean.astype(input.dtype)
+    variance = np.square(centred).mean(axis=axes, keepdims=True, dtype=np.float64)
+    return centred, Statistics(mean.astype(input.dtype), (1 / np.sqrt(variance + epsilon)).astype(input.dtype))
 
 
 def _reduced_axes(input: NDArray[Any]) -> tuple[int, ...]:

@@ -135,7 +135,9 @@ def list_questions() -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     made = KINDS[kind]
-    is_behind_relu = made.traits.makes_zeros or (made.traits.hands_zeros_on and not made.traits.is_joined)
+    is_behind_relu = made.traits.makes_zeros or (
+        made.traits.hands_zeros_on and not made.traits.is_joined and not made.traits.densifies_gradient
+    )
     is_asked = {
         "infer_geometry": made.traits.is_computed,
         "run": not made.traits.is_loss,
@@ -155,6 +157,8 @@ REQUIRED: dict[str, dict[str, int]] = {
     "linear": {"out_features": 3},
     "max_pool": {"kernel": 2},
     "avg_pool": {"kernel": 2},
+    "group_norm": {"groups": 2},
+    "local_response_norm": {"size": 3},
 }
 
 
