@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
+from workloads.gradient_masks import make_mask
 from workloads.kinds.execution import Backward, Parameter, Parameters, Place
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
@@ -66,7 +67,7 @@ class Iteration:
                 weight=_to_operand(self.parameters[f"{node.name}/weight"]),
                 bias=None if bias is None else _to_operand(bias),
                 grad_output=_to_operand(tensors.grad_output),
-                mask=input != 0 if self.network.is_behind_relu(node.name) else None,
+                mask=make_mask(self.network, node.name, input),
                 steps=tuple(Step) if node.inputs[0] in trained else (Step.FORWARD, Step.GTW),
                 relu_follows=self.network.relu_follows(node.name),
                 summed=self._stored_gradients(node),
@@ -76,11 +77,11 @@ class Iteration:
         """Give what a layer's GTA adds; behind a ReLU all but an add's own gradient are stored with its mask."""
         names = self.network.summed_gradients(node.name)
         tensors = self.tensors[node.name]
+        mask = make_mask(self.network, node.name, tensors.input)
         gradients = []
         for name, gradient in zip(names, tensors.summed, strict=True):
             is_add = name != node.inputs[0] and self.network.node(name).layer.traits.sums_inputs
-            is_masked = self.network.is_behind_relu(node.name) and not is_add
-            gradients.append(_to_operand(gradient * (tensors.input != 0) if is_masked else gradient))
+            gradients.append(_to_operand(gradient if mask is None or is_add else gradient * mask))
         return tuple(gradients)
 
 
@@ -253,8 +254,8 @@ def _keep_share(
 def _apply_hook(network: Network, node: Node, grad: Array, inputs: Mapping[str, Array], hook: GradientHook) -> Array:
     """Call the hook, with the mask where a layer that reads this node computes its gradient behind one."""
     for reader in network.consumers(node.name):
-        if reader.name in inputs and network.is_behind_relu(reader.name):
-            mask = inputs[reader.name] != 0
+        mask = make_mask(network, reader.name, inputs[reader.name]) if reader.name in inputs else None
+        if mask is not None:
             return hook(node.name, grad * mask, mask)
     return hook(node.name, grad, None)
 

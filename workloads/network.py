@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from workloads.errors import InputError
 from workloads.inference import infer_output
@@ -99,11 +100,18 @@ class Network:
 
         Those are pooling, flatten and dropout, and a concatenation of such inputs alone.
         """
-        return all(source in self._rectified for source in self.node(name).inputs)
+        return all(source in self._ceilings for source in self.node(name).inputs)
 
     def gives_rectified(self, name: str) -> bool:
         """Tell whether what the node gives out comes out of a ReLU, its own or one before it."""
-        return name in self._rectified
+        return name in self._ceilings
+
+    def find_ceiling(self, name: str) -> float:
+        """Give what is cut off of the ReLU's output that a node reads: a ReLU's infinity, or what is known to be.
+
+        Behind an average or dropout nothing is known, and of a concatenation only the highest.
+        """
+        return max((self._ceilings.get(source, inf) for source in self.node(name).inputs), default=inf)
 
     def relu_follows(self, name: str) -> bool:
         """Tell whether the node's output is read by ReLU layers alone, so that it is stored only behind them."""
@@ -189,13 +197,17 @@ class Network:
         return readers
 
     @cached_property
-    def _rectified(self) -> frozenset[str]:
-        rectified: set[str] = set()
+    def _ceilings(self) -> Mapping[str, float]:
+        """The nodes whose output comes out of a ReLU, with that one's upper end, infinity where it is not known."""
+        ceilings: dict[str, float] = {}
         for node in self.nodes:
             traits = node.layer.traits
-            if traits.makes_zeros or (traits.hands_zeros_on and rectified.issuperset(node.inputs)):
-                rectified.add(node.name)
-        return frozenset(rectified)
+            if traits.makes_zeros:
+                ceilings[node.name] = traits.ceiling
+            elif traits.hands_zeros_on and all(source in ceilings for source in node.inputs):
+                highest = max(ceilings[source] for source in node.inputs)
+                ceilings[node.name] = highest if traits.hands_ceiling_on else inf
+        return ceilings
 
 
 def name_own_input(layer: str) -> str:

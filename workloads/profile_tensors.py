@@ -15,6 +15,7 @@ import numpy as np
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
 from workloads.fields import cut_field, draw_field
+from workloads.gradient_masks import make_mask
 from workloads.kinds.profile_rules import Draw, HandingPlace
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
@@ -97,7 +98,7 @@ class ProfiledNetwork:
             weight=self._weight(name),
             bias=self._bias(name) if self.network.has_bias(name) else None,
             grad_output=grad_output,
-            mask=input != 0 if self.network.is_behind_relu(name) else None,
+            mask=make_mask(self.network, name, input),
             steps=self.steps(name),
             relu_follows=self.network.relu_follows(name),
             finish=self._finish(name, grad_output, summed) if images is None else self._finish_some(name, numbers),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from workloads.arrays import Float32Array
 from workloads.errors import InputError
+from workloads.gradient_masks import make_mask
 from workloads.network import Network, Node
 from workloads.npz_file import ArrayArchive, open_npz
 from workloads.operands import Operands
@@ -55,7 +56,7 @@ class Recording:
             if f"{name}/mask" in self.arrays:
                 mask: NDArray[np.bool_] | None = np.ascontiguousarray(archive[f"{name}/mask"])
             else:
-                mask = input != 0 if self.network.is_behind_relu(name) else None
+                mask = make_mask(self.network, name, input)
             shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
             summed = tuple(self._floats(archive, array) for array in shares if array in self.arrays)
         return Operands(

@@ -23,6 +23,7 @@ class Concat(LayerBase):
         reads_several=True,
         is_joined=True,
         hands_zeros_on=True,
+        hands_ceiling_on=True,
         hands_gradient_on=True,
         densifies_gradient=False,
     )

@@ -19,7 +19,7 @@ class Flatten(LayerBase):
     """(N, C, H, W) to (N, C H W)."""
 
     traits: ClassVar[Traits] = Traits(
-        rides_along=True, hands_zeros_on=True, hands_gradient_on=True, densifies_gradient=False
+        rides_along=True, hands_zeros_on=True, hands_ceiling_on=True, hands_gradient_on=True, densifies_gradient=False
     )
     profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DERIVED, gradient=GradientRule.HANDED_ON)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
@@ -28,12 +29,13 @@ class Traits:
 
     is_computed: the accelerator executes it in steps, not in passes; has_parameters: it is trained; is_loss: it ends a
     network. reads_several: it joins two or more inputs. rides_along: it happens in the unit that writes the tensor it
-    acts on, and so has no tensor of its own. makes_zeros: it is a ReLU. hands_zeros_on: what comes out of a ReLU before
-    it still counts as coming out of one behind it. hands_gradient_on: the gradient to its input is its output's, or a
-    part of it, and is not written anew. is_joined: its inputs are stored as parts of its output. sums_inputs: the
-    gradient to its output is that to each input, and is stored once. densifies_gradient: a pruned gradient is dense
-    again behind its backward pass. normalises: it divides each channel by that one's deviation. keeps_input,
-    keeps_output: its backward reads them.
+    acts on, and so has no tensor of its own. makes_zeros: it is a ReLU. ceiling: a ReLU's upper end, at which its
+    gradient is zero as it is at 0. hands_zeros_on: what comes out of a ReLU before it still counts as coming out of one
+    behind it. hands_ceiling_on: and what was cut off at the ceiling is still equal to it. hands_gradient_on: the
+    gradient to its input is its output's, or a part of it, and is not written anew. is_joined: its inputs are stored as
+    parts of its output. sums_inputs: the gradient to its output is that to each input, and is stored once.
+    densifies_gradient: a pruned gradient is dense again behind its backward pass. normalises: it divides each channel
+    by that one's deviation. keeps_input, keeps_output: its backward reads them.
     """
 
     is_computed: bool = False
@@ -42,7 +44,9 @@ class Traits:
     reads_several: bool = False
     rides_along: bool = False
     makes_zeros: bool = False
+    ceiling: float = inf
     hands_zeros_on: bool
+    hands_ceiling_on: bool = False
     hands_gradient_on: bool
     is_joined: bool = False
     sums_inputs: bool = False

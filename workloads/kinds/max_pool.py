@@ -23,7 +23,9 @@ from workloads.shapes import Shape
 class MaxPool(WindowFields, LayerBase):
     """Maximum over windows; the first maximum of a window, in row order, gets the gradient."""
 
-    traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
+    traits: ClassVar[Traits] = Traits(
+        hands_zeros_on=True, hands_ceiling_on=True, hands_gradient_on=False, densifies_gradient=False
+    )
     profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DERIVED, gradient=GradientRule.FIGURE)
 
     type: Literal["max_pool"]

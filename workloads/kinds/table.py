@@ -17,6 +17,7 @@ CLASSES = {
     "conv2d": "Conv2d",
     "linear": "Linear",
     "relu": "Relu",
+    "relu6": "Relu6",
     "leaky_relu": "LeakyRelu",
     "prelu": "Prelu",
     "sigmoid": "Sigmoid",

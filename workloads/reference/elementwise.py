@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from math import inf
 
 import numpy as np
 
@@ -12,14 +13,15 @@ from workloads.draws import keyed_generator
 from workloads.reference.arrays import Array
 
 
-def relu_forward(input: Array) -> Array:
-    """max(x, 0)."""
-    return np.maximum(input, 0)
+def relu_forward(input: Array, ceiling: float = inf) -> Array:
+    """max(x, 0), and at most the ceiling."""
+    rectified: Array = np.maximum(input, 0)
+    return rectified if ceiling == inf else np.minimum(rectified, ceiling, out=rectified)
 
 
-def relu_backward(grad_output: Array, output: Array | BoolArray) -> Array:
-    """Pass the gradient where the output is positive; `output` may be the flags of that alone."""
-    return grad_output * (output > 0)
+def relu_backward(grad_output: Array, output: Array | BoolArray, ceiling: float = inf) -> Array:
+    """Pass the gradient where the output is positive and below the ceiling, above 1; flags of that may be given."""
+    return grad_output * (output > 0) if ceiling == inf else grad_output * ((output > 0) & (output < ceiling))
 
 
 def draw_dropout_mask(shape: tuple[int, ...], rate: float, *, seed: int, layer: str, iteration: int = 0) -> BoolArray:

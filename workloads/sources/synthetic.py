@@ -12,6 +12,7 @@ import numpy as np
 
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
+from workloads.gradient_masks import make_mask
 from workloads.layer_images import LayerImages
 from workloads.network import Network
 from workloads.operands import Operands
@@ -96,7 +97,7 @@ def make_synthetic_layer(
         weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
     bias = draw("bias", shape.output_shape[1:2], 1.0) if network.has_bias(name) else None
     grad_output = draw_batch("grad_output", shape.output_shape, source.density.grad_output)
-    mask = input != 0 if is_rectified else None
+    mask = make_mask(network, name, input)
     summed = []
     for place, source_name in enumerate(network.summed_gradients(name)):
         gradient = draw_batch(f"summed{place}", shape.input_shape, source.density.grad_output)

@@ -19,6 +19,7 @@ LAYER: TypeAdapter[Layer] = TypeAdapter(Layer)
 PLACE = Place(needs_grad_input=True, output_is_kept=False, seed=1, iteration=0)
 SHAPES = ((4, 6), (2, 5, 6), (2, 3, 4, 5))
 CASES: dict[str, tuple[dict[str, Any], Callable[..., Any]]] = {
+    "relu6": ({}, functional.relu6),
     "leaky_relu": ({"negative_slope": 0.2}, lambda x: functional.leaky_relu(x, 0.2)),
     "sigmoid": ({}, lambda x: x.sigmoid()),
     "tanh": ({}, lambda x: x.tanh()),
@@ -42,7 +43,7 @@ def test_an_activation_equals_that_of_torch(case: str, shape: tuple[int, ...], d
     fields, function = CASES[case]
     layer = LAYER.validate_python({"name": "one", "type": case.split()[0], **fields})
     rng = np.random.default_rng(3)
-    input, gradient = (2 * rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    input, gradient = (4 * rng.standard_normal(shape).astype(dtype) for _ in range(2))
     parameters = {
         name: rng.standard_normal(parameter.shape).astype(dtype)
         for name, parameter in layer.list_parameters(shape).items()

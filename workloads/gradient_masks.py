@@ -1,0 +1,25 @@
+"""The masks of the gradients that layers behind a ReLU compute."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from numpy.typing import NDArray
+
+from workloads.arrays import BoolArray
+from workloads.network import Network
+
+
+def make_mask(network: Network, name: str, input: NDArray[Any]) -> BoolArray | None:
+    """Tell where the gradient to what a layer reads is needed, from that; None where no ReLU stands before.
+
+    It is needed where the ReLU's output is not zero, and not at the upper end of one that has an end.
+    """
+    if not network.is_behind_relu(name):
+        return None
+    ceiling = network.find_ceiling(name)
+    mask: BoolArray = input != 0
+    if ceiling < inf:
+        mask &= input < ceiling
+    return mask
