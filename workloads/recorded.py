@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.network import Network, Node
 from workloads.npz_file import ArrayArchive, open_npz
-from workloads.operands import Operands
+from workloads.operands import GradientFinish, Operands
 from workloads.output_files import replace_file
+from workloads.pruning import PruningKey
 from workloads.shapes import Step
 from workloads.suggestions import did_you_mean
 from workloads.words import list_words
@@ -31,17 +32,27 @@ REQUIRED_TENSORS = ("input", "weight", "grad_output")
 _ENTRY_DATE = (1980, 1, 1, 0, 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class LayerPruning:
+    """The threshold with which a layer's PPU prunes the gradient that it writes, and the place of the draws."""
+
+    tau: float
+    key: PruningKey
+
+
 @dataclass(frozen=True)
 class Recording:
     """An .npz file whose array names, shapes and types fit the network; the numbers are read layer by layer.
 
-    first_layer_gta: whether layers whose input needs no gradient have a GTA all the same.
+    first_layer_gta: whether layers whose input needs no gradient have a GTA all the same. prunings: by the layer whose
+    PPU prunes.
     """
 
     path: Path
     network: Network
     arrays: frozenset[str]
     first_layer_gta: bool = True
+    prunings: Mapping[str, LayerPruning] = field(default_factory=dict)
 
     def layer(self, name: str) -> Operands:
         """Read the operands of one layer.
@@ -59,9 +70,11 @@ class Recording:
                 mask = make_mask(self.network, name, input)
             shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
             summed = tuple(self._floats(archive, array) for array in shares if array in self.arrays)
+        pruning = self.prunings.get(name)
+        finish = GradientFinish() if pruning is None else GradientFinish(tau=pruning.tau, key=pruning.key)
         return Operands(
             name, shape, input, weight, bias, grad_output, mask, self.steps(name),
-            relu_follows=self.network.relu_follows(name), summed=summed,
+            relu_follows=self.network.relu_follows(name), finish=finish, summed=summed,
         )  # fmt: skip
 
     def steps(self, name: str) -> tuple[Step, ...]:

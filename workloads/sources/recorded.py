@@ -2,35 +2,94 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from workloads.recorded import load_recorded, open_recording
-from workloads.settings import PlainText
+from pydantic import Field
+
+from workloads.errors import InputError
+from workloads.layers import LayerName, StrictModel
+from workloads.network import Network
+from workloads.pruning import PruningKey
+from workloads.pruning_sites import find_pruning_sites
+from workloads.recorded import LayerPruning, Recording, open_recording
+from workloads.settings import PlainText, Seed
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
+from workloads.suggestions import did_you_mean
 from workloads.user_file import resolve_path
+from workloads.words import list_words
+
+
+class RecordedPruning(StrictModel):
+    """How gradients were pruned in the training that was recorded, so that the PPU prunes them alike.
+
+    seed, iteration: with the layer's name the key of the draws. thresholds: of each pruned gradient, by the layer to
+    whose output it is; 0 prunes nothing, as before a FIFO is full. rate: what they were chosen for.
+    """
+
+    seed: Seed
+    iteration: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    thresholds: dict[LayerName, Annotated[float, Field(ge=0.0)]]
+    rate: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+
+    def plan(self, network: Network, label: str) -> dict[str, LayerPruning]:
+        """Give what the PPU of each layer prunes with; gradients that passes write are pruned there.
+
+        Raises:
+            InputError: a threshold is of a gradient that is not pruned.
+        """
+        sites = find_pruning_sites(network)
+        for name in self.thresholds:
+            if name not in sites:
+                near = did_you_mean(name, sites) or f" (they are {list_words(sites)})"
+                raise InputError(
+                    f"{label}: operands.pruning.thresholds names '{name}', the gradient to whose output is not "
+                    f"pruned{near}"
+                )
+        return {
+            sites[name].writer: LayerPruning(tau, PruningKey(self.seed, name, self.iteration))
+            for name, tau in self.thresholds.items()
+            if sites[name].writer != name
+        }
 
 
 class RecordedOperands(OperandSource):
     """Tensors from an .npz file; the path is relative to the YAML file.
 
     first_layer_gta: whether the layers that read images have a gta, whose result nobody needs in training.
+    pruning: how the recorded gradients were pruned.
     """
 
     source: Literal["recorded"]
     path: PlainText
     first_layer_gta: bool = True
+    pruning: RecordedPruning | None = None
 
     def open(self, request: OperandRequest) -> OperandStream:
         """Read the file, layer by layer."""
-        path = self.recorded_path(request.base_directory)
-        layers = load_recorded(path, request.network, first_layer_gta=self.first_layer_gta)
-        return OperandStream(layers, f"recorded tensors of {self.path}", None, {})
+        recording = self.open_file(request)
+        headline = f"recorded tensors of {self.path}"
+        if self.pruning is None:
+            return OperandStream(iter(recording), headline, None, {})
+        facts: dict[str, Any] = {"pruning": self.pruning.model_dump(mode="json", exclude_none=True)}
+        pruned = frozenset(name for name, tau in self.pruning.thresholds.items() if tau)
+        return OperandStream(iter(recording), f"{headline}, gradients pruned as recorded", None, facts, pruned)
 
     def check(self, request: OperandRequest) -> None:
         """Read all tensors."""
-        for _ in open_recording(self.recorded_path(request.base_directory), request.network):
+        for _ in self.open_file(request):
             pass
+
+    def open_file(self, request: OperandRequest) -> Recording:
+        """Compare the file, and the thresholds, with the network.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        recording = open_recording(self.recorded_path(request.base_directory), request.network)
+        prunings = {} if self.pruning is None else self.pruning.plan(request.network, request.label)
+        return dataclasses.replace(recording, first_layer_gta=self.first_layer_gta, prunings=prunings)
 
     def recorded_path(self, base_directory: Path) -> Path:
         """Return the file of recorded operands."""
