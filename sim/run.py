@@ -13,11 +13,12 @@ from sim.iteration.progress import Progress as Progress
 from sim.iteration.run_result import RunResult as RunResult
 from sim.iteration.simulation import Listeners, ignore, run_request
 from sim.step.work import StepWork
+from workloads.capture.recording import CapturedRecording
 from workloads.workload import Workload
 
 
 def simulate(
-    workload: str | Path | Workload,
+    workload: str | Path | Workload | CapturedRecording,
     arch: str | Path | Architecture = "sparsetrain",
     *,
     on_progress: Callable[[Progress], None] | None = None,
@@ -29,7 +30,7 @@ def simulate(
     """Simulate one training iteration of a workload and compare every output with the reference.
 
     Args:
-        workload: A preset's name, a YAML file, or a loaded workload.
+        workload: A preset's name, a YAML file, a loaded workload, or a recording of a PyTorch model.
         arch: A preset's name, a YAML file, or a machine.
         on_progress: Told of each step that ends.
         on_notice: Told what the user should know before the run ends.
@@ -43,5 +44,6 @@ def simulate(
     Raises:
         InputError: Something that was given cannot be used; the message names it.
     """
-    request = make_request(workload, arch, options)
+    loaded = workload.workload if isinstance(workload, CapturedRecording) else workload
+    request = make_request(loaded, arch, options)
     return run_request(request, Listeners(on_progress, on_notice, on_written), work)

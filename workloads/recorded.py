@@ -141,12 +141,14 @@ def save_recorded(path: Path | str, operands: Iterable[Operands]) -> None:
         InputError: the file cannot be written.
     """
 
-    def fill(partial: Path) -> None:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for layer in operands:
-                _write_layer(archive, layer)
+    replace_file(Path(path), lambda partial: write_recorded(partial, operands))
 
-    replace_file(Path(path), fill)
+
+def write_recorded(path: Path, operands: Iterable[Operands]) -> None:
+    """Write operands into a file, as `save_recorded` does under a temporary name."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for layer in operands:
+            _write_layer(archive, layer)
 
 
 def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:

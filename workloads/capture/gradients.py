@@ -1,0 +1,108 @@
+"""The gradients of a backward pass that autograd computes itself, from hooks in its own graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from workloads.arrays import Float32Array
+from workloads.capture.calls import Tensor
+from workloads.capture.observer import SeenLayer
+from workloads.network import Network, Node
+
+
+def to_float32(tensor: Tensor) -> Float32Array:
+    """Copy a tensor's values as they are into float32, which holds what narrower formats hold."""
+    values = tensor.detach().cpu()
+    return np.array(
+        values.float().numpy() if values.dtype.itemsize < 4 else values.numpy(), dtype=np.float32, order="C"
+    )
+
+
+@dataclass(eq=False)
+class GradientTaker:
+    """Takes what a backward pass hands to the outputs of layers, and what their readers hand back.
+
+    outputs: the gradient to a layer's output, by its name. shares: what a reader hands back of the gradient to a
+    layer's output, by the names of both; in autograd's own number format.
+    """
+
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    shares: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    _handles: list[Any] = field(default_factory=list)
+
+    def watch(self, network: Network, seen: Mapping[str, SeenLayer]) -> None:
+        """Put hooks into autograd's graph, behind those that a user's tensors have."""
+        for node in network.compute_nodes():
+            output = seen[node.name].output
+            if output is not None:
+                self._watch_output(node.name, *output)
+            if network.summed_gradients(node.name):
+                for name in node.inputs:
+                    for reader in network.consumers(name):
+                        self._watch_shares(seen[reader.name], name)
+
+    def leave(self) -> None:
+        """Take the hooks away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _watch_output(self, name: str, maker: Any, number: int) -> None:
+        def take(gradients: Any) -> None:
+            if gradients[number] is not None:
+                self.outputs[name] = gradients[number].detach().clone()
+
+        self._handles.append(maker.register_prehook(take))
+
+    def _watch_shares(self, reader: SeenLayer, source: str) -> None:
+        if reader.output is None or (reader.name, source) in self.shares:
+            return
+        edges = {edge for name, edge in zip(reader.inputs, reader.edges, strict=True) if name == source and edge}
+        stops = {edge[0] for edge in reader.edges if edge}
+        for maker, place in find_receivers(reader.output[0], edges, stops):
+            self._handles.append(maker.register_hook(self._make_share_hook(reader.name, source, place)))
+
+    def _make_share_hook(self, reader: str, source: str, place: int) -> Any:
+        def take(handed_back: Any, _: Any) -> None:
+            share = handed_back[place]
+            if share is not None:
+                known = self.shares.get((reader, source))
+                self.shares[reader, source] = share.detach().clone() if known is None else known + share
+
+        return take
+
+    def list_summed(self, network: Network, node: Node) -> list[tuple[str, Tensor]]:
+        """Give the stored gradients that a layer's GTA adds to its own, by the names of `Network.summed_gradients`."""
+        if not network.summed_gradients(node.name):
+            return []
+        source = node.inputs[0]
+        stored: dict[str, Tensor] = {}
+        total = None
+        for reader in reversed(network.consumers(source)):
+            if reader.name == node.name:
+                break
+            share = self.shares[reader.name, source]
+            total = share if total is None else total + share
+            if network.writes_gradient(reader.name):
+                stored = {source: total}
+            else:
+                stored[reader.name] = share
+        return list(stored.items())
+
+
+def find_receivers(start: Any, edges: set[tuple[Any, int]], stops: set[Any]) -> list[tuple[Any, int]]:
+    """Find, from a node of autograd's graph on, those that hand a gradient to one of the edges, and at which place."""
+    found, waiting, known = [], [start], {start}
+    while waiting:
+        maker = waiting.pop()
+        for place, (further, number) in enumerate(maker.next_functions):
+            if (further, number) in edges:
+                found.append((maker, place))
+            if further is not None and further not in known and further not in stops:
+                known.add(further)
+                waiting.append(further)
+    return found

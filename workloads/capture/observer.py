@@ -1,0 +1,289 @@
+"""Watch a model while it runs, and note which layers its calls of torch functions stand for.
+
+The model itself runs, in its own number formats and with its own random draws; what is noted is the graph of one run.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.autograd.function import BackwardCFunction
+from torch.overrides import TorchFunctionMode
+
+from workloads.capture.call_table import make_table
+from workloads.capture.calls import Call, LayerCall, SameTensor, ScaledLoss, Tensor, UnmappedCallError
+from workloads.capture.places import CallPlace, ModulePaths
+from workloads.kinds.table import KINDS
+from workloads.network import INPUT
+
+# What hands a tensor's values, or a shape that depends on them, to the program that then goes on by them.
+VALUE_READS = frozenset(
+    ("__bool__", "__int__", "__float__", "__index__", "__complex__", "__contains__", "item", "tolist", "numpy",
+     "__array__", "nonzero", "masked_select", "unique", "equal", "allclose", "is_nonzero")
+)  # fmt: skip
+LOSS_PARTS = frozenset({"log_softmax"})
+
+
+@dataclass(frozen=True, eq=False)
+class SeenLayer:
+    """A layer that a call stands for; reason: why it stands for none that is known, or None.
+
+    inputs: names of layers, or ``input``. edges: where in autograd's graph each input came from, None where no gradient
+    goes back. output: the node of autograd's graph that made the output, and which of its outputs; None without one.
+    in_loss: it was seen while the loss was computed. operands: of a layer that the accelerator executes.
+    """
+
+    name: str
+    kind: str
+    fields: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    place: CallPlace
+    shape: tuple[int, ...] | None
+    reason: str | None = None
+    edges: tuple[tuple[Any, int] | None, ...] = ()
+    output: tuple[Any, int] | None = None
+    in_loss: bool = False
+    operands: Any = None
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is a loss that is known."""
+        return self.kind in KINDS and KINDS[self.kind].traits.is_loss
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedTensor:
+    """A tensor that is a layer's output; shares: of a loss, the weight of each loss layer in it."""
+
+    reference: Any
+    name: str
+    version: int
+    shares: Mapping[str, float] | None = None
+
+
+@dataclass(eq=False)
+class SeenGraph:
+    """What was seen of one run, in its order; value_reads: places at which the program read a tensor's values."""
+
+    layers: dict[str, SeenLayer] = field(default_factory=dict)
+    value_reads: list[tuple[CallPlace, str]] = field(default_factory=list)
+    loss_reads: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class UnknownCall:
+    """A call that stands for nothing known."""
+
+    kind: str
+    inputs: tuple[Tensor, ...]
+    reason: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCall:
+    """What is known of a call before it is carried out; inputs: the layers that it reads."""
+
+    call: Call | UnknownCall
+    inputs: tuple[str, ...]
+    edges: tuple[tuple[Any, int] | None, ...]
+    reason: str | None
+
+
+TakeOperands = Callable[[LayerCall, Tensor], Any]
+TakeOutput = Callable[[SeenLayer, Tensor], None]
+
+
+class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
+    """Notes a graph while it is active.
+
+    take_operands: makes what is kept of a layer that the accelerator executes, from its call and its output.
+    take_output: told of each layer and its output tensor.
+    """
+
+    def __init__(self, paths: ModulePaths, take_operands: TakeOperands, take_output: TakeOutput | None = None) -> None:
+        super().__init__()
+        self.graph = SeenGraph()
+        self.in_loss = False
+        self._paths = paths
+        self._take_operands = take_operands
+        self._take_output = take_output
+        self._table = make_table()
+        self._tracked: dict[int, TrackedTensor] = {}
+
+    def track(self, tensor: Tensor, name: str, shares: Mapping[str, float] | None = None) -> None:
+        """Say that a tensor is a layer's output, or the network's input."""
+        self._tracked[id(tensor)] = TrackedTensor(weakref.ref(tensor), name, tensor._version, shares)
+
+    def find(self, tensor: Any) -> TrackedTensor | None:
+        """Find what a tensor is the output of."""
+        found = self._tracked.get(id(tensor))
+        return found if found is not None and found.reference() is tensor else None
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Carry a call out, and note what it stands for."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        read = [tensor for tensor in list_tensors((args, kwargs)) if self.find(tensor) is not None]
+        if not read:
+            return func(*args, **kwargs)
+        if name in VALUE_READS and not self.in_loss:
+            self.graph.value_reads.append((self._paths.place(), name))
+        # Where inputs come from is asked before the call, which may write into one of them.
+        calls = [self._prepare(call) for call in self._read_call(func, name, args, kwargs, read)]
+        output = func(*args, **kwargs)
+        tensors = list_tensors(output)
+        if len(calls) != len(tensors):
+            unknown = UnknownCall(
+                name.strip("_"), tuple(read), f"torch's {name.strip('_')} gives out something else here"
+            )
+            calls = [calls[0] if calls[0].reason else self._prepare(unknown)] * len(tensors)
+        for prepared, tensor in zip(calls, tensors, strict=True):
+            self._note(prepared, tensor)
+        return output
+
+    def _read_call(self, func: Any, name: str, args: Any, kwargs: Any, read: list[Tensor]) -> list[Call | UnknownCall]:
+        """Give what a call stands for, one for each tensor that it gives out."""
+        reader = self._table.get(func)
+        words = name.strip("_") or "call"
+        try:
+            if reader is None:
+                raise UnmappedCallError(f"torch's {words} is no layer that is known")
+            calls = reader(*args, **kwargs)
+        except UnmappedCallError as error:
+            return [UnknownCall(words, tuple(read), str(error))]
+        except (TypeError, ValueError, AttributeError, IndexError):
+            return [UnknownCall(words, tuple(read), f"torch's {words} is called here in a way that is not known")]
+        return [calls] if isinstance(calls, LayerCall | SameTensor | ScaledLoss) else list(calls)
+
+    def _prepare(self, call: Call | UnknownCall) -> PreparedCall:
+        edges = tuple(find_edge(one) for one in call.inputs)
+        if isinstance(call, LayerCall):
+            inputs, fault = self._name_inputs(call)
+            return PreparedCall(call, inputs, edges, fault or find_fault(call))
+        inputs = tuple(found.name for one in call.inputs if (found := self.find(one)) is not None)
+        return PreparedCall(call, inputs, edges, call.reason if isinstance(call, UnknownCall) else None)
+
+    def _note(self, prepared: PreparedCall, tensor: Tensor) -> None:
+        call = prepared.call
+        if isinstance(call, ScaledLoss):
+            self._note_loss(call, tensor)
+        elif isinstance(call, SameTensor) and tensor.requires_grad == call.input.requires_grad:
+            found = self.find(call.input)
+            if found is not None:
+                self.track(tensor, found.name, found.shares)
+        else:
+            self._note_layer(prepared, tensor)
+
+    def _note_loss(self, call: ScaledLoss, tensor: Tensor) -> None:
+        shares: dict[str, float] = {}
+        for part, factor in call.shares:
+            found = self.find(part)
+            if found is None:
+                continue
+            for name, weight in (found.shares or {found.name: 1.0}).items():
+                shares[name] = shares.get(name, 0.0) + factor * weight
+        first = next(iter(shares))
+        self.track(tensor, first, shares)
+
+    def _note_layer(self, prepared: PreparedCall, tensor: Tensor) -> None:
+        call, place, inputs = prepared.call, self._paths.place(), prepared.inputs
+        assert not isinstance(call, ScaledLoss)
+        reason = prepared.reason
+        if reason is None and any(one.requires_grad for one in call.inputs) and not tensor.requires_grad:
+            reason = "the gradient is cut here"
+        if self.in_loss:
+            self.graph.loss_reads += inputs
+        kinds: list[tuple[str, Mapping[str, Any]]] = [(call.kind, call.fields)]
+        operands = None
+        if isinstance(call, LayerCall):
+            kinds += call.then
+            operands = self._take_operands(call, tensor) if call.weight is not None and reason is None else None
+        for number, (kind, fields) in enumerate(kinds):
+            is_last = number == len(kinds) - 1
+            seen = SeenLayer(
+                name=self._name_layer(kind, place.module), kind=kind, fields=fields, inputs=inputs, place=place,
+                shape=tuple(tensor.shape) if is_last else None, reason=reason if number == 0 else None,
+                edges=prepared.edges if number == 0 else (None,), output=find_edge(tensor) if is_last else None,
+                in_loss=self.in_loss, operands=operands,
+            )  # fmt: skip
+            self.graph.layers[seen.name] = seen
+            inputs = (seen.name,)
+        self.track(tensor, seen.name)
+        if self._take_output is not None:
+            self._take_output(seen, tensor)
+
+    def _name_inputs(self, call: LayerCall) -> tuple[tuple[str, ...], str | None]:
+        """Name the layers whose outputs a call reads; and say why it cannot be told of all."""
+        names: list[str] = []
+        fault = None
+        for tensor in call.inputs:
+            found = self.find(tensor)
+            if found is None:
+                fault = fault or "it reads a tensor that comes from no layer"
+                continue
+            if found.version != tensor._version:
+                fault = fault or f"the output of '{found.name}' was changed in place through a tensor that shares it"
+            seen = self.graph.layers.get(found.name)
+            if call.behind is None or seen is None:
+                names.append(found.name)
+                continue
+            names += seen.inputs
+            if seen.kind != call.behind:
+                fault = fault or f"{call.kind} is known only behind {call.behind}"
+        return tuple(names), fault
+
+    def _name_layer(self, kind: str, path: str) -> str:
+        module = self._paths.module[1]
+        is_layer = module is not None and type(module).__module__.startswith("torch.nn.modules.") and path
+        base = path if is_layer else f"{path}.{kind}" if path else kind
+        base = re.sub(r"[^A-Za-z0-9_.\-]", "_", base)
+        base = base if re.match(r"[A-Za-z_]", base) else f"model.{base}"
+        if base != INPUT and base not in self.graph.layers:
+            return base
+        return next(name for number in range(2, 2**24) if (name := f"{base}-{number}") not in self.graph.layers)
+
+
+def find_fault(call: LayerCall) -> str | None:
+    """Say why a call stands for no layer of a network although it is known, if so."""
+    for one in call.inputs:
+        maker = getattr(one, "grad_fn", None)
+        if isinstance(maker, BackwardCFunction):
+            return f"it reads what the custom autograd function {describe_function(maker)} made"
+    if call.kind not in KINDS and call.kind not in LOSS_PARTS:
+        return f"the layer kind '{call.kind}' is not there"
+    return None
+
+
+def list_tensors(value: Any) -> list[Tensor]:
+    """List the tensors among a call's arguments or outputs, in lists, tuples and mappings too."""
+    return list(_walk(value))
+
+
+def _walk(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _walk(one)
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _walk(one)
+
+
+def find_edge(tensor: Tensor) -> tuple[Any, int] | None:
+    """Give the node of autograd's graph that made a tensor, and which of its outputs it is."""
+    return None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
+
+
+def describe_function(maker: Any) -> str:
+    """Name a custom autograd function, and the file and line at which it is defined."""
+    made = getattr(type(maker), "_forward_cls", type(maker))
+    code = getattr(getattr(made, "forward", None), "__code__", None)
+    where = f" ({code.co_filename.rpartition('/')[2]}, line {code.co_firstlineno})" if code else ""
+    return f"{made.__name__}{where}"

@@ -1,0 +1,230 @@
+"""One forward and backward pass of a model, watched, and what was found put together as a recording."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from workloads.arrays import Float32Array
+from workloads.capture.calls import LayerCall, Tensor
+from workloads.capture.gradients import GradientTaker, to_float32
+from workloads.capture.graph_form import (
+    GraphEnds,
+    GraphForm,
+    compare_shapes,
+    find_ends,
+    make_graph_form,
+    name_workload,
+    refuse_faults,
+)
+from workloads.capture.observer import GraphObserver
+from workloads.capture.places import OWN_FOLDER, ModulePaths
+from workloads.capture.pruner import GradientPruner, find_pruner
+from workloads.capture.recording import CapturedRecording
+from workloads.document import YamlDocument
+from workloads.errors import InputError
+from workloads.network import INPUT, Network, Node
+from workloads.operands import Operands
+from workloads.shapes import Step
+from workloads.workload import make_workload
+
+TORCH_FOLDER = str(Path(torch.__file__).parent)
+PLAIN_AXES = (2, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOperands:
+    """What a layer that the accelerator executes met in the forward pass."""
+
+    input: Float32Array
+    weight: Float32Array
+    bias: Float32Array | None
+
+
+def hold_operands(call: LayerCall, output: Tensor) -> HeldOperands:
+    """Copy what a layer reads, in the number format in which it was multiplied, which autocast may have chosen."""
+    input, weight = (to_float32(one.detach().to(output.dtype)) for one in (call.inputs[0], call.weight))
+    return HeldOperands(input, weight, None if call.bias is None else to_float32(call.bias.detach().to(output.dtype)))
+
+
+def record_training(
+    model: Any, images: Any, loss: Callable[[Any], Any], *, layers: str, name: str | None
+) -> CapturedRecording:
+    """Record a pass, as `workloads.capture.capture` says."""
+    label = name or name_workload(model)
+    check_arguments(model, images, loss, label)
+    paths = ModulePaths(TORCH_FOLDER)
+    observer = GraphObserver(paths, hold_operands)
+    with keeping_state(model), paths.watching(model):
+        value, ends = run_forward(model, images, loss, observer, label)
+        form = make_graph_form(observer.graph, ends, images.dim(), label)
+        data = make_data(label, images, form)
+        network = make_workload(YamlDocument(f"the recording of {label}", data), Path()).network
+        compare_shapes(form, network, label)
+        taker = GradientTaker()
+        taker.watch(network, form.seen)
+        try:
+            with telling_failure(label, "the backward pass"):
+                value.backward()
+        finally:
+            taker.leave()
+    operands = tuple(join_operands(network, form, taker, label, has_gta=images.requires_grad))
+    pruner = find_pruner(model)
+    data["operands"] = {"first_layer_gta": bool(images.requires_grad)} | describe_pruning(pruner)
+    if layers != "*":
+        raise InputError(f"{label}: a part of a model cannot be recorded, since a workload is one network")
+    return CapturedRecording(data, operands, form.notices)
+
+
+def check_arguments(model: Any, images: Any, loss: Any, label: str) -> None:
+    """Refuse what is no model, no batch of images or no loss.
+
+    Raises:
+        InputError: names it, and what is needed.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"capture needs a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
+        raise InputError(f"{label} is compiled; capture needs the model as it was before")
+    if not isinstance(images, torch.Tensor):
+        raise InputError(f"{label}: images must be a torch.Tensor, got {type(images).__name__}")
+    if images.dim() not in PLAIN_AXES or not images.numel():
+        raise InputError(f"{label}: images must have the shape (N, C, H, W) or (N, F), got {tuple(images.shape)}")
+    if not images.dtype.is_floating_point:
+        raise InputError(f"{label}: images must be floats, got {images.dtype}")
+    if not callable(loss):
+        raise InputError(f"{label}: the loss must be a callable of what the model gives out, got {type(loss).__name__}")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(f"{label} has no parameter that is trained, so that there is no iteration to record")
+
+
+def run_forward(
+    model: Any, images: Tensor, loss: Callable[[Any], Any], observer: GraphObserver, label: str
+) -> tuple[Tensor, GraphEnds]:
+    """Run the model and the loss under an observer; give the loss and where the graph ends."""
+    observer.track(images, INPUT)
+    with observer:
+        with telling_failure(label, "the model"):
+            outputs = model(images)
+        observer.in_loss = True
+        with telling_failure(label, "the loss"):
+            value = loss(outputs)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.requires_grad:
+        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise InputError(f"{label}: the loss must give a tensor of one number that has a gradient, got {got}")
+    found = observer.find(value)
+    shares = None if found is None else found.shares or {found.name: 1.0}
+    ends = find_ends(observer.graph, shares)
+    if not ends.names:
+        raise InputError(f"{label}: the loss does not depend on what the model makes of its images")
+    return value, ends
+
+
+def make_data(label: str, images: Tensor, form: GraphForm) -> dict[str, Any]:
+    """Give a workload's YAML form, without operands."""
+    sizes = [int(size) for size in (*images.shape, 1, 1)[1:4]]
+    return {
+        "name": label,
+        "description": f"Recorded from a model of torch {torch.__version__}.",
+        "batch": int(images.shape[0]),
+        "input": dict(zip(("channels", "height", "width"), sizes, strict=True)),
+        "layers": form.layers,
+    }
+
+
+def join_operands(
+    network: Network, form: GraphForm, taker: GradientTaker, label: str, *, has_gta: bool
+) -> Iterator[Operands]:
+    """Put together what the passes told of each layer that the accelerator executes.
+
+    Raises:
+        InputError: no gradient came to some of them.
+    """
+    missing = [node.name for node in network.compute_nodes() if node.name not in taker.outputs]
+    refuse_faults([f"{form.seen[name].place}: the backward pass hands '{name}' no gradient" for name in missing], label)
+    for node in network.compute_nodes():
+        held, shape = form.seen[node.name].operands, network.layer_shape(node.name)
+        steps = tuple(Step) if has_gta or node.inputs[0] in network.trained else (Step.FORWARD, Step.GTW)
+        grad_output = to_float32(taker.outputs[node.name])
+        for tensor, values in (("input", held.input), ("weight", held.weight), ("gradient", grad_output)):
+            if not np.isfinite(values).all():
+                raise InputError(f"{label}: the {tensor} of '{node.name}' is not finite")
+        yield Operands(
+            node.name, shape, held.input.reshape(shape.input_shape), held.weight.reshape(shape.weight_shape), held.bias,
+            grad_output.reshape(shape.output_shape), None, steps, summed=list_stored(network, node, held.input, taker),
+        )  # fmt: skip
+
+
+def list_stored(network: Network, node: Node, input: Float32Array, taker: GradientTaker) -> tuple[Float32Array, ...]:
+    """Give what a layer's GTA adds; behind a ReLU all but an add's own gradient are stored with its mask."""
+    gradients = []
+    for name, gradient in taker.list_summed(network, node):
+        values = to_float32(gradient)
+        is_add = name != node.inputs[0] and network.node(name).layer.traits.sums_inputs
+        gradients.append(values * (input != 0) if network.is_behind_relu(node.name) and not is_add else values)
+    return tuple(gradients)
+
+
+def describe_pruning(pruner: GradientPruner | None) -> dict[str, Any]:
+    """Give the thresholds and keys of a training that prunes, in their YAML form."""
+    if pruner is None or pruner.last is None:
+        return {}
+    batch = pruner.last
+    return {
+        "pruning": {
+            "seed": pruner.seed,
+            "iteration": batch.iteration,
+            "rate": pruner.rate,
+            "thresholds": {name: one.threshold for name, one in batch.prunings.items()},
+        }
+    }
+
+
+@contextmanager
+def keeping_state(model: Any) -> Iterator[None]:
+    """Leave a model's gradients and buffers, and thresholds of its pruning, as they were."""
+    grads = [(parameter, parameter.grad) for parameter in model.parameters()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    pruner = find_pruner(model)
+    state = None if pruner is None else pruner.state
+    iteration = 0 if pruner is None else pruner.iteration
+    for parameter, _ in grads:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for parameter, grad in grads:
+            parameter.grad = grad
+        with torch.no_grad():
+            for buffer, values in buffers:
+                buffer.copy_(values)
+        if pruner is not None and state is not None:
+            pruner.state, pruner.iteration = state, iteration
+
+
+@contextmanager
+def telling_failure(label: str, what: str) -> Iterator[None]:
+    """Say of a failure in a user's program where it was.
+
+    Raises:
+        InputError: something failed.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith((TORCH_FOLDER, OWN_FOLDER))
+        ]  # fmt: skip
+        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        words = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{label}: {what} fails{where}: {type(error).__name__}: {words}") from error
