@@ -130,6 +130,8 @@ class GradientPruner:
             for tensor in list_outputs(outputs):
                 found = watched.observer.find(tensor)
                 graph.loss_reads += [] if found is None else [found.name]
+            # Every pass is read anew, so that it may depend on data, as where a loop prints values.
+            graph.value_reads.clear()
             form = make_graph_form(graph, find_ends(graph, None), images.dim(), self._label)
             sizes = [int(size) for size in (*images.shape, 1, 1)[1:4]]
             data = {

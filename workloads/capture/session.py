@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,9 @@ def record_training(
             taker.leave()
     operands = tuple(join_operands(network, form, taker, label, has_gta=images.requires_grad))
     pruner = find_pruner(model)
-    data["operands"] = {"first_layer_gta": bool(images.requires_grad)} | describe_pruning(pruner)
+    data["operands"] = {"first_layer_gta": bool(images.requires_grad)} | describe_pruning(
+        pruner, (node.name for node in network.nodes)
+    )
     if layers != "*":
         raise InputError(f"{label}: a part of a model cannot be recorded, since a workload is one network")
     return CapturedRecording(data, operands, form.notices)
@@ -172,8 +174,8 @@ def list_stored(network: Network, node: Node, input: Float32Array, taker: Gradie
     return tuple(gradients)
 
 
-def describe_pruning(pruner: GradientPruner | None) -> dict[str, Any]:
-    """Give the thresholds and keys of a training that prunes, in their YAML form."""
+def describe_pruning(pruner: GradientPruner | None, names: Iterable[str]) -> dict[str, Any]:
+    """Give the thresholds and keys of a training that prunes, in their YAML form and the order of the layers' names."""
     if pruner is None or pruner.last is None:
         return {}
     batch = pruner.last
@@ -182,7 +184,7 @@ def describe_pruning(pruner: GradientPruner | None) -> dict[str, Any]:
             "seed": pruner.seed,
             "iteration": batch.iteration,
             "rate": pruner.rate,
-            "thresholds": {name: one.threshold for name, one in batch.prunings.items()},
+            "thresholds": {name: batch.prunings[name].threshold for name in names if name in batch.prunings},
         }
     }
 
