@@ -339,7 +339,9 @@ READERS: dict[str, Reader] = {
     "adaptive_avg_pool2d": read_adaptive_avg_pool2d,
     "adaptive_max_pool2d": read_adaptive_max_pool2d,
     "mean": read_mean,
-    **dict.fromkeys(("contiguous", "clone", "to", "float", "half", "bfloat16", "double", "type", "type_as"), read_same),
+    **dict.fromkeys(
+        ("contiguous", "clone", "detach", "to", "float", "half", "bfloat16", "double", "type", "type_as"), read_same
+    ),
     **JOINING,
     **RESHAPING,
     **LOSSES,

@@ -5,6 +5,7 @@ The model itself runs, in its own number formats and with its own random draws; 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -224,6 +225,13 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         fault = None
         for tensor in call.inputs:
             found = self.find(tensor)
+            maker = tensor.grad_fn
+            if isinstance(maker, BackwardCFunction):
+                words = f"the custom autograd function {describe_function(maker)} is no layer"
+                if found is None:
+                    fault = fault or words
+                    continue
+                self._replace_custom(found.name, maker, words)
             if found is None:
                 fault = fault or "it reads a tensor that comes from no layer"
                 continue
@@ -238,6 +246,13 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
                 fault = fault or f"{call.kind} is known only behind {call.behind}"
         return tuple(names), fault
 
+    def _replace_custom(self, name: str, maker: Any, reason: str) -> None:
+        """Note a custom autograd function in place of the calls inside it, which autograd does not see."""
+        edges = {edge for edge in maker.next_functions if edge[0] is not None}
+        inputs = [seen.name for seen in self.graph.layers.values() if seen.output in edges]
+        seen = self.graph.layers[name]
+        self.graph.layers[name] = dataclasses.replace(seen, kind="custom", inputs=tuple(inputs), reason=reason)
+
     def _name_layer(self, kind: str, path: str) -> str:
         module = self._paths.module[1]
         is_layer = module is not None and type(module).__module__.startswith("torch.nn.modules.") and path
@@ -251,10 +266,6 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
 
 def find_fault(call: LayerCall) -> str | None:
     """Say why a call stands for no layer of a network although it is known, if so."""
-    for one in call.inputs:
-        maker = getattr(one, "grad_fn", None)
-        if isinstance(maker, BackwardCFunction):
-            return f"it reads what the custom autograd function {describe_function(maker)} made"
     if call.kind not in KINDS and call.kind not in LOSS_PARTS:
         return f"the layer kind '{call.kind}' is not there"
     return None

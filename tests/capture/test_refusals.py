@@ -1,0 +1,20 @@
+"""What cannot be recorded is refused in one sentence that names its place, all of a model at once."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed, so no model was refused; the extra 'torch' installs it")
+
+from capture.refused_models import REFUSED, RefusedModel
+
+from workloads.capture import capture
+from workloads.errors import InputError
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_a_model_is_refused_in_one_sentence(case: RefusedModel) -> None:
+    with pytest.raises(InputError) as caught:
+        capture(*case.make())
+    assert str(caught.value) == case.message
