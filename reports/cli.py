@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from reports.capture_command import capture
 from reports.completion import complete_overrides, complete_shown, complete_technologies, offer_completion
 from reports.report_commands import compare, explain, report
 from reports.signals import NOTHING_LEFT, SIGNALS, describe_stop, find_exit_code
@@ -238,6 +239,6 @@ def completion(shell: str) -> None:
     click.echo(make(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").source())
 
 
-for command in (simulate, validate, report, compare, explain, *SWEEP_COMMANDS):
+for command in (simulate, validate, capture, report, compare, explain, *SWEEP_COMMANDS):
     main.add_command(command)
 offer_completion()

@@ -37,6 +37,10 @@ def test_the_simulator_is_there_before_what_only_a_run_needs() -> None:
     assert list_loaded("from sim import simulate", later) == []
 
 
+def test_recordings_load_no_torch_before_a_model_is_recorded() -> None:
+    assert list_loaded("from workloads.capture import capture; from sim import simulate", ("torch",)) == []
+
+
 def test_loading_a_workload_loads_neither_the_compiler_nor_tables() -> None:
     statement = "from workloads.workload import load_workload; load_workload('lenet5')"
     assert list_loaded(statement, ("numba", "pandas")) == []

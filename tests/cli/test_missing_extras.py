@@ -11,6 +11,7 @@ from cli.command import Outcome, run_command, write_small
 from cli.malformed_sweeps import SWEEP
 
 from reports.sweep_commands import write_results
+from workloads.capture import prune_gradients
 from workloads.errors import InputError
 
 SEARCH = SWEEP + "search: {sampler: random, trials: 2, objectives: [cycles]}\n"
@@ -66,3 +67,24 @@ def test_parquet_without_pyarrow_says_how_it_is_installed_and_writes_no_csv(
         "in a checkout of sparsetrain, pip install '.[parquet]' installs it"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_without_torch_says_how_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("capture", "net:make", "-o", "net.yaml")
+    outcome = run_without(monkeypatch, "torch", tmp_path, SWEEP, *arguments)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (
+        2, "",
+        "sparsetrain: capture needs the library torch, which is not installed; "
+        "in a checkout of sparsetrain, pip install '.[torch]' installs it\n",
+    )  # fmt: skip
+    assert outcome.files == ("small.yaml", "sweep.yaml")
+
+
+def test_pruning_a_training_without_torch_says_how_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError) as caught:
+        prune_gradients(None, 0.9)
+    assert str(caught.value) == (
+        "prune_gradients needs the library torch, which is not installed; "
+        "in a checkout of sparsetrain, pip install '.[torch]' installs it"
+    )

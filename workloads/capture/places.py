@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+from workloads.errors import InputError
 
 OWN_FOLDER = str(Path(__file__).parent)
 
@@ -83,11 +87,36 @@ def _make_leave(running: list[tuple[str, Any]]) -> Any:
 
 
 def find_user_line(torch_folder: str) -> tuple[str, int]:
-    """Find the innermost line of the running program that is neither torch's nor this room's."""
-    frame = sys._getframe(1)
+    """Find the innermost line of a running model that is neither torch's nor this room's; none: empty, and 0."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(OWN_FOLDER):
+        frame = frame.f_back
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((torch_folder, OWN_FOLDER, "<")):
+        if file.startswith(OWN_FOLDER):
+            break
+        if not file.startswith((torch_folder, "<")):
             return file, frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return "", 0
+
+
+@contextmanager
+def telling_failure(what: str, torch_folder: str = OWN_FOLDER) -> Iterator[None]:
+    """Say of a failure in a user's program where it was.
+
+    Raises:
+        InputError: something failed.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        frames = [
+            frame for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith((torch_folder, OWN_FOLDER, "<"))
+        ]  # fmt: skip
+        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        words = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{what} fails{where}: {type(error).__name__}: {words}") from error

@@ -47,9 +47,7 @@ class CapturedRecording:
             InputError: the name is none of a YAML file, or a file cannot be written.
         """
         path = Path(path)
-        if path.suffix not in (".yaml", ".yml"):
-            raise InputError(f"{path}: a recording is saved as a .yaml file with an .npz file beside it")
-        tensors = path.with_suffix(".npz")
+        tensors = find_tensors(path)
         with OutputSet() as outputs:
             text = dump_yaml(self.make_form(tensors.name))
             outputs.write(check_output(path, ""), lambda partial: _write_text(partial, text))
@@ -69,6 +67,20 @@ class CapturedRecording:
         tensors = f"{self.name}.npz"
         write_recorded(folder / tensors, self.operands)
         return make_workload(YamlDocument(f"the recording of {self.name}", self.make_form(tensors)), folder)
+
+
+def find_tensors(path: Path) -> Path:
+    """Name the file of a recording's tensors, beside its YAML file.
+
+    Raises:
+        InputError: the path is none of a YAML file, or one of the two cannot be written.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"{path}: a recording is saved as a .yaml file with an .npz file beside it")
+    tensors = path.with_suffix(".npz")
+    for one in (path, tensors):
+        check_output(one, "")
+    return tensors
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from workloads.capture.graph_form import (
     refuse_faults,
 )
 from workloads.capture.observer import GraphObserver
-from workloads.capture.places import OWN_FOLDER, ModulePaths
+from workloads.capture.places import ModulePaths, telling_failure
 from workloads.capture.pruner import GradientPruner, find_pruner
 from workloads.capture.recording import CapturedRecording
 from workloads.document import YamlDocument
@@ -71,7 +70,7 @@ def record_training(
         taker = GradientTaker()
         taker.watch(network, form.seen)
         try:
-            with telling_failure(label, "the backward pass"):
+            with telling_failure(f"{label}: the backward pass", TORCH_FOLDER):
                 value.backward()
         finally:
             taker.leave()
@@ -113,10 +112,10 @@ def run_forward(
     """Run the model and the loss under an observer; give the loss and where the graph ends."""
     observer.track(images, INPUT)
     with observer:
-        with telling_failure(label, "the model"):
+        with telling_failure(f"{label}: the model", TORCH_FOLDER):
             outputs = model(images)
         observer.in_loss = True
-        with telling_failure(label, "the loss"):
+        with telling_failure(f"{label}: the loss", TORCH_FOLDER):
             value = loss(outputs)
     if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.requires_grad:
         got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
@@ -209,24 +208,3 @@ def keeping_state(model: Any) -> Iterator[None]:
                 buffer.copy_(values)
         if pruner is not None and state is not None:
             pruner.state, pruner.iteration = state, iteration
-
-
-@contextmanager
-def telling_failure(label: str, what: str) -> Iterator[None]:
-    """Say of a failure in a user's program where it was.
-
-    Raises:
-        InputError: something failed.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        frames = [
-            frame for frame in traceback.extract_tb(error.__traceback__)
-            if not frame.filename.startswith((TORCH_FOLDER, OWN_FOLDER))
-        ]  # fmt: skip
-        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-        words = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{label}: {what} fails{where}: {type(error).__name__}: {words}") from error
