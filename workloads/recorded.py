@@ -140,7 +140,6 @@ def save_recorded(path: Path | str, operands: Iterable[Operands]) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-
     replace_file(Path(path), lambda partial: write_recorded(partial, operands))
 
 
