@@ -55,23 +55,98 @@ class ConvLoops:
                     yield (n, m, p, q), (n, first_channel + c, h, w), (m, c, r, s)
 
     def forward(self, input: Array, weight: Array) -> Array:
-        output = np.zeros(self.output_shape)
-        for out_index, in_index, weight_index in self.products():
-            output[out_index] += input[in_index] * weight[weight_index]
-        return output
+        return sum_forward(self, input, weight)
 
     def gta(self, grad_output: Array, weight: Array, mask: Array | None = None) -> Array:
-        grad_input = np.zeros(self.input_shape)
-        for out_index, in_index, weight_index in self.products():
-            if mask is None or mask[in_index]:
-                grad_input[in_index] += grad_output[out_index] * weight[weight_index]
-        return grad_input
+        return sum_gta(self, grad_output, weight, mask)
 
     def gtw(self, input: Array, grad_output: Array) -> Array:
-        grad_weight = np.zeros(self.weight_shape)
-        for out_index, in_index, weight_index in self.products():
-            grad_weight[weight_index] += grad_output[out_index] * input[in_index]
-        return grad_weight
+        return sum_gtw(self, input, grad_output)
+
+
+@dataclass(frozen=True)
+class TransposedLoops:
+    """A transposed convolution by its multiplications: every input element spreads the kernel over the output."""
+
+    input_shape: tuple[int, int, int, int]
+    weight_shape: tuple[int, int, int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    output_padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        N, _, H, W = self.input_shape
+        _, group_filters, R, S = self.weight_shape
+        top, left, bottom, right = self.padding
+        rows = (H - 1) * self.stride[0] + self.dilation[0] * (R - 1) + 1 + self.output_padding[0] - top - bottom
+        columns = (W - 1) * self.stride[1] + self.dilation[1] * (S - 1) + 1 + self.output_padding[1] - left - right
+        return (N, group_filters * self.groups, rows, columns)
+
+    def products(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
+        """Indices into output, input and weight of every multiplication that does not fall on padding."""
+        _, _, P, Q = self.output_shape
+        C, group_filters, R, S = self.weight_shape
+        for n, c, h, w in indices(self.input_shape):
+            first_filter = c // (C // self.groups) * group_filters
+            for m, r, s in indices((group_filters, R, S)):
+                p = h * self.stride[0] + r * self.dilation[0] - self.padding[0]
+                q = w * self.stride[1] + s * self.dilation[1] - self.padding[1]
+                if 0 <= p < P and 0 <= q < Q:
+                    yield (n, first_filter + m, p, q), (n, c, h, w), (c, m, r, s)
+
+    def forward(self, input: Array, weight: Array) -> Array:
+        return sum_forward(self, input, weight)
+
+    def gta(self, grad_output: Array, weight: Array, mask: Array | None = None) -> Array:
+        return sum_gta(self, grad_output, weight, mask)
+
+    def gtw(self, input: Array, grad_output: Array) -> Array:
+        return sum_gtw(self, input, grad_output)
+
+
+def sum_forward(loops: ConvLoops | TransposedLoops, input: Array, weight: Array) -> Array:
+    """Sum every multiplication into the output."""
+    output = np.zeros(loops.output_shape)
+    for out_index, in_index, weight_index in loops.products():
+        output[out_index] += input[in_index] * weight[weight_index]
+    return output
+
+
+def sum_gta(loops: ConvLoops | TransposedLoops, grad_output: Array, weight: Array, mask: Array | None) -> Array:
+    """Sum every multiplication into the gradient to the input, where the mask is set."""
+    grad_input = np.zeros(loops.input_shape)
+    for out_index, in_index, weight_index in loops.products():
+        if mask is None or mask[in_index]:
+            grad_input[in_index] += grad_output[out_index] * weight[weight_index]
+    return grad_input
+
+
+def sum_gtw(loops: ConvLoops | TransposedLoops, input: Array, grad_output: Array) -> Array:
+    """Sum every multiplication into the gradient to the weight."""
+    grad_weight = np.zeros(loops.weight_shape)
+    for out_index, in_index, weight_index in loops.products():
+        grad_weight[weight_index] += grad_output[out_index] * input[in_index]
+    return grad_weight
+
+
+def matmul_forward(first: Array, second: Array) -> Array:
+    """Product of (Z, T, C) and (Z, C, M), place by place."""
+    output = np.zeros((len(first), first.shape[1], second.shape[2]))
+    for z, t, m, c in indices((*output.shape, first.shape[2])):
+        output[z, t, m] += first[z, t, c] * second[z, c, m]
+    return output
+
+
+def matmul_backward(grad_output: Array, first: Array, second: Array) -> tuple[Array, Array]:
+    """Gradients to both factors."""
+    grad_first, grad_second = np.zeros(first.shape), np.zeros(second.shape)
+    for z, t, m, c in indices((*grad_output.shape, first.shape[2])):
+        grad_first[z, t, c] += grad_output[z, t, m] * second[z, c, m]
+        grad_second[z, c, m] += grad_output[z, t, m] * first[z, t, c]
+    return grad_first, grad_second
 
 
 def linear_forward(input: Array, weight: Array) -> Array:
