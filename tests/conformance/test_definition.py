@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conformance.defined import define_layer, define_step
 from ideal_machine import DATAFLOW, lower, run_tasks
-from oracle import definition
+from oracle import definition, definition_layers
 from random_layers import ALL_STEPS, draw_case
 
 from dataflows.contract.array import PEArray
@@ -46,8 +46,8 @@ def compare_step(
     assert counts.row_ops == defined.row_ops
     assert counts.multiplications == defined.multiplications
     assert counts.effectual_macs == effectual_macs
-    assert counts.dense_macs == definition.dense_macs(layer)
-    assert counts.nominal_macs == definition.nominal_macs(layer)
+    assert counts.dense_macs == definition_layers.dense_macs(layer)
+    assert counts.nominal_macs == definition_layers.nominal_macs(layer)
     assert counts.header_cycles == defined.row_ops * array.row_overhead_cycles
     if array.empty_issue_cycles <= 1:
         # A floor above 1 also lengthens issues that do multiply, which the definition's counter leaves out.
