@@ -15,6 +15,7 @@ import click
 
 from reports.capture_command import capture
 from reports.completion import complete_overrides, complete_shown, complete_technologies, offer_completion
+from reports.import_command import import_file
 from reports.report_commands import compare, explain, report
 from reports.signals import NOTHING_LEFT, SIGNALS, describe_stop, find_exit_code
 from reports.simulate_command import simulate
@@ -126,6 +127,7 @@ def main() -> None:
     What there is:      sparsetrain list
     A preset's YAML:    sparsetrain show lenet5
     Your own network:   sparsetrain show lenet5 > mine.yaml; sparsetrain simulate mine.yaml
+    Another program's:  sparsetrain import net.csv -o net.yaml; sparsetrain simulate net.yaml
 
     Bad input ends with one sentence and exit code 2, as does output that cannot be written; a value that is not the
     reference's with exit code 1.
@@ -177,9 +179,9 @@ def show(name: str, overrides: tuple[str, ...]) -> None:
 def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Load a workload or an architecture, whichever a name or file stands for, as plain data."""
     from sim.architecture import list_architectures, load_architecture
+    from workloads.importers.reading import load_document
     from workloads.presets import list_presets
     from workloads.workload import load_workload
-    from workloads.yaml_file import load_yaml
 
     architectures = [preset.name for preset in list_architectures()]
     is_architecture = name in architectures
@@ -187,7 +189,7 @@ def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         if not Path(name).exists() and Path(name).suffix not in (".yaml", ".yml"):
             known = ", ".join([*list_presets(), *architectures])
             raise InputError(f"'{name}' is neither a file nor a preset (the presets are {known})")
-        is_architecture = "layers" not in load_yaml(name).data
+        is_architecture = "layers" not in load_document(name).data
     if is_architecture:
         return load_architecture(name, overrides).model_dump(mode="json")
     if overrides:
@@ -239,6 +241,6 @@ def completion(shell: str) -> None:
     click.echo(make(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").source())
 
 
-for command in (simulate, validate, capture, report, compare, explain, *SWEEP_COMMANDS):
+for command in (simulate, validate, import_file, capture, report, compare, explain, *SWEEP_COMMANDS):
     main.add_command(command)
 offer_completion()

@@ -74,7 +74,7 @@ EXIT_MISMATCH = 1
 @click.option("--wide", is_flag=True, help="Show every column of the table, however narrow the terminal is.")
 @click.pass_context
 def simulate(ctx: click.Context, /, workload: str, arch: str, wide: bool, **options: Any) -> None:
-    """Simulate one training iteration of WORKLOAD, a preset's name or a YAML file."""
+    """Simulate one training iteration of WORKLOAD, a preset's name or a file: YAML, or what import takes."""
     from reports.fitted_tables import screen_width
     from reports.progress_bars import RunBar
     from reports.standard_output import flush_output
@@ -111,7 +111,9 @@ def read_request(workload: str, arch: str, options: dict[str, Any]) -> Simulatio
     from sim.results.trace_file import parse_window
     from workloads.workload import load_workload
 
-    base, machine = load_workload(workload), load_architecture(arch, options.pop("overrides"))
+    # The folder is named by how the batch differs from the file's, which is none where the file leaves it open.
+    base = load_workload(workload, open_batch=options["batch"])
+    machine = load_architecture(arch, options.pop("overrides"))
     baselines = [str(name) for name in parse_baselines(list(options.pop("baselines")))]
     steps = tuple(part.strip() for part in options.pop("steps").split(",") if part.strip())
     verifies, window = not options.pop("no_verify"), parse_window(options.pop("trace_window"))

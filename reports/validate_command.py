@@ -62,6 +62,7 @@ def read_document(name: str) -> YamlDocument:
         InputError: it cannot be read.
     """
     from sim.architecture import list_architectures, read_architecture
+    from workloads.importers.reading import load_document
     from workloads.presets import find_preset, preset_names
     from workloads.yaml_file import load_yaml
 
@@ -70,7 +71,7 @@ def read_document(name: str) -> YamlDocument:
             return load_yaml(find_preset(name))
         if name in [preset.name for preset in list_architectures()]:
             return read_architecture(name)
-    return load_yaml(name)
+    return load_document(name)
 
 
 def check_document(document: YamlDocument, name: str, contenders: Sequence[Contender]) -> str:

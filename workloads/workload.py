@@ -10,15 +10,18 @@ from workloads.blocks import expand_blocks
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.form_network import build_declared, build_rewritten
+from workloads.importers.reading import load_document
 from workloads.network import Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandSource
-from workloads.yaml_file import load_yaml, validate_document
+from workloads.yaml_file import validate_document
 
 BATCH_LIMIT = 2**24
 SEED_LIMIT = 2**63 - 1
+# A name with such an ending is a file's, whether it is there or not.
+FILE_ENDINGS = (".yaml", ".yml", ".onnx", ".csv")
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,20 @@ class Workload:
         return data
 
 
-def load_workload(name_or_path: str | Path, *, batch: int | None = None, seed: int | None = None) -> Workload:
-    """Load a workload from a YAML file or from the preset of this name; `batch` and `seed` override the file's.
+def load_workload(
+    name_or_path: str | Path, *, batch: int | None = None, seed: int | None = None, open_batch: int | None = None
+) -> Workload:
+    """Load a workload from a file or from the preset of this name; `batch` and `seed` override the file's.
+
+    The file is YAML, or of any form that an importer knows. open_batch: the batch of a file that leaves it open.
 
     Raises:
         InputError: there is no such file or preset, its content is not a workload, or an override does not fit.
     """
     path = _find(name_or_path)
-    return make_workload(load_yaml(path), path.parent, batch=batch, seed=seed)
+    return make_workload(
+        load_document(path, batch=open_batch if batch is None else batch), path.parent, batch=batch, seed=seed
+    )
 
 
 def make_workload(
@@ -127,7 +136,7 @@ def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name not in preset_names():
-        is_path = isinstance(name_or_path, Path) or path.suffix in (".yaml", ".yml") or path.name != name
+        is_path = isinstance(name_or_path, Path) or path.suffix in FILE_ENDINGS or path.name != name
         return path if is_path or path.is_file() else find_preset(name)
     return find_preset(name)
 
