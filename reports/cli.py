@@ -127,7 +127,7 @@ def main() -> None:
     What there is:      sparsetrain list
     A preset's YAML:    sparsetrain show lenet5
     Your own network:   sparsetrain show lenet5 > mine.yaml; sparsetrain simulate mine.yaml
-    Another program's:  sparsetrain import net.csv -o net.yaml; sparsetrain simulate net.yaml
+    Another program's:  sparsetrain import net.onnx -o net.yaml; sparsetrain simulate net.yaml
 
     Bad input ends with one sentence and exit code 2, as does output that cannot be written; a value that is not the
     reference's with exit code 1.

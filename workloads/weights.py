@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import InputError
 from workloads.host import parameter_shapes
+from workloads.importers.importer import ImportRequest
+from workloads.importers.table import find_importer
 from workloads.network import Network
-from workloads.npz_file import ArrayArchive, open_npz
+from workloads.npz_file import FORM, ArrayHeader, open_npz
 from workloads.validation import did_you_mean
 
 ALLOWED_TYPES = ("float16", "float32")
@@ -21,18 +24,57 @@ ALLOWED_TYPES = ("float16", "float32")
 def load_weights(path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
     """Read every parameter of a network: `<layer>/weight` and `bias`, of batch norm `<layer>/scale` and `shift`.
 
-    The arrays are float16 or float32 and of the layers' shapes, all of them and no others. Nothing is unpickled.
+    The arrays are float16 or float32 and of the layers' shapes, all of them and no others. Nothing is unpickled. The
+    file is an .npz file, or the model that the network was imported from.
 
     Raises:
         InputError: the file cannot be read, an array is missing, unknown, of a wrong shape or type, or not finite.
     """
     shapes = parameter_shapes(network)
-    with open_npz(path) as arrays:
+    with open_parameters(path, network.input_shape[0]) as arrays:
         _check_names(path, network.name, arrays, shapes)
         return {name: _read_array(path, name, arrays, shape) for name, shape in shapes.items()}
 
 
-def _check_names(path: Path, network: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+class Parameters(Protocol):
+    """Arrays by name, whose headers can be read without them."""
+
+    def header(self, name: str, /) -> ArrayHeader:
+        """Give an array's shape and type."""
+        ...
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __getitem__(self, name: str, /) -> NDArray[Any]: ...
+
+
+class ImportedParameters(dict[str, NDArray[Any]]):
+    """The arrays of an imported model."""
+
+    def header(self, name: str, /) -> ArrayHeader:
+        """Give an array's shape and type."""
+        array = self[name]
+        return ArrayHeader(array.shape, array.dtype, array.nbytes)
+
+
+@contextmanager
+def open_parameters(path: Path, batch: int) -> Iterator[Parameters]:
+    """Open an .npz file, or import the model; batch: of the network, should the model leave it open.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    importer = find_importer(path, wanted=FORM.words)
+    if importer is not None:
+        yield ImportedParameters(importer.read(ImportRequest(path, str(path), batch)).weights)
+        return
+    with open_npz(path) as arrays:
+        yield arrays
+
+
+def _check_names(path: Path, network: str, given: Parameters, wanted: Mapping[str, Any]) -> None:
     missing = [name for name in wanted if name not in given]
     if missing:
         raise InputError(
@@ -44,7 +86,7 @@ def _check_names(path: Path, network: str, given: Mapping[str, Any], wanted: Map
             raise InputError(f"{path}: the array '{name}' is no parameter of '{network}'{did_you_mean(name, wanted)}")
 
 
-def _read_array(path: Path, name: str, arrays: ArrayArchive, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _read_array(path: Path, name: str, arrays: Parameters, shape: tuple[int, ...]) -> NDArray[np.float32]:
     header = arrays.header(name)
     if header.dtype not in ALLOWED_TYPES:
         raise InputError(f"{path}: the array '{name}' must be {' or '.join(ALLOWED_TYPES)}, got {header.dtype}")

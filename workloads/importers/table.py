@@ -14,6 +14,7 @@ IMPORTERS = ExtensionPoint[Importer](
     "sparsetrain.importers",
     "importer",
     {
+        "onnx": "workloads.importers.onnx_model.importer:OnnxImporter",
         "scalesim": "workloads.importers.scalesim:ScaleSimImporter",
     },
     Importer,

@@ -1,0 +1,1 @@
+"""ONNX models: constants and shapes are folded, patterns are found again, each operator becomes layers."""

@@ -1,0 +1,1 @@
+"""What exporters write as several operators, found again as one."""
