@@ -30,7 +30,7 @@ def select_slope(grad_output: Array, flags: BoolArray, slopes: tuple[float, floa
 
 
 def leaky_relu(input: Array, negative_slope: float) -> Array:
-    """x where it is positive, else negative_slope x."""
+    """Give x where it is positive, else negative_slope x."""
     return np.where(input > 0, input, input * negative_slope)
 
 
@@ -57,7 +57,7 @@ def hard_sigmoid(input: Array) -> Array:
 
 
 def hard_swish(input: Array) -> Array:
-    """x min(max(x + 3, 0), 6) / 6."""
+    """Give x min(max(x + 3, 0), 6) / 6."""
     return input * hard_sigmoid(input)
 
 
@@ -67,7 +67,7 @@ def hard_swish_slope(input: Array) -> Array:
 
 
 def silu(input: Array) -> Array:
-    """x sigmoid(x)."""
+    """Give x sigmoid(x)."""
     return input * sigmoid(input)
 
 
@@ -92,7 +92,7 @@ def normal_probability(input: Array) -> NDArray[np.float64]:
 
 
 def gelu(input: Array) -> Array:
-    """x Phi(x), in float64 until the end."""
+    """Give x Phi(x), in float64 until the end."""
     return (input * normal_probability(input)).astype(input.dtype, copy=False)
 
 
