@@ -14,6 +14,25 @@ LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 INPUT_SHAPE = (3, 2, 6, 5)
 CLASSES = 3
 STEPS = 9
+# Layers that keep the shape of every image that has them, with their fields.
+ACTIVATIONS: dict[str, dict[str, Any]] = {
+    "leaky_relu": {"negative_slope": 0.2},
+    "prelu": {"per_channel": True},
+    "sigmoid": {},
+    "tanh": {},
+    "hard_sigmoid": {},
+    "hard_swish": {},
+    "silu": {},
+    "gelu": {},
+    "softmax": {"axis": 1},
+    "relu6": {},
+}
+NORMS: dict[str, dict[str, Any]] = {
+    "layer_norm": {"axes": 3},
+    "group_norm": {"groups": 1},
+    "instance_norm": {"affine": True},
+    "local_response_norm": {"size": 3, "alpha": 0.5},
+}
 
 
 class _Graph:
@@ -49,7 +68,20 @@ class _Graph:
 
     def grow(self) -> None:
         """Add a layer of a random kind to a random output."""
-        kind = str(self.rng.choice(["conv2d", "relu", "pool", "dropout", "batch_norm", "join", "join", "conv2d"]))
+        kinds = [
+            "conv2d",
+            "relu",
+            "pool",
+            "dropout",
+            "batch_norm",
+            "join",
+            "join",
+            "conv2d",
+            "activation",
+            "activation",
+            "norm",
+        ]
+        kind = str(self.rng.choice(kinds))
         source = self.choose()
         height, width = self.shapes[source][2:]
         if kind == "conv2d":
@@ -64,6 +96,13 @@ class _Graph:
             self._pool(source)
         elif kind == "join":
             self._join(source)
+        elif kind == "activation":
+            chosen = str(self.rng.choice(list(ACTIVATIONS)))
+            self.add(chosen, [source], **ACTIVATIONS[chosen])
+        elif kind == "norm":
+            # Of a single position an instance norm leaves nothing.
+            chosen = str(self.rng.choice([norm for norm in NORMS if height * width > 1 or norm != "instance_norm"]))
+            self.add(chosen, [source], **NORMS[chosen])
         else:
             self.add(kind, [source], **({"rate": 0.3} if kind == "dropout" else {}))
 

@@ -57,7 +57,7 @@ def hard_sigmoid(input: Array) -> Array:
 
 
 def hard_swish(input: Array) -> Array:
-    """Give x min(max(x + 3, 0), 6) / 6."""
+    """Compute x min(max(x + 3, 0), 6) / 6."""
     return input * hard_sigmoid(input)
 
 
@@ -67,7 +67,7 @@ def hard_swish_slope(input: Array) -> Array:
 
 
 def silu(input: Array) -> Array:
-    """Give x sigmoid(x)."""
+    """Compute x sigmoid(x)."""
     return input * sigmoid(input)
 
 
@@ -92,7 +92,7 @@ def normal_probability(input: Array) -> NDArray[np.float64]:
 
 
 def gelu(input: Array) -> Array:
-    """Give x Phi(x), in float64 until the end."""
+    """Compute x Phi(x), in float64 until the end."""
     return (input * normal_probability(input)).astype(input.dtype, copy=False)
 
 

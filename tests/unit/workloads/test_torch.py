@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from peers import import_peer
 from random_graphs import CLASSES, INPUT_SHAPE, make_random_network
+from torch_layers import SAME_SHAPE
 
 from workloads.host import initial_parameters, run_iteration
 from workloads.kinds.add import Add
@@ -68,7 +69,8 @@ def run_node(node: Node, inputs: Sequence[Any], parameters: Mapping[str, Any], s
         case Concat():
             return torch.cat(tuple(inputs), dim=1)
         case _:
-            raise TypeError(f"{layer.type} has no output")
+            own = {short: parameters[f"{name}/{short}"] for short in layer.list_parameters(node.input_shapes[0])}
+            return SAME_SHAPE[layer.type](layer, first, own)
 
 
 def run_torch(

@@ -1,0 +1,78 @@
+"""What torch computes for layers that keep the shape of their one input, and the comparison with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from peers import import_peer
+from pydantic import TypeAdapter
+
+from workloads.kinds import Layer
+from workloads.kinds.execution import Place
+
+torch = import_peer("torch")
+functional: Any = torch.nn.functional
+
+LAYER: TypeAdapter[Layer] = TypeAdapter(Layer)
+PLACE = Place(needs_grad_input=True, output_is_kept=False, seed=1, iteration=0)
+
+
+def rename(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Give scale and shift, where there are any, the names that torch has for them."""
+    return {"weight": own.get("scale"), "bias": own.get("shift")}
+
+
+# Each is given the layer, its input and its parameters by their names within the layer.
+SAME_SHAPE: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
+    "leaky_relu": lambda layer, x, _: functional.leaky_relu(x, layer.negative_slope),
+    "prelu": lambda _, x, own: functional.prelu(x, own["slope"]),
+    "sigmoid": lambda _, x, __: x.sigmoid(),
+    "tanh": lambda _, x, __: x.tanh(),
+    "hard_sigmoid": lambda _, x, __: functional.hardsigmoid(x),
+    "hard_swish": lambda _, x, __: functional.hardswish(x),
+    "silu": lambda _, x, __: functional.silu(x),
+    "gelu": lambda layer, x, _: functional.gelu(x, approximate=layer.approximate),
+    "softmax": lambda layer, x, _: x.softmax(layer.axis),
+    "layer_norm": lambda layer, x, own: functional.layer_norm(
+        x, x.shape[-layer.axes :], **rename(own), eps=layer.epsilon
+    ),
+    "group_norm": lambda layer, x, own: functional.group_norm(x, layer.groups, **rename(own), eps=layer.epsilon),
+    "instance_norm": lambda layer, x, own: functional.instance_norm(x, **rename(own), eps=layer.epsilon),
+    "batch_norm": lambda layer, x, own: functional.batch_norm(
+        x, None, None, **rename(own), training=True, eps=layer.epsilon
+    ),
+    "local_response_norm": lambda layer, x, _: functional.local_response_norm(
+        x, layer.size, layer.alpha, layer.beta, layer.k
+    ),
+    "relu6": lambda _, x, __: functional.relu6(x),
+}
+
+
+def compare_with_torch(form: dict[str, Any], shape: tuple[int, ...], dtype: Any, tolerance: float) -> None:
+    """Compare output and all gradients of a layer on normal numbers; torch sums in another order.
+
+    Gradients, which are made of more roundings, may miss by ten times the tolerance.
+    """
+    layer = LAYER.validate_python({"name": "one", **form})
+    assert layer.infer_output(("before",), (shape,)) == shape
+    rng = np.random.default_rng(3)
+    input, gradient = (4 * rng.standard_normal(shape).astype(dtype) + dtype(1) for _ in range(2))
+    parameters = {
+        name: rng.standard_normal(parameter.shape).astype(dtype)
+        for name, parameter in layer.list_parameters(shape).items()
+    }
+    output, backward = layer.run([input], parameters, PLACE)
+    handed = backward(gradient)
+    leaves = {
+        name: torch.from_numpy(array.copy()).requires_grad_() for name, array in {"": input, **parameters}.items()
+    }
+    expected = SAME_SHAPE[layer.type](layer, leaves[""], leaves)
+    expected.backward(torch.from_numpy(gradient))
+    assert output.dtype == dtype
+    np.testing.assert_allclose(output, expected.detach().numpy(), rtol=tolerance, atol=tolerance)
+    for name, computed in {"": handed.inputs[0], **handed.parameters}.items():
+        assert computed is not None
+        assert computed.dtype == dtype
+        np.testing.assert_allclose(computed, leaves[name].grad.numpy(), rtol=tolerance, atol=10 * tolerance)
