@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim import simulate
-from sim.iteration.memory_need import estimate_memory
+from sim.iteration.memory_need import count_kept_outputs, estimate_memory
 from workloads import memory
 from workloads.errors import InputError
 from workloads.operand_choice import choose_operands
@@ -123,3 +123,17 @@ def test_control_groups_of_the_first_version_are_read(tmp_path: Path, monkeypatc
 )  # fmt: skip
 def test_a_size_is_written_in_its_unit(size: int, words: str) -> None:
     assert memory.describe_bytes(size) == words
+
+
+def test_an_output_that_only_its_own_backward_reads_is_counted(tmp_path: Path) -> None:
+    def elements(kind: str, follower: str) -> int:
+        (tmp_path / "net.yaml").write_text(
+            "name: net\nbatch: 2\ninput: {channels: 3, height: 4, width: 4}\nlayers:\n"
+            "  - {name: conv, type: conv2d, out_channels: 5, kernel: 1}\n"
+            f"  - {{name: act, type: {kind}}}\n  - {{name: last, type: {follower}}}\n"
+        )
+        return count_kept_outputs(load_workload(tmp_path / "net.yaml").network)
+
+    assert elements("tanh", "dropout") == 2 * 5 * 4 * 4
+    assert elements("tanh", "conv2d, out_channels: 2, kernel: 1") == 0
+    assert elements("silu", "dropout") == elements("relu", "dropout") == elements("relu6", "dropout") == 0
