@@ -127,3 +127,34 @@ def test_a_pass_that_writes_a_share_which_another_completes_prunes_nothing() -> 
     net = network(conv("conv1"), layer("relu", "relu"), last, first, layer("end", "add", "conv2", "pool"))
     assert find_pruning_sites(net)["relu"].writer == "conv2"
     assert run_backward(net, "avg_pool", prunes=True)[1].pruned_elements == 0
+
+
+def run_forward(net: Network, kind: str, stored: dict[str, StoredBytes]) -> StepResult:
+    """Run the forward pass of the only layer of a kind."""
+    known = {node.name: StoredBytes() for node in net.compute_nodes()} | stored
+    (result,) = [one for one, _ in run_passes(net, SPARSE, known, (Step.FORWARD,)) if one.kind == kind]
+    return result
+
+
+def test_an_output_that_is_read_back_is_written_raw_beside_the_sparse_one_of_the_dropout_behind_it() -> None:
+    net = network(conv("a"), layer("act", "tanh"), layer("drop", "dropout"), conv("b"))
+    stored = {"b": StoredBytes(input=60, grad_input=70), "a": StoredBytes(grad_output=90)}
+    forward = run_forward(net, "tanh", stored)
+    assert (forward.dram_read_bytes, forward.dram_write_bytes) == (RAW, RAW + 60)
+    backward, _ = run_backward(net, "tanh", stored=stored)
+    assert (backward.dram_read_bytes, backward.dram_write_bytes) == (RAW + 70, 90)
+
+
+def test_a_leaky_relu_moves_one_bit_an_element_in_place_of_its_input() -> None:
+    net, flags = network(conv("a"), layer("act", "leaky_relu"), conv("b")), -(-ELEMENTS // 8)
+    forward, (backward, _) = run_forward(net, "leaky_relu", {}), run_backward(net, "leaky_relu")
+    assert (forward.dram_read_bytes, forward.dram_write_bytes) == (RAW, RAW + flags)
+    assert (backward.dram_read_bytes, backward.dram_write_bytes) == (RAW + flags, RAW)
+
+
+def test_a_softmax_reads_all_twice_each_way_and_processes_twice_the_elements() -> None:
+    net = network(conv("a"), layer("act", "softmax", axis=1), conv("b"))
+    forward, (backward, counts) = run_forward(net, "softmax", {}), run_backward(net, "softmax")
+    assert (forward.dram_read_bytes, forward.dram_write_bytes) == (2 * RAW, RAW)
+    assert (backward.dram_read_bytes, backward.dram_write_bytes) == (4 * RAW, RAW)
+    assert counts.ppu_elements == 2 * ELEMENTS
