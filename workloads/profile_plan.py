@@ -144,12 +144,12 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
         readers = network.consumers(reader.name)
         if len(readers) != 1:
             raise _uncovered(profile, name, f"{len(readers)} layers read '{reader.name}'")
-        (reader,) = readers
+        source, reader = reader.name, readers[0]
         rule = reader.layer.profile.gradient
         if rule is GradientRule.BEHIND_RELU:
             return _plan_behind_relu(network, profile, name, reader, rate)
         if rule is GradientRule.BEHIND_BATCH_NORM or rule is GradientRule.MADE_DENSE:
-            is_pruned = name in find_pruning_sites(network)
+            is_pruned = source in find_pruning_sites(network)
             return GradientPlan(shape, None, (), is_pruned, share_left(rate) if is_pruned else 1.0, rule.value)
         if rule is GradientRule.BEHIND_LOSS or rule is GradientRule.WITHOUT_MASK:
             return GradientPlan(shape, None, (), False, 1.0, rule.value)

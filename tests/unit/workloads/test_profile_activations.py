@@ -81,3 +81,13 @@ def test_what_makes_zeros_without_a_mask_needs_rows(kind: str) -> None:
     )
     rows = describe(made, {"conv1/grad_output": 0.5, "act": 0.7, **OTHERS})
     assert rows["conv2", "input"] == (0.7, "figure")
+
+
+@pytest.mark.parametrize("between", ["act, type: silu", "both, type: add, inputs: [conv1, input]"])
+def test_what_is_pruned_behind_an_activation_or_a_sum_is_pruned_before_it_too(between: str) -> None:
+    made = network(
+        PLAIN.replace("out_channels: 8", "out_channels: 3", 1).replace(
+            "  - {name: relu1,", f"  - {{name: {between}}}\n  - {{name: norm, type: batch_norm}}\n  - {{name: relu1,"
+        )
+    )
+    assert describe(made, {"relu1": 0.5, **OTHERS})["conv1", "grad_output"] == (share_left(RATE), "behind batch norm")
