@@ -134,12 +134,15 @@ def test_a_training_is_as_before_where_pruning_is_removed() -> None:
     )
 
 
-def test_a_pass_without_gradients_is_no_batch() -> None:
+def test_a_pass_without_gradients_or_in_evaluation_is_no_batch() -> None:
     model, size = make_model("small")
     pruner = prune_gradients(model, RATE)
     with torch.no_grad():
         model(make_batch(BATCH, size)[0])
     model(make_batch(BATCH, size)[0])
+    model.eval()
+    images, labels = make_batch(BATCH, size)
+    make_loss(labels)(model(images)).backward()
     assert (pruner.iteration, pruner.last) == (0, None)
     assert repr(pruner) == "<GradientPruner of SmallCnn: rate 0.9, 0 batches so far>"
 

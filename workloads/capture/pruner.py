@@ -94,8 +94,8 @@ class GradientPruner:
         self._handles.clear()
         self._paths.leave()
 
-    def _begin(self, _: Any, arguments: Any) -> None:
-        if not torch.is_grad_enabled() or self._running is not None:
+    def _begin(self, model: Any, arguments: Any) -> None:
+        if not torch.is_grad_enabled() or not model.training or self._running is not None:
             return
         if len(arguments) != 1 or not isinstance(arguments[0], torch.Tensor):
             raise InputError(f"{self._label}: its gradients can be pruned where it is called with one tensor of images")
