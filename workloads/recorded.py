@@ -45,7 +45,7 @@ class Recording:
     """An .npz file whose array names, shapes and types fit the network; the numbers are read layer by layer.
 
     first_layer_gta: whether layers whose input needs no gradient have a GTA all the same. prunings: by the layer whose
-    PPU prunes.
+    PPU prunes. without_gta: further layers that have none.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class Recording:
     arrays: frozenset[str]
     first_layer_gta: bool = True
     prunings: Mapping[str, LayerPruning] = field(default_factory=dict)
+    without_gta: frozenset[str] = frozenset()
 
     def layer(self, name: str) -> Operands:
         """Read the operands of one layer.
@@ -79,8 +80,8 @@ class Recording:
 
     def steps(self, name: str) -> tuple[Step, ...]:
         """Give the steps that a layer has."""
-        has_gta = self.first_layer_gta or self.network.node(name).inputs[0] in self.network.trained
-        return ALL_STEPS if has_gta else (Step.FORWARD, Step.GTW)
+        is_wanted = self.first_layer_gta or self.network.node(name).inputs[0] in self.network.trained
+        return ALL_STEPS if is_wanted and name not in self.without_gta else (Step.FORWARD, Step.GTW)
 
     def __iter__(self) -> Iterator[Operands]:
         """Read the operands of all layers, one layer at a time."""

@@ -23,7 +23,7 @@ MODELS = {
     "small": ("small", False),
     "small_pruned": ("small", True),
     "resnet18": ("resnet18", False),
-    "mobilenetv2_relu": ("mobilenetv2_relu", False),
+    "mobilenetv2": ("mobilenetv2", False),
 }
 
 

@@ -82,14 +82,14 @@ class ResNet18(nn.Module):
 class InvertedResidual(nn.Module):
     """Expansion, depthwise convolution, projection (Sandler et al. 2018, figure 4)."""
 
-    def __init__(self, channels: int, out_channels: int, stride: int, factor: int, activation: type[nn.Module]) -> None:
+    def __init__(self, channels: int, out_channels: int, stride: int, factor: int) -> None:
         super().__init__()
         inner = channels * factor
         self.adds = stride == 1 and channels == out_channels
         self.conv = nn.Sequential(
-            nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner), activation(inplace=True),
+            nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.ReLU6(inplace=True),
             nn.Conv2d(inner, inner, 3, stride, 1, groups=inner, bias=False), nn.BatchNorm2d(inner),
-            activation(inplace=True),
+            nn.ReLU6(inplace=True),
             nn.Conv2d(inner, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels),
         )  # fmt: skip
 
@@ -102,16 +102,16 @@ class MobileNetV2(nn.Module):
 
     STAGES = ((1, 2, 1, 1), (6, 3, 2, 2), (6, 3, 3, 2), (6, 6, 4, 2), (6, 9, 3, 1), (6, 16, 3, 2), (6, 32, 1, 1))
 
-    def __init__(self, activation: type[nn.Module] = nn.ReLU6) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4), activation(inplace=True)]
+        layers: list[nn.Module] = [nn.Conv2d(3, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU6(inplace=True)]
         channels = 4
         for factor, out_channels, count, stride in self.STAGES:
             for number in range(count):
                 first = stride if number == 0 else 1
-                layers.append(InvertedResidual(channels, out_channels, first, factor, activation))
+                layers.append(InvertedResidual(channels, out_channels, first, factor))
                 channels = out_channels
-        layers += [nn.Conv2d(channels, 64, 1, bias=False), nn.BatchNorm2d(64), activation(inplace=True)]
+        layers += [nn.Conv2d(channels, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU6(inplace=True)]
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(64, CLASSES)
 
@@ -150,7 +150,6 @@ def make_model(name: str) -> tuple[nn.Module, int]:
         "small": (SmallCnn, 16),
         "resnet18": (ResNet18, 16),
         "mobilenetv2": (MobileNetV2, 16),
-        "mobilenetv2_relu": (lambda: MobileNetV2(nn.ReLU), 16),
     }
     make, size = makers[name]
     return train(make(), size), size

@@ -46,6 +46,13 @@ class Body(nn.Module):
         return self.fc(torch.flatten(self.middle(self.conv(images)), 1))
 
 
+class Cut(nn.Module):
+    """A ReLU that hands no gradient back."""
+
+    def forward(self, values: Any) -> Any:
+        return values.relu().detach()
+
+
 def read_value(values: Any) -> Any:
     return values if values.sum() > 0 else values.relu()
 
@@ -148,6 +155,10 @@ def freeze_first() -> nn.Module:
     return model
 
 
+def freeze_middle() -> nn.Module:
+    return Body(Cut())
+
+
 def freeze_all() -> nn.Module:
     return Body(torch.relu).requires_grad_(False)
 
@@ -220,9 +231,10 @@ REFUSED = [
     RefusedModel("evaluation", whole(lambda: nn.Sequential(Body(nn.BatchNorm2d(4))).eval()),
                  f"Sequential cannot be recorded: '0.middle' (refused_models.py, line {find_line(Body, FORWARD)}): "
                  "batch norm takes stored statistics here, as in evaluation; call model.train() first"),
-    RefusedModel("a frozen layer", whole(freeze_first),
-                 f"Body cannot be recorded: 'conv' (refused_models.py, line {find_line(Body, FORWARD)}): the backward "
-                 "pass hands 'conv' no gradient"),
+    RefusedModel("a frozen layer", whole(freeze_first), at(
+        Body, FORWARD, "its weight is frozen, and a recorded layer has a gradient to its weight", "'conv'")),
+    RefusedModel("a layer before frozen ones", whole(freeze_middle), at(
+        Cut, ".detach", "the gradient is cut here", "'middle'")),
     RefusedModel("nothing trained", whole(freeze_all),
                  "Body has no parameter that is trained, so that there is no iteration to record"),
     RefusedModel("no model", whole(lambda: "Body"), "capture needs a torch.nn.Module, got str"),

@@ -67,7 +67,7 @@ def list_operands(workload: Workload) -> list[Operands]:
 
 
 def test_recordings_of_three_networks_and_of_a_pruned_training_are_stored() -> None:
-    assert NAMES == ["mobilenetv2_relu", "resnet18", "small", "small_pruned"]
+    assert NAMES == ["mobilenetv2", "resnet18", "small", "small_pruned"]
 
 
 @pytest.mark.parametrize("name", NAMES)

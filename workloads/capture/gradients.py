@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,14 +36,18 @@ class GradientTaker:
 
     def watch(self, network: Network, seen: Mapping[str, SeenLayer]) -> None:
         """Put hooks into autograd's graph, behind those that a user's tensors have."""
+        self.watch_outputs(seen[node.name] for node in network.compute_nodes())
         for node in network.compute_nodes():
-            output = seen[node.name].output
-            if output is not None:
-                self._watch_output(node.name, *output)
             if network.summed_gradients(node.name):
                 for name in node.inputs:
                     for reader in network.consumers(name):
                         self._watch_shares(seen[reader.name], name)
+
+    def watch_outputs(self, layers: Iterable[SeenLayer]) -> None:
+        """Put hooks where layers' outputs were made."""
+        for seen in layers:
+            if seen.output is not None:
+                self._watch_output(seen.name, *seen.output)
 
     def leave(self) -> None:
         """Take the hooks away."""

@@ -268,6 +268,8 @@ def find_fault(call: LayerCall) -> str | None:
     """Say why a call stands for no layer of a network although it is known, if so."""
     if call.kind not in KINDS and call.kind not in LOSS_PARTS:
         return f"the layer kind '{call.kind}' is not there"
+    if call.weight is not None and not call.weight.requires_grad:
+        return "its weight is frozen, and a recorded layer has a gradient to its weight"
     return None
 
 

@@ -19,6 +19,7 @@ from workloads.capture.observer import GraphObserver, SeenLayer
 from workloads.capture.places import ModulePaths
 from workloads.document import YamlDocument
 from workloads.errors import InputError
+from workloads.gradient_masks import make_mask
 from workloads.network import INPUT, Network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
@@ -49,12 +50,14 @@ class WatchedPass:
     iteration: int | None = None
     prunings: dict[str, SitePruning] = field(default_factory=dict)
 
-    def find_mask(self, node: str) -> Tensor | None:
+    def find_mask(self, node: str) -> BoolArray | None:
         """Give the mask of the gradient to a node's output: that of a layer that reads it from behind a ReLU."""
         assert self.network is not None
         for reader in self.network.consumers(node):
-            if reader.layer.traits.is_computed and self.network.is_behind_relu(reader.name):
-                return self.inputs[reader.name] != 0
+            if reader.name in self.inputs:
+                mask = make_mask(self.network, reader.name, to_numpy(self.inputs[reader.name]))
+                if mask is not None:
+                    return mask
         return None
 
 
@@ -152,8 +155,8 @@ class GradientPruner:
         if site is None:
             return None
         mask = watched.find_mask(node)
-        values, flags = to_numpy(gradient), None if mask is None else mask.cpu().numpy()
-        pruned, done = self._prune_values(site, values if flags is None else values * flags, flags, watched.iteration)
+        values = to_numpy(gradient)
+        pruned, done = self._prune_values(site, values if mask is None else values * mask, mask, watched.iteration)
         watched.prunings[node] = done
         return torch.from_numpy(np.ascontiguousarray(pruned)).to(device=gradient.device, dtype=gradient.dtype)
 

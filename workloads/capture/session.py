@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from workloads.arrays import Float32Array
 from workloads.capture.calls import LayerCall, Tensor
 from workloads.capture.gradients import GradientTaker, to_float32
 from workloads.capture.graph_form import (
-    GraphEnds,
     GraphForm,
     compare_shapes,
     find_ends,
@@ -23,12 +23,14 @@ from workloads.capture.graph_form import (
     name_workload,
     refuse_faults,
 )
-from workloads.capture.observer import GraphObserver
+from workloads.capture.observer import GraphObserver, SeenLayer
+from workloads.capture.parts import choose_part, make_part_layers, make_part_mask
 from workloads.capture.places import ModulePaths, telling_failure
 from workloads.capture.pruner import GradientPruner, find_pruner
 from workloads.capture.recording import CapturedRecording
 from workloads.document import YamlDocument
 from workloads.errors import InputError
+from workloads.gradient_masks import make_mask
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
 from workloads.shapes import Step
@@ -36,6 +38,8 @@ from workloads.workload import make_workload
 
 TORCH_FOLDER = str(Path(torch.__file__).parent)
 PLAIN_AXES = (2, 4)
+WITHOUT_GTA = (Step.FORWARD, Step.GTW)
+FinishRecording = Callable[[GradientPruner | None], CapturedRecording]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,27 +65,75 @@ def record_training(
     check_arguments(model, images, loss, label)
     paths = ModulePaths(TORCH_FOLDER)
     observer = GraphObserver(paths, hold_operands)
+    taker = GradientTaker()
     with keeping_state(model), paths.watching(model):
-        value, ends = run_forward(model, images, loss, observer, label)
-        form = make_graph_form(observer.graph, ends, images.dim(), label)
-        data = make_data(label, images, form)
-        network = make_workload(YamlDocument(f"the recording of {label}", data), Path()).network
-        compare_shapes(form, network, label)
-        taker = GradientTaker()
-        taker.watch(network, form.seen)
+        value = run_forward(model, images, loss, observer, label)
+        finish = plan_whole(observer, value, images, taker, label) if layers == "*" else None
+        finish = finish or plan_part(observer, images, taker, layers, label)
         try:
             with telling_failure(f"{label}: the backward pass", TORCH_FOLDER):
                 value.backward()
         finally:
             taker.leave()
-    operands = tuple(join_operands(network, form, taker, label, has_gta=images.requires_grad))
-    pruner = find_pruner(model)
-    data["operands"] = {"first_layer_gta": bool(images.requires_grad)} | describe_pruning(
-        pruner, (node.name for node in network.nodes)
-    )
-    if layers != "*":
-        raise InputError(f"{label}: a part of a model cannot be recorded, since a workload is one network")
-    return CapturedRecording(data, operands, form.notices)
+    return finish(find_pruner(model))
+
+
+def plan_whole(
+    observer: GraphObserver, value: Tensor, images: Tensor, taker: GradientTaker, label: str
+) -> FinishRecording:
+    """Make a network of all that was seen, and watch its gradients; give what is left to do behind the backward pass.
+
+    Raises:
+        InputError: it is no network.
+    """
+    found = observer.find(value)
+    ends = find_ends(observer.graph, None if found is None else found.shares or {found.name: 1.0})
+    if not ends.names:
+        raise InputError(f"{label}: the loss does not depend on what the model makes of its images")
+    form = make_graph_form(observer.graph, ends, images.dim(), label)
+    data = make_data(label, images, form.layers)
+    network = make_workload(YamlDocument(f"the recording of {label}", data), Path()).network
+    compare_shapes(form, network, label)
+    taker.watch(network, form.seen)
+
+    def finish(pruner: GradientPruner | None) -> CapturedRecording:
+        operands = tuple(join_operands(network, form, taker, label, has_gta=images.requires_grad))
+        names = [node.name for node in network.nodes]
+        described = {"first_layer_gta": bool(images.requires_grad)} | describe_pruning(pruner, names)
+        return CapturedRecording(data | {"operands": described}, operands, form.notices)
+
+    return finish
+
+
+def plan_part(
+    observer: GraphObserver, images: Tensor, taker: GradientTaker, pattern: str, label: str
+) -> FinishRecording:
+    """Make a list of the chosen layers, and watch their gradients; give what is left to do behind the backward pass.
+
+    Raises:
+        InputError: no layer is chosen.
+    """
+    graph = observer.graph
+    chosen = choose_part(graph, pattern, label)
+    data = make_data(label, images, make_part_layers(graph, chosen))
+    del data["input"]
+    network = make_workload(YamlDocument(f"the recording of {label}", data), Path()).network
+    taker.watch_outputs(chosen)
+
+    def finish(pruner: GradientPruner | None) -> CapturedRecording:
+        refuse_missing(chosen, taker, label)
+        operands = []
+        for seen in chosen:
+            made = make_operands(network, seen, taker, label, tuple(Step) if seen.edges[0] else WITHOUT_GTA)
+            operands.append(dataclasses.replace(made, mask=make_part_mask(graph.layers, seen, made.input)))
+        without = [one.layer for one in operands if Step.GTA not in one.steps]
+        described = {"without_gta": without} if without else {}
+        notices = ["passes, and gradients that are summed where branches meet, are left out of a part"]
+        if pruner is not None:
+            notices.append("a part does not say how its gradients were pruned, so that the PPU prunes nothing")
+        return CapturedRecording(data | {"operands": described}, tuple(operands), tuple(notices))
+
+    return finish
 
 
 def check_arguments(model: Any, images: Any, loss: Any, label: str) -> None:
@@ -106,10 +158,8 @@ def check_arguments(model: Any, images: Any, loss: Any, label: str) -> None:
         raise InputError(f"{label} has no parameter that is trained, so that there is no iteration to record")
 
 
-def run_forward(
-    model: Any, images: Tensor, loss: Callable[[Any], Any], observer: GraphObserver, label: str
-) -> tuple[Tensor, GraphEnds]:
-    """Run the model and the loss under an observer; give the loss and where the graph ends."""
+def run_forward(model: Any, images: Tensor, loss: Callable[[Any], Any], observer: GraphObserver, label: str) -> Tensor:
+    """Run the model and the loss under an observer; give the loss."""
     observer.track(images, INPUT)
     with observer:
         with telling_failure(f"{label}: the model", TORCH_FOLDER):
@@ -120,15 +170,10 @@ def run_forward(
     if not isinstance(value, torch.Tensor) or value.numel() != 1 or not value.requires_grad:
         got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
         raise InputError(f"{label}: the loss must give a tensor of one number that has a gradient, got {got}")
-    found = observer.find(value)
-    shares = None if found is None else found.shares or {found.name: 1.0}
-    ends = find_ends(observer.graph, shares)
-    if not ends.names:
-        raise InputError(f"{label}: the loss does not depend on what the model makes of its images")
-    return value, ends
+    return value
 
 
-def make_data(label: str, images: Tensor, form: GraphForm) -> dict[str, Any]:
+def make_data(label: str, images: Tensor, layers: list[dict[str, Any]]) -> dict[str, Any]:
     """Give a workload's YAML form, without operands."""
     sizes = [int(size) for size in (*images.shape, 1, 1)[1:4]]
     return {
@@ -136,7 +181,7 @@ def make_data(label: str, images: Tensor, form: GraphForm) -> dict[str, Any]:
         "description": f"Recorded from a model of torch {torch.__version__}.",
         "batch": int(images.shape[0]),
         "input": dict(zip(("channels", "height", "width"), sizes, strict=True)),
-        "layers": form.layers,
+        "layers": layers,
     }
 
 
@@ -148,28 +193,51 @@ def join_operands(
     Raises:
         InputError: no gradient came to some of them.
     """
-    missing = [node.name for node in network.compute_nodes() if node.name not in taker.outputs]
-    refuse_faults([f"{form.seen[name].place}: the backward pass hands '{name}' no gradient" for name in missing], label)
+    refuse_missing([form.seen[node.name] for node in network.compute_nodes()], taker, label)
     for node in network.compute_nodes():
-        held, shape = form.seen[node.name].operands, network.layer_shape(node.name)
-        steps = tuple(Step) if has_gta or node.inputs[0] in network.trained else (Step.FORWARD, Step.GTW)
-        grad_output = to_float32(taker.outputs[node.name])
-        for tensor, values in (("input", held.input), ("weight", held.weight), ("gradient", grad_output)):
-            if not np.isfinite(values).all():
-                raise InputError(f"{label}: the {tensor} of '{node.name}' is not finite")
-        yield Operands(
-            node.name, shape, held.input.reshape(shape.input_shape), held.weight.reshape(shape.weight_shape), held.bias,
-            grad_output.reshape(shape.output_shape), None, steps, summed=list_stored(network, node, held.input, taker),
-        )  # fmt: skip
+        seen = form.seen[node.name]
+        steps = tuple(Step) if has_gta or node.inputs[0] in network.trained else WITHOUT_GTA
+        made = make_operands(network, seen, taker, label, steps)
+        yield dataclasses.replace(made, summed=list_stored(network, node, made.input, taker))
+
+
+def refuse_missing(layers: Iterable[SeenLayer], taker: GradientTaker, label: str) -> None:
+    """Refuse layers to which no gradient came.
+
+    Raises:
+        InputError: names them all.
+    """
+    missing = [seen for seen in layers if seen.name not in taker.outputs]
+    refuse_faults([f"{seen.place}: the backward pass hands '{seen.name}' no gradient" for seen in missing], label)
+
+
+def make_operands(
+    network: Network, seen: SeenLayer, taker: GradientTaker, label: str, steps: tuple[Step, ...]
+) -> Operands:
+    """Put together a layer's tensors, without those of its neighbours.
+
+    Raises:
+        InputError: one is not finite.
+    """
+    held, shape = seen.operands, network.layer_shape(seen.name)
+    grad_output = to_float32(taker.outputs[seen.name])
+    for tensor, values in (("input", held.input), ("weight", held.weight), ("gradient", grad_output)):
+        if not np.isfinite(values).all():
+            raise InputError(f"{label}: the {tensor} of '{seen.name}' is not finite")
+    return Operands(
+        seen.name, shape, held.input.reshape(shape.input_shape), held.weight.reshape(shape.weight_shape), held.bias,
+        grad_output.reshape(shape.output_shape), None, steps,
+    )  # fmt: skip
 
 
 def list_stored(network: Network, node: Node, input: Float32Array, taker: GradientTaker) -> tuple[Float32Array, ...]:
     """Give what a layer's GTA adds; behind a ReLU all but an add's own gradient are stored with its mask."""
+    mask = make_mask(network, node.name, input)
     gradients = []
     for name, gradient in taker.list_summed(network, node):
         values = to_float32(gradient)
         is_add = name != node.inputs[0] and network.node(name).layer.traits.sums_inputs
-        gradients.append(values * (input != 0) if network.is_behind_relu(node.name) and not is_add else values)
+        gradients.append(values if mask is None or is_add else values * mask)
     return tuple(gradients)
 
 

@@ -58,12 +58,14 @@ class RecordedOperands(OperandSource):
     """Tensors from an .npz file; the path is relative to the YAML file.
 
     first_layer_gta: whether the layers that read images have a gta, whose result nobody needs in training.
-    pruning: how the recorded gradients were pruned.
+    without_gta: other layers that have no gta, as the first one of a model in a list of its layers. pruning: how the
+    recorded gradients were pruned.
     """
 
     source: Literal["recorded"]
     path: PlainText
     first_layer_gta: bool = True
+    without_gta: list[LayerName] = Field(default_factory=list)
     pruning: RecordedPruning | None = None
 
     def open(self, request: OperandRequest) -> OperandStream:
@@ -88,8 +90,17 @@ class RecordedOperands(OperandSource):
             InputError: they do not fit.
         """
         recording = open_recording(self.recorded_path(request.base_directory), request.network)
-        prunings = {} if self.pruning is None else self.pruning.plan(request.network, request.label)
-        return dataclasses.replace(recording, first_layer_gta=self.first_layer_gta, prunings=prunings)
+        computed = [node.name for node in request.network.compute_nodes()]
+        for name in self.without_gta:
+            if name not in computed:
+                near = did_you_mean(name, computed) or f" (they are {list_words(computed)})"
+                raise InputError(f"{request.label}: operands.without_gta names '{name}', which has no steps{near}")
+        return dataclasses.replace(
+            recording,
+            first_layer_gta=self.first_layer_gta,
+            prunings={} if self.pruning is None else self.pruning.plan(request.network, request.label),
+            without_gta=frozenset(self.without_gta),
+        )
 
     def recorded_path(self, base_directory: Path) -> Path:
         """Return the file of recorded operands."""
