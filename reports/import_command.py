@@ -19,7 +19,7 @@ from workloads.errors import InputError
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that no import wrote, too.")
 def import_file(file: Path, output: Path, batch: int | None, overwrite: bool) -> None:
-    """Make a workload of FILE, such as an ONNX model or a SCALE-Sim topology.
+    """Make a workload of FILE: an ONNX model, a SCALE-Sim topology or a Timeloop problem.
 
     Which it is, is told by its content. simulate and validate take such a file directly, too.
     """

@@ -57,8 +57,13 @@ def make_list(request: ImportRequest, layers: Sequence[ListedLayer]) -> Imported
         operands["layer_density"] = others
     return ImportedNetwork({
         "name": name_workload(request.path.stem),
-        "description": f"{len(listed)} layers of {request.path.name}, unconnected",
+        "description": describe(request, len(listed)),
         "batch": batch or request.batch or 1,
         "layers": listed,
         "operands": operands,
     }, notes=("the densities of inputs and output gradients are assumed: half of them are zero",))  # fmt: skip
+
+
+def describe(request: ImportRequest, count: int) -> str:
+    """Say of what file a workload is a list of layers."""
+    return f"{'a layer' if count == 1 else f'{count} unconnected layers'} of {request.path.name}"

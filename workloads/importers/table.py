@@ -16,6 +16,7 @@ IMPORTERS = ExtensionPoint[Importer](
     {
         "onnx": "workloads.importers.onnx_model.importer:OnnxImporter",
         "scalesim": "workloads.importers.scalesim:ScaleSimImporter",
+        "timeloop": "workloads.importers.timeloop:TimeloopImporter",
     },
     Importer,
 )

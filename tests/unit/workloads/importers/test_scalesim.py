@@ -35,7 +35,7 @@ def test_a_row_is_a_convolution_of_its_numbers(tmp_path: Path) -> None:
 def test_a_workload_has_the_files_name_and_assumed_densities(tmp_path: Path) -> None:
     found = read(tmp_path, f"{TITLES}\nConv1,9,9,3,3,4,8,1,\n", "my net.csv")
     assert {**found.data, "layers": len(found.data["layers"])} == {
-        "name": "my_net", "description": "1 layers of my net.csv, unconnected", "batch": 1, "layers": 1,
+        "name": "my_net", "description": "a layer of my net.csv", "batch": 1, "layers": 1,
         "operands": {"source": "synthetic", "seed": 1, "density": HALF},
     }  # fmt: skip
     assert found.notes == ("the densities of inputs and output gradients are assumed: half of them are zero",)
