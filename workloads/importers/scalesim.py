@@ -121,7 +121,7 @@ def read_layer(row: NumberRow) -> Iterator[ListedLayer]:
     if "M" in row.titles:
         rows, outputs, inputs = (row.number(title) for title in PRODUCT)
         count = row.number("Batch") if row.has("Batch") else 1
-        data = {"type": "linear", "input": {"tokens": rows, "features": inputs}, "out_features": outputs, "bias": False}
+        data = {"type": "linear", "input": {"tokens": rows, "channels": inputs}, "out_features": outputs, "bias": False}
         for number in range(count):
             yield ListedLayer(name if count == 1 else f"{name}_{number}", data, row.place, {"weight": density})
         return
@@ -148,7 +148,7 @@ def read_convolution(row: NumberRow, name: str) -> dict[str, Any]:
         features = channels * height * width
         return {"type": "linear", "input": {"features": features}, "out_features": filters, "bias": False}
     if (kernel_height, kernel_width, *stride) == (1, width, 1, 1) and width > 1 and not is_depthwise:
-        tokens = {"tokens": height, "features": channels * width}
+        tokens = {"tokens": height, "channels": channels * width}
         return {"type": "linear", "input": tokens, "out_features": filters, "bias": False}
     data: dict[str, Any] = {
         "type": "conv2d",

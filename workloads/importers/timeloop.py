@@ -247,7 +247,7 @@ def make_layer(problem: Problem) -> tuple[str, dict[str, Any], int]:
     if not windows:
         if groups > 1:
             raise InputError(f"{problem.place}: a product whose weights differ between {groups} places is no layer")
-        size = {"features": channels} if images == 1 else {"tokens": images, "features": channels}
+        size = {"features": channels} if images == 1 else {"tokens": images, "channels": channels}
         return "product", {"type": "linear", "input": size, "out_features": filters, "bias": False}, 1
     if len(windows) > 2:
         raise InputError(f"{problem.place}: the inputs have {len(windows)} axes with a window; 1 or 2 are known")

@@ -12,13 +12,16 @@ import numpy as np
 
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
+from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.layer_images import LayerImages
+from workloads.layers import LayerName
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.settings import Density, Seed
 from workloads.shapes import Step
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
+from workloads.suggestions import did_you_mean
 
 # Assumed: half of the activations and of the gradients, as behind a ReLU whose inputs are centred on zero.
 CHOSEN_DENSITY = Density(input=0.5, grad_output=0.5)
@@ -26,7 +29,10 @@ ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
 
 
 class SyntheticOperands(OperandSource):
-    """Random tensors: normal values, or with `integers` the small integers -4..4."""
+    """Random tensors: normal values, or with `integers` the small integers -4..4.
+
+    layer_density: densities of single layers, by name, in the place of `density`.
+    """
 
     masks_weights: ClassVar[bool] = True
     makes_images: ClassVar[bool] = True
@@ -35,6 +41,7 @@ class SyntheticOperands(OperandSource):
     source: Literal["synthetic"]
     seed: Seed
     density: Density = Density()
+    layer_density: dict[LayerName, Density] | None = None
     integers: bool = False
 
     @classmethod
@@ -42,8 +49,27 @@ class SyntheticOperands(OperandSource):
         """Give normal values, half of inputs and gradients zero."""
         return cls(source="synthetic", seed=seed, density=CHOSEN_DENSITY)
 
+    def density_of(self, layer: str) -> Density:
+        """Give the densities of a layer's tensors."""
+        return (self.layer_density or {}).get(layer, self.density)
+
+    def check(self, request: OperandRequest) -> None:
+        """Compare the layers that have densities of their own with the network's.
+
+        Raises:
+            InputError: there is no such layer, or it is not executed in steps.
+        """
+        names = [node.name for node in request.network.compute_nodes()]
+        unknown = next((name for name in self.layer_density or {} if name not in names), None)
+        if unknown is not None:
+            raise InputError(
+                f"{request.label}: operands.layer_density names '{unknown}', which is no layer that the accelerator "
+                f"executes{did_you_mean(unknown, names)}"
+            )
+
     def open(self, request: OperandRequest) -> OperandStream:
         """Prepare the layers; each one's tensors are made when it is asked for."""
+        self.check(request)
         network = request.network
         kind = "integers" if self.integers else "normal values"
         headline = f"synthetic {kind} (unrepresentative: random zeros), seed {self.seed}"
@@ -75,7 +101,7 @@ def make_synthetic_layer(
     absolute values, and the mask is where they are nonzero. The bias is dense. Gradients that the GTA's result is
     added to are as dense as grad_output, but for the mask.
     """
-    whole = network.layer_shape(name)
+    whole, densities = network.layer_shape(name), source.density_of(name)
     numbers = range(whole.batch) if images is None else images
     shape = dataclasses.replace(whole, batch=len(numbers))
     is_rectified = network.is_behind_relu(name)
@@ -89,18 +115,18 @@ def make_synthetic_layer(
             tensors[place] = draw(tensor, batch[1:], density, image)
         return tensors
 
-    input = draw_batch("input", shape.input_shape, source.density.input)
+    input = draw_batch("input", shape.input_shape, densities.input)
     if is_rectified:
         np.abs(input, out=input)
-    weight = draw("weight", shape.weight_shape, source.density.weight)
+    weight = draw("weight", shape.weight_shape, densities.weight)
     if not source.integers:
         weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
     bias = draw("bias", shape.output_shape[1:2], 1.0) if network.has_bias(name) else None
-    grad_output = draw_batch("grad_output", shape.output_shape, source.density.grad_output)
+    grad_output = draw_batch("grad_output", shape.output_shape, densities.grad_output)
     mask = make_mask(network, name, input)
     summed = []
     for place, source_name in enumerate(network.summed_gradients(name)):
-        gradient = draw_batch(f"summed{place}", shape.input_shape, source.density.grad_output)
+        gradient = draw_batch(f"summed{place}", shape.input_shape, densities.grad_output)
         is_add = network.node(source_name).layer.traits.sums_inputs
         summed.append(gradient if mask is None or is_add else gradient * mask)
     return Operands(

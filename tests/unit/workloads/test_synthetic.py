@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from workloads.errors import InputError
 from workloads.network import Network
+from workloads.opening import open_operands
 from workloads.operands import Operands
 from workloads.settings import Density
 from workloads.shapes import Step
@@ -150,3 +152,22 @@ def test_images_tensors_layers_and_seeds_differ() -> None:
 
 def test_a_seed_of_any_size_is_used() -> None:
     assert not same(make(seed=2**63 - 1)["fc"], make(seed=2**31 - 1)["fc"])
+
+
+def test_a_layer_may_have_densities_of_its_own() -> None:
+    own = make(density=DENSITY, layer_density={"fc": Density(weight=0.0)})
+    common = make(density=DENSITY)
+    assert not own["fc"].weight.any()
+    assert own["fc"].input.all()
+    assert same(own["conv1"], common["conv1"])
+    assert same(own["conv2"], common["conv2"])
+
+
+def test_densities_of_a_layer_that_is_not_executed_are_refused() -> None:
+    document = parse_yaml(TEXT, "net.yaml")
+    document.data["operands"] = {"source": "synthetic", "seed": 1, "layer_density": {"conv3": {"weight": 0.5}}}
+    with pytest.raises(InputError) as caught:
+        open_operands(make_workload(document, Path()))
+    assert str(caught.value) == (
+        "net.yaml: operands.layer_density names 'conv3', which is no layer that the accelerator executes"
+    )

@@ -66,7 +66,7 @@ def test_a_depthwise_layer_has_filters_for_each_channel(tmp_path: Path) -> None:
     [
         ("FC6, 6, 6, 6, 6, 256, 40, 1,", {"features": 6 * 6 * 256}),
         ("FC6, 1, 1, 1, 1, 256, 40, 1,", {"features": 256}),
-        ("FC6, 128, 16, 1, 16, 1, 40, 1,", {"tokens": 128, "features": 16}),
+        ("FC6, 128, 16, 1, 16, 1, 40, 1,", {"tokens": 128, "channels": 16}),
     ],
 )
 def test_filters_that_take_the_image_or_its_rows_whole_are_fully_connected(
@@ -79,7 +79,7 @@ def test_filters_that_take_the_image_or_its_rows_whole_are_fully_connected(
 def test_products_are_fully_connected_layers_of_m_rows(tmp_path: Path) -> None:
     layers = layers_of(tmp_path, "Test 1, 256, 128, 64,", "", titles="Layer Name, M, N, K,")
     assert layers == [
-        {"name": "Test_1", "type": "linear", "input": {"tokens": 256, "features": 64}, "out_features": 128,
+        {"name": "Test_1", "type": "linear", "input": {"tokens": 256, "channels": 64}, "out_features": 128,
          "bias": False}
     ]  # fmt: skip
 

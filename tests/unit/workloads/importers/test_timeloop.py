@@ -70,7 +70,7 @@ def test_a_convolution_that_is_known_by_name_has_the_width_in_r_and_p(tmp_path: 
 
 def test_a_product_has_rows_and_features_by_its_projections(tmp_path: Path) -> None:
     assert layer_of(tmp_path, PRODUCT) == {
-        "name": "product", "type": "linear", "input": {"tokens": 4, "features": 6}, "out_features": 5, "bias": False,
+        "name": "product", "type": "linear", "input": {"tokens": 4, "channels": 6}, "out_features": 5, "bias": False,
     }  # fmt: skip
 
 
