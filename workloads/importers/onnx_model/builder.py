@@ -44,6 +44,7 @@ class NetworkBuilder:
     arrays: dict[str, Float32Array] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     names: LayerNames = field(default_factory=LayerNames)
+    _reshaped: dict[tuple[str, AnyShape], Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = self.graph.shapes[self.graph.input][1:]
@@ -95,9 +96,13 @@ class NetworkBuilder:
             return value
         if prod(value.held) != prod(shape):
             raise UnsupportedError(f"a reshape of {list(value.held)} to {list(shape)}")
-        if len(shape) == 1:
-            return self.add("flatten", f"{value.layer}_flat", [value], shape)
-        return self.add("reshape", f"{value.layer}_reshaped", [value], shape, shape=list(shape))
+        if (value.layer, shape) not in self._reshaped:
+            kind, ending, fields = ("flatten", "flat", {}) if len(shape) == 1 else (
+                "reshape", "reshaped", {"shape": list(shape)}
+            )  # fmt: skip
+            made = self.add(kind, f"{value.layer}_{ending}", [value], shape, **fields)
+            self._reshaped[value.layer, shape] = made
+        return self._reshaped[value.layer, shape]
 
     def set(self, operation: Operation, value: Value) -> None:
         """Say which layer gives an operation's first output."""
