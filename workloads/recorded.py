@@ -111,7 +111,7 @@ def open_recording(path: Path | str, network: Network) -> Recording:
     """Check that an .npz file holds the arrays that the network needs, by their headers alone.
 
     Each conv2d and linear layer has `<layer>/input`, `<layer>/weight`, `<layer>/grad_output`; optionally `<layer>/mask`
-    (bool, shape of the input; where absent, ``input != 0`` behind a ReLU and no mask elsewhere) and `<layer>/bias`.
+    (bool, shape of the input; where absent, as `workloads.gradient_masks` makes it of the input) and `<layer>/bias`.
     Where branches meet, `<layer>/summed/0`, `<layer>/summed/1`, ... (shape of the input) are the stored gradients of
     `Network.summed_gradients`, all of them or none; without them nothing is read and added.
     Integers and floats of any width are accepted where float32 represents them exactly. Nothing is unpickled.

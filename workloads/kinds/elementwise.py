@@ -1,4 +1,4 @@
-"""What the kinds have in common that keep the shape of what they read and are not trained."""
+"""What the kinds have in common that keep the shape of what they read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workloads.shapes import Shape
 
 
 class ElementwiseLayer(LayerBase):
-    """A layer whose output has the shape of its one input, of any rank, without parameters."""
+    """A layer whose output has the shape of its one input, of any rank; without parameters, unless it lists some."""
 
     def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
         """Keep the shape."""
