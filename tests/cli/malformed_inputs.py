@@ -254,6 +254,16 @@ GRAPH_CASES = (
     from_edit("a convolution on features", "type: linear, out_features: 3", "type: conv2d, out_channels: 3, kernel: 1",
               ", line 9: layers[4] 'fc': conv2d reads (batch, channels, height, width), but its input "
               "has the shape (2, 16)"),
+    from_edit("another gelu", "type: relu", "type: gelu, approximate: erf",
+              ", line 6: layers[1] 'relu1': approximate must be 'none' or 'tanh', got 'erf'"),
+    from_edit("a leak of nothing", "type: relu", "type: leaky_relu, negative_slope: 0",
+              ", line 6: layers[1] 'relu1': negative_slope must be a number above 0.0, got 0"),
+    from_edit("a slope that is none", "type: relu", "type: prelu, init: .nan",
+              ", line 6: layers[1] 'relu1': init must be a number, got nan"),
+    from_edit("a normalisation over no axis", "type: relu", "type: layer_norm, axes: 0",
+              f", line 6: layers[1] 'relu1': axes must be {COUNT}, got 0"),
+    from_edit("a window without constant", "type: relu", "type: local_response_norm, size: 3, k: 0",
+              ", line 6: layers[1] 'relu1': k must be a number above 0.0, got 0"),
     from_edit("groups that do not divide", "padding: 1", "padding: 1, groups: 2",
               ", line 5: layers[0] 'conv1': groups = 2 must divide the 2 input channels and the 3 filters; "
               "the input's shape is (2, 2, 6, 5)"),
