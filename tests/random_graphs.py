@@ -80,6 +80,8 @@ class _Graph:
             "activation",
             "activation",
             "norm",
+            "rearrangement",
+            "rearrangement",
         ]
         kind = str(self.rng.choice(kinds))
         source = self.choose()
@@ -99,12 +101,35 @@ class _Graph:
         elif kind == "activation":
             chosen = str(self.rng.choice(list(ACTIVATIONS)))
             self.add(chosen, [source], **ACTIVATIONS[chosen])
+        elif kind == "rearrangement":
+            self._rearrange(source)
         elif kind == "norm":
             # Of a single position an instance norm leaves nothing.
             chosen = str(self.rng.choice([norm for norm in NORMS if height * width > 1 or norm != "instance_norm"]))
             self.add(chosen, [source], **NORMS[chosen])
         else:
             self.add(kind, [source], **({"rate": 0.3} if kind == "dropout" else {}))
+
+    def _rearrange(self, source: str) -> None:
+        """Move elements, take a part, or scale what is there."""
+        channels, _, width = self.shapes[source][1:]
+        chosen = str(self.rng.choice(["transpose", "reshape", "shuffle", "split", "scale", "gate"]))
+        if chosen == "transpose":
+            self.add("transpose", [source], axes=[1, 3, 2])
+        elif chosen == "reshape":
+            self.add("reshape", [source], shape=[channels, width, -1])
+        elif chosen == "shuffle" and channels % 4 == 0:
+            self.add("pixel_shuffle", [source], upscale=2)
+        elif chosen == "shuffle":
+            self.add("channel_shuffle", [source], groups=2 - channels % 2)
+        elif chosen == "split" and channels > 1:
+            self.add("split", [source], sizes=[1, channels - 1], part=int(self.rng.integers(2)))
+        elif chosen == "scale":
+            scale = self.add("parameter", [], shape=[channels, 1, 1])
+            self.add(str(self.rng.choice(["multiply", "subtract"])), [source, scale])
+        else:
+            gate = self.add("sigmoid", [self.add("global_avg_pool", [source])])
+            self.add("multiply", [source, gate])
 
     def _pool(self, source: str) -> None:
         kernel = min(2 + int(self.rng.integers(2)), *self.shapes[source][2:])

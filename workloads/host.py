@@ -169,7 +169,7 @@ def _run_forward(
             scores = read[0]
             continue
         place = Place(
-            needs_grad_input=node.inputs[0] in trained,
+            needs_grad_input=not trained.isdisjoint(node.inputs),
             output_is_kept=any(reader.layer.traits.keeps_input for reader in network.consumers(node.name)),
             seed=seed,
             iteration=iteration,
@@ -204,7 +204,7 @@ def _run_backward(
     pending = {_require_loss(network).inputs[0]: grad_scores}
     grads: dict[str, Array] = {}
     grad_outputs: dict[str, Array] = {}
-    shares: dict[str, dict[str, Array]] = {}
+    shares: dict[str, list[Array]] = {}
     summed: dict[str, tuple[Array, ...]] = {}
     for node in reversed(network.nodes):
         backward = tape.pop(node.name, None)
@@ -233,22 +233,22 @@ def _keep_share(
     reader: Node,
     share: Array,
     total: Array,
-    shares: dict[str, dict[str, Array]],
+    shares: dict[str, list[Array]],
     summed: dict[str, tuple[Array, ...]],
 ) -> None:
     """Keep what is stored of the gradient to a node's output that several read, and what each writer adds to its own.
 
-    shares: of each node whose gradient is not complete, by the names of `Network.summed_gradients`.
+    shares: of each node whose gradient is not complete, in the order of `Network.summed_gradients`.
     """
     if len(network.consumers(name)) < 2:
         return
-    stored = shares.setdefault(name, {})
+    stored = shares.setdefault(name, [])
     if not network.writes_gradient(reader.name):
-        stored[reader.name] = share
+        stored.append(share)
         return
     if reader.layer.traits.is_computed:
-        summed[reader.name] = tuple(stored.values())
-    shares[name] = {name: total}
+        summed[reader.name] = tuple(stored)
+    shares[name] = [total]
 
 
 def _apply_hook(network: Network, node: Node, grad: Array, inputs: Mapping[str, Array], hook: GradientHook) -> Array:

@@ -168,12 +168,16 @@ class Network:
         left: dict[str, tuple[str, ...]] = {}
         for name in self.trained:
             shares: list[str] = []
-            for reader in reversed(self.consumers(name)):
+            readers = self.consumers(name)
+            if all(reader.layer.traits.is_part for reader in readers):
+                # Parts of the gradient are stored beside each other, and none is added to another.
+                continue
+            for reader in reversed(readers):
                 if not self.writes_gradient(reader.name):
                     shares.append(reader.name)
                     continue
                 if shares:
-                    by_writer[reader.name] = tuple(shares)
+                    by_writer[reader.name] = (*by_writer.get(reader.name, ()), *shares)
                 shares = [name]
             if len(shares) > 1:
                 left[name] = tuple(shares)
@@ -240,7 +244,7 @@ def build_network(
     for index in order:
         layer = layers[index]
         input_shapes = tuple(shapes[source] for source in inputs[index])
-        if len(input_shape) == 1 and INPUT in inputs[index]:
+        if len(input_shape) == 1 and INPUT in inputs[index] and not layer.traits.is_source:
             raise InputError(
                 f"{where(index)}: reads the network's input, and there is none; give the workload or the layer one of "
                 "input: {channels: C, height: H, width: W}"
@@ -271,18 +275,17 @@ def _inputs_of(
         if layer.inputs is not None:
             raise InputError(f"{where(index)}: has an input of its own and names inputs; one of both is possible")
         return (name_own_input(layer.name),)
+    if layer.traits.is_source:
+        # The input tells it the batch, and is not read.
+        return (INPUT,)
     if layer.inputs is None:
         return (layers[index - 1].name if index else INPUT,)
-    seen: set[str] = set()
     for source in layer.inputs:
         if source == layer.name:
             raise InputError(f"{where(index)}: reads its own output; inputs must name other layers")
         if source not in names:
             near = did_you_mean(source, names) or f" (the layers are {list_words(layer.name for layer in layers)})"
             raise InputError(f"{where(index)}: inputs names '{source}', which is no layer and not 'input'{near}")
-        if source in seen:
-            raise InputError(f"{where(index)}: inputs names '{source}' twice; each input may stand once")
-        seen.add(source)
     return tuple(layer.inputs)
 
 

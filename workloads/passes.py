@@ -98,10 +98,11 @@ def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
 
 def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
     """Give a node's forward pass, or None if it has none; the loss's stands for forward and backward together."""
-    layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
+    layer = node.layer
     work = layer.forward_work(node.input_shapes, node.output_shape)
     if work is None:
         return None
+    elements = count_elements(node)
     reads = node.inputs * work.sweeps
     if layer.traits.is_loss:
         return ElementwisePass(
@@ -111,6 +112,12 @@ def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
         node.name, layer.type, PassStep.FORWARD, elements * work.sweeps, reads=reads,
         writes=find_written(network, node), index_bits=work.index_bits,
     )  # fmt: skip
+
+
+def count_elements(node: Node) -> int:
+    """Count what a pass goes through: the elements of the largest tensor that a node reads or gives out."""
+    read = () if node.layer.traits.is_source else node.input_shapes
+    return max(prod(shape) for shape in (*read, node.output_shape))
 
 
 def find_written(network: Network, node: Node) -> tuple[str, ...]:
@@ -127,17 +134,18 @@ def find_written(network: Network, node: Node) -> tuple[str, ...]:
 
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
     """Give a node's backward pass, or None: it has none, or neither its input nor a parameter needs a gradient."""
-    layer, elements = node.layer, max(prod(shape) for shape in node.input_shapes)
+    layer = node.layer
     work = layer.backward_work(node.input_shapes, node.output_shape)
-    is_wanted = node.inputs[0] in trained
-    if work is None or not (is_wanted or layer.traits.has_parameters):
+    wanted = tuple(name for name in node.inputs if name in trained)
+    if work is None or not (wanted or layer.traits.has_parameters):
         return None
     output, summed = find_gradients_read(network, node)
+    elements = count_elements(node)
     has_mask = work.reads_mask and network.is_behind_relu(node.name)
     return ElementwisePass(
         node.name, layer.type, PassStep.BACKWARD, elements * work.sweeps,
         reads=(*node.inputs * work.reads_input, *(node.name,) * work.reads_output) * work.sweeps,
-        reads_gradients=(*[output] * work.sweeps, *summed), writes_gradients=node.inputs if is_wanted else (),
+        reads_gradients=(*[output] * work.sweeps, *summed), writes_gradients=wanted,
         index_bits=work.index_bits, mask_bits=prod(node.input_shapes[0]) if has_mask else 0,
     )  # fmt: skip
 

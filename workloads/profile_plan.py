@@ -180,7 +180,7 @@ def is_passed_on(node: Node) -> bool:
     One that makes a pruned gradient dense again hands a new one back, dense within the ReLU's mask.
     """
     traits = node.layer.traits
-    return traits.hands_zeros_on and not traits.is_joined and not traits.densifies_gradient
+    return traits.hands_zeros_on and not (traits.is_joined or traits.is_part or traits.densifies_gradient)
 
 
 def _expect_density(plans: list[tuple[Node, TensorPlan]], support: TensorPlan | None, left: float) -> float | None:

@@ -90,8 +90,9 @@ class Workload:
         data = self.form.model_dump(mode="json", exclude_none=True, exclude={"blocks"})
         declared = build_declared(self.form) if self.form.rewrites else self.network
         for layer in data["layers"]:
-            if "input" not in layer:
-                layer["inputs"] = list(declared.node(layer["name"]).inputs)
+            node = declared.node(layer["name"])
+            if node.layer.input is None and not node.layer.traits.is_source:
+                layer["inputs"] = list(node.inputs)
         if self.form.operands is not None:
             source = self.form.operands.with_absolute_paths(self.base_directory)
             data["operands"] = source.model_dump(mode="json", exclude_none=True)

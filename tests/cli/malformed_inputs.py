@@ -235,8 +235,6 @@ GRAPH_CASES = (
               ", line 6: layers[1] 'relu1': reads its own output; inputs must name other layers"),
     from_edit("a cycle", "type: relu", "type: add, inputs: [conv1, flat]",
               ", line 6: layers[1] 'relu1': the layers form a cycle: 'relu1' reads 'flat' reads 'conv2' reads 'relu1'"),
-    from_edit("an input twice", "type: relu", "type: add, inputs: [conv1, conv1]",
-              ", line 6: layers[1] 'relu1': inputs names 'conv1' twice; each input may stand once"),
     from_edit("two inputs of one", "type: relu", "type: relu, inputs: [conv1, input]",
               ", line 6: layers[1] 'relu1': relu reads one layer, got 2 ('conv1', 'input'); join them by "
               "add or concat"),

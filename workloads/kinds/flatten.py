@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import prod
-from typing import ClassVar, Literal
+from typing import Literal
 
-from workloads.arrays import Float32Array
-from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
-from workloads.kinds.profile_rules import Draw, GradientRule, HandingPlace, OutputRule, ProfileRules
-from workloads.kinds.shape_rules import expect_image
+from workloads.kinds.rearrangement import View
+from workloads.layers import PositiveInt
 from workloads.reference.arrays import Array
 from workloads.shapes import Shape
 
 
-class Flatten(LayerBase):
-    """(N, C, H, W) to (N, C H W)."""
-
-    traits: ClassVar[Traits] = Traits(
-        rides_along=True, hands_zeros_on=True, hands_ceiling_on=True, hands_gradient_on=True, densifies_gradient=False
-    )
-    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DERIVED, gradient=GradientRule.HANDED_ON)
+class Flatten(View):
+    """Join the axes from `start_axis` on: (N, C, H, W) to (N, C H W)."""
 
     type: Literal["flatten"]
+    start_axis: PositiveInt = 1
 
     def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Join all axes but the batch."""
-        expect_image(self, shapes[0])
-        return (shapes[0][0], prod(shapes[0][1:]))
+        """Join the axes; there must be one behind the batch from which on to join."""
+        shape = shapes[0]
+        if len(shape) < 3 and self.start_axis == 1:
+            raise ValueError(f"flatten joins two axes or more behind the batch, but its input has the shape {shape}")
+        if self.start_axis >= len(shape):
+            raise ValueError(
+                f"start_axis must be from 1 to {len(shape) - 1} for an input of shape {shape}, got {self.start_axis}"
+            )
+        return (*shape[: self.start_axis], prod(shape[self.start_axis :]))
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Have none: it happens where its input is written."""
-        return None
-
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Have none: it happens where the gradient is written."""
-        return None
-
-    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
-        """Have none."""
-        return {}
-
-    def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
-        """Change the shape, and the gradient's back."""
-        shape = inputs[0].shape
-        return inputs[0].reshape(shape[0], -1), lambda grad: Gradients([grad.reshape(shape)], {})
-
-    def derive_density(self, densities: Sequence[float], _sizes: Sequence[int], /) -> float | None:
-        """Be as dense as the input."""
-        return densities[0]
-
-    def derive_output(self, sources: Sequence[Float32Array], _draw: Draw, /) -> Float32Array:
+    def rearrange(self, input: Array) -> Array:
         """Change the shape."""
-        return sources[0].reshape(-1)
-
-    def find_obstacle(self) -> str | None:
-        """Find none."""
-        return None
-
-    def hand_gradient_back(self, gradient: Float32Array, place: HandingPlace, /) -> Float32Array:
-        """Change the shape back."""
-        return gradient.reshape(place.input_shape)
+        return input.reshape(*input.shape[: self.start_axis], -1)

@@ -32,8 +32,9 @@ class Traits:
     acts on, and so has no tensor of its own. makes_zeros: it is a ReLU. ceiling: a ReLU's upper end, at which its
     gradient is zero as it is at 0. hands_zeros_on: what comes out of a ReLU before it still counts as coming out of one
     behind it. hands_ceiling_on: and what was cut off at the ceiling is still equal to it. hands_gradient_on: the
-    gradient to its input is its output's, or a part of it, and is not written anew. is_joined: its inputs are stored as
-    parts of its output. sums_inputs: the gradient to its output is that to each input, and is stored once.
+    gradient to its input is its output's, or a part of it, and is not written anew. is_part: it is stored as a part of
+    its input, and its gradient as a part of that one's. is_source: it reads nothing. is_joined: its inputs are stored
+    as parts of its output. sums_inputs: the gradient to its output is that to each input, and is stored once.
     densifies_gradient: a pruned gradient is dense again behind its backward pass. normalises: it divides each channel
     by that one's deviation. keeps_input, keeps_output: its backward reads them.
     """
@@ -49,6 +50,8 @@ class Traits:
     hands_ceiling_on: bool = False
     hands_gradient_on: bool
     is_joined: bool = False
+    is_part: bool = False
+    is_source: bool = False
     sums_inputs: bool = False
     densifies_gradient: bool
     normalises: bool = False

@@ -31,6 +31,11 @@ CLASSES = {
     "avg_pool": "AvgPool",
     "global_avg_pool": "GlobalAvgPool",
     "flatten": "Flatten",
+    "reshape": "Reshape",
+    "transpose": "Transpose",
+    "channel_shuffle": "ChannelShuffle",
+    "pixel_shuffle": "PixelShuffle",
+    "split": "Split",
     "dropout": "Dropout",
     "batch_norm": "BatchNorm",
     "layer_norm": "LayerNorm",
@@ -38,7 +43,10 @@ CLASSES = {
     "instance_norm": "InstanceNorm",
     "local_response_norm": "LocalResponseNorm",
     "add": "Add",
+    "subtract": "Subtract",
+    "multiply": "Multiply",
     "concat": "Concat",
+    "parameter": "Parameter",
     "softmax_cross_entropy": "SoftmaxCrossEntropy",
 }
 

@@ -53,3 +53,12 @@ def concat_backward(grad_output: Array, channels: Sequence[int]) -> tuple[Array,
     """Cut the gradient into parts of the given numbers of channels."""
     borders = np.cumsum(channels)[:-1]
     return tuple(np.split(grad_output, borders, axis=1))
+
+
+def reduce_to(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a gradient over the axes along which a tensor of this shape, of as many axes, was spread; in float64."""
+    axes = tuple(axis for axis, length in enumerate(shape) if length == 1 and gradient.shape[axis] != 1)
+    if not axes:
+        return gradient
+    total: Array = gradient.sum(axis=axes, keepdims=True, dtype=np.float64).astype(gradient.dtype)
+    return total

@@ -136,7 +136,8 @@ def list_questions() -> list[str]:
 def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     made = KINDS[kind]
     is_behind_relu = made.traits.makes_zeros or (
-        made.traits.hands_zeros_on and not made.traits.is_joined and not made.traits.densifies_gradient
+        made.traits.hands_zeros_on
+        and not (made.traits.is_joined or made.traits.is_part or made.traits.densifies_gradient)
     )
     is_asked = {
         "infer_geometry": made.traits.is_computed,
@@ -159,6 +160,12 @@ REQUIRED: dict[str, dict[str, int]] = {
     "avg_pool": {"kernel": 2},
     "group_norm": {"groups": 2},
     "local_response_norm": {"size": 3},
+    "reshape": {"shape": [4, -1]},
+    "transpose": {"axes": [3, 1, 2]},
+    "channel_shuffle": {"groups": 2},
+    "pixel_shuffle": {"upscale": 1},
+    "split": {"sizes": [1, 1], "part": 0},
+    "parameter": {"shape": [3]},
 }
 
 
@@ -171,7 +178,9 @@ def test_the_traits_of_a_kind_agree_with_what_it_does(kind: str) -> None:
     traits = layer.traits
     assert bool(layer.list_parameters(shape)) == traits.has_parameters
     has_forward = layer.forward_work(shapes, output) is not None
-    assert has_forward != (traits.is_computed or traits.rides_along or traits.is_joined)
+    assert has_forward != (
+        traits.is_computed or traits.rides_along or traits.is_joined or traits.is_part or traits.is_source
+    )
     has_backward = layer.backward_work(shapes, output) is not None
     assert has_backward != (traits.is_computed or traits.hands_gradient_on or traits.is_loss)
     if traits.rides_along:

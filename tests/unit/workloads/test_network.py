@@ -242,11 +242,17 @@ def test_a_layer_behind_a_cycle_is_not_blamed_for_it() -> None:
     assert refusal(*layers) == "layers[1] 'b': the layers form a cycle: 'b' reads 'c' reads 'b'"
 
 
-@pytest.mark.parametrize("kind", ["global_avg_pool", "flatten", "max_pool"])
+@pytest.mark.parametrize("kind", ["global_avg_pool", "max_pool"])
 def test_a_layer_on_images_refuses_features(kind: str) -> None:
     fields = {"kernel": 1} if kind == "max_pool" else {}
     assert refusal(layer("flat", "flatten"), layer("a", kind, **fields)) == (
         f"layers[1] 'a': {kind} reads (batch, channels, height, width), but its input has the shape {(N, C * H * W)}"
+    )
+
+
+def test_flatten_refuses_what_has_one_axis_alone() -> None:
+    assert refusal(layer("flat", "flatten"), layer("a", "flatten")) == (
+        f"layers[1] 'a': flatten joins two axes or more behind the batch, but its input has the shape {(N, C * H * W)}"
     )
 
 

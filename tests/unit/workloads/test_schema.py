@@ -125,6 +125,7 @@ def test_a_resolved_workload_shows_defaults_and_inputs() -> None:
     }  # fmt: skip
     assert resolved["operands"] == {
         "source": "recorded", "path": str(Path("folder/tensors.npz").resolve()), "first_layer_gta": True,
+        "without_gta": [],
     }  # fmt: skip
 
 
