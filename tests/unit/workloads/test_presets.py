@@ -26,6 +26,9 @@ TORCHVISION_PARAMETERS = {
     "squeezenet1_1": 1_235_496,
     "densenet121": 7_978_856,
     "googlenet": 6_624_904,
+    "mobilenet_v2": 3_504_872,
+    "shufflenet_v2": 2_278_604,
+    "efficientnet_b0": 5_288_548,
 }
 # The figures `_ops` in the metadata of torchvision's weights, in units of 1e9 multiply-accumulates.
 TORCHVISION_GMACS = {
@@ -39,6 +42,9 @@ TORCHVISION_GMACS = {
     "squeezenet1_1": 0.349,
     "densenet121": 2.834,
     "googlenet": 1.498,
+    "mobilenet_v2": 0.301,
+    "shufflenet_v2": 0.145,
+    "efficientnet_b0": 0.386,
 }
 SMALL_PARAMETERS = {
     # LeNet-5: 156 + 2416 + 48120 + 10164 + 850.
@@ -71,6 +77,9 @@ ACCELERATED_LAYERS = {
     "squeezenet1_1": 2 + 8 * 3,
     "densenet121": 121,
     "googlenet": 3 + 9 * 6 + 1,
+    "mobilenet_v2": 2 + 2 + 16 * 3 + 1,
+    "shufflenet_v2": 2 + 3 * 5 + 13 * 3 + 1,
+    "efficientnet_b0": 2 + 4 + 15 * 5 + 1,
     "lenet5": 5,
     "alexnet_cifar": 6,
     "vgg16_cifar": 14,
@@ -118,9 +127,11 @@ def test_a_preset_has_the_layers_that_it_is_named_by(name: str) -> None:
 
 # Their batch norm stands before ReLU and convolution.
 PRE_ACTIVATED = {"densenet121"}
+# The two convolutions of each gate have a bias and no batch norm.
+GATED = {"efficientnet_b0"}
 
 
-@pytest.mark.parametrize("name", sorted(ACCELERATED_LAYERS.keys() - PRE_ACTIVATED))
+@pytest.mark.parametrize("name", sorted(ACCELERATED_LAYERS.keys() - PRE_ACTIVATED - GATED))
 def test_a_convolution_has_a_bias_unless_batch_norm_follows(name: str) -> None:
     network = load_workload(name).network
     for node in network.nodes:
