@@ -44,6 +44,7 @@ class ArraySection(StrictModel):
     empty_issue_cycles: Cycles = 1
     skip_zeros: bool = True
     skip_weights: bool = False
+    pack_groups: bool = True
 
     def describe(self) -> PEArray:
         """Give the record that dataflows see."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,19 +20,26 @@ LARGEST_KERNEL = 11
 def draw_conv_shape(
     rng: np.random.Generator, *, largest_kernel: int = LARGEST_KERNEL, largest_size: int = 12
 ) -> ConvShape:
-    """Draw strides 1-4, padding 0-3, kernels up to `largest_kernel` (non-square), groups, batch 1-3."""
+    """Draw strides 1-4, padding 0-3, kernels up to `largest_kernel` (non-square), dilation 1-3, groups, batch 1-3.
+
+    One layer in two has equal strides, symmetric padding and no dilation.
+    """
     while True:
         R, S = (int(size) for size in rng.integers(1, largest_kernel + 1, 2))
         if rng.random() < 0.5:
             R, S = min(R, 3), min(S, 3)
         H, W = (int(size) for size in rng.integers(1, largest_size + 1, 2))
-        pad_height, pad_width = (int(size) for size in rng.integers(0, 4, 2))
+        top, left = (int(size) for size in rng.integers(0, 4, 2))
         groups = int(rng.choice([1, 1, 1, 2, 3]))
         C, M = (groups * int(size) for size in rng.integers(1, 5, 2))
-        if H + 2 * pad_height >= R and W + 2 * pad_width >= S:
-            batch, U = int(rng.integers(1, 4)), int(rng.integers(1, 5))
-            padding = (pad_height, pad_width, pad_height, pad_width)
-            return ConvShape(batch, C, H, W, M, R, S, (U, U), padding, groups=groups)
+        batch, U = int(rng.integers(1, 4)), int(rng.integers(1, 5))
+        stride, dilation, bottom, right = (U, U), (1, 1), top, left
+        if rng.random() < 0.5:
+            stride, dilation = (U, int(rng.integers(1, 5))), (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+            bottom, right = (int(size) for size in rng.integers(0, 4, 2))
+        fits_height = H + top + bottom > dilation[0] * (R - 1)
+        if fits_height and W + left + right > dilation[1] * (S - 1):
+            return ConvShape(batch, C, H, W, M, R, S, stride, (top, left, bottom, right), dilation, groups)
 
 
 def draw_linear_shape(rng: np.random.Generator) -> LinearShape:
@@ -58,7 +67,7 @@ def draw_operands(rng: np.random.Generator, shape: LayerShape, layer: str = "lay
 
 
 def draw_array(rng: np.random.Generator) -> PEArray:
-    """Draw a sparse machine of few or many PE groups whose accumulators hold any kernel that is drawn here."""
+    """Draw a sparse machine of few or many PE groups whose accumulators hold any row or kernel that is drawn here."""
     return PEArray(
         groups=int(rng.choice([1, 2, 5, 56])),
         pes_per_group=int(rng.integers(1, 5)),
@@ -68,11 +77,18 @@ def draw_array(rng: np.random.Generator) -> PEArray:
         row_overhead_cycles=int(rng.integers(0, 3)),
         empty_issue_cycles=int(rng.integers(0, 3)),
         skip_weights=bool(rng.random() < 0.4),
+        pack_groups=bool(rng.random() < 0.6),
     )
 
 
 def draw_case(*place: int) -> tuple[Operands, PEArray]:
-    """Draw the layer and the machine of a place, whatever was drawn before; every fifth is fully connected."""
+    """Draw the layer and the machine of a place, whatever was drawn before; every fifth is fully connected.
+
+    Two of five machines may have too few accumulators for a row or a kernel, never for a row of a kernel.
+    """
     rng = np.random.default_rng(place)
     shape: LayerShape = draw_linear_shape(rng) if place[-1] % 5 == 0 else draw_conv_shape(rng)
-    return draw_operands(rng, shape), draw_array(rng)
+    operands, array = draw_operands(rng, shape), draw_array(rng)
+    if isinstance(shape, ConvShape) and rng.random() < 0.4:
+        array = replace(array, accumulators=shape.kernel_width + int(rng.integers(0, 6)))
+    return operands, array

@@ -28,6 +28,7 @@ def write_recorded_layer(folder: Path, operands: Operands) -> Path:
                 "kernel": [shape.kernel_height, shape.kernel_width],
                 "stride": list(shape.stride),
                 "padding": list(shape.padding),
+                "dilation": list(shape.dilation),
                 "groups": shape.groups,
                 "bias": operands.bias is not None,
             }

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class PEArray:
     """PE groups as a dataflow sees them; defaults are those of the machine's definition, assumed throughout.
 
-    accumulators counts words of partial sums in one PE. With skip_zeros off the machine is dense: it does every
-    in-range multiplication, and empty_issue_cycles and skip_weights play no part.
+    accumulators counts words of partial sums in one PE. pack_groups lets the PEs of a group share out several small
+    groups of a convolution. With skip_zeros off the machine is dense: it does every in-range multiplication, and
+    empty_issue_cycles and skip_weights play no part.
     """
 
     groups: int = 56
@@ -22,6 +23,7 @@ class PEArray:
     empty_issue_cycles: int = 1
     skip_zeros: bool = True
     skip_weights: bool = False
+    pack_groups: bool = True
 
     @property
     def multipliers(self) -> int:

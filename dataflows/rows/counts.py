@@ -44,10 +44,15 @@ def gather_gradients(present: BoolArray, shape: ConvShape) -> IntArray:
     return gather_kernel_rows(filters, shape)
 
 
-def tally_partners(drivers: IntArray, wanted: BoolArray, shape: ConvShape, array: PEArray) -> tuple[int, int]:
-    """Count live taps and empty issue cycles of drivers ``(N, G, H, Q)`` that meet the wanted columns of an input."""
+def tally_partners(
+    drivers: IntArray, wanted: BoolArray, shape: ConvShape, array: PEArray, window: range | None = None
+) -> tuple[int, int]:
+    """Count live taps and empty issue cycles of drivers ``(N, G, H, Q)`` that meet the wanted columns of an input.
+
+    window: of the drivers that are read, where not all of them are.
+    """
     N, G, Cg = shape.batch, shape.groups, shape.group_in_channels
-    costs = cost_taps(count_partners(wanted, shape), array)
+    costs = cost_taps(count_partners(wanted, shape), array, window)
     parts = (part.reshape(N, G, Cg, *part.shape[2:]).sum(axis=2) for part in (costs.taps, costs.empty(array)))
     live, empty = (int((drivers * part).sum()) for part in parts)
     return live, empty

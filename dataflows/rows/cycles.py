@@ -41,9 +41,13 @@ class TapCosts:
         return self.cycles - -(-self.taps // array.multipliers_per_pe)
 
 
-def cost_taps(live_taps: IntArray, array: PEArray) -> TapCosts:
-    """Attach issue cycles to counts of live taps."""
-    return TapCosts(live_taps, issue_cycles(live_taps, array))
+def cost_taps(live_taps: IntArray, array: PEArray, window: range | None = None) -> TapCosts:
+    """Attach issue cycles to counts of live taps; an element outside the window, if there is one, is not read."""
+    cycles = issue_cycles(live_taps, array)
+    if window is not None and len(window) < cycles.shape[-1]:
+        cycles[..., : window.start] = 0
+        cycles[..., window.stop :] = 0
+    return TapCosts(live_taps, cycles)
 
 
 def count_partners(present: BoolArray, shape: ConvShape) -> IntArray:
@@ -55,11 +59,11 @@ def count_partners(present: BoolArray, shape: ConvShape) -> IntArray:
     return counts
 
 
-def gather_kernel_rows(rows: IntArray, shape: ConvShape) -> IntArray:
-    """Sum over the kernel rows r what belongs to output row p(h, r): ``(..., P, X)`` to ``(..., H, X)``."""
+def gather_kernel_rows(rows: IntArray, shape: ConvShape, kernel_rows: range | None = None) -> IntArray:
+    """Sum over all or some kernel rows r what belongs to output row p(h, r): ``(..., P, X)`` to ``(..., H, X)``."""
     gathered = np.zeros((*rows.shape[:-2], shape.in_height, rows.shape[-1]), dtype=rows.dtype)
     pairs = pair_rows(shape)
-    for r in range(shape.kernel_height):
+    for r in range(shape.kernel_height) if kernel_rows is None else kernel_rows:
         h = np.flatnonzero(pairs[:, r] >= 0)
         gathered[..., h, :] += rows[..., pairs[h, r], :]
     return gathered

@@ -38,13 +38,3 @@ def describe_rows(shape: ConvShape, step: Step) -> RowsGeometry:
     h, r = np.nonzero(pairs >= 0)
     turned[pairs[h, r], r] = h
     return RowsGeometry(shape.group_in_channels, shape.group_out_channels, shape.in_width, shape.out_width, turned)
-
-
-def span_rows(pairs: IntArray) -> tuple[IntArray, IntArray]:
-    """Give the first driver row and the one behind the last that rows x meet, monotone over rows that meet none."""
-    meets = (pairs >= 0).any(axis=1)
-    far = int(pairs.max(initial=0)) + 1
-    low = np.where(meets, np.where(pairs >= 0, pairs, far).min(axis=1), far)
-    high = np.where(meets, pairs.max(axis=1) + 1, 0)
-    low = np.minimum.accumulate(low[::-1])[::-1]
-    return low.astype(np.int64), np.maximum.accumulate(high).astype(np.int64)

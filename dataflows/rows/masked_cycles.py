@@ -18,17 +18,19 @@ def list_masked_rows(
     pairs: NDArray[np.int64],
     shape: ConvShape,
     array: PEArray,
+    window: range,
 ) -> NDArray[np.int64]:
     """List issue cycles, live taps and empty issue cycles of the row operations of one grad_input row.
 
     drivers: rows of one image's grad_output ``(M P)``; allowed: ``(C, W)``; weight_present: ``(M, C / G, R, S)``;
-    pairs: output row of each kernel row or -1, ``(R,)``. Returns int64 ``(C, M / G, R, 3)``.
+    pairs: output row of each kernel row or -1, ``(R,)``; window: of the driver elements that are read.
+    Returns int64 ``(C, M / G, R, 3)``.
     """
     rows = np.zeros((shape.in_channels, shape.group_out_channels, shape.kernel_height, 3), dtype=np.int64)
     count_masked_rows(
         freeze(drivers.first), freeze(drivers.position), freeze(allowed), freeze(weight_present), freeze(pairs),
         shape.out_height, shape.stride_width, shape.dilation_width, shape.pad_left,
-        array.multipliers_per_pe, array.empty_issue_cycles, rows,
+        array.multipliers_per_pe, array.empty_issue_cycles, window.start, window.stop, rows,
     )  # fmt: skip
     return rows
 
@@ -46,6 +48,8 @@ def count_masked_rows(
     pad_left: int,
     multipliers: int,
     empty_issue_cycles: int,
+    low: int,
+    high: int,
     rows: NDArray[np.int64],
 ) -> None:
     """Fill in the rows of `list_masked_rows`, zero before."""
@@ -60,6 +64,8 @@ def count_masked_rows(
                     continue
                 row = (base + local) * out_height + pairs[r]
                 for element in range(first[row], first[row + 1]):
+                    if not low <= position[element] < high:
+                        continue
                     live = 0
                     for s in range(S):
                         w = position[element] * stride + s * dilation - pad_left

@@ -247,7 +247,7 @@ def correlate_osrc_rows(
     """
     (N, H, W, C), (M, group_channels), R = activation.shape, wanted.shape, pairs.shape[1]
     output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
-    # Elements that are multiplied in all columns before w: taps of one driver element are neighbours in a row.
+    # Elements that are multiplied in all columns before w: without dilation, taps of one driver element are neighbours.
     totals = np.zeros((N, H, W + 1, C // group_channels), dtype=np.int64)
     sums = make_room(R, kernel_width * group_channels, np.float32)
     count_present(freeze(present), totals)
@@ -325,20 +325,27 @@ def add_osrc_rows(
                         if taps == 0:
                             continue
                         s0, w0 = tap[tap_first[q]], partner[tap_first[q]]
-                        # Taps are neighbours, and where all channels are of one group their columns are too.
-                        spans, width = (1, taps * C) if groups == 1 else (taps, group_channels)
+                        distance = partner[tap_first[q] + 1] - w0 if taps > 1 else 1
+                        # Without dilation taps are neighbours, and where all channels are of one group their columns
+                        # are too.
+                        spans, width = (1, taps * C) if groups == distance == 1 else (taps, group_channels)
                         for span in range(spans):
                             # Views, whose indices begin at 0: others may be negative, and the loop is no vector's.
-                            near = flat[n, h, (w0 + span) * C + low : (w0 + span) * C + low + width]
+                            start = (w0 + span * distance) * C + low
+                            near = flat[n, h, start : start + width]
                             total = sums[r, (s0 + span) * group_channels : (s0 + span) * group_channels + width]
                             for index in range(width):
                                 total[index] += x * near[index]
                         if channels == group_channels:
-                            multiplications += totals[n, h, w0 + taps, group] - totals[n, h, w0, group]
+                            runs = 1 if distance == 1 else taps
+                            for run in range(runs):
+                                first_w = w0 + run * distance
+                                multiplications += totals[n, h, first_w + taps // runs, group]
+                                multiplications -= totals[n, h, first_w, group]
                             continue
                         for entry in range(taps):
                             for c in range(group_channels):
-                                multiplications += wanted[m, c] and present[n, h, w0 + entry, low + c]
+                                multiplications += wanted[m, c] and present[n, h, w0 + entry * distance, low + c]
         for r in range(R):
             for s in range(kernel_width):
                 for c in range(group_channels):

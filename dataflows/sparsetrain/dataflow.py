@@ -54,7 +54,7 @@ class RowConvolution:
         """Cut one step of one layer into tasks of exact length, and where there is memory into tiles and bursts.
 
         Raises:
-            UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
+            UnmappableLayerError: a row of a kernel does not fit the accumulators of a PE, or no tiling fits.
         """
         mapping = find_mapping(problem)
         require_accumulators(problem)
@@ -80,7 +80,7 @@ class RowConvolution:
         """Cut one step of a batch into tiles, of which only some are to be lowered.
 
         Raises:
-            UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
+            UnmappableLayerError: a row of a kernel does not fit the accumulators of a PE, or no tiling fits.
         """
         require_accumulators(problem)
         return find_mapping(problem).plan_tiles(problem, images)

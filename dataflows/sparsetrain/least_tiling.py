@@ -11,11 +11,11 @@ import numpy as np
 from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, RowFormat
-from dataflows.rows.dealing import count_kernels_per_pe, require_results
-from dataflows.rows.geometry import describe_rows, span_rows
+from dataflows.rows.dealing import count_kernels_per_pe, count_packed_groups, deal_outputs, require_results
+from dataflows.rows.geometry import describe_rows
+from dataflows.rows.strips import cut_kernel, cut_strips
 from dataflows.rows.taps import pair_rows
 from dataflows.storage.row_sizes import size_raw, size_rows
-from workloads.arrays import IntArray
 from workloads.shapes import ConvShape, LinearShape, Step
 
 
@@ -25,7 +25,7 @@ def check_shape(
     """Refuse a layer step that does not fit, whatever its operands.
 
     Raises:
-        UnmappableLayerError: a row or a kernel of results does not fit the accumulators of a PE, or no tiling fits.
+        UnmappableLayerError: a row of a kernel does not fit the accumulators of a PE, or no tiling fits.
     """
     require_results(layer, shape, step, array)
     if memory is None or memory.capacity_bytes is None:
@@ -45,48 +45,50 @@ def find_least_bytes(shape: ConvShape | LinearShape, step: Step, array: PEArray,
     return least_kernels(shape, array, memory) if step is Step.GTW else least_rows(shape, step, array, memory)
 
 
-def size_empty(width: int, array: PEArray, memory: MemoryShare) -> int:
-    """Give the least bytes that a row without nonzeros may be stored in; raw where a machine skips nothing."""
+def size_empty(width: int, array: PEArray, memory: MemoryShare, window: int | None = None) -> int:
+    """Give the least bytes that a row without nonzeros may be stored in; raw where a machine skips nothing.
+
+    window: the elements that are fetched of a raw row, where not all of them are.
+    """
     formats: tuple[RowFormat, ...] = tuple(RowFormat) if memory.sparse_format is None else (memory.sparse_format,)
     if not array.skip_zeros:
         formats = (RowFormat.RAW,)
     none = np.zeros(1, dtype=np.int64)
-    return min(int(size_rows(none, width, row_format, memory.data_bits)[0]) for row_format in formats)
+    widths = dict.fromkeys(formats, width)
+    if window is not None and RowFormat.RAW in widths:
+        widths[RowFormat.RAW] = window
+    return min(int(size_rows(none, fetched, form, memory.data_bits)[0]) for form, fetched in widths.items())
 
 
 def least_rows(shape: ConvShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
-    """Bound Forward or GTA: one image, row and block, with the reduction whole or cut to one channel."""
-    rows = describe_rows(shape, step)
-    owned = min(array.pes_per_group, rows.outputs)
-    met, kernel_rows = count_met(rows.pairs)
-    loads = met * size_empty(rows.driver_width, array, memory)
-    loads += owned * kernel_rows * size_raw(shape.kernel_width, memory.data_bits)
-    load = int(loads.max())
-    whole = 2 * owned * size_raw(rows.result_width, memory.data_bits) + 2 * rows.depth * load
-    cut = owned * size_raw(rows.result_width, memory.acc_bits) + 2 * load
+    """Bound Forward or GTA: one image, row, strip and block, with the reduction whole or cut to one channel."""
+    rows, blocks, strips = describe_rows(shape, step), deal_outputs(shape, step, array), cut_strips(shape, step, array)
+    owned = min(array.pes_per_group, int(blocks.first_outputs[1]))
+    groups = int(blocks.group_ends[1][0]) + 1
+    # Each kernel row that a result row meets, it meets with another driver row.
+    met = int((rows.pairs >= 0).sum(axis=1).max())
+    window = max(len(strip.window) for strip in strips)
+    width = max(len(strip.columns) for strip in strips)
+    driver = size_empty(rows.driver_width, array, memory, window)
+    load = met * (groups * driver + owned * size_raw(shape.kernel_width, memory.data_bits))
+    whole = 2 * owned * size_raw(width, memory.data_bits) + 2 * rows.depth * load
+    cut = owned * size_raw(width, memory.acc_bits) + 2 * load
     return min(whole, cut) if rows.depth > 1 else whole
 
 
-def count_met(pairs: IntArray) -> tuple[IntArray, IntArray]:
-    """Count the driver rows and the kernel rows that each result row reads, ``(X,)`` both."""
-    used = np.zeros(int(pairs.max(initial=0)) + 2, dtype=np.int64)
-    used[pairs[pairs >= 0]] = 1
-    running = np.append(0, np.cumsum(used))
-    low, high = span_rows(pairs)
-    rows = running[np.maximum(low, high)] - running[low]
-    return rows, (pairs >= 0).sum(axis=1)
-
-
 def least_kernels(shape: ConvShape, array: PEArray, memory: MemoryShare) -> int:
-    """Bound GTW of a convolution: one filter, block, image and input row."""
-    pairs = pair_rows(shape)
-    met = (pairs >= 0).any(axis=1)
-    low, high = span_rows(pairs)
-    channels = min(array.pes_per_group * count_kernels_per_pe(shape, array), shape.group_in_channels)
+    """Bound GTW of a convolution: one filter (of each group that is packed), block, run, image and input row."""
+    pairs, runs = pair_rows(shape), cut_kernel(shape, array)
+    groups = min(count_packed_groups(shape, Step.GTW, array), shape.groups)
+    channels = min(array.pes_per_group * count_kernels_per_pe(shape, array), groups * shape.group_in_channels)
+    if groups == 1:
+        channels = min(channels, shape.group_in_channels)
     inputs = channels * size_empty(shape.in_width, array, memory)
-    loads = np.maximum(high - low, 0) * size_empty(shape.out_width, array, memory) + np.where(met, inputs, 0)
-    kernel = shape.kernel_height * size_raw(shape.kernel_width, memory.acc_bits)
-    return (2 if shape.batch * shape.in_height == 1 else 1) * channels * kernel + 2 * int(loads.max())
+    drivers = groups * size_empty(shape.out_width, array, memory)
+    met = [(pairs[:, run.start : run.stop] >= 0).sum(axis=1) for run in runs]
+    load = max(int((rows * drivers + np.where(rows > 0, inputs, 0)).max()) for rows in met)
+    kernel = max(len(run) for run in runs) * size_raw(shape.kernel_width, memory.acc_bits)
+    return (2 if shape.batch * shape.in_height == 1 else 1) * channels * kernel + 2 * load
 
 
 def least_products(shape: LinearShape, step: Step, array: PEArray, memory: MemoryShare) -> int:

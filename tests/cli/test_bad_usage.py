@@ -15,7 +15,7 @@ COUNT = "a whole number from 1 to 1048576"
 GROUPS = f"array.groups must be {COUNT}, got"
 ARRAY_FIELDS = (
     "(the fields are groups, pes_per_group, multipliers_per_pe, accumulators, min_tasks_per_group, "
-    "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights)"
+    "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights, pack_groups)"
 )
 NAME = (
     r"text of the form [A-Za-z_][A-Za-z0-9_.\-]*(\[[A-Za-z0-9_.,=+~\-]+\][A-Za-z0-9_.\-]*)? of at most 256 characters"
@@ -120,12 +120,12 @@ OPTIONS = [
     (["--seed", str(2**63)], f"{SEED} {2**63}"),
     (["--set", "dataflow=nobody"], "unknown dataflow 'nobody'; registered are sparsetrain"),
     (
-        ["--set", "array.accumulators=4"],
-        "layer 'conv1', step forward: one output row needs 5 accumulators in a PE, array.accumulators = 4",
+        ["--set", "array.accumulators=2"],
+        "layer 'conv1', step gtw: one grad_weight kernel row needs 3 accumulators in a PE, array.accumulators = 2",
     ),
     (
-        ["--jobs", "2", "--set", "array.accumulators=4"],
-        "layer 'conv1', step forward: one output row needs 5 accumulators in a PE, array.accumulators = 4",
+        ["--jobs", "2", "--set", "array.accumulators=2"],
+        "layer 'conv1', step gtw: one grad_weight kernel row needs 3 accumulators in a PE, array.accumulators = 2",
     ),
     (["--out", "file"], "--out file: is a file; a directory is needed"),
     (["--out", "file/run"], "--out file/run: nothing can be written in {folder}/file"),

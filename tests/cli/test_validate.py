@@ -25,7 +25,7 @@ OPERANDS = SMALL.partition("operands:")[2]
     [
         (SMALL, ["--set", "technology=7nm"]),
         (SMALL, ["--set", "dataflow=systolic"]),
-        (SMALL, ["--set", "array.accumulators=4"]),
+        (SMALL, ["--set", "array.accumulators=2"]),
         (SMALL, ["--arch", "nowhere.yaml"]),
         (SMALL, ["--baseline", "pruning@2"]),
         (SMALL, ["--baseline", "pruning@0.9"]),

@@ -28,11 +28,17 @@ def draw_shape(rng: np.random.Generator) -> LayerShape:
     while True:
         R, S, H, W = (int(size) for size in rng.integers(1, (5, 5, 6, 7)))
         pad, groups = int(rng.integers(0, 3)), draw_one(rng, (1, 1, 2))
-        if H + 2 * pad >= R and W + 2 * pad >= S:
+        stride = across = int(rng.integers(1, 4))
+        dilation = apart = 1
+        top = left = bottom = right = pad
+        if rng.random() < 0.5:
+            left, bottom, right = (int(side) for side in rng.integers(0, 3, 3))
+            across, dilation, apart = (int(size) for size in rng.integers(1, (4, 3, 3)))
+        if H + top + bottom > dilation * (R - 1) and W + left + right > apart * (S - 1):
             C, M = (groups * int(size) for size in rng.integers(1, 4, 2))
             return ConvShape(
-                int(rng.integers(1, 3)), C, H, W, M, R, S, stride=(stride := int(rng.integers(1, 4)), stride),
-                padding=(pad,) * 4, groups=groups,
+                int(rng.integers(1, 3)), C, H, W, M, R, S, (stride, across), (top, left, bottom, right),
+                (dilation, apart), groups,
             )  # fmt: skip
 
 
@@ -42,7 +48,7 @@ def draw_machine(rng: np.random.Generator) -> Machine:
         groups=draw_one(rng, (1, 2, 5, 16)),
         pes_per_group=int(rng.integers(1, 5)),
         multipliers_per_pe=int(rng.integers(1, 3)),
-        accumulators=draw_one(rng, (5, 20, 40, 256)),
+        accumulators=draw_one(rng, (16, 20, 40, 256)),
         min_tasks_per_group=draw_one(rng, (1, 2, 8)),
         row_overhead_cycles=int(rng.integers(0, 3)),
         empty_issue_cycles=int(rng.integers(0, 3)),

@@ -36,16 +36,15 @@ def describe_layer(shape: LayerShape) -> Conv | Linear:
     if isinstance(shape, LinearShape):
         return Linear("layer", shape.batch, shape.in_features, shape.out_features)
     assert isinstance(shape, ConvShape)
-    assert len({*shape.padding}) == 1
     return Conv(
         "layer", shape.batch, shape.in_channels, shape.in_height, shape.in_width, shape.out_channels,
-        shape.kernel_height, shape.kernel_width, shape.stride_height, shape.pad_top, shape.groups,
+        shape.kernel_height, shape.kernel_width, shape.stride, shape.padding, shape.groups, shape.dilation,
     )  # fmt: skip
 
 
 def describe_array(machine: Machine) -> PEArray:
-    """Give the PE array of a stepped machine as dataflows see it."""
-    return PEArray(**{name: getattr(machine, name) for name in ARRAY_FIELDS})
+    """Give the PE array of a stepped machine, which packs no groups, as dataflows see it."""
+    return PEArray(**{name: getattr(machine, name) for name in ARRAY_FIELDS}, pack_groups=False)
 
 
 def describe_share(machine: Machine) -> MemoryShare:

@@ -13,6 +13,7 @@ from random_layers import ALL_STEPS, draw_case
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.problem import StepProblem
+from dataflows.rows.dealing import count_packed_groups
 from sim.machine.ledger import State
 from sim.step.values import finish_values
 from workloads.operands import Operands
@@ -93,6 +94,22 @@ def test_the_machines_cover_few_and_many_groups_and_every_option() -> None:
     assert {array.empty_issue_cycles for array in arrays} == {0, 1, 2}
     assert {array.row_overhead_cycles for array in arrays} == {0, 1, 2}
     assert {array.skip_weights for array in arrays} == {False, True}
+    assert {array.pack_groups for array in arrays} == {False, True}
+
+
+@pytest.mark.parametrize("step", ALL_STEPS)
+def test_rows_and_kernels_are_cut_and_groups_packed_in_some_of_the_cases(step: Step) -> None:
+    tables = [lower(operands, step, array) for operands, array in CASES if isinstance(operands.shape, ConvShape)]
+    assert sum(table.index_names[-2 if step is not Step.GTW else -1] in ("strip", "run") for table in tables) >= 20
+    packed = [array for operands, array in CASES if isinstance(operands.shape, ConvShape)
+              and count_packed_groups(operands.shape, step, array) > 1]  # fmt: skip
+    assert len(packed) >= 10
+
+
+def test_geometries_are_unequal_in_half_of_the_cases() -> None:
+    assert sum(shape.stride_height != shape.stride_width for shape in CONV_SHAPES) >= 50
+    assert sum(shape.padding[:2] != shape.padding[2:] for shape in CONV_SHAPES) >= 50
+    assert sum(max(shape.dilation) > 1 for shape in CONV_SHAPES) >= 50
 
 
 @pytest.mark.parametrize("tensor", ["input", "weight", "grad_output"])

@@ -287,7 +287,7 @@ def drop_element(tensor: Any, *, keeps_zeros: bool = False) -> CompressedRows:
     return CompressedRows(first, np.delete(rows.position, lost), np.delete(rows.value, lost))
 
 
-def drop_tap(shape: ConvShape, step: Step) -> TapTable:
+def drop_tap(shape: ConvShape, step: Step, _strip: object = None) -> TapTable:
     """Tabulate taps but lose the first one of position 3."""
     taps = tabulate_taps(shape, step)
     lost = int(taps.first[3])
@@ -308,8 +308,8 @@ STRUCTURE_FAULTS = [
     ("compress_rows", drop_element, Step.FORWARD, (0, 0, 2 + PAD - 2, 2 + PAD - 2)),
     ("compress_rows", drop_element, Step.GTA, (0, 0, 2 - PAD, 2 - PAD)),
     ("compress_rows", drop_element, Step.GTW, (0, 0, 0, 0)),
-    ("tabulate_taps", drop_tap, Step.FORWARD, (0, 0, 0, 3 + PAD)),
-    ("tabulate_taps", drop_tap, Step.GTA, (0, 0, 0, 3 - PAD)),
+    ("tabulate_strip", drop_tap, Step.FORWARD, (0, 0, 0, 3 + PAD)),
+    ("tabulate_strip", drop_tap, Step.GTA, (0, 0, 0, 3 - PAD)),
     ("tabulate_taps", drop_tap, Step.GTW, (0, 0, 0, 0)),
     ("pair_rows", drop_pair, Step.FORWARD, (0, 0, 3 + PAD - 1, 0)),
     ("pair_rows", drop_pair, Step.GTA, (0, 0, 3, 0)),

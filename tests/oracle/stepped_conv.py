@@ -32,9 +32,10 @@ class Conv:
     out_channels: int
     kernel_height: int
     kernel_width: int
-    stride: int = 1
-    padding: int = 0
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int, int, int] = 0
     groups: int = 1
+    dilation: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         """Refuse groups that do not divide the channels and a kernel larger than the padded image."""
@@ -55,23 +56,40 @@ class Conv:
         }
 
     @property
+    def strides(self) -> tuple[int, int]:
+        """Return the stride down and across."""
+        return (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """Return the padding above, left, below and right."""
+        return (self.padding,) * 4 if isinstance(self.padding, int) else self.padding
+
+    @property
     def out_height(self) -> int:
         """Return P."""
-        return (self.in_height + 2 * self.padding - self.kernel_height) // self.stride + 1
+        padded = self.in_height + self.sides[0] + self.sides[2]
+        return (padded - self.dilation[0] * (self.kernel_height - 1) - 1) // self.strides[0] + 1
 
     @property
     def out_width(self) -> int:
         """Return Q."""
-        return (self.in_width + 2 * self.padding - self.kernel_width) // self.stride + 1
+        padded = self.in_width + self.sides[1] + self.sides[3]
+        return (padded - self.dilation[1] * (self.kernel_width - 1) - 1) // self.strides[1] + 1
 
     def find_height(self, p: int, r: int) -> int | None:
-        """Return the row h = p U + r - pad of the ifmap, None out of range."""
-        h = p * self.stride + r - self.padding
+        """Return the row h = p U + r D - pad of the ifmap, None out of range."""
+        h = p * self.strides[0] + r * self.dilation[0] - self.sides[0]
         return h if 0 <= h < self.in_height else None
 
+    def find_width(self, q: int, s: int) -> int | None:
+        """Return the column w = q U + s D - pad of the ifmap, None out of range."""
+        w = q * self.strides[1] + s * self.dilation[1] - self.sides[1]
+        return w if 0 <= w < self.in_width else None
+
     def find_out_height(self, h: int, r: int) -> int | None:
-        """Return the row p of the ofmap with h = p U + r - pad, None if there is none in range."""
-        p, rest = divmod(h + self.padding - r, self.stride)
+        """Return the row p of the ofmap with h = p U + r D - pad, None if there is none in range."""
+        p, rest = divmod(h + self.sides[0] - r * self.dilation[0], self.strides[0])
         return p if rest == 0 and 0 <= p < self.out_height else None
 
 
@@ -160,7 +178,8 @@ class ConvWork(Work):
         layer, kernel_row = self.layer, self.operands.take("weight")[m, local, r]
 
         def list_taps(w: int) -> list[bool]:
-            places = [(s, *divmod(w + layer.padding - s, layer.stride)) for s in range(layer.kernel_width)]
+            distances = [(s, w + layer.sides[1] - s * layer.dilation[1]) for s in range(layer.kernel_width)]
+            places = [(s, *divmod(distance, layer.strides[1])) for s, distance in distances]
             return [self._has_weight(kernel_row[s]) for s, q, rest in places if rest == 0 and 0 <= q < layer.out_width]
 
         return time_row(self.operands.take("input")[n, c, h], list_taps, self.machine)
@@ -188,11 +207,11 @@ class ConvWork(Work):
         mask_row = None if self.operands.mask is None else self.operands.mask[n, c, h]
 
         def list_taps(q: int) -> list[bool]:
-            places = [(s, q * layer.stride + s - layer.padding) for s in range(layer.kernel_width)]
+            places = [(s, layer.find_width(q, s)) for s in range(layer.kernel_width)]
             return [
                 self._has_weight(kernel_row[s]) and (mask_row is None or bool(mask_row[w]))
                 for s, w in places
-                if 0 <= w < layer.in_width
+                if w is not None
             ]
 
         return time_row(self.operands.take("grad_output")[n, m, p], list_taps, self.machine)
@@ -222,8 +241,8 @@ class ConvWork(Work):
         layer, input_row = self.layer, self.operands.take("input")[n, c, h]
 
         def list_taps(q: int) -> list[bool]:
-            places = [q * layer.stride + s - layer.padding for s in range(layer.kernel_width)]
-            return [bool(input_row[w] != 0) for w in places if 0 <= w < layer.in_width]
+            places = [layer.find_width(q, s) for s in range(layer.kernel_width)]
+            return [bool(input_row[w] != 0) for w in places if w is not None]
 
         return time_row(self.operands.take("grad_output")[n, m, p], list_taps, self.machine)
 

@@ -48,8 +48,8 @@ def _list_taps(layer: Conv, weight: Tensor) -> list[tuple[tuple[int, ...], tuple
 
 def _find_input(layer: Conv, m: int, c: int, p: int, q: int, r: int, s: int) -> tuple[int, int, int] | None:
     group = m // (layer.out_channels // layer.groups)
-    h, w = (at * layer.stride + tap - layer.padding for at, tap in ((p, r), (q, s)))
-    if not (0 <= h < layer.in_height and 0 <= w < layer.in_width):
+    h, w = layer.find_height(p, r), layer.find_width(q, s)
+    if h is None or w is None:
         return None
     return group * (layer.in_channels // layer.groups) + c, h, w
 

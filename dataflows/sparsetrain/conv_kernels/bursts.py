@@ -51,6 +51,17 @@ class KernelCycles:
                     np.matmul(drivers, self._partners[group, n, rows], out=issued[n, rows, r])
         return issued
 
+    def issue_groups(self, filters: range, groups: int) -> Float32Array:
+        """Give the issue cycles of filters of a group and of those at their places in the groups behind it.
+
+        Returns ``(N, H, R, filters, groups C / G)``.
+        """
+        step = self._shape.group_out_channels
+        parts = [
+            self.issue(range(filters.start + step * group, filters.stop + step * group)) for group in range(groups)
+        ]
+        return parts[0] if groups == 1 else np.concatenate(parts, axis=4)
+
 
 @dataclass(eq=False)
 class PackedBursts:
@@ -85,6 +96,8 @@ def pack_entries(
     base_filter: int,
     bounds: IntArray,
     run: int,
+    group_filters: int,
+    group_channels: int,
     pairs: IntArray,
     driver_bytes: IntArray,
     second_bytes: IntArray,
@@ -107,8 +120,8 @@ def pack_entries(
         end_burst = ends[entry - 1] if entry else 0
         m = filters[entry]
         end_burst, written = pack_kernels(
-            bounds, entry, run, pairs, driver_bytes, m, second_bytes, issued, m - base_filter, overhead, half,
-            data_bits, end_burst, burst_bytes, burst_cycles, fetched,
+            bounds, entry, run, group_filters, group_channels, pairs, driver_bytes, m, second_bytes, issued,
+            m - base_filter, overhead, half, data_bits, end_burst, burst_bytes, burst_cycles, fetched,
         )  # fmt: skip
         if end_burst < 0:
             return entry
@@ -142,6 +155,8 @@ def pack_kernels(
     bounds: IntArray,
     entry: int,
     run: int,
+    group_filters: int,
+    group_channels: int,
     pairs: IntArray,
     driver_bytes: IntArray,
     m: int,
@@ -158,16 +173,18 @@ def pack_kernels(
 ) -> tuple[int, int]:
     """Pack the items (n, h, local channel, r) of a GTW entry; rows are shared within a burst.
 
-    bounds: of each entry, first channel within the group, channels, and the range of images and of rows: PE i owns
-    channels ``first + i run ...``. pairs: ``(H, R)``; driver_bytes: ``(M, N, P)``; second_bytes: ``(N, C / G, H)``.
+    bounds: of each entry, first channel within its group (or block of groups), channels, and the ranges of images, of
+    input rows and of kernel rows: PE i owns channels ``first + i run ...``. Channels of further groups, which are
+    packed, have the filter at the same place of their group. pairs: ``(H, R)``; driver_bytes: ``(M, N, P)``;
+    second_bytes: ``(N, channels, H)``.
     slot: the place of its first burst in the room. Returns that behind its last one, -1 if the room does not suffice,
     and the words written into stores.
     """
     first, total, image_low, image_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 2], bounds[entry, 3]
     row_low, row_high = bounds[entry, 4], bounds[entry, 5]
     writes = 0
-    R = pairs.shape[1]
-    pes = -(-total // run)
+    r_low, r_high = bounds[entry, 6], bounds[entry, 7]
+    pes, groups = -(-total // run), -(-total // group_channels)
     gathered, burst = 0, 0
     is_open = False
     # The burst that last fetched each driver row, and the one that fetched the PEs' present input rows.
@@ -184,11 +201,15 @@ def pack_kernels(
                         inputs += size
                         input_words += count_words(size, data_bits)
                         working += 1
-                for r in range(R):
+                for r in range(r_low, r_high):
                     p = pairs[h, r]
                     if p < 0:
                         continue
-                    driver = driver_bytes[m, n, p]
+                    driver, driver_words = 0, 0
+                    for group in range(groups):
+                        size = driver_bytes[m + group * group_filters, n, p]
+                        driver += size
+                        driver_words += working // groups * count_words(size, data_bits)
                     whole = driver + inputs
                     added = whole
                     if is_open:
@@ -208,7 +229,7 @@ def pack_kernels(
                             slot += 1
                         segments = -(-whole // half)
                         share = -(-whole // segments)
-                        writes += input_words + working * count_words(driver, data_bits)
+                        writes += input_words + driver_words
                         if slot + segments > len(burst_bytes):
                             return -1, 0
                         for segment in range(segments):
@@ -220,7 +241,7 @@ def pack_kernels(
                                 return -1, 0
                             clear_cycles(burst_cycles, slot, slot + 1, 0)
                         if fetched[p] != burst:
-                            writes += working * count_words(driver, data_bits)
+                            writes += driver_words
                         if inputs_fetched != burst:
                             writes += input_words
                         fetched[p] = burst

@@ -12,7 +12,8 @@ from dataflows.rows.cycles import (
     gather_kernel_rows,
     multiply_exactly,
 )
-from dataflows.rows.dealing import Blocks, count_kernels_per_pe
+from dataflows.rows.dealing import deal_kernels
+from dataflows.rows.strips import cut_kernel
 from dataflows.rows.taps import pair_rows
 from workloads.arrays import BoolArray, IntArray
 
@@ -26,23 +27,20 @@ def find_pairs(problem: StepProblem) -> tuple[BoolArray, BoolArray]:
 
 
 def deal_gtw(problem: StepProblem) -> IntArray:
-    """Give the PEs' cycles of GTW's tasks: one for each filter and block of k kernels for each PE."""
+    """Give the PEs' cycles of GTW's tasks, in order."""
     shape = problem.conv_shape
-    N, G, Cg, Mg, B = (
-        shape.batch,
-        shape.groups,
-        shape.group_in_channels,
-        shape.group_out_channels,
-        problem.array.pes_per_group,
-    )
+    N, G, Cg, Mg = shape.batch, shape.groups, shape.group_in_channels, shape.group_out_channels
     present, allowed = find_pairs(problem)
-    drivers = gather_kernel_rows(present.astype(np.int64), shape)
     costs = cost_taps(count_partners(allowed, shape), problem.array).cycles
-    left = np.moveaxis(drivers.reshape(N, G, Mg, -1), 0, 2).reshape(G, Mg, -1)
     right = np.moveaxis(costs.reshape(N, G, Cg, -1), 0, 2).reshape(G, Cg, -1)
-    issued = multiply_exactly(left, np.swapaxes(right, 1, 2))
-    work = issued + N * int((pair_rows(shape) >= 0).sum()) * problem.array.row_overhead_cycles
-    return Blocks(Cg, B, count_kernels_per_pe(shape, problem.array)).deal(work).reshape(-1, B)
+    runs, pairs, counted = cut_kernel(shape, problem.array), pair_rows(shape), present.astype(np.int64)
+    work = np.zeros((len(runs), G, Mg, Cg), dtype=np.int64)
+    for place, run in enumerate(runs):
+        drivers = gather_kernel_rows(counted, shape, run)
+        left = np.moveaxis(drivers.reshape(N, G, Mg, -1), 0, 2).reshape(G, Mg, -1)
+        headers = N * int((pairs[:, run.start : run.stop] >= 0).sum())
+        work[place] = multiply_exactly(left, np.swapaxes(right, 1, 2)) + headers * problem.array.row_overhead_cycles
+    return deal_kernels(shape, problem.array).deal(work).reshape(-1, problem.array.pes_per_group)
 
 
 def tally_gtw(problem: StepProblem) -> Tally:

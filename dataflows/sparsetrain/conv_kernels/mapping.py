@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepCounts, StepValues
 from dataflows.contract.tile_plan import TilePlan
 from dataflows.rows.counts import make_counts
-from dataflows.rows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
+from dataflows.rows.dealing import deal_kernels, enumerate_tasks
+from dataflows.rows.strips import cut_kernel
 from dataflows.sparsetrain.conv_kernels.lengths import deal_gtw, tally_gtw
 from dataflows.sparsetrain.conv_kernels.sampled_tiles import pack_kernels_tiles, plan_kernels_tiles
 from dataflows.sparsetrain.conv_kernels.traffic import make_kernels_traffic
@@ -21,13 +24,17 @@ class ConvKernels:
     """OSRC: kernels are stationary in the accumulators, rows of both operands stream through a group."""
 
     def list_tasks(self, problem: StepProblem) -> tuple[tuple[str, ...], IntArray]:
-        """One task for each filter and block of k kernels for each PE."""
-        shape = problem.conv_shape
-        run = count_kernels_per_pe(shape, problem.array)
-        blocks = Blocks(shape.group_in_channels, problem.array.pes_per_group, run)
-        indices = enumerate_tasks(shape.out_channels, blocks.per_group)
-        indices[:, 1] += indices[:, 0] // shape.group_out_channels * blocks.per_group
-        return ("filter", "block"), indices
+        """One task for each filter, block of k kernels for each PE, and run of rows of a kernel that is cut.
+
+        Where small groups are packed, a task is a block of groups and the place of a filter within each of them.
+        """
+        tasks, runs = deal_kernels(problem.conv_shape, problem.array), cut_kernel(problem.conv_shape, problem.array)
+        indices = enumerate_tasks(*tasks.limits, len(runs))
+        names = ("block", "place", "run")
+        if tasks.packed == 1:
+            indices[:, 1] += indices[:, 0] // tasks.group_filters * tasks.blocks.per_group
+            names = ("filter", "block", "run")
+        return (names, indices) if len(runs) > 1 else (names[:2], np.ascontiguousarray(indices[:, :2]))
 
     def measure_tasks(self, problem: StepProblem) -> IntArray:
         """Sum the row operations of every kernel."""

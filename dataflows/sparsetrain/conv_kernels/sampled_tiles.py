@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tile_plan import TilePlan, cut_axes, mark_ends, number_classes
-from dataflows.sparsetrain.conv_kernels.traffic import (
-    find_kernels_tiling,
-    pack_kernels_traffic,
-    plan_kernels,
-    tabulate_kernels,
-)
+from dataflows.sparsetrain.conv_kernels.plan import plan_kernels
+from dataflows.sparsetrain.conv_kernels.tile_tables import tabulate_kernels
+from dataflows.sparsetrain.conv_kernels.traffic import find_kernels_tiling, pack_kernels_traffic
 from workloads.arrays import IntArray
 
 
@@ -27,17 +24,23 @@ def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     plan = plan_kernels(problem).repeat(images)
     tables = tabulate_kernels(plan)
     sizes = tuple(int(size) for size in find_kernels_tiling(plan, tables))
-    runs = cut_axes(plan.limits, sizes)
-    per_group, met = plan.shape.group_out_channels, (plan.pairs >= 0).sum(axis=1)
-    filters = [(len(run), (run.stop - 1) // per_group - run.start // per_group) for run in runs[0]]
-    blocks = [(len(run), int(plan.block_channels[run.stop] - plan.block_channels[run.start])) for run in runs[1]]
-    rows = [
-        (len(run), max(0, int(tables.span_high[run.stop - 1] - tables.span_low[run.start])), tuple(met[list(run)]))
-        for run in runs[3]
-    ]
-    keys = (filters, blocks, mark_ends([len(run) for run in runs[2]]), mark_ends(rows))
+    runs = cut_axes((*plan.limits, *plan.reductions), sizes)
+    indices = len(plan.limits)
+    keys: list[list[Hashable]] = []
+    for kernels, axis in ((tables.outer_kernels, runs[0]), (tables.inner_kernels, runs[1])):
+        keys.append([(len(run), int(kernels[run.stop] - kernels[run.start])) for run in axis])
+    if plan.tasks.packed == 1:
+        units = tables.units
+        keys[0] = [(len(run), int(units[run.stop - 1] - units[run.start])) for run in runs[0]]
+    if len(plan.runs) > 1:
+        keys.append([tuple(len(rows) for rows in plan.runs[run.start : run.stop]) for run in runs[2]])
+    spans = plan.driver_spans[int(tables.ranges[0, -1])]
+    met = (plan.pairs >= 0).sum(axis=1)
+    keys.append(mark_ends([len(run) for run in runs[indices]]))
+    rows = [(len(run), spans.count(run.start, run.stop), tuple(met[list(run)])) for run in runs[indices + 1]]
+    keys.append(mark_ends(rows))
     classes = tuple(number_classes(axis_keys) for axis_keys in keys)
-    return TilePlan(sizes, runs, classes, indices=2, image_axis=2, formats=plan.formats)
+    return TilePlan(sizes, runs, classes, indices=indices, image_axis=indices, formats=plan.formats)
 
 
 def pack_kernels_tiles(plan: TilePlan, problem: StepProblem, images: Sequence[int], tiles: IntArray) -> Traffic:

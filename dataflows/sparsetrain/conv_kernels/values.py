@@ -6,7 +6,8 @@ import numpy as np
 
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
-from dataflows.rows.dealing import Blocks, count_kernels_per_pe
+from dataflows.rows.dealing import deal_kernels
+from dataflows.rows.strips import cut_kernel
 from dataflows.rows.taps import pair_rows, tabulate_taps
 from dataflows.rows.values import correlate_osrc_rows
 from dataflows.storage.compressed_rows import compress_rows
@@ -15,16 +16,21 @@ from workloads.shapes import Step
 
 
 def execute_gtw(problem: StepProblem, executed: BoolArray) -> StepValues:
-    """Sum the OSRC row operations of each executed block of kernels."""
-    shape = problem.conv_shape
-    blocks = Blocks(shape.group_in_channels, problem.array.pes_per_group, count_kernels_per_pe(shape, problem.array))
-    wanted = blocks.spread(executed.reshape(shape.out_channels, blocks.per_group))
+    """Sum the OSRC row operations of each executed block and run of kernels."""
+    shape, runs = problem.conv_shape, cut_kernel(problem.conv_shape, problem.array)
+    tasks = deal_kernels(shape, problem.array)
+    wanted = tasks.spread(executed.reshape(*tasks.limits, len(runs)))
     rows = compress_rows(problem.operands.grad_output, keeps_zeros=not problem.array.skip_zeros)
     activation = np.ascontiguousarray(problem.operands.input.transpose(0, 2, 3, 1))
     present = activation != 0 if problem.array.skip_zeros else np.ones(activation.shape, dtype=np.bool_)
-    taps = tabulate_taps(shape, Step.GTW)
-    output, row_ops, multiplications = correlate_osrc_rows(
-        rows, activation, present, wanted, pair_rows(shape),
-        taps, shape.kernel_width,
-    )  # fmt: skip
-    return StepValues(np.ascontiguousarray(output.transpose(0, 3, 1, 2)), int(row_ops), int(multiplications))
+    taps, pairs = tabulate_taps(shape, Step.GTW), pair_rows(shape)
+    parts, row_ops, multiplications = [], 0, 0
+    for place, run in enumerate(runs):
+        output, operations, products = correlate_osrc_rows(
+            rows, activation, present, np.ascontiguousarray(wanted[:, :, place]),
+            np.ascontiguousarray(pairs[:, run.start : run.stop]), taps, shape.kernel_width,
+        )  # fmt: skip
+        parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
+        row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
+    whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+    return StepValues(whole, row_ops, multiplications)

@@ -13,7 +13,7 @@ from dataflows.rows.cycles import (
     multiply_exactly,
     skips_weights,
 )
-from dataflows.rows.taps import tabulate_taps
+from dataflows.rows.strips import Strip, tabulate_strip
 from dataflows.sparsetrain.conv_rows.chunks import GROUP, IMAGE, RESULT_ROW, Chunks, sum_drivers, sum_issues
 from dataflows.sparsetrain.conv_rows.lengths import weigh_masked_rows
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
@@ -22,47 +22,62 @@ from workloads.shapes import Step
 
 
 class ChunkCycles:
-    """Sums the cycles of chunks; kinds are given in order, best some at a time."""
+    """Sums the cycles of chunks of one strip; kinds are given in order, best some at a time."""
 
-    def __init__(self, plan: RowsPlan) -> None:
+    def __init__(self, plan: RowsPlan, strip: Strip) -> None:
         """Prepare what all chunks share."""
-        self._plan = plan
+        self._plan, self.strip = plan, strip
         self._rows = self._partners = self._weighted = None
         if skips_weights(plan.problem):
-            self._weighted = WeightedRows(plan)
+            self._weighted = WeightedRows(plan, strip)
         elif plan.problem.step is Step.GTA and plan.problem.array.skip_zeros:
-            self._present, self._partners = find_partners(plan)
+            self._present, self._partners = find_partners(plan, strip)
         else:
-            self._rows = issue_rows(plan)
+            self._rows = issue_rows(plan, strip)
 
-    def sum_up(self, kinds: IntArray, chunks: Chunks) -> IntArray:
-        """Give the cycles of every chunk: int64 ``(chunks, outputs of a group)``, one column where all agree."""
-        if self._weighted is not None:
-            issued = sum_weighted_items(self._plan, self._weighted, kinds, chunks)
-        elif self._partners is not None:
-            issued = multiply_partners(self._plan, self._present, self._partners, kinds, chunks)
-        else:
-            assert self._rows is not None
-            issued = sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, self._rows)[:, None]
+    def sum_up(self, kinds: IntArray, chunks: Chunks) -> tuple[IntArray, int]:
+        """Give the cycles of every chunk, int64 ``(chunks, columns)``, and the outputs that share a column.
+
+        The columns are those of the outputs of a group, or of each of the groups that a block packs.
+        """
+        parts = [self._issue(self._shift(kinds, group), chunks) for group in range(self._plan.blocks.packed)]
+        issued = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         issued += (chunks.count * self._plan.problem.array.row_overhead_cycles)[:, None]
-        return issued
+        return issued, self._plan.blocks.outputs if self._rows is not None else 1
+
+    def _shift(self, kinds: IntArray, group: int) -> IntArray:
+        """Give the kinds of another group of the same blocks; the last block may be short."""
+        if group == 0:
+            return kinds
+        shifted = kinds.copy()
+        shifted[:, GROUP] = np.minimum(kinds[:, GROUP] + group, self._plan.shape.groups - 1)
+        return shifted
+
+    def _issue(self, kinds: IntArray, chunks: Chunks) -> IntArray:
+        if self._weighted is not None:
+            return sum_weighted_items(self._plan, self._weighted, kinds, chunks)
+        if self._partners is not None:
+            return multiply_partners(self._plan, self._present, self._partners, kinds, chunks)
+        assert self._rows is not None
+        return sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, self._rows)[:, None]
 
 
-def issue_rows(plan: RowsPlan) -> IntArray:
+def issue_rows(plan: RowsPlan, strip: Strip) -> IntArray:
     """Give the issue cycles of every driver row where they are the same for all outputs: ``(N, groups, depth, Y)``."""
-    costs = cost_taps(tabulate_taps(plan.shape, plan.problem.step).counts, plan.problem.array).cycles
+    taps = tabulate_strip(plan.shape, plan.problem.step, strip)
+    costs = cost_taps(taps.counts, plan.problem.array, strip.window).cycles
     if not plan.problem.array.skip_zeros:
         return np.full(plan.driver_bytes.shape, costs.sum(), dtype=np.int64)
     present = (plan.problem.operands.input != 0).reshape(-1, plan.shape.in_width)
     return multiply_exactly(present, costs[:, None]).reshape(plan.driver_bytes.shape)
 
 
-def find_partners(plan: RowsPlan) -> tuple[NDArray[np.bool_], IntArray]:
+def find_partners(plan: RowsPlan, strip: Strip) -> tuple[NDArray[np.bool_], IntArray]:
     """Tell which driver elements of GTA are present, and the issue cycles of each column for each output row."""
     operands, shape = plan.problem.operands, plan.shape
     present = (operands.grad_output != 0).reshape(*plan.driver_bytes.shape, shape.out_width)
     allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
-    costs = cost_taps(count_partners(allowed, shape), plan.problem.array).cycles
+    costs = cost_taps(count_partners(strip.limit(allowed), shape), plan.problem.array, strip.window).cycles
     return present, costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, -1)
 
 
@@ -85,7 +100,7 @@ def sum_weighted_items(plan: RowsPlan, rows: WeightedRows, kinds: IntArray, chun
     """Sum the issue cycles of row operations where zero weights are skipped, item by item: each output has its own."""
     shape = plan.shape
     cycles = np.zeros((len(chunks.low), plan.blocks.outputs), dtype=np.int64)
-    for kind, (n, x, group, *_) in enumerate(kinds):
+    for kind, (n, x, group) in enumerate(kinds[:, [IMAGE, RESULT_ROW, GROUP]]):
         met = np.append(0, np.cumsum(np.tile(plan.pairs[x] >= 0, plan.reductions)))
         items = rows.cycles(int(n), int(x)).reshape(shape.groups, plan.blocks.outputs, -1)[group][:, np.diff(met) > 0]
         running = np.pad(items, [(0, 0), (1, 0)]).cumsum(axis=1)
@@ -97,15 +112,15 @@ def sum_weighted_items(plan: RowsPlan, rows: WeightedRows, kinds: IntArray, chun
 class WeightedRows:
     """Issue cycles of every row operation of one (image, result row) after the other, zero weights skipped."""
 
-    def __init__(self, plan: RowsPlan) -> None:
+    def __init__(self, plan: RowsPlan, strip: Strip) -> None:
         """Prepare what all rows share."""
-        self._plan = plan
+        self._plan, self._strip = plan, strip
         self._made: tuple[int, int] | None = None
         self._cycles = np.zeros(0, dtype=np.int64)
         operands, shape, array = plan.problem.operands, plan.shape, plan.problem.array
         if plan.problem.step is Step.FORWARD:
-            classes, members = group_classes(tabulate_taps(shape, Step.FORWARD), shape.kernel_width)
-            self._elements = count_classes(operands.input != 0, members, len(classes))
+            classes, members = group_classes(tabulate_strip(shape, Step.FORWARD, strip), shape.kernel_width)
+            self._elements = count_classes(strip.limit_drivers(operands.input != 0), members, len(classes))
             live = multiply_exactly((operands.weight != 0).astype(np.int64), classes.T.astype(np.int64))
             self._costs = cost_taps(live, array).cycles
 
@@ -131,4 +146,5 @@ class WeightedRows:
     def _gta(self, n: int, x: int) -> IntArray:
         plan, shape, operands = self._plan, self._plan.shape, self._plan.problem.operands
         allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
-        return weigh_masked_rows(operands, shape, plan.problem.array, allowed, n, x)[..., 0]
+        allowed = self._strip.limit(allowed)
+        return weigh_masked_rows(plan.problem, shape, allowed, (n, x), self._strip)[..., 0]

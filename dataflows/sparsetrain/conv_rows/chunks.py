@@ -1,7 +1,8 @@
 """Bursts of Forward and GTA of a convolution: every output of a block works the same driver rows.
 
-Entries that agree in image, result row, group, PEs and part of the reduction cut their items alike: one *kind* of
-entry. A *chunk* is a run of items that makes one burst, or one item that is fetched in several segments.
+Entries that agree in strip, image, result row, group, PEs and part of the reduction cut their items alike: one *kind*
+of entry. A *chunk* is a run of items that makes one burst, or one item that is fetched in several segments. Where small
+groups are packed, a block's first one stands for all of them, and each brings driver rows of its own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.kernel import kernel
+from dataflows.sparsetrain.conv_rows.plan import RowsPlan
 from dataflows.tiling.bursts import add_segments, count_words
 from workloads.arrays import Float32Array, IntArray
 
 # Columns of a kind of entry.
-IMAGE, RESULT_ROW, GROUP, PES, LOW, HIGH, KIND_COLUMNS = range(7)
+STRIP, IMAGE, RESULT_ROW, GROUP, PES, LOW, HIGH = range(7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +58,16 @@ class Chunks:
         return sum_spans(self.segments, self.first)
 
 
-def cut_chunks(
-    kinds: IntArray, driver_bytes: IntArray, pairs: IntArray, weight_row: int, half: int, bits: int
-) -> Chunks:
-    """Cut the items (o outer, r inner) of every kind of entry ``(kinds, 6)`` into chunks.
-
-    driver_bytes: ``(N, groups, depth, Y)``; pairs: driver row of (result row, kernel row) or -1; half: bytes.
-    """
+def cut_chunks(kinds: IntArray, plan: RowsPlan, half: int, bits: int) -> Chunks:
+    """Cut the items (o outer, r inner) of every kind of entry ``(kinds, 7)`` into chunks; half: bytes."""
+    rows = plan.driver_bytes, plan.windows, plan.pairs, plan.weight_row_bytes, plan.blocks.outputs
     first = np.zeros(len(kinds) + 1, dtype=np.int64)
     store_writes = np.zeros(len(kinds), dtype=np.int64)
     none = np.zeros((0, 5), dtype=np.int64)
-    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, False, first, store_writes, none)
+    walk_chunks(kinds, *rows, half, bits, False, first, store_writes, none)
     first = np.append(0, np.cumsum(first[1:]))
     chunks = np.zeros((int(first[-1]), 5), dtype=np.int64)
-    walk_chunks(kinds, driver_bytes, pairs, weight_row, half, bits, True, first, store_writes, chunks)
+    walk_chunks(kinds, *rows, half, bits, True, first, store_writes, chunks)
     low, high, count, size_bytes, segments = (np.ascontiguousarray(column) for column in chunks.T)
     return Chunks(first, low, high, count, size_bytes, segments, store_writes)
 
@@ -78,8 +76,10 @@ def cut_chunks(
 def walk_chunks(
     kinds: IntArray,
     driver_bytes: IntArray,
+    windows: IntArray,
     pairs: IntArray,
     weight_row: int,
+    group_outputs: int,
     half: int,
     data_bits: int,
     fills: bool,
@@ -87,11 +87,17 @@ def walk_chunks(
     store_writes: IntArray,
     chunks: IntArray,
 ) -> None:
-    """Count the chunks of every kind into ``first[kind + 1]``, or fill them in."""
+    """Count the chunks of every kind into ``first[kind + 1]``, or fill them in.
+
+    driver_bytes: ``(N, groups, depth, Y)``; windows: what is fetched of a row for each strip, or -1 for all of it;
+    pairs: driver row of (result row, kernel row) or -1; group_outputs: those of a group of the convolution.
+    """
     R = pairs.shape[1]
     weight_words = count_words(weight_row, data_bits)
     for kind in range(len(kinds)):
         n, x, group, pes = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP], kinds[kind, PES]
+        window, group_end = windows[kinds[kind, STRIP]], group - (-pes // group_outputs)
+        sharing = min(pes, group_outputs)
         chunk = first[kind] if fills else 0
         is_open = False
         gathered, low, count, writes = 0, 0, 0, 0
@@ -99,9 +105,12 @@ def walk_chunks(
             for r in range(R):
                 if pairs[x, r] < 0:
                     continue
-                driver = driver_bytes[n, group, o, pairs[x, r]]
-                size = driver + pes * weight_row
-                writes += pes * (weight_words + count_words(driver, data_bits))
+                size = pes * weight_row
+                writes += pes * weight_words
+                for member in range(group, group_end):
+                    driver = window if window >= 0 else driver_bytes[n, member, o, pairs[x, r]]
+                    size += driver
+                    writes += sharing * count_words(driver, data_bits)
                 if is_open and gathered + size > half:
                     if fills:
                         set_chunk(chunks, chunk, low, o * R + r, count, gathered, 1)
@@ -200,6 +209,7 @@ def fill_bursts(
     segments: IntArray,
     half: int,
     cycles: IntArray,
+    per_column: int,
     burst_first: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
@@ -207,17 +217,16 @@ def fill_bursts(
 ) -> None:
     """Fill in the bursts of some entries from the chunks of their kinds.
 
-    output: the first output of each entry within its group; cycles: ``(chunks, outputs)``, or one column for all.
-    spent ``(PEs,)`` is room to work in.
+    output: the first output of each entry within its group; cycles: ``(chunks, columns)``, each of them that of
+    per_column outputs. spent ``(PEs,)`` is room to work in.
     """
-    is_shared = cycles.shape[1] == 1
     for number in range(len(entries)):
         entry = entries[number]
         kind = kind_of[entry]
         burst = burst_first[entry]
         for chunk in range(first[kind], first[kind + 1]):
             for pe in range(pes[entry]):
-                spent[pe] = cycles[chunk, 0 if is_shared else output[entry] + pe]
+                spent[pe] = cycles[chunk, (output[entry] + pe) // per_column]
             if segments[chunk] > 1:
                 burst = add_segments(size_bytes[chunk], half, spent, pes[entry], burst, True, burst_bytes, burst_cycles)
                 continue

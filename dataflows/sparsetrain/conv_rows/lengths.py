@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.array import PEArray
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.counts import Tally, gather_gradients, tally_partners
 from dataflows.rows.cycles import (
@@ -17,12 +16,12 @@ from dataflows.rows.cycles import (
     scatter_kernel_rows,
     skips_weights,
 )
-from dataflows.rows.dealing import Blocks
+from dataflows.rows.dealing import deal_outputs
 from dataflows.rows.masked_cycles import list_masked_rows
-from dataflows.rows.taps import pair_rows, tabulate_taps
+from dataflows.rows.strips import Strip, cut_strips, tabulate_strip
+from dataflows.rows.taps import pair_rows
 from dataflows.storage.compressed_rows import compress_rows
 from workloads.arrays import BoolArray, IntArray
-from workloads.operands import Operands
 from workloads.shapes import ConvShape, Step
 
 
@@ -32,48 +31,64 @@ def find_drivers(problem: StepProblem) -> BoolArray:
     return problem.operands.input != 0 if problem.array.skip_zeros else np.ones(shape.input_shape, dtype=np.bool_)
 
 
+def deal_rows(work: IntArray, shape: ConvShape, problem: StepProblem) -> IntArray:
+    """Deal what every output of a group works, ``(strips, N, G, outputs, X)``, to the PEs of the tasks, in order."""
+    blocks = deal_outputs(shape, problem.step, problem.array)
+    by_place = work.transpose(1, 4, 0, 2, 3)
+    return blocks.deal(by_place).reshape(-1, problem.array.pes_per_group)
+
+
 def deal_forward(problem: StepProblem) -> IntArray:
-    """Give the PEs' cycles of Forward's tasks: one for each image, output row p and block of filters."""
+    """Give the PEs' cycles of Forward's tasks: one for each image, output row p, strip and block of filters."""
     shape = problem.conv_shape
-    N, G, Mg, B = shape.batch, shape.groups, shape.group_out_channels, problem.array.pes_per_group
-    if skips_weights(problem):
-        issued = sum_weighted_rows(problem)[0]
-    else:
-        costs = cost_taps(tabulate_taps(shape, Step.FORWARD).counts, problem.array).cycles
-        rows = multiply_exactly(find_drivers(problem).reshape(-1, shape.in_width), costs[:, None])
-        rows = rows.reshape(N, G, shape.group_in_channels, shape.in_height, 1).sum(axis=2)
-        issued = np.repeat(scatter_kernel_rows(rows, shape)[:, :, None, :, 0], Mg, axis=2)
+    issued = np.stack([issue_forward(problem, strip) for strip in cut_strips(shape, Step.FORWARD, problem.array)])
     headers = scatter_kernel_rows(np.ones((shape.in_height, 1), dtype=np.int64), shape)[:, 0]
     work = issued + headers * shape.group_in_channels * problem.array.row_overhead_cycles
-    pe_cycles = Blocks(Mg, B).deal(np.moveaxis(work, 2, 3))
-    return np.moveaxis(pe_cycles, 2, 1).reshape(-1, B)
+    return deal_rows(work, shape, problem)
+
+
+def issue_forward(problem: StepProblem, strip: Strip) -> IntArray:
+    """Sum the issue cycles of every output's row operations on a strip: ``(N, G, M / G, P)``."""
+    shape = problem.conv_shape
+    if skips_weights(problem):
+        return sum_weighted_rows(problem, strip)[0]
+    costs = cost_taps(tabulate_strip(shape, Step.FORWARD, strip).counts, problem.array, strip.window).cycles
+    rows = multiply_exactly(find_drivers(problem).reshape(-1, shape.in_width), costs[:, None])
+    rows = rows.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, 1).sum(axis=2)
+    issued = scatter_kernel_rows(rows, shape)[:, :, None, :, 0]
+    return np.repeat(issued, shape.group_out_channels, axis=2)
 
 
 def tally_forward(problem: StepProblem) -> Tally:
     """Count what Forward's row operations add up to."""
     shape = problem.conv_shape
+    strips = cut_strips(shape, Step.FORWARD, problem.array)
     row_pairs = (pair_rows(shape) >= 0).sum(axis=1)
-    row_ops = shape.batch * shape.out_channels * shape.group_in_channels * int(row_pairs.sum())
+    row_ops = len(strips) * shape.batch * shape.out_channels * shape.group_in_channels * int(row_pairs.sum())
     # How often each column drives a row operation of one filter.
     met = row_pairs @ find_drivers(problem).sum(axis=(0, 1))
-    drivers = int(met.sum()) * shape.group_out_channels
-    if skips_weights(problem):
-        _, live, empty = (int(part.sum()) for part in sum_weighted_rows(problem))
-        return Tally(row_ops, live, empty, drivers)
-    costs = cost_taps(tabulate_taps(shape, Step.FORWARD).counts, problem.array)
-    live, empty = (int(met @ part) * shape.group_out_channels for part in (costs.taps, costs.empty(problem.array)))
-    return Tally(row_ops, live, empty, drivers)
+    drivers = sum(int(met[strip.window.start : strip.window.stop].sum()) for strip in strips)
+    live = empty = 0
+    for strip in strips:
+        if skips_weights(problem):
+            parts = [int(part.sum()) for part in sum_weighted_rows(problem, strip)[1:]]
+        else:
+            costs = cost_taps(tabulate_strip(shape, Step.FORWARD, strip).counts, problem.array, strip.window)
+            counts = costs.taps, costs.empty(problem.array)
+            parts = [int(met @ part) * shape.group_out_channels for part in counts]
+        live, empty = live + parts[0], empty + parts[1]
+    return Tally(row_ops, live, empty, drivers * shape.group_out_channels)
 
 
-def sum_weighted_rows(problem: StepProblem) -> tuple[IntArray, IntArray, IntArray]:
-    """Sum issue cycles, live taps, empty issue cycles of every output row where zero weights are skipped.
+def sum_weighted_rows(problem: StepProblem, strip: Strip) -> tuple[IntArray, IntArray, IntArray]:
+    """Sum issue cycles, live taps, empty issue cycles of a strip of every output row where zero weights are skipped.
 
     Returns three int64 ``(N, G, M / G, P)``.
     """
     shape = problem.conv_shape
     N, G, Cg, Mg = shape.batch, shape.groups, shape.group_in_channels, shape.group_out_channels
-    classes, members = group_classes(tabulate_taps(shape, Step.FORWARD), shape.kernel_width)
-    rows = count_classes(problem.operands.input != 0, members, len(classes))
+    classes, members = group_classes(tabulate_strip(shape, Step.FORWARD, strip), shape.kernel_width)
+    rows = count_classes(strip.limit_drivers(problem.operands.input != 0), members, len(classes))
     rows = rows.reshape(N, G, Cg, shape.in_height, len(classes))
     weights = (problem.operands.weight != 0).reshape(G, Mg, Cg, shape.kernel_height, shape.kernel_width)
     live = multiply_exactly(weights.astype(np.int64), classes.T.astype(np.int64))
@@ -97,57 +112,74 @@ def find_gradients(problem: StepProblem) -> tuple[BoolArray, BoolArray]:
     return problem.operands.grad_output != 0, wanted
 
 
-def sum_masked_rows(problem: StepProblem) -> IntArray:
+def sum_masked_rows(problem: StepProblem, strip: Strip) -> IntArray:
     """Sum issue cycles, live taps and empty issue cycles where zero weights are skipped: ``(N, G, C / G, H, 3)``."""
     shape = problem.conv_shape
     N, G, Cg, H = shape.batch, shape.groups, shape.group_in_channels, shape.in_height
     _, wanted = find_gradients(problem)
+    wanted = strip.limit(wanted)
     sums = np.zeros((N, G, Cg, H, 3), dtype=np.int64)
     for n in range(N):
         for h in range(H):
-            operations = weigh_masked_rows(problem.operands, shape, problem.array, wanted, n, h)
+            operations = weigh_masked_rows(problem, shape, wanted, (n, h), strip)
             sums[n, :, :, h] = operations.sum(axis=(1, 2)).reshape(G, Cg, 3)
     return sums
 
 
 def deal_gta(problem: StepProblem) -> IntArray:
-    """Give the PEs' cycles of GTA's tasks: one for each image, input row h and block of input channels."""
+    """Give the PEs' cycles of GTA's tasks: one for each image, input row h, strip and block of input channels."""
     shape = problem.conv_shape
-    N, G, Cg, H, B = shape.batch, shape.groups, shape.group_in_channels, shape.in_height, problem.array.pes_per_group
+    strips = cut_strips(shape, Step.GTA, problem.array)
     if skips_weights(problem):
-        issued = sum_masked_rows(problem)[..., 0]
+        issued = np.stack([sum_masked_rows(problem, strip)[..., 0] for strip in strips])
     else:
         present, wanted = find_gradients(problem)
-        costs = cost_taps(count_partners(wanted, shape).reshape(N, G, Cg, H, -1), problem.array).cycles
-        issued = np.einsum("nghq,ngchq->ngch", gather_gradients(present, shape), costs)
+        gathered = gather_gradients(present, shape)
+        issued = np.stack([issue_gta(gathered, wanted, problem, strip) for strip in strips])
     headers = (pair_rows(shape) >= 0).sum(axis=1) * shape.group_out_channels
-    work = issued + headers * problem.array.row_overhead_cycles
-    pe_cycles = Blocks(Cg, B).deal(np.moveaxis(work, 2, 3))
-    return np.moveaxis(pe_cycles, 1, 2).reshape(-1, B)
+    return deal_rows(issued + headers * problem.array.row_overhead_cycles, shape, problem)
+
+
+def issue_gta(gathered: IntArray, wanted: BoolArray, problem: StepProblem, strip: Strip) -> IntArray:
+    """Sum the issue cycles of every output's row operations on a strip: ``(N, G, C / G, H)``."""
+    shape = problem.conv_shape
+    partners = count_partners(strip.limit(wanted), shape)
+    costs = cost_taps(partners, problem.array, strip.window).cycles
+    grouped = costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, -1)
+    issued: IntArray = np.einsum("nghq,ngchq->ngch", gathered, grouped)
+    return issued
 
 
 def tally_gta(problem: StepProblem) -> Tally:
     """Count what GTA's row operations add up to."""
     shape = problem.conv_shape
+    strips = cut_strips(shape, Step.GTA, problem.array)
     present, wanted = find_gradients(problem)
-    row_ops = shape.batch * shape.in_channels * int((pair_rows(shape) >= 0).sum()) * shape.group_out_channels
+    row_pairs = int((pair_rows(shape) >= 0).sum())
+    row_ops = len(strips) * shape.batch * shape.in_channels * row_pairs * shape.group_out_channels
     drivers = gather_gradients(present, shape)
-    elements = int(drivers.sum()) * shape.group_in_channels
-    if skips_weights(problem):
-        _, live, empty = (int(part) for part in sum_masked_rows(problem).sum(axis=(0, 1, 2, 3)))
-    else:
-        live, empty = tally_partners(drivers, wanted, shape, problem.array)
+    elements = live = empty = 0
+    for strip in strips:
+        elements += int(drivers[..., strip.window.start : strip.window.stop].sum()) * shape.group_in_channels
+        if skips_weights(problem):
+            parts = sum_masked_rows(problem, strip).sum(axis=(0, 1, 2, 3))[1:].tolist()
+        else:
+            parts = tally_partners(drivers, strip.limit(wanted), shape, problem.array, strip.window)
+        live, empty = live + parts[0], empty + parts[1]
     return Tally(row_ops, live, empty, elements)
 
 
 def weigh_masked_rows(
-    operands: Operands, shape: ConvShape, array: PEArray, allowed: NDArray[np.bool_], n: int, h: int
+    problem: StepProblem, shape: ConvShape, allowed: NDArray[np.bool_], place: tuple[int, int], strip: Strip
 ) -> IntArray:
-    """List issue cycles, live taps and empty issue cycles of the row operations that add into one grad_input row.
+    """List issue cycles, live taps and empty issue cycles of the row operations that add into a strip of grad_input.
 
-    Returns int64 ``(C, M / G, R, 3)``.
+    allowed: of the strip's columns alone. place: image and row. Returns int64 ``(C, M / G, R, 3)``.
     """
+    (n, h), operands = place, problem.operands
     rows = compress_rows(operands.grad_output[n])
     allowed_row = np.ascontiguousarray(allowed[n, :, h])
-    listed: IntArray = list_masked_rows(rows, allowed_row, operands.weight != 0, pair_rows(shape)[h], shape, array)
+    listed: IntArray = list_masked_rows(
+        rows, allowed_row, operands.weight != 0, pair_rows(shape)[h], shape, problem.array, strip.window
+    )  # fmt: skip
     return listed

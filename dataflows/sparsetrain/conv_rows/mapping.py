@@ -1,4 +1,4 @@
-"""Forward and GTA of a convolution: a task is an output row of a block of outputs."""
+"""Forward and GTA of a convolution: a task is an output row, or a strip of one, of a block of outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepCounts, StepValues
 from dataflows.contract.tile_plan import TilePlan
 from dataflows.rows.counts import make_counts
-from dataflows.rows.dealing import Blocks, enumerate_tasks
+from dataflows.rows.dealing import deal_outputs, enumerate_tasks
+from dataflows.rows.strips import cut_strips
 from dataflows.sparsetrain.conv_rows.lengths import deal_forward, deal_gta, tally_forward, tally_gta
 from dataflows.sparsetrain.conv_rows.sampled_tiles import pack_rows_tiles, plan_rows_tiles
 from dataflows.sparsetrain.conv_rows.traffic import make_rows_traffic
@@ -22,13 +23,14 @@ class ConvRows:
     """SRC and MSRC: output stationary, rows of the reduction's channels stream through a group."""
 
     def list_tasks(self, problem: StepProblem) -> tuple[tuple[str, ...], IntArray]:
-        """One task for each image, result row and block of outputs."""
-        shape, pes = problem.conv_shape, problem.array.pes_per_group
-        if problem.step is Step.FORWARD:
-            rows, blocks = shape.out_height, Blocks(shape.group_out_channels, pes)
-        else:
-            rows, blocks = shape.in_height, Blocks(shape.group_in_channels, pes)
-        return ("image", "row", "block"), enumerate_tasks(shape.batch, rows, shape.groups * blocks.per_group)
+        """One task for each image, result row, strip of a row that is cut, and block of outputs."""
+        shape = problem.conv_shape
+        rows = shape.out_height if problem.step is Step.FORWARD else shape.in_height
+        blocks = deal_outputs(shape, problem.step, problem.array).count
+        strips = len(cut_strips(shape, problem.step, problem.array))
+        if strips == 1:
+            return ("image", "row", "block"), enumerate_tasks(shape.batch, rows, blocks)
+        return ("image", "row", "strip", "block"), enumerate_tasks(shape.batch, rows, strips, blocks)
 
     def measure_tasks(self, problem: StepProblem) -> IntArray:
         """Sum the row operations of every output row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
-from dataflows.rows.dealing import Blocks
+from dataflows.rows.dealing import GroupedBlocks, deal_outputs
 from dataflows.rows.geometry import RowsGeometry, describe_rows
+from dataflows.rows.strips import Strip, cut_strips
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredTensor, store_tensor
 from dataflows.storage.written import find_written, is_written_sparse
@@ -39,15 +41,26 @@ class RowsPlan:
         """Driver row of (result row x, kernel row r) or -1, ``(X, R)``."""
         return self.geometry.pairs
 
-    @property
-    def blocks(self) -> Blocks:
-        """How the outputs of a group of the convolution are dealt to PEs."""
-        return Blocks(self.geometry.outputs, self.problem.array.pes_per_group)
+    @cached_property
+    def strips(self) -> tuple[Strip, ...]:
+        """The strips of a result row; one where it fits the accumulators."""
+        return cut_strips(self.shape, self.problem.step, self.problem.array)
+
+    @cached_property
+    def blocks(self) -> GroupedBlocks:
+        """How outputs are dealt to PEs."""
+        return deal_outputs(self.shape, self.problem.step, self.problem.array)
 
     @property
-    def limits(self) -> tuple[int, int, int]:
-        """Limits of the task indices: images, result rows, blocks."""
-        return self.shape.batch, len(self.pairs), self.shape.groups * self.blocks.per_group
+    def limits(self) -> tuple[int, ...]:
+        """Limits of the task indices: images, result rows, strips of a row that is cut, blocks."""
+        rows = self.shape.batch, len(self.pairs)
+        return (*rows, self.blocks.count) if len(self.strips) == 1 else (*rows, len(self.strips), self.blocks.count)
+
+    def split_places(self, places: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Give image, result row, strip and block of entries ``(entries, task indices)``."""
+        strip = places[:, 2] if len(self.strips) > 1 else np.zeros(len(places), dtype=np.int64)
+        return places[:, 0], places[:, 1], strip, places[:, -1]
 
     @property
     def reductions(self) -> int:
@@ -64,30 +77,50 @@ class RowsPlan:
         """Stored bytes of the driver rows, ``(N, groups, depth, Y)``."""
         return self.drivers.row_bytes.reshape(self.shape.batch, self.shape.groups, self.reductions, -1)
 
+    def list_windows(self, tensor: StoredTensor, places: Sequence[range]) -> IntArray:
+        """Give the bytes of the elements at these places of a row that is cut and stored raw; -1 where it is not."""
+        if len(self.strips) == 1 or tensor.row_format is not RowFormat.RAW:
+            return np.full(len(places), -1, dtype=np.int64)
+        return np.array([size_raw(len(place), self.problem.share.data_bits) for place in places], dtype=np.int64)
+
     @cached_property
-    def summed_bytes(self) -> IntArray | None:
-        """Stored bytes of the rows that the PPU adds to result rows, ``(N, outputs, X)``; None where it adds none."""
-        if not self.summed:
-            return None
-        total: IntArray = np.sum([gradient.row_bytes for gradient in self.summed], axis=0, dtype=np.int64)
-        return total
+    def windows(self) -> IntArray:
+        """Bytes of a driver row that a task of each strip fetches, -1 where it fetches all of the row."""
+        return self.list_windows(self.drivers, [strip.window for strip in self.strips])
+
+    def size_strips(self, bits: int) -> IntArray:
+        """Give the bytes of each strip of a row, raw: ``(strips,)``."""
+        return np.array([size_raw(len(strip.columns), bits) for strip in self.strips], dtype=np.int64)
 
     @property
-    def mask_row_bytes(self) -> int:
-        """Bytes of the mask of a result row, 0 where the step has none."""
-        has_mask = self.problem.step is Step.GTA and self.problem.operands.written_mask is not None
-        return size_raw(self.geometry.result_width, 1) if has_mask else 0
+    def has_mask(self) -> bool:
+        """Whether the step has a mask."""
+        return self.problem.step is Step.GTA and self.problem.operands.written_mask is not None
+
+    @cached_property
+    def mask_bytes(self) -> IntArray:
+        """Bytes of the mask of each strip of a result row, 0 where the step has none."""
+        return self.size_strips(1) * self.has_mask
 
     @property
     def weight_row_bytes(self) -> int:
         """Bytes of one row of a kernel."""
         return size_raw(self.shape.kernel_width, self.problem.share.data_bits)
 
-    def first_outputs(self) -> IntArray:
-        """First output of each block, ``(blocks,)``, and behind the last one their number: ``(blocks + 1,)``."""
-        per_group = np.arange(self.blocks.per_group) * self.blocks.pes
-        starts = (np.arange(self.shape.groups)[:, None] * self.blocks.outputs + per_group).reshape(-1)
-        return np.append(starts, self.shape.groups * self.blocks.outputs).astype(np.int64)
+    def split_summed(self) -> tuple[IntArray | None, int]:
+        """Give the bytes of the rows that the PPU adds to result rows, ``(N, outputs, X)``; None where it adds none.
+
+        Of gradients that are cut and stored raw the strip's own elements are read: they are not among these, but
+        counted. All bytes of a compressed row are read for each of its strips.
+        """
+        if not self.summed:
+            return None, 0
+        cut = [tensor for tensor in self.summed if len(self.strips) > 1 and tensor.row_format is RowFormat.RAW]
+        total = np.zeros(self.written.nonzeros.shape, dtype=np.int64)
+        for tensor in self.summed:
+            if tensor not in cut:
+                total += tensor.row_bytes
+        return total, len(cut)
 
     def repeat(self, images: IntArray) -> RowsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""

@@ -26,17 +26,21 @@ def plan_rows_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     tables = tabulate_rows(plan)
     sizes = tuple(int(size) for size in find_rows_tiling(plan, tables))
     runs = cut_axes((*plan.limits, plan.reductions), sizes)
-    keys: list[list[Hashable]] = [[len(run) for run in runs[0]], [], [], mark_ends([len(run) for run in runs[3]])]
+    keys: list[list[Hashable]] = [[len(run) for run in runs[0]], []]
     for rows in runs[1]:
-        low, high = tables.span_low[rows.start], tables.span_high[rows.stop - 1]
         met = tuple(tables.kernel_rows[rows.stop] - tables.kernel_rows[rows.start])
-        keys[1].append((len(rows), max(0, int(high - low)), met))
-    for blocks in runs[2]:
+        keys[1].append((len(rows), tables.spans.count(rows.start, rows.stop), met))
+    if len(plan.strips) > 1:
+        sides = [(len(strip.columns), len(strip.window)) for strip in plan.strips]
+        keys.append([tuple(sides[run.start : run.stop]) for run in runs[2]])
+    keys.append([])
+    for blocks in runs[-2]:
         outputs = tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start]
-        groups = tables.block_group[blocks.stop - 1] - tables.block_group[blocks.start]
-        keys[2].append((len(blocks), int(outputs), int(groups)))
+        groups = tables.last_group[blocks.stop - 1] - tables.first_group[blocks.start]
+        keys[-1].append((len(blocks), int(outputs), int(groups)))
+    keys.append(mark_ends([len(run) for run in runs[-1]]))
     classes = tuple(number_classes(axis_keys) for axis_keys in keys)
-    return TilePlan(sizes, runs, classes, indices=3, image_axis=0, formats=plan.formats)
+    return TilePlan(sizes, runs, classes, indices=len(plan.limits), image_axis=0, formats=plan.formats)
 
 
 def pack_rows_tiles(

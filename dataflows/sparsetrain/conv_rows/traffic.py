@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from dataflows.contract.entries import Entries, list_entries, require_tiling
-from dataflows.contract.memory import Traffic
+from dataflows.contract.memory import RowFormat, Traffic
 from dataflows.contract.problem import StepProblem
-from dataflows.rows.geometry import span_rows
 from dataflows.sparsetrain.conv_rows.chunk_cycles import ChunkCycles
-from dataflows.sparsetrain.conv_rows.chunks import IMAGE, cut_chunks, fill_bursts
+from dataflows.sparsetrain.conv_rows.chunks import IMAGE, STRIP, cut_chunks, fill_bursts
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.kinds import find_kinds
-from dataflows.tiling.search import RowBytes, RowsTables, measure_rows_tile, search_rows
+from dataflows.tiling.rows_search import RowsTables, StripBytes, measure_rows_tile, search_rows
+from dataflows.tiling.spans import find_spans, sum_box
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
@@ -25,17 +25,39 @@ def tabulate_rows(plan: RowsPlan) -> RowsTables:
     """Sum driver bytes, and note which driver rows and kernel rows each result row meets."""
     used = np.zeros(plan.driver_bytes.shape[3], dtype=np.bool_)
     used[plan.pairs[plan.pairs >= 0]] = True
-    by_place = np.where(used, plan.driver_bytes, 0).transpose(1, 0, 3, 2)
+    taken = plan.driver_bytes if plan.windows[0] < 0 else np.ones_like(plan.driver_bytes)
+    by_place = np.where(used, taken, 0).transpose(1, 0, 3, 2)
     drivers = np.pad(by_place, [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
-    span_low, span_high = span_rows(plan.pairs)
     met = np.pad(plan.pairs >= 0, [(1, 0), (0, 0)]).cumsum(axis=0).astype(np.int64)
-    block_group = np.repeat(np.arange(plan.shape.groups), plan.blocks.per_group).astype(np.int64)
+    first_group, last_group = plan.blocks.group_ends
     summed = np.zeros((1, 1, 1), dtype=np.int64)
-    if plan.summed_bytes is not None:
-        summed = np.pad(plan.summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
+    summed_bytes, _ = plan.split_summed()
+    if summed_bytes is not None:
+        summed = np.pad(summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
     return RowsTables(
-        np.ascontiguousarray(drivers), span_low, span_high, met, block_group, plan.first_outputs(), summed
+        np.ascontiguousarray(drivers), find_spans(plan.pairs), met, first_group, last_group,
+        plan.blocks.first_outputs, summed, tabulate_strips(plan), plan.weight_row_bytes,
     )  # fmt: skip
+
+
+def tabulate_strips(plan: RowsPlan) -> StripBytes:
+    """Tell what the strips of a row take; a raw row's elements that several strips read are loaded once."""
+    memory, count = plan.problem.share, len(plan.strips)
+    windows = np.triu(np.ones((count + 1, count + 1), dtype=np.int64), 1)
+    summed = np.zeros_like(windows)
+    _, cut = plan.split_summed()
+    for first, end in zip(*np.nonzero(windows), strict=True):
+        if plan.windows[0] >= 0:
+            read = {place for strip in plan.strips[first:end] for place in strip.window}
+            windows[first, end] = size_raw(len(read), memory.data_bits)
+        columns = plan.strips[end - 1].columns.stop - plan.strips[first].columns.start
+        summed[first, end] = cut * size_raw(columns, memory.data_bits)
+
+    def add_up(amounts: IntArray) -> IntArray:
+        return np.append(0, np.cumsum(amounts)).astype(np.int64)
+
+    whole, partial = plan.size_strips(memory.data_bits), plan.size_strips(memory.acc_bits)
+    return StripBytes(windows, summed, add_up(plan.mask_bytes), add_up(whole), add_up(partial))
 
 
 def make_rows_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
@@ -52,61 +74,79 @@ def make_rows_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
 
 
 def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
-    """Find the run lengths of (image, result row, block, reduction), int64 ``(4,)``.
+    """Find the run lengths of the task indices and of the reduction.
 
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory = plan.problem.share
-    sizes = np.array([*plan.limits, plan.reductions], dtype=np.int64)
-    if memory.capacity_bytes is not None:
-        row_bytes = RowBytes(
-            weight=plan.weight_row_bytes,
-            mask=plan.mask_row_bytes,
-            whole=size_raw(plan.geometry.result_width, memory.data_bits),
-            partial=size_raw(plan.geometry.result_width, memory.acc_bits),
+    memory, strips = plan.problem.share, tables.strips
+    if memory.capacity_bytes is None:
+        return np.array([*plan.limits, plan.reductions], dtype=np.int64)
+    sizes, _ = search_rows(tables, memory.capacity_bytes)
+    if not sizes.all():
+        # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
+        outputs = int(tables.block_outputs[1])
+        whole, partial = (int(np.diff(running).max()) for running in (strips.whole, strips.partial))
+        choices = [(np.array([1, 1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * whole)]
+        if plan.reductions > 1:
+            choices.append((np.ones(5, dtype=np.int64), outputs * partial))
+        least = min(
+            output + 2 * int(measure_rows_tile(runs, *tables.parts(), tables.weight)) for runs, output in choices
         )
-        sizes, _ = search_rows(tables, row_bytes, memory.capacity_bytes)
-        if not sizes.all():
-            # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
-            outputs = int(tables.block_outputs[1])
-            choices = [(np.array([1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * row_bytes.whole)]
-            if plan.reductions > 1:
-                choices.append((np.ones(4, dtype=np.int64), outputs * row_bytes.partial))
-            least = min(
-                output + 2 * int(measure_rows_tile(runs, *tables.parts(), row_bytes.weight, row_bytes.mask))
-                for runs, output in choices
-            )
-            require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
-    return sizes
+        require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
+    return sizes if len(plan.strips) > 1 else np.delete(sizes, 2)
 
 
 def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
-    memory, n, x, b = plan.problem.share, *entries.places.T
+    memory, (n, x, strip, b) = plan.problem.share, plan.split_places(entries.places)
     first = tables.block_outputs[b]
-    outputs = tables.block_outputs[b + 1] - first
-    outputs = np.minimum(outputs, plan.blocks.pes)
-    mask_bytes = outputs * plan.mask_row_bytes
-    fetched_mask = np.zeros_like(mask_bytes) if masks_in_ppu(plan.problem) else mask_bytes
-    bursts = pack_all_rows(plan, entries, first, outputs, fetched_mask)
+    outputs = np.minimum(tables.block_outputs[b + 1] - first, plan.blocks.pes)
+    mask_bytes = outputs * plan.mask_bytes[strip]
+    in_ppu = masks_in_ppu(plan.problem)
+    bursts = pack_all_rows(plan, entries, first, outputs, np.zeros_like(mask_bytes) if in_ppu else mask_bytes)
 
     passes = np.ones(len(x), dtype=np.bool_)
-    if plan.problem.step is Step.GTA and plan.summed_bytes is None:
+    summed_bytes, cut = plan.split_summed()
+    if plan.problem.step is Step.GTA and summed_bytes is None:
         passes = np.any(plan.pairs >= 0, axis=1)[x]
-    added_bytes = mask_bytes if masks_in_ppu(plan.problem) else np.zeros_like(mask_bytes)
-    if plan.summed_bytes is not None:
-        added_bytes = added_bytes + sum_outputs(plan.summed_bytes, n, first, outputs, x)
+    added_bytes = mask_bytes if in_ppu else np.zeros_like(mask_bytes)
+    if summed_bytes is not None:
+        added_bytes = added_bytes + sum_outputs(summed_bytes, n, first, outputs, x)
+        added_bytes += outputs * cut * plan.size_strips(memory.data_bits)[strip]
+    columns = np.array([len(one.columns) for one in plan.strips], dtype=np.int64)
     results = EntryResults(
         pes=outputs,
-        elements=outputs * plan.geometry.result_width,
-        partial_bytes=outputs * size_raw(plan.geometry.result_width, memory.acc_bits),
-        whole_bytes=outputs * size_raw(plan.geometry.result_width, memory.data_bits),
-        written_bytes=sum_outputs(plan.written.row_bytes, n, first, outputs, x),
+        elements=outputs * columns[strip],
+        partial_bytes=outputs * plan.size_strips(memory.acc_bits)[strip],
+        whole_bytes=outputs * plan.size_strips(memory.data_bits)[strip],
+        written_bytes=sum_written(plan, n, x, strip, (first, outputs)),
         added_bytes=added_bytes,
         passes=passes,
     )
     return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_loads(plan, tables, entries)))
+
+
+def sum_written(
+    plan: RowsPlan, n: IntArray, x: IntArray, strip: IntArray, owned: tuple[IntArray, IntArray]
+) -> IntArray:
+    """Sum the stored bytes of what each entry writes; owned: its first output and their number, ``(entries,)`` both.
+
+    A strip of a compressed row of b bytes that ends at element e of X writes it up to ceil(b e / X).
+    """
+    first, outputs = owned
+    if len(plan.strips) == 1:
+        return sum_outputs(plan.written.row_bytes, n, first, outputs, x)
+    if plan.written.row_format is RowFormat.RAW:
+        raw: IntArray = outputs * plan.size_strips(plan.problem.share.data_bits)[strip]
+        return raw
+    sums, before = np.zeros_like(first), np.zeros_like(plan.written.row_bytes)
+    for place, one in enumerate(plan.strips):
+        until = -(-plan.written.row_bytes * one.columns.stop // plan.geometry.result_width)
+        mine = strip == place
+        sums[mine] = sum_outputs(until - before, n[mine], first[mine], outputs[mine], x[mine])
+        before = until
+    return sums
 
 
 def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntArray, x: IntArray) -> IntArray:
@@ -118,46 +158,50 @@ def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntA
 
 def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> IntArray:
     """Size the loads of all tiles."""
-    loads = []
-    for images, rows, blocks, channels in entries.tiles:
+    loads, one_strip, strip_bytes = [], range(1), tables.strips
+    for tile in entries.tiles:
+        images, rows, blocks, channels = tile[0], tile[1], tile[-2], tile[-1]
+        strips = tile[2] if len(plan.strips) > 1 else one_strip
         x, x_end = rows.start, rows.stop
-        low, high = tables.span_low[x], max(tables.span_low[x], tables.span_high[x_end - 1])
-        groups = slice(tables.block_group[blocks.start], tables.block_group[blocks.stop - 1] + 1)
-        outputs = int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
-        corners = tables.drivers[groups][:, [images.start, images.stop]][:, :, [low, high]]
-        corners = corners[:, :, :, [channels.start, channels.stop]]
-        drivers = int(np.diff(np.diff(np.diff(corners, axis=1), axis=2), axis=3).sum())
+        groups = slice(tables.first_group[blocks.start], tables.last_group[blocks.stop - 1] + 1)
+        drivers = tables.spans.sum_up(tables.drivers[groups], images, rows, channels)
+        owned = range(tables.block_outputs[blocks.start], tables.block_outputs[blocks.stop])
         used = int((tables.kernel_rows[x_end] > tables.kernel_rows[x]).sum())
-        mask = len(images) * len(rows) * outputs * plan.mask_row_bytes
-        summed = 0
-        if plan.summed_bytes is not None and channels.stop == plan.reductions:
-            owned = slice(tables.block_outputs[blocks.start], tables.block_outputs[blocks.stop])
-            summed = int(plan.summed_bytes[images.start : images.stop, owned, x:x_end].sum())
-        loads.append(drivers + outputs * len(channels) * used * plan.weight_row_bytes + mask + summed)
+        load = int(strip_bytes.windows[strips.start, strips.stop]) * drivers
+        load += len(owned) * len(channels) * used * plan.weight_row_bytes
+        results = len(images) * len(rows) * len(owned)
+        load += results * int(strip_bytes.mask[strips.stop] - strip_bytes.mask[strips.start])
+        if plan.summed and channels.stop == plan.reductions:
+            load += results * int(strip_bytes.summed[strips.start, strips.stop])
+            load += sum_box.function(tables.summed, images.start, images.stop, owned.start, owned.stop, x, x_end)
+        loads.append(load)
     return np.array(loads, dtype=np.int64)
 
 
 def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray) -> Bursts:
     """Cut the items of every kind of entry into bursts, and fill them in for every entry."""
     half = plan.problem.share.half_store_bytes or UNLIMITED_BYTES
-    bits = plan.problem.share.data_bits
-    n, x, _ = entries.places.T
-    columns = [n, x, first // plan.blocks.outputs, outputs, entries.low[:, 0], entries.high[:, 0]]
+    bits, share = plan.problem.share.data_bits, plan.blocks.outputs
+    n, x, strip, _ = plan.split_places(entries.places)
+    columns = [strip, n, x, first // share, outputs, entries.low[:, 0], entries.high[:, 0]]
     kinds, kind_of = find_kinds(columns)
-    chunks = cut_chunks(kinds, plan.driver_bytes, plan.pairs, plan.weight_row_bytes, half, bits)
+    chunks = cut_chunks(kinds, plan, half, bits)
     burst_first = np.append(0, np.cumsum(chunks.bursts[kind_of])).astype(np.int64)
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
-    cost = ChunkCycles(plan)
     order = np.argsort(kind_of, kind="stable")
+    starts = np.flatnonzero(np.any(np.diff(kinds[:, : IMAGE + 1], axis=0, prepend=-1), axis=1))
+    cost: ChunkCycles | None = None
     # Cycles are made image by image: they take more room than the bursts that they are summed into.
-    for image in np.unique(kinds[:, IMAGE]):
-        start, end = (int(kind) for kind in np.searchsorted(kinds[:, IMAGE], [image, image + 1]))
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(kinds)], strict=True):
+        if cost is None or cost.strip is not plan.strips[kinds[start, STRIP]]:
+            cost = ChunkCycles(plan, plan.strips[kinds[start, STRIP]])
         members = order[slice(*np.searchsorted(kind_of[order], [start, end]))]
         part = chunks.span(start, end)
+        cycles, per_column = cost.sum_up(kinds[start:end], part)
         fill_bursts(
-            members, kind_of - start, first % plan.blocks.outputs, outputs, mask_bytes, part.first, part.size_bytes,
-            part.segments, half, cost.sum_up(kinds[start:end], part), burst_first, burst_bytes, burst_cycles,
+            members, kind_of - start, first % share, outputs, mask_bytes, part.first, part.size_bytes,
+            part.segments, half, cycles, per_column, burst_first, burst_bytes, burst_cycles,
             np.zeros(plan.blocks.pes, dtype=np.int64),
         )  # fmt: skip
     writes = chunks.store_writes[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from dataflows.contract.kernel import freeze, kernel
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
-from dataflows.rows.dealing import Blocks
-from dataflows.rows.taps import pair_rows, tabulate_taps
+from dataflows.rows.dealing import deal_outputs
+from dataflows.rows.strips import cut_strips, tabulate_strip
+from dataflows.rows.taps import pair_rows
 from dataflows.rows.values import convolve_msrc_rows, convolve_src_rows
 from dataflows.storage.compressed_rows import compress_rows
 from workloads.arrays import BoolArray
@@ -25,27 +26,38 @@ LAID_OUT_WEIGHTS = 2**22
 
 
 def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
-    """Sum the SRC row operations of each executed block of filters."""
-    shape = problem.conv_shape
-    blocks = Blocks(shape.group_out_channels, problem.array.pes_per_group)
-    flags = executed.reshape(shape.batch, shape.out_height, shape.groups, blocks.per_group)
-    wanted = blocks.spread(flags).reshape(shape.batch, shape.out_height, shape.out_channels)
+    """Sum the SRC row operations of each executed strip and block of filters."""
+    shape, strips = problem.conv_shape, cut_strips(problem.conv_shape, Step.FORWARD, problem.array)
+    wanted = spread_tasks(problem, executed, shape.out_height, len(strips))
     rows = compress_rows(problem.operands.input, keeps_zeros=not problem.array.skip_zeros)
-    taps, skips = tabulate_taps(shape, Step.FORWARD), problem.array.skip_zeros and problem.array.skip_weights
+    pairs, skips = pair_rows(shape), problem.array.skip_zeros and problem.array.skip_weights
     # The large weights of a fully connected layer are laid out for some filters at a time.
     run = shape.out_channels if shape.groups > 1 else max(1, LAID_OUT_WEIGHTS // problem.operands.weight[0].size)
     parts, row_ops, multiplications = [], 0, 0
     for start in range(0, shape.out_channels, run):
         span = slice(start, min(shape.out_channels, start + run))
         part = dataclasses.replace(shape, out_channels=span.stop - start)
-        output, operations, products = convolve_src_rows(
-            rows, order_weight_for_src(problem.operands.weight[span], part),
-            np.ascontiguousarray(wanted[..., span]), skips, pair_rows(shape),
-            taps, shape.out_width,
-        )  # fmt: skip
-        parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
-        row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
-    return StepValues(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), row_ops, multiplications)
+        weight = order_weight_for_src(problem.operands.weight[span], part)
+        for place, strip in enumerate(strips):
+            output, operations, products = convolve_src_rows(
+                rows, weight, np.ascontiguousarray(wanted[:, :, place, span]), skips, pairs,
+                tabulate_strip(shape, Step.FORWARD, strip), len(strip.columns),
+            )  # fmt: skip
+            parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
+            row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
+    whole = [join(parts[at : at + len(strips)], axis=3) for at in range(0, len(parts), len(strips))]
+    return StepValues(join(whole, axis=1), row_ops, multiplications)
+
+
+def spread_tasks(problem: StepProblem, executed: BoolArray, rows: int, strips: int) -> BoolArray:
+    """Tell of every output of Forward or GTA whether its task was executed: ``(N, rows, strips, outputs)``."""
+    blocks = deal_outputs(problem.conv_shape, problem.step, problem.array)
+    return blocks.spread(executed.reshape(problem.conv_shape.batch, rows, strips, blocks.count))
+
+
+def join(parts: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
+    """Join parts of a tensor; one part is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
 
 
 def order_weight_for_src(weight: NDArray[np.float32], shape: ConvShape) -> NDArray[np.float32]:
@@ -77,22 +89,21 @@ def fill_transposed(matrix: NDArray[np.float32], turned: NDArray[np.float32]) ->
 
 
 def execute_gta(problem: StepProblem, executed: BoolArray) -> StepValues:
-    """Sum the MSRC row operations of each executed block of input channels; a dense machine computes all of dI."""
-    shape = problem.conv_shape
-    blocks = Blocks(shape.group_in_channels, problem.array.pes_per_group)
-    flags = executed.reshape(shape.batch, shape.in_height, shape.groups, blocks.per_group)
-    wanted = blocks.spread(flags).reshape(shape.batch, shape.in_height, shape.in_channels)
-    sparse = problem.array.skip_zeros
-    mask = (
-        problem.operands.mask
-        if sparse and problem.operands.mask is not None
-        else np.ones(shape.input_shape, dtype=np.bool_)
-    )
-    rows = compress_rows(problem.operands.grad_output, keeps_zeros=not sparse)
-    taps = tabulate_taps(shape, Step.GTA)
-    output, row_ops, multiplications = convolve_msrc_rows(
-        rows, np.ascontiguousarray(problem.operands.weight.transpose(0, 2, 3, 1)),
-        np.ascontiguousarray(mask.transpose(0, 2, 3, 1)), wanted, sparse and problem.array.skip_weights,
-        pair_rows(shape), taps,
-    )  # fmt: skip
-    return StepValues(np.ascontiguousarray(output.transpose(0, 3, 1, 2)), int(row_ops), int(multiplications))
+    """Sum the MSRC row operations of each executed strip and block of channels; a dense machine computes all of dI."""
+    shape, strips = problem.conv_shape, cut_strips(problem.conv_shape, Step.GTA, problem.array)
+    wanted = spread_tasks(problem, executed, shape.in_height, len(strips))
+    sparse, operands = problem.array.skip_zeros, problem.operands
+    mask = operands.mask if sparse and operands.mask is not None else np.ones(shape.input_shape, dtype=np.bool_)
+    mask = np.ascontiguousarray(mask.transpose(0, 2, 3, 1))
+    rows = compress_rows(operands.grad_output, keeps_zeros=not sparse)
+    weight, pairs = np.ascontiguousarray(operands.weight.transpose(0, 2, 3, 1)), pair_rows(shape)
+    parts, row_ops, multiplications = [], 0, 0
+    for place, strip in enumerate(strips):
+        output, operations, products = convolve_msrc_rows(
+            rows, weight, np.ascontiguousarray(mask[:, :, strip.columns.start : strip.columns.stop]),
+            np.ascontiguousarray(wanted[:, :, place]), sparse and problem.array.skip_weights, pairs,
+            tabulate_strip(shape, Step.GTA, strip),
+        )  # fmt: skip
+        parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
+        row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
+    return StepValues(join(parts, axis=3), row_ops, multiplications)

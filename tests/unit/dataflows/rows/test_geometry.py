@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dataflows.rows.geometry import describe_rows, span_rows
+from dataflows.rows.geometry import describe_rows
 from workloads.shapes import ConvShape, Step
 
 SHAPE = ConvShape(
@@ -24,9 +22,3 @@ def test_the_same_rows_meet_in_both_steps_from_either_side() -> None:
     forward, gta = describe_rows(SHAPE, Step.FORWARD), describe_rows(SHAPE, Step.GTA)
     assert forward.pairs.tolist() == [[-1, 0, 1], [0, 1, 2], [1, 2, -1]]
     assert gta.pairs.tolist() == [[1, 0, -1], [2, 1, 0], [-1, 2, 1]]
-
-
-def test_a_span_holds_the_driver_rows_of_a_result_row_and_of_none_that_stand_between() -> None:
-    low, high = span_rows(np.array([[0, 1], [-1, -1], [3, 4]]))
-    assert low.tolist() == [0, 3, 3]
-    assert high.tolist() == [2, 2, 5]

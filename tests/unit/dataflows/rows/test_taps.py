@@ -26,10 +26,11 @@ def test_taps_are_those_with_both_ends_in_range(shape: ConvShape) -> None:
                     (s, q)
                     for s in range(shape.kernel_width)
                     for q in range(shape.out_width)
-                    if q * shape.stride_width + s - shape.pad_left == x
+                    if q * shape.stride_width + s * shape.dilation_width - shape.pad_left == x
                 ]
             else:
-                places = [(s, x * shape.stride_width + s - shape.pad_left) for s in range(shape.kernel_width)]
+                start, apart = x * shape.stride_width - shape.pad_left, shape.dilation_width
+                places = [(s, start + s * apart) for s in range(shape.kernel_width)]
                 expected = [(s, w) for s, w in places if 0 <= w < shape.in_width]
             assert found == expected
             assert table.counts[x] == len(expected)
@@ -42,5 +43,6 @@ def test_an_input_row_meets_an_output_row_where_the_kernel_row_lies_on_it(shape:
     pairs = pair_rows(shape)
     for h in range(shape.in_height):
         for r in range(shape.kernel_height):
-            met = [p for p in range(shape.out_height) if p * shape.stride_height + r - shape.pad_top == h]
+            start = h + shape.pad_top - r * shape.dilation_height
+            met = [p for p in range(shape.out_height) if p * shape.stride_height == start]
             assert pairs[h, r] == (met[0] if met else -1)

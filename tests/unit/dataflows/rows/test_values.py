@@ -52,6 +52,20 @@ def test_osrc_sums_into_the_taps_of_each_kernel() -> None:
 
 def test_masked_rows_count_issues_live_taps_and_issues_without_one() -> None:
     allowed = np.array([[True, False, True]])
-    rows = list_masked_rows(compress_rows(GRADIENT[0]), allowed, WEIGHT != 0, PAIRS[0], SHAPE, PEArray())
+    drivers, every = compress_rows(GRADIENT[0]), range(SHAPE.out_width)
+    rows = list_masked_rows(drivers, allowed, WEIGHT != 0, PAIRS[0], SHAPE, PEArray(), every)
     # The second filter's gradient meets a masked column with its first tap and a zero weight with its second.
     assert rows[0, :, 0].tolist() == [[1, 1, 0], [1, 0, 1]]
+    first = list_masked_rows(drivers, allowed, WEIGHT != 0, PAIRS[0], SHAPE, PEArray(), range(1))
+    assert first[0, :, 0].tolist() == [[1, 1, 0], [0, 0, 0]]
+
+
+def test_dilated_taps_of_a_gradient_are_multiplied_and_counted_where_they_fall() -> None:
+    shape = ConvShape(1, 1, 1, 5, 1, 1, 2, dilation=(1, 3))
+    gradient, activation = np.array([[[[2, 3]]]], np.float32), np.array([[[[5], [0], [0], [7], [11]]]], np.float32)
+    output, row_ops, products = correlate_osrc_rows(
+        compress_rows(gradient), activation, activation != 0, np.ones((1, 1), dtype=np.bool_), pair_rows(shape),
+        tabulate_taps(shape, Step.GTW), 2,
+    )  # fmt: skip
+    assert output[0, 0, :, 0].tolist() == [2 * 5 + 3 * 0, 2 * 7 + 3 * 11]
+    assert (row_ops, products) == (1, 3)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataflows.tiling.search import RowBytes, RowsTables, is_better, measure_rows_tile, search_rows
+from dataflows.tiling.kernels_search import KernelsTables, StreamedRows, measure_kernels_tile, search_kernels
+from dataflows.tiling.rows_search import RowsTables, StripBytes, measure_rows_tile, search_rows
+from dataflows.tiling.search import is_better
+from dataflows.tiling.spans import RowSpans
 
 # Two images of one driver row in one channel, one result row and one block of one output.
 IMAGES, DRIVER, WEIGHT, RESULT = 2, 10, 3, 4
-ROW_BYTES = RowBytes(weight=WEIGHT, mask=0, whole=RESULT, partial=2 * RESULT)
 
 
 def tabulate() -> RowsTables:
     drivers = np.zeros((1, IMAGES + 1, 2, 2), dtype=np.int64)
     drivers[0, :, 1, 1] = DRIVER * np.arange(IMAGES + 1)
     zero, ends = np.array([0]), np.array([0, 1])
-    return RowsTables(drivers, zero, np.array([1]), np.array([[0], [1]]), zero, ends, np.zeros((1, 1, 1), np.int64))
+    spans = RowSpans(zero, np.array([1]), np.zeros((1, 1), dtype=np.int64))
+    strips = StripBytes(
+        np.ones((2, 2), np.int64), np.zeros((2, 2), np.int64), 0 * ends, RESULT * ends, 2 * RESULT * ends
+    )
+    none = np.zeros((1, 1, 1), np.int64)
+    return RowsTables(drivers, spans, np.array([[0], [1]]), zero, zero, ends, none, strips, WEIGHT)
 
 
 def need(images: int) -> int:
@@ -26,18 +33,18 @@ def need(images: int) -> int:
 
 @pytest.mark.parametrize(("capacity", "images"), [(need(2), 2), (need(2) - 1, 1), (need(1), 1)])
 def test_a_tile_holds_as_many_images_as_fit(capacity: int, images: int) -> None:
-    sizes, needed = search_rows(tabulate(), ROW_BYTES, capacity)
-    assert sizes.tolist() == [images, 1, 1, 1]
+    sizes, needed = search_rows(tabulate(), capacity)
+    assert sizes.tolist() == [images, 1, 1, 1, 1]
     assert needed == need(images)
 
 
 def test_where_nothing_fits_no_run_length_is_found() -> None:
-    sizes, _ = search_rows(tabulate(), ROW_BYTES, need(1) - 1)
+    sizes, _ = search_rows(tabulate(), need(1) - 1)
     assert not sizes.any()
 
 
 def test_a_tile_is_measured_with_its_drivers_and_weights() -> None:
-    assert measure_rows_tile(np.array([2, 1, 1, 1]), *tabulate().parts(), WEIGHT, 0) == IMAGES * DRIVER + WEIGHT
+    assert measure_rows_tile(np.array([2, 1, 1, 1, 1]), *tabulate().parts(), WEIGHT) == IMAGES * DRIVER + WEIGHT
 
 
 def test_bytes_come_before_tiles_and_tiles_before_longer_runs() -> None:
@@ -46,3 +53,36 @@ def test_bytes_come_before_tiles_and_tiles_before_longer_runs() -> None:
     assert is_better(10, 1, short, 10, 2, long)
     assert is_better(10, 1, long, 10, 1, short)
     assert not is_better(10, 1, long, 10, 1, long)
+
+
+def stream(amounts: list[list[int]]) -> StreamedRows:
+    """Tabulate one image of one row, bytes ``(units, values)``."""
+    sums = np.zeros((1, len(amounts), 2, 2, len(amounts[0]) + 1), dtype=np.int64)
+    sums[0, :, 1, 1, 1:] = np.cumsum(amounts, axis=1)
+    return StreamedRows(sums, np.array([[0]]), np.array([[1]]), np.zeros((1, 1, 1), np.int64))
+
+
+# Three filters in two groups (the first two in one), each group with two blocks of one channel.
+FILTERS, BLOCKS, KERNEL = [[5, 6, 7]], [[10, 20], [40, 80]], 3
+KERNELS = KernelsTables(
+    stream(FILTERS), stream(BLOCKS), np.array([0, 0, 1]), np.array([[0, 0], [0, 0]]), np.arange(4), np.arange(3),
+    np.array([0, KERNEL]),
+)  # fmt: skip
+
+
+def test_a_tile_of_kernels_is_measured_with_its_filters_and_the_blocks_of_their_groups() -> None:
+    def measure(*sizes: int) -> int:
+        return int(measure_kernels_tile(np.array([*sizes, 1, 1, 1]), *KERNELS.parts()))
+
+    assert measure(3, 2) == sum(FILTERS[0]) + sum(map(sum, BLOCKS))
+    assert measure(2, 1) == FILTERS[0][2] + BLOCKS[1][1]
+    assert measure(1, 2) == FILTERS[0][2] + sum(BLOCKS[1])
+
+
+def test_kernels_are_tiled_with_the_least_bytes_that_fit() -> None:
+    whole = 2 * 6 * KERNEL + 2 * (18 + 150)
+    assert search_kernels(KERNELS, whole)[0].tolist() == [3, 2, 1, 1, 1]
+    # Filters of one group at a time load no block twice; the second group alone is the largest.
+    assert search_kernels(KERNELS, whole - 1)[0].tolist() == [2, 2, 1, 1, 1]
+    assert search_kernels(KERNELS, whole - 1)[1] == 2 * 4 * KERNEL + 2 * (7 + 120)
+    assert not search_kernels(KERNELS, 2 * KERNEL + 2 * (7 + 80) - 1)[0].any()

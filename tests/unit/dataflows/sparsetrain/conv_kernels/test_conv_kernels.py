@@ -9,7 +9,9 @@ from dataflows.rows.taps import pair_rows
 from dataflows.sparsetrain.conv_kernels.bursts import KernelCycles, make_room
 from dataflows.sparsetrain.conv_kernels.lengths import deal_gtw, tally_gtw
 from dataflows.sparsetrain.conv_kernels.mapping import ConvKernels
+from dataflows.sparsetrain.conv_kernels.plan import plan_kernels
 from dataflows.sparsetrain.conv_kernels.sampled_tiles import pack_kernels_tiles, plan_kernels_tiles
+from dataflows.sparsetrain.conv_kernels.tile_tables import tabulate_kernels
 from dataflows.sparsetrain.conv_kernels.traffic import make_kernels_traffic
 from dataflows.sparsetrain.conv_kernels.values import execute_gtw
 from workloads.shapes import Step
@@ -37,6 +39,14 @@ def test_issue_cycles_of_a_filter_are_its_nonzeros_row_by_row() -> None:
     cycles = KernelCycles(PROBLEM.operands, PROBLEM.conv_shape, ARRAY, pair_rows(PROBLEM.conv_shape))
     issued = cycles.issue(range(1, 2))
     assert issued[0, :, 0, 0, :].tolist() == [[nonzeros] * C for nonzeros in GRADIENT_NONZEROS[1]]
+
+
+def test_running_sums_end_with_the_bytes_of_both_operands() -> None:
+    plan = plan_kernels(PROBLEM)
+    tables = tabulate_kernels(plan)
+    assert tables.lone.sums[..., -1, -1, -1].sum() == plan.driver_bytes.sum()
+    assert tables.paired.sums[..., -1, -1, -1].sum() == plan.input_bytes.sum()
+    assert (plan.limits, plan.reductions) == ((M, 1), (1, ROWS))
 
 
 def test_room_for_bursts_doubles() -> None:

@@ -1,0 +1,89 @@
+"""What tiles of GTW of a convolution load: running sums of stored bytes, and which rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dataflows.contract.entries import Entries
+from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan
+from dataflows.tiling.kernels_search import KernelsTables, StreamedRows
+from dataflows.tiling.spans import RowSpans, count_met
+from workloads.arrays import IntArray
+
+
+def tabulate_kernels(plan: KernelsPlan) -> KernelsTables:
+    """Sum the stored bytes of both operands."""
+    drivers, inputs = stream_drivers(plan), stream_inputs(plan)
+    tasks, count = plan.tasks, len(plan.runs)
+    ranges = np.zeros((count + 1, count + 1), dtype=np.int64)
+    ranges[np.triu_indices(count + 1, 1)] = np.arange(len(plan.ranges))
+    outer, inner = (np.arange(limit) for limit in tasks.limits)
+    if tasks.packed > 1:
+        units, lone, paired = outer, inputs, drivers
+        outer_kernels, inner_kernels = tasks.own_channels(outer, outer)[1], np.ones_like(inner)
+    else:
+        units, lone, paired = outer // tasks.group_filters, drivers, inputs
+        outer_kernels, inner_kernels = np.ones_like(outer), tasks.own_channels(inner, inner)[1]
+    return KernelsTables(
+        lone, paired, units, ranges, add_up(outer_kernels), add_up(inner_kernels), add_up(plan.run_bytes)
+    )
+
+
+def add_up(amounts: IntArray) -> IntArray:
+    """Give running sums, with a zero before them."""
+    return np.append(0, np.cumsum(amounts)).astype(np.int64)
+
+
+def stream_drivers(plan: KernelsPlan) -> StreamedRows:
+    """Tabulate rows of grad_output, which input rows meet: by filter, or by place for each block of groups."""
+    tasks, rows = plan.tasks, plan.driver_bytes.transpose(0, 2, 1)
+    by_value = rows[None]
+    if tasks.packed > 1:
+        grouped = np.zeros((tasks.count * tasks.packed, *rows.shape[:2], tasks.group_filters), dtype=np.int64)
+        grouped[: tasks.groups] = np.moveaxis(rows.reshape(*rows.shape[:2], tasks.groups, -1), 2, 0)
+        by_value = grouped.reshape(tasks.count, tasks.packed, *grouped.shape[1:]).sum(axis=1)
+    met = np.zeros((len(plan.ranges), 1, 1), dtype=np.int64)
+    if any(spans.met.size > 1 for spans in plan.driver_spans):
+        counts = [count_met(plan.pairs[:, run.start : run.stop]) for run in plan.ranges]
+        met = np.stack([np.pad(one, [(0, 0), (0, rows.shape[1] - one.shape[1])]) for one in counts])
+    return stack_rows([by_value] * len(plan.ranges), plan.driver_spans, met)
+
+
+def stream_inputs(plan: KernelsPlan) -> StreamedRows:
+    """Tabulate rows of the input that meet any: by block of channels for each group, or by block of groups."""
+    tasks, rows = plan.tasks, plan.input_bytes.transpose(0, 2, 1)
+    N, H, _ = rows.shape
+    if tasks.packed > 1:
+        size = tasks.packed * tasks.group_channels
+        by_value = np.add.reduceat(rows, np.arange(0, rows.shape[2], size), axis=2)[None]
+    else:
+        size = tasks.pes * tasks.kernels
+        grouped = np.moveaxis(rows.reshape(N, H, tasks.groups, tasks.group_channels), 2, 0)
+        by_value = np.add.reduceat(grouped, np.arange(0, tasks.group_channels, size), axis=3)
+    met = [np.any(plan.pairs[:, run.start : run.stop] >= 0, axis=1).astype(np.int64) for run in plan.ranges]
+    one, none = np.arange(H), np.zeros((1, 1), dtype=np.int64)
+    spans = [RowSpans(one, one + 1, none)] * len(met)
+    return stack_rows([by_value * is_met[:, None] for is_met in met], spans, np.stack([none] * len(met)))
+
+
+def stack_rows(tables: Sequence[IntArray], spans: Sequence[RowSpans], met: IntArray) -> StreamedRows:
+    """Stack bytes ``(units, N, rows, values)`` and spans of every range of runs of kernel rows."""
+    sums = np.pad(np.stack(tables), [(0, 0), (0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(2).cumsum(3).cumsum(4)
+    low, high = np.stack([one.low for one in spans]), np.stack([one.high for one in spans])
+    return StreamedRows(np.ascontiguousarray(sums), low, high, met)
+
+
+def size_kernel_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> IntArray:
+    """Size the loads of all tiles."""
+    loads = []
+    for tile in entries.tiles:
+        outer, inner, images, rows = tile[0], tile[1], tile[-2], tile[-1]
+        runs = tile[2] if len(plan.runs) > 1 else range(1)
+        kind = int(tables.ranges[runs.start, runs.stop])
+        units = slice(tables.units[outer.start], tables.units[outer.stop - 1] + 1)
+        lone, paired = tables.lone, tables.paired
+        load = lone.spans(kind).sum_up(lone.sums[kind], images, rows, outer)
+        loads.append(load + paired.spans(kind).sum_up(paired.sums[kind, units], images, rows, inner))
+    return np.array(loads, dtype=np.int64)
