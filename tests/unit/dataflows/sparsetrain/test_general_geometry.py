@@ -18,6 +18,7 @@ from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, RowFormat, Traffic
 from dataflows.contract.problem import StepProblem
+from dataflows.contract.traffic_laws import list_unequal
 from dataflows.rows.dealing import count_packed_groups
 from dataflows.rows.geometry import describe_rows
 from dataflows.rows.strips import cut_kernel, cut_strips
@@ -168,6 +169,26 @@ def test_tiles_bursts_and_results_are_those_of_the_loops(index: int) -> None:
         entries = [(tile.place(at), tile) for tile in tiling.tiles for at in tile.tasks]
         assert list_traffic(traffic) == [work.time_task(*entry) for entry in entries]
         assert traffic.store_writes.tolist() == [work.count_words(*entry) for entry in entries]
+
+
+@pytest.mark.parametrize("index", range(CASES))
+def test_all_tiles_of_a_plan_are_the_traffic_of_the_step(index: int) -> None:
+    drawn = draw(index)
+    images = np.arange(drawn.operands.shape.batch)
+    for step in ALL_STEPS:
+        share = dataclasses.replace(drawn.share, capacity_bytes=drawn.share.capacity_bytes and 2000)
+        problem = StepProblem(drawn.operands, step, drawn.array, share)
+        try:
+            whole = DATAFLOW.lower(problem)
+        except UnmappableLayerError:
+            continue
+        plan = DATAFLOW.plan_tiles(problem, images)
+        packed = DATAFLOW.pack_tiles(problem, plan, images.tolist(), np.arange(len(plan)))
+        assert whole.traffic is not None
+        assert list_unequal(packed, whole.traffic) == []
+        assert plan.tasks == len(whole)
+        assert "x".join(str(size) for size in plan.sizes) == whole.traffic.tiling.replace("|", "x")
+        assert [len(classes) for classes in plan.classes] == [len(runs) for runs in plan.runs]
 
 
 def test_the_cases_cover_strips_runs_packed_groups_and_gaps_in_every_combination() -> None:
