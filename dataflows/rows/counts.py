@@ -52,8 +52,10 @@ def tally_partners(
     window: of the drivers that are read, where not all of them are.
     """
     N, G, Cg = shape.batch, shape.groups, shape.group_in_channels
-    costs = cost_taps(count_partners(wanted, shape), array, window)
+    costs = cost_taps(count_partners(wanted, shape, window), array)
     parts = (part.reshape(N, G, Cg, *part.shape[2:]).sum(axis=2) for part in (costs.taps, costs.empty(array)))
+    if window is not None:
+        drivers = drivers[..., window.start : window.stop]
     live, empty = (int((drivers * part).sum()) for part in parts)
     return live, empty
 

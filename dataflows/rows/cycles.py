@@ -17,7 +17,7 @@ from dataflows.contract.array import PEArray
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.taps import TapTable, pair_rows
 from workloads.arrays import BoolArray, IntArray
-from workloads.shapes import ConvShape
+from workloads.shapes import ConvShape, slice_positions
 
 # Largest integer up to which float32 holds every integer.
 FLOAT32_EXACT = 2**24
@@ -41,21 +41,24 @@ class TapCosts:
         return self.cycles - -(-self.taps // array.multipliers_per_pe)
 
 
-def cost_taps(live_taps: IntArray, array: PEArray, window: range | None = None) -> TapCosts:
-    """Attach issue cycles to counts of live taps; an element outside the window, if there is one, is not read."""
-    cycles = issue_cycles(live_taps, array)
-    if window is not None and len(window) < cycles.shape[-1]:
-        cycles[..., : window.start] = 0
-        cycles[..., window.stop :] = 0
-    return TapCosts(live_taps, cycles)
+def cost_taps(live_taps: IntArray, array: PEArray) -> TapCosts:
+    """Attach issue cycles to counts of live taps."""
+    return TapCosts(live_taps, issue_cycles(live_taps, array))
 
 
-def count_partners(present: BoolArray, shape: ConvShape) -> IntArray:
-    """Count, for each grad_output column q, the taps whose input column is present: ``(..., W)`` to ``(..., Q)``."""
+def count_partners(present: BoolArray, shape: ConvShape, window: range | None = None) -> IntArray:
+    """Count for grad_output columns q the taps whose input column is present: ``(..., W)`` to ``(..., Q)``.
+
+    Args:
+        window: The columns q that are counted, if not all of them.
+    """
+    columns = range(shape.out_width) if window is None else window
     padded = np.pad(present, [(0, 0)] * (present.ndim - 1) + [(shape.pad_left, shape.pad_right)])
-    counts = np.zeros((*present.shape[:-1], shape.out_width), dtype=np.int64)
-    for s in range(shape.kernel_width):
-        counts += padded[..., shape.met_columns(s)]
+    counts = np.zeros((*present.shape[:-1], len(columns)), dtype=np.int64)
+    if columns:
+        for s in range(shape.kernel_width):
+            first = columns.start * shape.stride_width + s * shape.dilation_width
+            counts += padded[..., slice_positions(first, len(columns), shape.stride_width)]
     return counts
 
 

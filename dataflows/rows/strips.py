@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from dataflows.contract.array import PEArray
 from dataflows.rows.taps import TapTable, tabulate_taps
 from workloads.arrays import BoolArray
 from workloads.shapes import ConvShape, Step
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class Strip:
     def limit(self, values: NDArray[np.bool_]) -> BoolArray:
         """Clear flags of result columns ``(..., columns)`` that are not the strip's."""
         return values if self.is_whole else clear_outside(values, self.columns)
+
+    def cut_drivers(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Give what there is of the driver elements in the window alone, ``(..., positions)`` to ``(..., window)``."""
+        return values[..., self.window.start : self.window.stop]
 
     def limit_drivers(self, values: NDArray[np.bool_]) -> BoolArray:
         """Clear flags of driver elements ``(..., positions)`` outside the window."""

@@ -65,20 +65,22 @@ class ChunkCycles:
 def issue_rows(plan: RowsPlan, strip: Strip) -> IntArray:
     """Give the issue cycles of every driver row where they are the same for all outputs: ``(N, groups, depth, Y)``."""
     taps = tabulate_strip(plan.shape, plan.problem.step, strip)
-    costs = cost_taps(taps.counts, plan.problem.array, strip.window).cycles
+    costs = cost_taps(strip.cut_drivers(taps.counts), plan.problem.array).cycles
     if not plan.problem.array.skip_zeros:
         return np.full(plan.driver_bytes.shape, costs.sum(), dtype=np.int64)
-    present = (plan.problem.operands.input != 0).reshape(-1, plan.shape.in_width)
-    return multiply_exactly(present, costs[:, None]).reshape(plan.driver_bytes.shape)
+    present = strip.cut_drivers(plan.problem.operands.input != 0)
+    rows = present.reshape(plan.driver_bytes.size, len(costs))
+    return multiply_exactly(rows, costs[:, None]).reshape(plan.driver_bytes.shape)
 
 
 def find_partners(plan: RowsPlan, strip: Strip) -> tuple[NDArray[np.bool_], IntArray]:
     """Tell which driver elements of GTA are present, and the issue cycles of each column for each output row."""
     operands, shape = plan.problem.operands, plan.shape
-    present = (operands.grad_output != 0).reshape(*plan.driver_bytes.shape, shape.out_width)
+    present = np.ascontiguousarray(strip.cut_drivers(operands.grad_output != 0))
     allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
-    costs = cost_taps(count_partners(strip.limit(allowed), shape), plan.problem.array, strip.window).cycles
-    return present, costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, -1)
+    costs = cost_taps(count_partners(strip.limit(allowed), shape, strip.window), plan.problem.array).cycles
+    by_group = shape.batch, shape.groups, shape.group_in_channels, shape.in_height, len(strip.window)
+    return present.reshape(*plan.driver_bytes.shape, len(strip.window)), costs.reshape(by_group)
 
 
 def multiply_partners(

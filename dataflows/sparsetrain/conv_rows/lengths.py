@@ -52,8 +52,9 @@ def issue_forward(problem: StepProblem, strip: Strip) -> IntArray:
     shape = problem.conv_shape
     if skips_weights(problem):
         return sum_weighted_rows(problem, strip)[0]
-    costs = cost_taps(tabulate_strip(shape, Step.FORWARD, strip).counts, problem.array, strip.window).cycles
-    rows = multiply_exactly(find_drivers(problem).reshape(-1, shape.in_width), costs[:, None])
+    costs = cost_taps(strip.cut_drivers(tabulate_strip(shape, Step.FORWARD, strip).counts), problem.array).cycles
+    count = shape.batch * shape.in_channels * shape.in_height
+    rows = multiply_exactly(strip.cut_drivers(find_drivers(problem)).reshape(count, len(costs)), costs[:, None])
     rows = rows.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, 1).sum(axis=2)
     issued = scatter_kernel_rows(rows, shape)[:, :, None, :, 0]
     return np.repeat(issued, shape.group_out_channels, axis=2)
@@ -73,9 +74,9 @@ def tally_forward(problem: StepProblem) -> Tally:
         if skips_weights(problem):
             parts = [int(part.sum()) for part in sum_weighted_rows(problem, strip)[1:]]
         else:
-            costs = cost_taps(tabulate_strip(shape, Step.FORWARD, strip).counts, problem.array, strip.window)
+            costs = cost_taps(strip.cut_drivers(tabulate_strip(shape, Step.FORWARD, strip).counts), problem.array)
             counts = costs.taps, costs.empty(problem.array)
-            parts = [int(met @ part) * shape.group_out_channels for part in counts]
+            parts = [int(strip.cut_drivers(met) @ part) * shape.group_out_channels for part in counts]
         live, empty = live + parts[0], empty + parts[1]
     return Tally(row_ops, live, empty, drivers * shape.group_out_channels)
 
@@ -143,10 +144,9 @@ def deal_gta(problem: StepProblem) -> IntArray:
 def issue_gta(gathered: IntArray, wanted: BoolArray, problem: StepProblem, strip: Strip) -> IntArray:
     """Sum the issue cycles of every output's row operations on a strip: ``(N, G, C / G, H)``."""
     shape = problem.conv_shape
-    partners = count_partners(strip.limit(wanted), shape)
-    costs = cost_taps(partners, problem.array, strip.window).cycles
-    grouped = costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, -1)
-    issued: IntArray = np.einsum("nghq,ngchq->ngch", gathered, grouped)
+    costs = cost_taps(count_partners(strip.limit(wanted), shape, strip.window), problem.array).cycles
+    grouped = costs.reshape(shape.batch, shape.groups, shape.group_in_channels, shape.in_height, len(strip.window))
+    issued: IntArray = np.einsum("nghq,ngchq->ngch", strip.cut_drivers(gathered), grouped)
     return issued
 
 
