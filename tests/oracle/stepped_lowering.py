@@ -210,8 +210,12 @@ class Work:
     @property
     def has_mask(self) -> bool:
         """Say whether a mask holds for this step."""
-        masks = self.operands.mask, self.operands.ppu_mask
-        return self.step == "gta" and any(mask is not None for mask in masks)
+        return self.operands.mask is not None or self.operands.ppu_mask is not None
+
+    @property
+    def is_always_wide(self) -> bool:
+        """Say whether results are words of acc_bits even where no reduction is cut: gradients to weights."""
+        return self.step == "gtw"
 
     @property
     def masks_in_ppu(self) -> bool:
@@ -225,7 +229,7 @@ class Work:
     def size_output_tile(self, tile: Tile, is_cut: bool) -> int:
         """Return the raw bytes of a tile's outputs."""
         partial_bytes = sum(self.size_results(tile.place(at)).partial_bytes for at in tile.tasks)
-        if is_cut or self.step == "gtw":
+        if is_cut or self.is_always_wide:
             return partial_bytes
         return sum(self.size_raw_results(tile.place(at)) for at in tile.tasks)
 

@@ -18,6 +18,7 @@ class Machine:
     empty_issue_cycles: int = 1
     skip_zeros: bool = True
     skip_weights: bool = False
+    pack_groups: bool = False
     capacity_bytes: int | None = 395264
     ports: int | None = 32
     bytes_per_port_cycle: int | None = 16

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
-from oracle.stepped_conv import Conv, ConvWork
-from oracle.stepped_linear import Linear, LinearWork
+from oracle.stepped_conv import Conv
+from oracle.stepped_conv_work import ConvWork
+from oracle.stepped_linear import Linear, LinearWork, Product
 from oracle.stepped_lowering import Operands, Tensor, Work
 from oracle.stepped_records import Machine, StepTimes, TimedTile
 from oracle.stepped_tiling import choose_tiling
@@ -16,16 +18,10 @@ from oracle.stepped_timing import run_tiles
 def compute_output(layer: Conv | Linear, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute a forward output, tap by tap, in float64."""
     if isinstance(layer, Linear):
-        output: Tensor = input.astype(float) @ weight.astype(float).T
+        output: Tensor = input.astype(float) @ weight.astype(float).swapaxes(-1, -2)
         return output if bias is None else output + bias
-    output = np.zeros((layer.batch, layer.out_channels, layer.out_height, layer.out_width))
-    if bias is not None:
-        output += bias.reshape(1, -1, 1, 1)
-    for (n, m, p, q), (c, r, s) in _list_taps(layer, weight):
-        at = _find_input(layer, m, c, p, q, r, s)
-        if at is not None:
-            output[n, m, p, q] += float(input[n][at]) * float(weight[m, c, r, s])
-    return output
+    output = sum_taps(layer, "forward", input, weight)
+    return output if bias is None else output + bias.reshape(1, -1, 1, 1)
 
 
 def compute_grad_input(layer: Conv | Linear, grad_output: Tensor, weight: Tensor) -> Tensor:
@@ -33,23 +29,29 @@ def compute_grad_input(layer: Conv | Linear, grad_output: Tensor, weight: Tensor
     if isinstance(layer, Linear):
         product: Tensor = grad_output.astype(float) @ weight.astype(float)
         return product
-    grad_input = np.zeros((layer.batch, layer.in_channels, layer.in_height, layer.in_width))
-    for (n, m, p, q), (c, r, s) in _list_taps(layer, weight):
-        at = _find_input(layer, m, c, p, q, r, s)
-        if at is not None:
-            grad_input[n][at] += float(grad_output[n, m, p, q]) * float(weight[m, c, r, s])
-    return grad_input
+    return sum_taps(layer, "gta", grad_output, weight)
 
 
-def _list_taps(layer: Conv, weight: Tensor) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def sum_taps(layer: Conv, step: str, operand: Tensor, weight: Tensor) -> Tensor:
+    """Sum a convolution's multiplications over its taps into the result of Forward or GTA."""
+    is_gathered = layer.find_walk(step) == "forward"
+    result = np.zeros(layer.tensor_shapes["output" if step == "forward" else "input"])
     shape = (layer.batch, layer.out_channels, layer.out_height, layer.out_width)
-    return [(place, tap) for place in np.ndindex(*shape) for tap in np.ndindex(*weight.shape[1:])]
+    for (n, m, p, q), (c, r, s) in product(np.ndindex(*shape), np.ndindex(*weight.shape[1:])):
+        at = _find_input(layer, m, c, p, q, r, s)
+        if at is None:
+            continue
+        if is_gathered:
+            result[n, m, p, q] += float(operand[n][at]) * float(weight[m, c, r, s])
+        else:
+            result[n][at] += float(operand[n, m, p, q]) * float(weight[m, c, r, s])
+    return result
 
 
 def _find_input(layer: Conv, m: int, c: int, p: int, q: int, r: int, s: int) -> tuple[int, int, int] | None:
     group = m // (layer.out_channels // layer.groups)
-    h, w = layer.find_height(p, r), layer.find_width(q, s)
-    if h is None or w is None:
+    h, w = layer.meet(0, p, r), layer.meet(1, q, s)
+    if not (0 <= h < layer.in_height and 0 <= w < layer.in_width):
         return None
     return group * (layer.in_channels // layer.groups) + c, h, w
 
@@ -57,12 +59,28 @@ def _find_input(layer: Conv, m: int, c: int, p: int, q: int, r: int, s: int) -> 
 def check_shapes(layer: Conv | Linear, step: str, operands: Operands) -> None:
     """Refuse a tensor whose shape is not the layer's."""
     shapes = layer.tensor_shapes
+    result = {"forward": "output", "gta": "input", "gtw": "weight"}[step]
     kinds = {"input": "input", "weight": "weight", "grad_output": "output", "mask": "input"}
-    kinds |= {"summed": "input", "ppu_mask": "input", "written": "output" if step == "forward" else "input"}
+    kinds |= {"summed": result, "ppu_mask": result, "written": result}
     for name, kind in kinds.items():
         tensor: Tensor | None = getattr(operands, name)
         if tensor is not None and tensor.shape != shapes[kind]:
             raise ValueError(f"Layer {layer.name} was given {name} of shape {tensor.shape}; it must be {shapes[kind]}.")
+
+
+def compute_written(layer: Conv | Linear, step: str, operands: Operands, bias: Tensor | None) -> Tensor | None:
+    """Compute the tensor that the PPU writes in Forward (before a ReLU), GTA or a product's GTW; None in another's."""
+    if step == "forward":
+        return compute_output(layer, operands.take("input"), operands.take("weight"), bias)
+    if step == "gta":
+        total = compute_grad_input(layer, operands.take("grad_output"), operands.take("weight"))
+    elif isinstance(layer, Product):
+        total = operands.take("grad_output").astype(float).swapaxes(1, 2) @ operands.take("input").astype(float)
+    else:
+        return None
+    total = total if operands.summed is None else total + operands.summed
+    kept = operands.ppu_mask if operands.mask is None else operands.mask
+    return total if kept is None else total * (kept != 0)
 
 
 def make_work(
@@ -82,26 +100,23 @@ def make_work(
     is_weight_pruned: bool = False,
 ) -> Work:
     """Bring a step and its tensors together; `written` replaces the computed tensor that the PPU writes."""
+    is_gradient = step == "gta" or (step == "gtw" and isinstance(layer, Product))
     operands = Operands(
         input,
         weight,
         grad_output,
         mask if step == "gta" else None,
         written,
-        summed if step == "gta" else None,
-        ppu_mask if step == "gta" else None,
+        summed if is_gradient else None,
+        ppu_mask if is_gradient else None,
         is_weight_pruned=is_weight_pruned,
         is_written_compressed=output_is_relu if step == "forward" else True,
     )
     check_shapes(layer, step, operands)
-    if written is None and step == "forward":
-        output = compute_output(layer, operands.take("input"), operands.take("weight"), bias)
-        operands = replace(operands, written=np.maximum(output, 0) if output_is_relu else output)
-    elif written is None and step == "gta":
-        gradient = compute_grad_input(layer, operands.take("grad_output"), operands.take("weight"))
-        total = gradient if summed is None else gradient + summed
-        kept = ppu_mask if mask is None else mask
-        operands = replace(operands, written=total if kept is None else total * (kept != 0))
+    if written is None:
+        computed = compute_written(layer, step, operands, bias)
+        is_relu = computed is not None and step == "forward" and output_is_relu
+        operands = replace(operands, written=np.maximum(computed, 0) if is_relu else computed)
     if isinstance(layer, Conv):
         return ConvWork(layer, step, machine, operands)
     return LinearWork(layer, step, machine, operands)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from oracle.stepped_conv import Conv, ConvWork
+from oracle.stepped_conv import Conv
+from oracle.stepped_conv_work import ConvWork
 from oracle.stepped_linear import Linear, LinearWork
 from oracle.stepped_lowering import Item, Operands, count_kernels_per_pe, plan_bursts, split_blocks
 from oracle.stepped_records import Machine
@@ -174,12 +175,12 @@ def test_an_item_larger_than_a_half_is_cut_into_equal_segments() -> None:
     )
 
 
-def test_a_row_that_does_not_fit_the_accumulators_is_refused() -> None:
-    layer = Conv("wide", 1, 1, 1, 9, 1, 1, 2)
-    operands = Operands(input=np.ones((1, 1, 1, 9)), weight=np.ones((1, 1, 1, 2)), written=np.ones((1, 1, 1, 8)))
-    ConvWork(layer, "forward", replace(SPARSE, accumulators=8), operands)
-    with pytest.raises(ValueError, match=r"^Layer wide needs 8 accumulators in forward; a PE has 7\.$"):
-        ConvWork(layer, "forward", replace(SPARSE, accumulators=7), operands)
+def test_a_kernel_row_that_does_not_fit_the_accumulators_is_refused() -> None:
+    layer = Conv("wide", 1, 1, 1, 9, 1, 2, 8, padding=1)
+    operands = Operands(input=np.ones((1, 1, 1, 9)), grad_output=np.ones((1, 1, 2, 4)))
+    ConvWork(layer, "gtw", replace(SPARSE, accumulators=8), operands)
+    with pytest.raises(ValueError, match=r"^Layer wide needs 8 accumulators in gtw; a PE has 7\.$"):
+        ConvWork(layer, "gtw", replace(SPARSE, accumulators=7), operands)
 
 
 def test_a_fully_connected_forward_task_is_one_item() -> None:
