@@ -3,8 +3,8 @@
 Choices where the definition of the machine leaves room, beside those of `stepped_lowering`:
 
 G1. A strip is an index of tasks and tiles only where rows are cut, a run only where kernels are.
-G2. A tile that holds several strips loads of a raw driver row the window of all its outputs at once, first to last; of
-    a compressed row all. A row that is cut is loaded by its windows even where a tile holds all of its strips.
+G2. A tile that holds several strips loads of a raw driver row the elements of their windows, each once, and none that
+    stands between two windows; of a compressed row all. That holds even where a tile has all strips of a row.
 G3. A stored gradient to be summed is read as a driver row is: of a raw row the strip's own columns, of a compressed row
     all; a tile loads it once.
 G4. The b bytes of a row written in strips hold its pointer. Raw rows are written as the raw bytes of the strip.
@@ -15,7 +15,7 @@ G7. Which rows are cut follows from the accumulators alone, also on the dense ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -70,12 +70,13 @@ class ConvWork(Work):
         else:
             self._deal_rows()
 
-    def _is_packed(self, share: int) -> bool:
+    def is_packed(self, share: int) -> bool:
+        """Say whether blocks hold several groups, each with this share of the outputs."""
         return self.machine.pack_groups and self.layer.groups > 1 and 2 * share <= self.machine.pes_per_group
 
     def _split_blocks(self, share: int) -> list[range]:
         block, outputs = self.machine.pes_per_group, share * self.layer.groups
-        if self._is_packed(share):
+        if self.is_packed(share):
             return split_blocks(outputs, 1, block // share * share)
         return split_blocks(outputs, self.layer.groups, block)
 
@@ -101,7 +102,7 @@ class ConvWork(Work):
         if kernel_elements > machine.accumulators:
             self.cuts = split_evenly(layer.kernel_height, machine.accumulators // layer.kernel_width)
         runs = (len(self.cuts),) if len(self.cuts) > 1 else ()
-        if self._is_packed(self.share_in):
+        if self.is_packed(self.share_in):
             self.blocks = self._split_blocks(self.share_in)
             self.task_limits = (len(self.blocks), self.share_out, *runs)
         else:
@@ -116,7 +117,7 @@ class ConvWork(Work):
             cut = self.cuts[index[2] if len(self.cuts) > 1 else 0]
             return Place(index[:2], self.blocks[index[-1]], cut)
         cut = self.cuts[index[2] if len(self.cuts) > 1 else 0]
-        if self._is_packed(self.share_in):
+        if self.is_packed(self.share_in):
             return Place((index[1],), self.blocks[index[0]], cut)
         group, local = divmod(index[0], self.share_out)
         block = self.blocks[index[1]]
@@ -127,7 +128,7 @@ class ConvWork(Work):
         """Return the key and the bytes of a stored row."""
         return (tensor, *at), self.size_stored(tensor, self.operands.take(tensor)[at])
 
-    def read_part(self, tensor: str, part: range, *at: int) -> tuple[Row, int]:
+    def read_part(self, tensor: str, part: Collection[int], *at: int) -> tuple[Row, int]:
         """Return the key of a row and the bytes that hold a part of it: of a compressed row, or an uncut one, all."""
         key, size_bytes = self.read(tensor, *at)
         if len(self.cuts) == 1 or self.formats[tensor] != "raw":
@@ -288,9 +289,13 @@ class ConvWork(Work):
                 place = self.find_place(index)
                 rows |= dict(self.read("summed", place.outer[0], at, place.outer[1]) for at in place.outputs)
         if self.walk != "gtw" and len(self.cuts) > 1:
-            held = tile.indices[2]
-            columns = range(self.cuts[held[0]].start, self.cuts[held[-1]].stop)
-            parts = {self.ifmap if self.walk == "forward" else self.ofmap: self.find_window(columns), "summed": columns}
+            strips = [self.cuts[at] for at in tile.indices[2]]
+            parts = {
+                self.ifmap if self.walk == "forward" else self.ofmap: {
+                    x for one in strips for x in self.find_window(one)
+                },
+                "summed": {x for one in strips for x in one},
+            }
             for key in rows:
                 if key[0] in parts:
                     rows[key] = self.read_part(str(key[0]), parts[str(key[0])], *map(int, key[1:]))[1]
