@@ -27,7 +27,7 @@ STATES = {
 }
 ARRAY_FIELDS = (
     "groups", "pes_per_group", "multipliers_per_pe", "accumulators", "min_tasks_per_group", "row_overhead_cycles",
-    "empty_issue_cycles", "skip_zeros", "skip_weights",
+    "empty_issue_cycles", "skip_zeros", "skip_weights", "pack_groups",
 )  # fmt: skip
 
 
@@ -43,8 +43,8 @@ def describe_layer(shape: LayerShape) -> Conv | Linear:
 
 
 def describe_array(machine: Machine) -> PEArray:
-    """Give the PE array of a stepped machine, which packs no groups, as dataflows see it."""
-    return PEArray(**{name: getattr(machine, name) for name in ARRAY_FIELDS}, pack_groups=False)
+    """Give the PE array of a stepped machine as dataflows see it."""
+    return PEArray(**{name: getattr(machine, name) for name in ARRAY_FIELDS})
 
 
 def describe_share(machine: Machine) -> MemoryShare:
