@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from oracle import definition_layers
 from oracle.definition import run_step as run_defined
+from oracle.describe_layers import describe
 from oracle.general_layers import draw_layer, draw_machine, draw_operands, draw_tensor
 from oracle.stepped_conv import Conv
 from oracle.stepped_conv_work import ConvWork
-from oracle.stepped_linear import Linear, Product
+from oracle.stepped_linear import Product
 from oracle.stepped_lowering import Operands, Tile, Work
 from oracle.stepped_records import Machine, TimedTask
 from oracle.stepped_step import lower_step, make_work, run_step
@@ -26,20 +27,6 @@ IDEAL = Machine(
     capacity_bytes=None, ports=None, bytes_per_port_cycle=None, operand_store_bytes=None, prefetch_next_task=False,
     dram_bytes_per_cycle=None, dram_latency_cycles=0, elements_per_cycle=None,
 )  # fmt: skip
-
-
-def describe(layer: definition_layers.Layer) -> Conv | Linear:
-    """Give a layer of the definition as the stepped model takes it."""
-    if isinstance(layer, definition_layers.Linear):
-        return Linear("layer", layer.N, layer.C, layer.M)
-    if isinstance(layer, definition_layers.Product):
-        return Product("layer", layer.T, layer.C, layer.M, layer.Z)
-    is_transposed = isinstance(layer, definition_layers.Transposed)
-    K = layer.K if is_transposed else layer
-    padding = (K.pad_h[0], K.pad_w[0], K.pad_h[1], K.pad_w[1])
-    return Conv(
-        "layer", K.N, K.C, K.H, K.W, K.M, K.R, K.S, K.U, padding, K.G, K.D, is_transposed=is_transposed, out_size=K.PQ
-    )  # fmt: skip
 
 
 def draw_case(index: int) -> tuple[definition_layers.Layer, definition_layers.Machine, dict[str, object]]:
