@@ -46,7 +46,7 @@ def select_images(operands: Operands, images: Sequence[int] | None) -> Operands:
     mask = operands.finish.mask
     return dataclasses.replace(
         operands,
-        shape=dataclasses.replace(operands.shape, batch=len(chosen)),
+        shape=operands.shape.with_batch(len(chosen)),
         input=operands.input[chosen],
         grad_output=operands.grad_output[chosen],
         mask=None if operands.mask is None else operands.mask[chosen],
@@ -65,7 +65,7 @@ def join_images(first: Operands, second: Operands) -> Operands:
         key = dataclasses.replace(key, images=key.images + keys[1].images)
     return dataclasses.replace(
         first,
-        shape=dataclasses.replace(first.shape, batch=first.shape.batch + second.shape.batch),
+        shape=first.shape.with_batch(first.shape.batch + second.shape.batch),
         input=np.concatenate([first.input, second.input]),
         grad_output=np.concatenate([first.grad_output, second.grad_output]),
         mask=mask,

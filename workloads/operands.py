@@ -33,8 +33,8 @@ class GradientFinish:
 class Operands:
     """The tensors of one layer; float32, C-contiguous, finite.
 
-    input: ``(N, C, H, W)`` or ``(N, C)``; weight: ``(M, C / G, R, S)`` or ``(M, C)``; bias: ``(M,)`` or None;
-    grad_output: ``(N, M, P, Q)`` or ``(N, M)``; mask: bool, the input's shape, or None where no ReLU stands before.
+    input: ``(N, C, H, W)`` or ``(N, ..., C)``; weight: ``(M, C / G, R, S)`` or ``(M, C)``; bias: ``(M,)`` or None;
+    grad_output: ``(N, M, P, Q)`` or ``(N, ..., M)``; mask: bool, the input's shape, or None where no ReLU is before.
     steps: the steps this layer has, in the order of their execution. relu_follows: the output goes through a ReLU
     alone, so that it is stored sparse. finish: what happens to grad_input after the PEs, besides the mask.
     summed: stored gradients to the input, of its shape, that other readers' work has written before this layer's GTA

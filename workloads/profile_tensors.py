@@ -83,7 +83,7 @@ class ProfiledNetwork:
         """
         whole = self.network.layer_shape(name)
         numbers = tuple(range(whole.batch) if images is None else images)
-        shape = dataclasses.replace(whole, batch=len(numbers))
+        shape = whole.with_batch(len(numbers))
         input = np.empty(shape.input_shape, np.float32)
         grad_output = np.empty(shape.output_shape, np.float32)
         for place, image in enumerate(numbers):

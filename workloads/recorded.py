@@ -210,7 +210,7 @@ def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
         "mask": shape.input_shape,
     }
     if network.has_bias(node.name):
-        shapes["bias"] = (shape.output_shape[1],)
+        shapes["bias"] = (shape.output_shape[shape.channel_axis],)
     return shapes | dict.fromkeys(_name_summed(network, node.name), shape.input_shape)
 
 

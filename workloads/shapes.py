@@ -16,8 +16,10 @@ G      groups of a grouped convolution
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import prod
+from typing import ClassVar
 
 Shape = tuple[int, ...]
 
@@ -83,6 +85,8 @@ class ConvShape:
     padding: Padding = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+
+    channel_axis: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         for name in ("batch", "in_channels", "in_height", "in_width", "out_channels",
@@ -170,6 +174,10 @@ class ConvShape:
         """Columns of the padded input that meet kernel column s, one for each output column."""
         return slice_positions(s * self.dilation_width, self.out_width, self.stride_width)
 
+    def with_batch(self, batch: int) -> ConvShape:
+        """Give the same geometry of so many images."""
+        return replace(self, batch=batch)
+
     @property
     def group_in_channels(self) -> int:
         """C / G."""
@@ -208,6 +216,10 @@ class ConvShape:
 class LinearShape:
     """Geometry of a fully connected layer: N images, C input features, M output features.
 
+    Args:
+        tokens: the axes between the images and the features, such as the places of a sequence; each of their
+            vectors is a row of its own, and the weights are the same for all.
+
     Raises:
         ValueError: a size is below 1.
     """
@@ -215,16 +227,34 @@ class LinearShape:
     batch: int
     in_features: int
     out_features: int
+    tokens: Shape = ()
+
+    channel_axis: ClassVar[int] = -1
 
     def __post_init__(self) -> None:
         for name in ("batch", "in_features", "out_features"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if min(self.tokens, default=1) < 1:
+            raise ValueError(f"tokens must be at least 1, got {list(self.tokens)}")
+
+    def with_batch(self, batch: int) -> LinearShape:
+        """Give the same geometry of so many images."""
+        return replace(self, batch=batch)
+
+    def by_row(self) -> LinearShape:
+        """Give the geometry in which every vector of features is an image of its own."""
+        return LinearShape(self.rows, self.in_features, self.out_features) if self.tokens else self
 
     @property
-    def input_shape(self) -> tuple[int, int]:
-        """(N, C)."""
-        return (self.batch, self.in_features)
+    def rows(self) -> int:
+        """Vectors of features in all images."""
+        return self.batch * prod(self.tokens)
+
+    @property
+    def input_shape(self) -> Shape:
+        """(N, ..., C)."""
+        return (self.batch, *self.tokens, self.in_features)
 
     @property
     def weight_shape(self) -> tuple[int, int]:
@@ -232,14 +262,14 @@ class LinearShape:
         return (self.out_features, self.in_features)
 
     @property
-    def output_shape(self) -> tuple[int, int]:
-        """(N, M)."""
-        return (self.batch, self.out_features)
+    def output_shape(self) -> Shape:
+        """(N, ..., M)."""
+        return (self.batch, *self.tokens, self.out_features)
 
     @property
     def nominal_macs(self) -> int:
-        """Multiplications of one step: N M C."""
-        return self.batch * self.out_features * self.in_features
+        """Multiplications of one step: M C for each row."""
+        return self.rows * self.out_features * self.in_features
 
 
 LayerShape = ConvShape | LinearShape

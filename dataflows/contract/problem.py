@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
+from workloads.arrays import BoolArray
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
@@ -16,13 +17,16 @@ from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 class StepProblem:
     """One step of one layer, the PE groups that execute it, and what it may use of the memory around them.
 
-    memory: None where memory takes no time, so that no traffic is asked for.
+    memory: None where memory takes no time, so that no traffic is asked for. origin: the step as its layer has it,
+    where this is the same work seen as that of another kind of layer; what is written, masked and summed is the layer's
+    own.
     """
 
     operands: Operands
     step: Step
     array: PEArray
     memory: MemoryShare | None = None
+    origin: StepProblem | None = None
 
     @property
     def shape(self) -> LayerShape:
@@ -57,9 +61,32 @@ class StepProblem:
         return self.operands.input if self.step is Step.FORWARD else self.operands.grad_output
 
     @property
+    def own(self) -> StepProblem:
+        """The step as its layer has it."""
+        return self if self.origin is None else self.origin
+
+    @property
+    def writes_gradient(self) -> bool:
+        """Whether the result is the gradient to an activation."""
+        return self.own.step is Step.GTA
+
+    @property
     def summed(self) -> tuple[Array, ...]:
-        """The gradients that the PPU adds to the result; GTA alone has any."""
-        return self.operands.summed if self.step is Step.GTA else ()
+        """The gradients that the PPU adds to the result, each of the shape that is written; GTA alone has any."""
+        if not self.writes_gradient:
+            return ()
+        return tuple(gradient.reshape(self.written_shape) for gradient in self.own.operands.summed)
+
+    @property
+    def mask(self) -> BoolArray | None:
+        """The mask that the PEs know of what is written, of its shape; None where there is none, or the PPU has it."""
+        mask = self.own.operands.mask if self.writes_gradient else None
+        return None if mask is None else mask.reshape(self.written_shape)
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the PEs or the PPU read a mask of what is written."""
+        return self.writes_gradient and self.own.operands.written_mask is not None
 
     @property
     def written_shape(self) -> tuple[int, ...]:
@@ -83,4 +110,6 @@ class StepProblem:
 
     def skipping_zeros(self) -> StepProblem:
         """Give the same step on PE groups that skip zeros."""
-        return dataclasses.replace(self, array=dataclasses.replace(self.array, skip_zeros=True))
+        array = dataclasses.replace(self.array, skip_zeros=True)
+        origin = None if self.origin is None else self.origin.skipping_zeros()
+        return dataclasses.replace(self, array=array, origin=origin)

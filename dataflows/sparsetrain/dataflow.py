@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from dataflows.sparsetrain.least_tiling import check_shape
 from dataflows.sparsetrain.linear_outer.mapping import LinearOuter
 from dataflows.sparsetrain.linear_products.mapping import LinearProducts
 from dataflows.sparsetrain.mapping import Mapping
+from dataflows.sparsetrain.views import find_result_shape, see_step
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
@@ -56,6 +58,7 @@ class RowConvolution:
         Raises:
             UnmappableLayerError: a row of a kernel does not fit the accumulators of a PE, or no tiling fits.
         """
+        problem = see_step(problem)
         mapping = find_mapping(problem)
         require_accumulators(problem)
         names, indices = mapping.list_tasks(problem)
@@ -82,20 +85,27 @@ class RowConvolution:
         Raises:
             UnmappableLayerError: a row of a kernel does not fit the accumulators of a PE, or no tiling fits.
         """
+        problem = see_step(problem)
         require_accumulators(problem)
+        require_images(problem)
         return find_mapping(problem).plan_tiles(problem, images)
 
     def count(self, problem: StepProblem) -> StepCounts:
         """Count what the PEs do in a step, without cutting it into tasks."""
+        problem = see_step(problem)
         return find_mapping(problem).count(problem)
 
     def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:
         """Give the traffic of some tiles of a plan."""
+        problem = see_step(problem)
         return find_mapping(problem).pack_tiles(problem, plan, images, tiles)
 
     def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
         """Compute the values of the executed tasks, multiplication by multiplication on the driver elements."""
-        return find_mapping(problem).execute(problem, executed)
+        seen = see_step(problem)
+        values = find_mapping(seen).execute(seen, executed)
+        shape = find_result_shape(problem.shape, problem.step)
+        return dataclasses.replace(values, output=values.output.reshape(shape))
 
 
 def find_mapping(problem: StepProblem) -> Mapping:
@@ -111,6 +121,20 @@ def find_mapping(problem: StepProblem) -> Mapping:
             f"{type(problem.shape).__name__}"
         )
     return mapping
+
+
+def require_images(problem: StepProblem) -> None:
+    """Refuse to sample a step whose tiles need not hold whole images.
+
+    Raises:
+        UnmappableLayerError: the images of the problem, as it is mapped, are rows of the layer's images.
+    """
+    own = problem.own
+    if own.shape.batch != problem.shape.batch:
+        raise UnmappableLayerError(
+            f"layer {own.operands.layer!r}, step {own.step}: cannot be sampled, because a tile of its tokens need not "
+            "hold whole images; leave the sample away, or the layer out"
+        )
 
 
 def sum_bursts(tasks: int, traffic: Traffic, dispatch: IntArray) -> IntArray:

@@ -15,6 +15,7 @@ from dataflows.rows.dealing import count_kernels_per_pe, count_packed_groups, de
 from dataflows.rows.geometry import describe_rows
 from dataflows.rows.strips import cut_kernel, cut_strips
 from dataflows.rows.taps import pair_rows
+from dataflows.sparsetrain.views import see_shape
 from dataflows.storage.row_sizes import size_raw, size_rows
 from workloads.shapes import ConvShape, LinearShape, Step
 
@@ -40,6 +41,7 @@ def check_shape(
 
 def find_least_bytes(shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
     """Give the bytes below which no tiling of a step fits."""
+    shape, step = see_shape(shape, step)
     if isinstance(shape, LinearShape):
         return least_outer(shape, array, memory) if step is Step.GTW else least_products(shape, step, array, memory)
     return least_kernels(shape, array, memory) if step is Step.GTW else least_rows(shape, step, array, memory)

@@ -27,14 +27,23 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
     return np.asarray(result > 0) if step is Step.FORWARD and operands.relu_follows else np.asarray(result != 0)
 
 
+def locate_written(problem: StepProblem) -> NDArray[np.bool_]:
+    """Find the nonzeros of the tensor that a step writes, of the shape that is written.
+
+    Raises:
+        InputError: the result exceeds float32.
+    """
+    return find_written(problem.own.operands, problem.own.step).reshape(problem.written_shape)
+
+
 def is_written_sparse(problem: StepProblem) -> bool:
     """Tell whether the result of Forward or GTA is stored in a sparse format: a gradient, or the output of a ReLU."""
-    return problem.array.skip_zeros and (problem.step is Step.GTA or problem.operands.relu_follows)
+    return problem.array.skip_zeros and (problem.writes_gradient or problem.own.operands.relu_follows)
 
 
 def masks_in_ppu(problem: StepProblem) -> bool:
     """Tell whether it is the PPU that reads and applies the mask of GTA, because the PEs know none."""
-    return not problem.array.skip_zeros or problem.operands.mask is None
+    return not problem.array.skip_zeros or problem.mask is None
 
 
 def finish_gradient(gradient: Array, operands: Operands) -> Array:

@@ -13,7 +13,7 @@ from sim.step.pruning_unit import write_gradient
 from sim.step.verify import Verdict, Verification, verify_step
 from workloads.arrays import Float32Array
 from workloads.operands import Operands
-from workloads.reference import require_float32
+from workloads.reference import require_float32, spread_bias
 from workloads.shapes import Step
 
 # Values of a step up to this size are kept to compare another machine's with them.
@@ -23,8 +23,7 @@ KEPT_BYTES = 2**28
 def finish_values(operands: Operands, step: Step, values: StepValues) -> Float32Array:
     """Do what the PPU does to results that leave the PEs: add the bias, apply the mask."""
     if step is Step.FORWARD and operands.bias is not None:
-        bias = operands.bias.reshape(-1, *(1,) * (values.output.ndim - 2))
-        return values.output + bias
+        return values.output + spread_bias(operands.bias, values.output.ndim, operands.shape.channel_axis)
     if step is Step.GTA and operands.mask is not None:
         masked: Float32Array = np.where(operands.mask, values.output, np.float32(0))
         return masked

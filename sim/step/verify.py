@@ -77,6 +77,8 @@ def verify_step(operands: Operands, step: Step, output: NDArray[np.float32]) -> 
     Raises:
         InputError: the reference, or a sum on the way to it, exceeds float32.
     """
+    if isinstance(operands.shape, LinearShape) and operands.shape.tokens:
+        operands, output = view_rows(operands, operands.shape), output.reshape(-1, output.shape[-1])
     found = [compare_part(part, step, output) for part in cut_parts(operands, step)]
     is_exact = all(one.is_exact for one in found)
     largest, allowed = max(one.largest for one in found), max(one.allowed for one in found)
@@ -89,6 +91,18 @@ def verify_step(operands: Operands, step: Step, output: NDArray[np.float32]) -> 
         f"the reference says {bad[0].expected:.9g} ({count} of {output.size} elements differ)"
     )
     return Verification(Verdict.FAILED, largest, allowed, message)
+
+
+def view_rows(operands: Operands, shape: LinearShape) -> Operands:
+    """Give the operands of a fully connected layer on tokens as those of one with an image for each token."""
+    rows = shape.by_row()
+    return dataclasses.replace(
+        operands,
+        shape=rows,
+        input=operands.input.reshape(rows.input_shape),
+        grad_output=operands.grad_output.reshape(rows.output_shape),
+        mask=None if operands.mask is None else operands.mask.reshape(rows.input_shape),
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -246,9 +246,6 @@ GRAPH_CASES = (
     from_edit("a concat of two sizes", "type: flatten", "type: concat, inputs: [relu1, conv2]",
               ", line 8: layers[3] 'flat': a concat's inputs may differ in channels only, "
               "but 'relu1' has (2, 3, 6, 5) and 'conv2' (2, 4, 2, 2)"),
-    from_edit("a linear layer on images", "  - {name: flat, type: flatten}\n", "",
-              ", line 8: layers[3] 'fc': linear reads (batch, features), but its input has the shape (2, 4, 2, 2); "
-              "put a flatten layer before it"),
     from_edit("a convolution on features", "type: linear, out_features: 3", "type: conv2d, out_channels: 3, kernel: 1",
               ", line 9: layers[4] 'fc': conv2d reads (batch, channels, height, width), but its input "
               "has the shape (2, 16)"),

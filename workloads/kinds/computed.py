@@ -65,16 +65,18 @@ class ComputedLayer(LayerBase):
         A mask makes no difference here: the ReLU that it stands for is passed on the way back.
         """
         input, weight, bias = inputs[0], parameters["weight"], parameters.get("bias")
+        axis = self.geometry.channel_axis
         steps = self.bind_steps(input.shape)
         output = steps.forward(input, weight)
         if bias is not None:
-            add_bias(output, bias)
+            add_bias(output, bias, axis)
 
         def backward(grad: Array) -> Gradients:
             grads = {"weight": steps.gtw(input, grad)}
             grad_input = steps.gta(grad, weight) if place.needs_grad_input else None
             if bias is not None:
-                axes = (0, *range(2, grad.ndim))
+                channels = axis % grad.ndim
+                axes = tuple(other for other in range(grad.ndim) if other != channels)
                 grads["bias"] = grad.sum(axis=axes, dtype=np.float64).astype(grad.dtype)
             return Gradients([grad_input], grads)
 

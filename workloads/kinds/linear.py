@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from workloads.kinds.computed import ComputedLayer, StepFunctions
-from workloads.kinds.shape_rules import expect_flat
+from workloads.kinds.shape_rules import expect_features
 from workloads.layers import PositiveInt
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.shapes import LinearShape, Shape
 
 
 class Linear(ComputedLayer):
-    """Fully connected layer on flattened features."""
+    """Fully connected layer on features, or on the last axis of tokens (N, ..., C), with the same weights for each."""
 
     geometry: ClassVar = LinearShape
 
@@ -22,8 +22,9 @@ class Linear(ComputedLayer):
 
     def infer_geometry(self, shape: Shape, /) -> LinearShape:
         """Give the geometry on features of this shape."""
-        expect_flat(self, shape)
-        return LinearShape(batch=shape[0], in_features=shape[1], out_features=self.out_features)
+        expect_features(self, shape)
+        batch, *tokens, in_features = shape
+        return LinearShape(batch, in_features, self.out_features, tuple(tokens))
 
     def bind_steps(self, shape: Shape, /) -> StepFunctions:
         """Give the three steps on an input of this shape."""

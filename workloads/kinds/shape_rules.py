@@ -39,3 +39,13 @@ def expect_flat(layer: LayerBase, shape: Shape) -> None:
         raise ValueError(
             f"{layer.type} reads (batch, features), but its input has the shape {shape}; put a flatten layer before it"
         )
+
+
+def expect_features(layer: LayerBase, shape: Shape) -> None:
+    """Refuse an input without an axis of features behind the batch.
+
+    Raises:
+        ValueError: it has one axis.
+    """
+    if len(shape) < 2:
+        raise ValueError(f"{layer.type} reads (batch, ..., features), but its input has the shape {shape}")

@@ -21,7 +21,7 @@ ROUNDING_MARGIN = 1 + 1e-9
 def sum_length(shape: LayerShape, step: Step) -> int:
     """Number of products in the longest sum of a step's output elements; the bias is not counted."""
     if not isinstance(shape, ConvShape):
-        return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.batch}[step]
+        return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.rows}[step]
     inputs = np.arange(shape.out_height)[:, None] * shape.stride_height - shape.pad_top
     rows = _longest_axis_sum(inputs + np.arange(shape.kernel_height) * shape.dilation_height, shape.in_height, step)
     inputs = np.arange(shape.out_width)[:, None] * shape.stride_width - shape.pad_left
@@ -41,9 +41,10 @@ def bound_forward(operands: Operands) -> Float64Array:
         windows = _window_sums(_group_energy(operands.input, shape.groups), shape)
         bound = _outer_norm(windows[:, :, None], filters.reshape(shape.groups, -1, 1, 1)).reshape(shape.output_shape)
     else:
-        bound = _outer_norm(_energy(operands.input, (1,))[:, None], filters)
+        bound = _outer_norm(_energy(operands.input, (-1,))[..., None], filters)
     if operands.bias is not None:
-        bound += np.abs(operands.bias).reshape(-1, *(1,) * (bound.ndim - 2))
+        axes = (1,) * (bound.ndim - 1 - shape.channel_axis % bound.ndim)
+        bound += np.abs(operands.bias).reshape(-1, *axes)
     return bound
 
 
@@ -56,7 +57,7 @@ def bound_gta(operands: Operands) -> Float64Array:
         reached = _spread_sums(_group_energy(operands.grad_output, G), shape)
         bound = _outer_norm(reached[:, :, None], kernels[:, :, None, None]).reshape(shape.input_shape)
     else:
-        bound = _outer_norm(_energy(operands.grad_output, (1,))[:, None], _energy(operands.weight, (0,)))
+        bound = _outer_norm(_energy(operands.grad_output, (-1,))[..., None], _energy(operands.weight, (0,)))
     if operands.mask is not None:
         np.copyto(bound, 0.0, where=~operands.mask)
     return bound
@@ -65,7 +66,8 @@ def bound_gta(operands: Operands) -> Float64Array:
 def bound_gtw(operands: Operands) -> Float64Array:
     """Upper bound of sum |grad_output| |input| of each weight, ``(M, C / G, 1, 1)`` or ``(M, C)``."""
     shape = operands.shape
-    every_axis_but_channels = (0, *range(2, operands.input.ndim))
+    channels = shape.channel_axis % operands.input.ndim
+    every_axis_but_channels = tuple(axis for axis in range(operands.input.ndim) if axis != channels)
     outputs = _energy(operands.grad_output, every_axis_but_channels)
     inputs = _energy(operands.input, every_axis_but_channels)
     if not isinstance(shape, ConvShape):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workloads.errors import InputError
 from workloads.operands import Operands
@@ -14,9 +16,11 @@ from workloads.reference.fully_connected import linear_forward, linear_gta, line
 from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
 from workloads.shapes import ConvShape, Step
 
+Kind = TypeVar("Kind", bound=NDArray[Any])
+
 
 def run_forward(operands: Operands) -> Array:
-    """Output with bias, ``(N, M, P, Q)`` or ``(N, M)``."""
+    """Output with bias, ``(N, M, P, Q)`` or ``(N, ..., M)``."""
     shape = operands.shape
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
@@ -24,12 +28,12 @@ def run_forward(operands: Operands) -> Array:
         else:
             output = linear_forward(operands.input, operands.weight, shape)
     if operands.bias is not None:
-        add_bias(output, operands.bias)
+        add_bias(output, operands.bias, shape.channel_axis)
     return output
 
 
 def run_gta(operands: Operands) -> Array:
-    """Masked gradient to the input, ``(N, C, H, W)`` or ``(N, C)``."""
+    """Masked gradient to the input, ``(N, C, H, W)`` or ``(N, ..., C)``."""
     shape = operands.shape
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
@@ -69,6 +73,11 @@ def require_float32(operands: Operands, step: Step, result: Array, part: Sequenc
     )
 
 
-def add_bias(output: Array, bias: Array) -> None:
-    """Add the bias ``(M,)`` to an output ``(N, M, ...)`` in place."""
-    output += bias.reshape(-1, *(1,) * (output.ndim - 2))
+def add_bias(output: Array, bias: Array, axis: int) -> None:
+    """Add the bias ``(M,)`` to an output in place; axis: that of its channels, 1 or the last, -1."""
+    output += spread_bias(bias, output.ndim, axis)
+
+
+def spread_bias(bias: Kind, axes: int, axis: int) -> Kind:
+    """Give a bias ``(M,)`` so many axes, all of length 1 but that of the channels."""
+    return bias if axis == -1 else cast(Kind, bias.reshape(-1, *(1,) * (axes - 1 - axis)))

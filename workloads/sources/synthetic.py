@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
@@ -103,7 +102,7 @@ def make_synthetic_layer(
     """
     whole, densities = network.layer_shape(name), source.density_of(name)
     numbers = range(whole.batch) if images is None else images
-    shape = dataclasses.replace(whole, batch=len(numbers))
+    shape = whole.with_batch(len(numbers))
     is_rectified = network.is_behind_relu(name)
 
     def draw(tensor: str, one: tuple[int, ...], density: float, image: int = 0) -> Float32Array:
@@ -121,7 +120,7 @@ def make_synthetic_layer(
     weight = draw("weight", shape.weight_shape, densities.weight)
     if not source.integers:
         weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
-    bias = draw("bias", shape.output_shape[1:2], 1.0) if network.has_bias(name) else None
+    bias = draw("bias", (shape.output_shape[shape.channel_axis],), 1.0) if network.has_bias(name) else None
     grad_output = draw_batch("grad_output", shape.output_shape, densities.grad_output)
     mask = make_mask(network, name, input)
     summed = []

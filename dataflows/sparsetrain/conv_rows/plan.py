@@ -16,9 +16,9 @@ from dataflows.rows.geometry import RowsGeometry, describe_rows
 from dataflows.rows.strips import Strip, cut_strips
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredTensor, store_tensor
-from dataflows.storage.written import find_written, is_written_sparse
+from dataflows.storage.written import is_written_sparse, locate_written
 from workloads.arrays import IntArray
-from workloads.shapes import ConvShape, Step
+from workloads.shapes import ConvShape
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +92,10 @@ class RowsPlan:
         """Give the bytes of each strip of a row, raw: ``(strips,)``."""
         return np.array([size_raw(len(strip.columns), bits) for strip in self.strips], dtype=np.int64)
 
-    @property
-    def has_mask(self) -> bool:
-        """Whether the step has a mask."""
-        return self.problem.step is Step.GTA and self.problem.operands.written_mask is not None
-
     @cached_property
     def mask_bytes(self) -> IntArray:
         """Bytes of the mask of each strip of a result row, 0 where the step has none."""
-        return self.size_strips(1) * self.has_mask
+        return self.size_strips(1) * self.problem.has_mask
 
     @property
     def weight_row_bytes(self) -> int:
@@ -155,6 +150,6 @@ def plan_rows(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None
 def store_written(problem: StepProblem, row_format: RowFormat | None) -> StoredTensor:
     """Store the result of a step; where it is raw, it need not be computed."""
     if is_written_sparse(problem):
-        return store_tensor(find_written(problem.operands, problem.step), problem.array, problem.share, row_format)
+        return store_tensor(locate_written(problem), problem.array, problem.share, row_format)
     shape = problem.written_shape
     return StoredTensor(np.zeros(shape[:-1], dtype=np.int64), shape[-1], RowFormat.RAW, problem.share.data_bits)

@@ -18,7 +18,6 @@ from dataflows.tiling.rows_search import RowsTables, StripBytes, measure_rows_ti
 from dataflows.tiling.spans import find_spans, sum_box
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
-from workloads.shapes import Step
 
 
 def tabulate_rows(plan: RowsPlan) -> RowsTables:
@@ -108,7 +107,7 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
 
     passes = np.ones(len(x), dtype=np.bool_)
     summed_bytes, cut = plan.split_summed()
-    if plan.problem.step is Step.GTA and summed_bytes is None:
+    if plan.problem.writes_gradient and summed_bytes is None:
         passes = np.any(plan.pairs >= 0, axis=1)[x]
     added_bytes = mask_bytes if in_ppu else np.zeros_like(mask_bytes)
     if summed_bytes is not None:

@@ -34,7 +34,7 @@ def find_operands(problem: StepProblem) -> Products:
         drivers, wanted = operands.input != 0, np.ones(shape.output_shape, dtype=np.bool_)
     else:
         drivers = operands.grad_output != 0
-        wanted = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
+        wanted = np.ones(shape.input_shape, dtype=np.bool_) if problem.mask is None else problem.mask
     if problem.array.skip_zeros:
         return Products(drivers, wanted)
     return Products(np.ones_like(drivers), np.ones_like(wanted))

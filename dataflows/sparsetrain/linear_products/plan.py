@@ -13,7 +13,7 @@ from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
 from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
 from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
-from dataflows.storage.written import find_written, is_written_sparse
+from dataflows.storage.written import is_written_sparse, locate_written
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -41,7 +41,7 @@ class ProductsPlan:
     @property
     def has_mask(self) -> bool:
         """Whether a mask is fetched with the results' rows."""
-        return self.problem.step is Step.GTA and self.problem.operands.written_mask is not None
+        return self.problem.has_mask
 
     @property
     def limits(self) -> tuple[int, int, int]:
@@ -85,7 +85,7 @@ def plan_products(
 def store_written(problem: StepProblem, row_format: RowFormat | None) -> StoredVectors:
     """Store the result of a step; where it is raw, it need not be computed."""
     if is_written_sparse(problem):
-        return store_vectors(find_written(problem.operands, problem.step), problem.array, problem.share, row_format)
+        return store_vectors(locate_written(problem), problem.array, problem.share, row_format)
     return store_vectors(np.zeros(problem.written_shape, dtype=np.bool_), problem.array, problem.share, RowFormat.RAW)
 
 

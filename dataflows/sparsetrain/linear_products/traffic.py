@@ -13,7 +13,6 @@ from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
-from workloads.shapes import Step
 
 
 def make_products_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
@@ -37,7 +36,7 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
 
     final = divide_up(owned * memory.data_bits, 8)
     passes = np.ones(len(owned), dtype=np.bool_)
-    if plan.problem.step is Step.GTA and not plan.summed:
+    if plan.problem.writes_gradient and not plan.summed:
         starts = np.arange(0, plan.outputs, plan.problem.array.pes_per_group)
         passes = np.logical_or.reduceat(works, starts, axis=1)[n, b]
     results = EntryResults(
@@ -54,8 +53,8 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
 
 def find_working(plan: ProductsPlan) -> BoolArray:
     """Tell which results a PE works for, bool ``(N, outputs)``: those that the mask it knows does not hold at zero."""
-    mask = plan.problem.operands.mask
-    if plan.problem.step is Step.FORWARD or mask is None or masks_in_ppu(plan.problem):
+    mask = plan.problem.mask
+    if mask is None or masks_in_ppu(plan.problem):
         return np.ones((plan.shape.batch, plan.outputs), dtype=np.bool_)
     return mask
 

@@ -224,8 +224,11 @@ def test_a_concat_hands_zeros_on_only_if_all_its_inputs_do(joined: tuple[str, st
 
 
 def test_a_place_is_the_layers_own_unless_another_is_given() -> None:
-    layers = [conv("a"), layer("b", "linear", out_features=2)]
-    message = "linear reads (batch, features), but its input has the shape (2, 4, 9, 7); put a flatten layer before it"
+    layers = [conv("a"), layer("b", "softmax_cross_entropy")]
+    message = (
+        "softmax_cross_entropy reads (batch, features), but its input has the shape (2, 4, 9, 7); "
+        "put a flatten layer before it"
+    )
     assert refusal(*layers) == f"layers[1] 'b': {message}"
     with pytest.raises(InputError) as caught:
         build_network("net", (N, C, H, W), layers, locate=lambda index: f"line {10 + index}")
