@@ -15,13 +15,13 @@ from workloads.draws import keyed_generator
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.kinds.execution import Backward, Parameter, Parameters, Place
+from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, make_targets
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.threads import fixed_blas_threads
 from workloads.shapes import Step
 
-Labels = NDArray[np.integer[Any]]
 GradientHook = Callable[[str, Array, BoolArray | None], Array]
 
 
@@ -41,15 +41,16 @@ class LayerTensors:
 class Iteration:
     """One training iteration.
 
-    loss: mean over the batch; accuracy: share of images whose highest score is their label's;
-    grads: gradients of all parameters, keyed as they are; tensors: of each layer that the accelerator executes.
-    saturated_images: how many have a class whose probability rounds to 1 in float32.
+    losses: their values, before their weights; loss: their weighted sum; accuracy, saturated_images: as
+    `workloads.losses.Evaluation` has them; grads: gradients of all parameters, keyed as they are; tensors: of each
+    layer that the accelerator executes.
     """
 
     network: Network
     parameters: Parameters
+    losses: Mapping[str, float]
     loss: float
-    accuracy: float
+    accuracy: float | None
     grads: Parameters
     tensors: Mapping[str, LayerTensors]
     saturated_images: int = 0
@@ -114,7 +115,7 @@ def run_iteration(
     network: Network,
     parameters: Parameters,
     images: NDArray[Any],
-    labels: Labels,
+    targets: Labels | BatchTargets,
     *,
     seed: int,
     iteration: int = 0,
@@ -122,7 +123,7 @@ def run_iteration(
     hook: GradientHook | None = None,
     keep: Keep = keep_in_memory,
 ) -> Iteration:
-    """Run forward, loss and backward once on images ``(N, C, H, W)`` and their class numbers ``(N,)``.
+    """Run forward, losses and backward once on images ``(N, C, H, W)`` and their class numbers ``(N,)``.
 
     Seed and iteration are the key of dropout's draws. `hook(node, gradient, mask)` is called with the gradient to each
     node's output once its consumers' shares are summed, and what it returns takes the gradient's place; the mask is
@@ -131,34 +132,32 @@ def run_iteration(
     is kept in its place (`workloads.kept_tensors`).
 
     Raises:
-        InputError: the network has no loss; images, labels or parameters do not fit it; or the numbers overflow.
+        InputError: the network has no loss; images, targets or parameters do not fit it; or the numbers overflow.
     """
-    loss_node = _require_loss(network)
-    _check_batch(network, loss_node, images, labels)
+    given = targets if isinstance(targets, BatchTargets) else BatchTargets(targets)
+    _check_images(network, images)
+    compared = make_targets(network, given)
     _check_parameters(network, parameters)
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
     with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
         scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, keep)
-        found = loss_node.layer.evaluate(scores, labels)
-        grads, grad_outputs, summed = _run_backward(network, tape, inputs, found.grad_scores, hook, keep)
-    loss, probabilities = found.value, found.probabilities
-    _check_finite(network, loss, grads)
-    accuracy = float((probabilities.argmax(axis=1) == labels).mean())
+        found = evaluate_losses(network, scores, compared)
+        grads, grad_outputs, summed = _run_backward(network, tape, inputs, found, hook, keep)
+    _check_finite(network, found.total, grads)
     tensors = {name: LayerTensors(input, grad_outputs[name], summed.get(name, ())) for name, input in inputs.items()}
-    saturated = int((probabilities.max(axis=1).astype(np.float32) >= 1).sum())
-    return Iteration(network, cast, loss, accuracy, grads, tensors, saturated)
+    return Iteration(network, cast, found.values, found.total, found.accuracy, grads, tensors, found.saturated_images)
 
 
 def _run_forward(
     network: Network, parameters: Parameters, images: Array, seed: int, iteration: int, keep: Keep
-) -> tuple[Array, dict[str, Array], dict[str, Backward]]:
-    """Scores; input of each compute layer; backward function of each node. Other values go with their last reader."""
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, Backward]]:
+    """Scores of each loss; input of each compute layer; each node's backward. Values go with their last reader."""
     trained = network.trained
     compute = {node.name for node in network.compute_nodes()}
     readers = Counter(name for node in network.nodes for name in node.inputs)
     values, inputs, tape = {INPUT: images}, {}, {}
-    scores = images
+    scores: dict[str, Array] = {}
     for node in network.nodes:
         read = [values[name] for name in node.inputs]
         for name in node.inputs:
@@ -166,7 +165,7 @@ def _run_forward(
             if not readers[name]:
                 values.pop(name, None)
         if node.layer.traits.is_loss:
-            scores = read[0]
+            scores[node.name] = read[0]
             continue
         place = Place(
             needs_grad_input=not trained.isdisjoint(node.inputs),
@@ -195,17 +194,24 @@ def _run_backward(
     network: Network,
     tape: dict[str, Backward],
     inputs: Mapping[str, Array],
-    grad_scores: Array,
+    evaluation: Evaluation,
     hook: GradientHook | None,
     keep: Keep,
 ) -> tuple[dict[str, Array], dict[str, Array], dict[str, tuple[Array, ...]]]:
     """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
     trained = network.trained
-    pending = {_require_loss(network).inputs[0]: grad_scores}
+    pending: dict[str, Array] = {}
     grads: dict[str, Array] = {}
     grad_outputs: dict[str, Array] = {}
     shares: dict[str, list[Array]] = {}
     summed: dict[str, tuple[Array, ...]] = {}
+
+    def hand_back(name: str, reader: Node, share: Array) -> None:
+        pending[name] = pending[name] + share if name in pending else share
+        _keep_share(network, name, reader, share, pending[name], shares, summed)
+
+    for node in network.loss_nodes():
+        hand_back(node.inputs[0], node, evaluation.grad_scores(node.name))
     for node in reversed(network.nodes):
         backward = tape.pop(node.name, None)
         if backward is None or node.name not in trained or node.name not in pending:
@@ -220,8 +226,7 @@ def _run_backward(
         grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
         for name, share in zip(node.inputs, handed_back.inputs, strict=True):
             if share is not None and name in trained:
-                pending[name] = pending[name] + share if name in pending else share
-                _keep_share(network, name, node, share, pending[name], shares, summed)
+                hand_back(name, node, share)
         if node.name in summed:
             summed[node.name] = tuple(keep(gradient) for gradient in summed[node.name])
     return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
@@ -264,24 +269,9 @@ def _to_operand(array: Array) -> NDArray[np.float32]:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _require_loss(network: Network) -> Node:
-    loss_node = network.loss_node()
-    if loss_node is None:
-        raise InputError(f"network '{network.name}' has no loss layer; a training iteration on the host needs one")
-    return loss_node
-
-
-def _check_batch(network: Network, loss_node: Node, images: NDArray[Any], labels: Labels) -> None:
+def _check_images(network: Network, images: NDArray[Any]) -> None:
     if images.shape != network.input_shape:
         raise InputError(f"network '{network.name}' takes images of shape {network.input_shape}, got {images.shape}")
-    if labels.shape != images.shape[:1]:
-        raise InputError(f"labels must have shape {images.shape[:1]}, one for each image, got {labels.shape}")
-    classes = loss_node.input_shapes[0][1]
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"labels must be in 0..{classes - 1}, the {classes} scores that reach the loss '{loss_node.name}' "
-            f"of network '{network.name}', got {labels.min()}..{labels.max()}"
-        )
 
 
 def _check_parameters(network: Network, parameters: Parameters) -> None:

@@ -42,8 +42,8 @@ class Node:
 class Network:
     """Layers in topological order (as declared, wherever the order allows).
 
-    With a loss, its output is the only one that nobody reads, and it is the last node. Without, any may be unread, and
-    the layers need not be connected.
+    With a loss, outputs of losses are the only ones that nobody reads. Without, any may be unread, and the layers need
+    not be connected.
 
     Attributes:
         input_shape: ``(N, C, H, W)``; ``(N,)`` where every layer that reads no other has an input of its own.
@@ -118,13 +118,22 @@ class Network:
         readers = self.consumers(name)
         return bool(readers) and all(reader.layer.traits.makes_zeros for reader in readers)
 
-    def loss_node(self) -> Node | None:
-        """Return the loss, or None where the network has none."""
-        return self.nodes[-1] if self.nodes[-1].layer.traits.is_loss else None
+    def loss_nodes(self) -> tuple[Node, ...]:
+        """Return the losses; there may be none."""
+        return tuple(node for node in self.nodes if node.layer.traits.is_loss)
 
     def consumers(self, name: str) -> tuple[Node, ...]:
         """Return the nodes that read this node's output, or, for ``input``, the network's input."""
         return self._readers.get(name, ())
+
+    def gradient_sources(self, name: str) -> tuple[Node, ...]:
+        """Return the readers of a node's output as they hand their shares of its gradient back, one after the other.
+
+        Losses do so first, as they are evaluated; then the others, in the reverse of the network's order.
+        """
+        readers = self.consumers(name)
+        losses = tuple(reader for reader in readers if reader.layer.traits.is_loss)
+        return (*losses, *(reader for reader in reversed(readers) if not reader.layer.traits.is_loss))
 
     @cached_property
     def trained(self) -> frozenset[str]:
@@ -143,11 +152,11 @@ class Network:
         """Name the stored gradients that are read and added where this node writes the gradient to its input.
 
         Each name stands for the gradient to that node's output; the input's own name, which can only be the first,
-        for the sum of the shares so far. Readers of one tensor hand their shares back in the reverse of the network's
-        order. Add, concat and layers that have no pass (relu, dropout, flatten) write nothing: their share is the
-        gradient to their own output, or a part of it, which is stored already. Whoever writes a share (a convolution or
-        fully connected layer by its GTA, another layer by its backward pass) adds all that is stored by then. So two
-        branches are summed in the PPU of the GTA that writes last.
+        for the sum of the shares so far. Readers of one tensor hand their shares back in the order of
+        `gradient_sources`. Add, concat and layers that have no pass (relu, dropout, flatten) write nothing: their share
+        is the gradient to their own output, or a part of it, which is stored already. Whoever writes a share (a
+        convolution or fully connected layer by its GTA, another layer by its pass) adds all that is stored by then. So
+        two branches are summed in the PPU of the GTA that writes last.
 
         The tuple is empty where nothing is to be added, as for a node whose input needs no gradient.
         """
@@ -168,11 +177,10 @@ class Network:
         left: dict[str, tuple[str, ...]] = {}
         for name in self.trained:
             shares: list[str] = []
-            readers = self.consumers(name)
-            if all(reader.layer.traits.is_part for reader in readers):
+            if all(reader.layer.traits.is_part for reader in self.consumers(name)):
                 # Parts of the gradient are stored beside each other, and none is added to another.
                 continue
-            for reader in reversed(readers):
+            for reader in self.gradient_sources(name):
                 if not self.writes_gradient(reader.name):
                     shares.append(reader.name)
                     continue
@@ -340,21 +348,15 @@ def _cycle_message(
 def _check_ends(
     layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], order: Sequence[int], where: Callable[[int], str]
 ) -> None:
-    losses = [index for index, layer in enumerate(layers) if layer.traits.is_loss]
-    if len(losses) > 1:
-        raise InputError(
-            f"{where(losses[1])}: a second loss; layers[{losses[0]}] is one, and a network has one at most"
-        )
+    losses = [layer.name for layer in layers if layer.traits.is_loss]
     for index in range(len(layers)):
-        if losses and layers[losses[0]].name in inputs[index]:
-            raise InputError(
-                f"{where(index)}: reads the loss '{layers[losses[0]].name}'; a loss must be the last layer"
-            )
+        read_losses = [name for name in inputs[index] if name in losses]
+        if read_losses:
+            raise InputError(f"{where(index)}: reads the loss '{read_losses[0]}'; no layer can read a loss")
     if not losses:
         return
     read = {source for sources in inputs for source in sources}
+    allowed = f"the loss '{losses[0]}'" if len(losses) == 1 else f"the losses {list_words(losses)}"
     for index in order:
-        if index != losses[0] and layers[index].name not in read:
-            raise InputError(
-                f"{where(index)}: no layer reads its output; only the loss '{layers[losses[0]].name}' may be unread"
-            )
+        if layers[index].name not in read and not layers[index].traits.is_loss:
+            raise InputError(f"{where(index)}: no layer reads its output; only {allowed} may be unread")

@@ -30,8 +30,9 @@ class ElementwisePass:
     """One pass: elements processed, tensors read and written, by the name of the node that stores them.
 
     Gradients are those to the named node's output. index_bits: argmax indices moved besides, written forward and read
-    backward. mask_bits: of a ReLU's mask, read backward where an average is handed back to what comes out of it (a
-    maximum is handed back to nonzeros only, and other gradients are written with their mask).
+    backward. target_elements: numbers that a loss reads besides. mask_bits: of a ReLU's mask, read backward where an
+    average is handed back to what comes out of it (a maximum is handed back to nonzeros only, and other gradients are
+    written with their mask).
     """
 
     node: str
@@ -44,6 +45,7 @@ class ElementwisePass:
     writes_gradients: tuple[str, ...] = ()
     index_bits: int = 0
     mask_bits: int = 0
+    target_elements: int = 0
 
 
 def find_stored(network: Network, name: str) -> str:
@@ -86,9 +88,10 @@ def list_trained(network: Network) -> frozenset[str]:
 
 
 def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
-    """List the passes of one iteration: forward in the network's order, then loss, then backward in reverse."""
+    """List the passes of one iteration: forward in the network's order, then losses, then backward in reverse."""
     trained = list_trained(network)
     forward = [made for node in network.nodes if (made := make_forward_pass(network, node))]
+    forward.sort(key=lambda made: made.step is PassStep.LOSS)
     backward: list[ElementwisePass] = []
     for node in reversed(network.nodes):
         found = (make_sum_pass(network, node), make_backward_pass(network, node, trained))
@@ -106,8 +109,9 @@ def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:
     reads = node.inputs * work.sweeps
     if layer.traits.is_loss:
         return ElementwisePass(
-            node.name, layer.type, PassStep.LOSS, elements * work.sweeps, reads=reads, writes_gradients=node.inputs
-        )
+            node.name, layer.type, PassStep.LOSS, elements * work.sweeps, reads=reads, writes_gradients=node.inputs,
+            reads_gradients=find_summed(network, node), target_elements=work.target_elements,
+        )  # fmt: skip
     return ElementwisePass(
         node.name, layer.type, PassStep.FORWARD, elements * work.sweeps, reads=reads,
         writes=find_written(network, node), index_bits=work.index_bits,
@@ -152,8 +156,12 @@ def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) ->
 
 def find_gradients_read(network: Network, node: Node) -> tuple[str, tuple[str, ...]]:
     """Name where the gradient that a node's backward pass reads is stored, and those of what it adds to its own."""
-    summed = tuple(find_gradient(network, name) for name in network.summed_gradients(node.name))
-    return find_gradient(network, node.name), summed
+    return find_gradient(network, node.name), find_summed(network, node)
+
+
+def find_summed(network: Network, node: Node) -> tuple[str, ...]:
+    """Name where the gradients are stored that a node's pass adds to its own share."""
+    return tuple(find_gradient(network, name) for name in network.summed_gradients(node.name))
 
 
 def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:

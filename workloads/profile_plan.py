@@ -142,7 +142,7 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
     reader = network.node(name)
     while True:
         readers = network.consumers(reader.name)
-        if len(readers) != 1:
+        if len(readers) != 1 and not (readers and all(one.layer.traits.is_loss for one in readers)):
             raise _uncovered(profile, name, f"{len(readers)} layers read '{reader.name}'")
         source, reader = reader.name, readers[0]
         rule = reader.layer.profile.gradient

@@ -51,12 +51,11 @@ def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
 def find_gradient_writer(network: Network, name: str) -> str:
     """Name what completes the gradient to a node's output: a layer that reads it, or the node itself.
 
-    The backward pass goes against the network's order, so that is the first reader that writes a gradient, where
-    branches meet with their sum. The node itself stands for the pass that adds what no reader does
-    (`Network.unsummed_gradients`).
+    That is the last one to write a share of it (`Network.gradient_sources`), where branches meet with their sum. The
+    node itself stands for the pass that adds what no reader does (`Network.unsummed_gradients`).
     """
-    writers = [reader.name for reader in network.consumers(name) if network.writes_gradient(reader.name)]
-    return writers[0] if writers and not network.unsummed_gradients(name) else name
+    writers = [reader.name for reader in network.gradient_sources(name) if network.writes_gradient(reader.name)]
+    return writers[-1] if writers and not network.unsummed_gradients(name) else name
 
 
 def _find_reaching(network: Network) -> frozenset[str]:

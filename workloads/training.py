@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from workloads.arrays import BoolArray
-from workloads.host import Iteration, Labels, run_iteration
+from workloads.host import Iteration, run_iteration
 from workloads.kinds.execution import Parameters
+from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey, PruningState, prune, threshold
@@ -19,7 +20,7 @@ from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.settings import GradientPruning
 
-BatchLoader = Callable[[int], tuple[NDArray[Any], Labels]]
+BatchLoader = Callable[[int], tuple[NDArray[Any], Labels | BatchTargets]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def run_pruned_iteration(
     network: Network,
     parameters: Parameters,
     images: NDArray[Any],
-    labels: Labels,
+    targets: Labels | BatchTargets,
     *,
     pruning: GradientPruning,
     state: PruningState,
@@ -115,7 +116,7 @@ def run_pruned_iteration(
     sites = find_pruning_sites(network)
     pruner = Pruner(sites, pruning, state, seed, iteration)
     found = run_iteration(
-        network, parameters, images, labels, seed=seed, iteration=iteration, dtype=dtype, hook=pruner, keep=keep
+        network, parameters, images, targets, seed=seed, iteration=iteration, dtype=dtype, hook=pruner, keep=keep
     )
     pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items()})
     return PrunedIteration(found, iteration, seed, dict(pruner.prunings), pushed)
@@ -137,10 +138,10 @@ def warm_up(
     """
     state = PruningState(pruning.fifo_depth)
     for number in range(count_warmup_batches(pruning)):
-        images, labels = load_batch(number)
+        images, targets = load_batch(number)
         state = run_pruned_iteration(
-            network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number, dtype=dtype,
-            keep=keep,
+            network, parameters, images, targets, pruning=pruning, state=state, seed=seed, iteration=number,
+            dtype=dtype, keep=keep,
         ).state  # fmt: skip
     return state
 

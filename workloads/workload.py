@@ -169,7 +169,7 @@ def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument)
             f"{document.place(('operands',))}: source {source.source} trains the network, and layers with inputs of "
             "their own are none; use source synthetic, recorded or profile"
         )
-    if source is not None and source.runs_iteration and network.loss_node() is None:
+    if source is not None and source.runs_iteration and not network.loss_nodes():
         raise InputError(
             f"{document.place(('operands',))}: source {source.source} trains the network, which needs a loss; "
             f"add a softmax_cross_entropy layer after '{network.nodes[-1].name}'"

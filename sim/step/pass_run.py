@@ -85,12 +85,13 @@ def run_elementwise(
 def size_transfers(
     network: Network, made: ElementwisePass, machine: Architecture, stored: Mapping[str, StoredBytes]
 ) -> tuple[int, int]:
-    """Give the bytes that a pass reads and writes: tensors as they are stored, indices of maxima, masks."""
+    """Give the bytes that a pass reads and writes: tensors as they are stored, targets, indices of maxima, masks."""
     assert machine.storage is not None
     bits = machine.storage.data_bits
     index_bytes = -(-made.index_bits // 8)
     read_bytes = sum(size_output(network, name, stored, bits) for name in made.reads)
     read_bytes += sum(size_gradient(network, name, stored, bits) for name in made.reads_gradients)
+    read_bytes -= -made.target_elements * bits // 8
     write_bytes = sum(size_output(network, name, stored, bits) for name in made.writes)
     write_bytes += sum(size_gradient(network, name, stored, bits) for name in made.writes_gradients)
     if made.step is PassStep.FORWARD:

@@ -289,10 +289,16 @@ GRAPH_CASES = (
               "use source synthetic, recorded or profile"),
     from_edit("a layer after the loss", OPERANDS,
               "  - {name: loss, type: softmax_cross_entropy}\n  - {name: end, type: relu}\n",
-              ", line 11: layers[6] 'end': reads the loss 'loss'; a loss must be the last layer"),
-    from_edit("two losses", OPERANDS, "  - {name: loss, type: softmax_cross_entropy}\n"
-              "  - {name: loss2, type: softmax_cross_entropy, inputs: [fc]}\n",
-              ", line 11: layers[6] 'loss2': a second loss; layers[5] is one, and a network has one at most"),
+              ", line 11: layers[6] 'end': reads the loss 'loss'; no layer can read a loss"),
+    from_edit("an unread layer beside two losses", OPERANDS, "  - {name: loss, type: softmax_cross_entropy}\n"
+              "  - {name: loss2, type: mean_squared_error, inputs: [fc]}\n"
+              "  - {name: aside, type: relu, inputs: [conv1]}\n" + OPERANDS,
+              ", line 12: layers[7] 'aside': no layer reads its output; only the losses loss, loss2 may be unread"),
+    from_edit("a loss without weight", OPERANDS, "  - {name: loss, type: binary_cross_entropy, weight: 0}\n" + OPERANDS,
+              ", line 10: layers[5] 'loss': weight must be a number above 0.0, got 0"),
+    from_edit("a target of even parts", OPERANDS,
+              "  - {name: loss, type: softmax_cross_entropy, label_smoothing: 1}\n" + OPERANDS,
+              ", line 10: layers[5] 'loss': label_smoothing must be a number of at least 0.0 and below 1.0, got 1"),
     from_edit("a gigantic output", "padding: 1", "padding: 65536",
               ", line 5: layers[0] 'conv1': its output of shape (2, 3, 131076, 131075) "
               "would have more than 2147483648 elements"),

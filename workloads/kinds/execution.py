@@ -47,8 +47,13 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """A loss of scores ``(N, classes)``: its value, the classes' probabilities, and the gradient to the scores."""
+    """A loss: its value, not weighted, and the gradient to the scores.
+
+    hits: share of the targets that the scores meet; None where none can be met. saturated_images: how many have no
+    gradient but that of a wrong class, since each softmax of theirs rounds to 1 in float32.
+    """
 
     value: float
-    probabilities: Array
     grad_scores: Array
+    hits: float | None = None
+    saturated_images: int = 0

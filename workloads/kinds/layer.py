@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any, ClassVar, cast
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -67,6 +66,7 @@ class PassWork:
     pass reads the layer's input, or its output, beside the gradient. reads_mask: where all that the layer reads comes
     out of a ReLU, a backward pass reads that one's mask. index_bits: of indices or flags moved besides, written forward
     and read backward.
+    target_elements: numbers that a loss reads beside its scores.
     """
 
     sweeps: int = 1
@@ -74,6 +74,7 @@ class PassWork:
     reads_output: bool = False
     reads_mask: bool = False
     index_bits: int = 0
+    target_elements: int = 0
 
 
 def unknown_kind(layer: LayerBase, question: str) -> TypeError:
@@ -131,8 +132,8 @@ class LayerBase(StrictModel):
         """Compute the output, and the function that takes its gradient back; that function keeps what it needs."""
         raise unknown_kind(self, "its output")
 
-    def evaluate(self, scores: Array, labels: NDArray[np.integer[Any]], /) -> Loss:
-        """Compute a loss, of scores ``(N, classes)`` and class numbers ``(N,)``."""
+    def evaluate(self, scores: Array, targets: NDArray[Any], /) -> Loss:
+        """Compute a loss of scores and targets, as `workloads.kinds.loss` tells their shapes."""
         raise unknown_kind(self, "its loss")
 
     def forward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:

@@ -1,50 +1,52 @@
-"""The loss."""
+"""The cross entropy of the softmax with a class."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from workloads.kinds.execution import Loss, Parameter
-from workloads.kinds.layer import LayerBase, PassWork, Traits
-from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
-from workloads.kinds.shape_rules import expect_flat
+from workloads.kinds.execution import Loss
+from workloads.kinds.loss import LossLayer, Targets, check_labels, spread_over_places
 from workloads.reference.arrays import Array
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.shapes import Shape
 
 
-class SoftmaxCrossEntropy(LayerBase):
-    """The loss: mean over the batch of the cross entropy of softmax(scores) with the label."""
+class SoftmaxCrossEntropy(LossLayer):
+    """The loss: mean over images, and places in them, of the cross entropy of softmax(scores) with the label.
 
-    traits: ClassVar[Traits] = Traits(
-        is_loss=True, hands_zeros_on=False, hands_gradient_on=False, densifies_gradient=False
-    )
-    profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.FIGURE, gradient=GradientRule.BEHIND_LOSS)
+    label_smoothing: the share of the target that all classes have in equal parts.
+    """
 
     type: Literal["softmax_cross_entropy"]
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
-    def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Leave one number."""
-        expect_flat(self, shapes[0])
-        return ()
+    def shape_targets(self, scores: Shape, /) -> Shape:
+        """Give a class number for each image or place."""
+        return (scores[0], *scores[2:])
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read the scores, write their gradient."""
-        return PassWork()
+    def spread_labels(self, labels: NDArray[np.integer[Any]], scores: Shape, /) -> Targets:
+        """Give each place the label of its image."""
+        check_labels(labels, scores[1])
+        return spread_over_places(labels, scores)
 
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Have none beside that."""
-        return None
+    def check_targets(self, targets: NDArray[Any], scores: Shape, /) -> Targets:
+        """Take a class number for each image or place."""
+        shape = self.shape_targets(scores)
+        if targets.shape != shape or targets.dtype.kind not in "iu":
+            raise ValueError(f"must be integers of shape {shape}, got {targets.dtype} of shape {targets.shape}")
+        check_labels(targets, scores[1])
+        return targets
 
-    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
-        """Have none."""
-        return {}
-
-    def evaluate(self, scores: Array, labels: NDArray[np.integer[Any]], /) -> Loss:
-        """Compare the softmax of the scores with the labels."""
-        value, probabilities = cross_entropy_forward(scores, labels)
-        return Loss(value, probabilities, cross_entropy_backward(probabilities, labels))
+    def evaluate(self, scores: Array, targets: Targets, /) -> Loss:
+        """Compare the softmax of the scores with the classes."""
+        labels = targets.astype(np.int64)
+        value, probabilities = cross_entropy_forward(scores, labels, self.label_smoothing)
+        hits = float((probabilities.argmax(axis=1) == labels).mean())
+        # A smoothed target is met by no probability of 1, so that there is a gradient.
+        is_one = probabilities.max(axis=1).astype(np.float32) >= 1
+        saturated = 0 if self.label_smoothing else int(is_one.reshape(len(labels), -1).all(axis=1).sum())
+        return Loss(value, cross_entropy_backward(probabilities, labels, self.label_smoothing), hits, saturated)

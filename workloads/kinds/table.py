@@ -48,6 +48,8 @@ CLASSES = {
     "concat": "Concat",
     "parameter": "Parameter",
     "softmax_cross_entropy": "SoftmaxCrossEntropy",
+    "mean_squared_error": "MeanSquaredError",
+    "binary_cross_entropy": "BinaryCrossEntropy",
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from workloads.draws import keyed_generator
 from workloads.host import initial_parameters, run_iteration
+from workloads.losses import count_classes
 from workloads.network import Network
 
 
@@ -23,9 +24,7 @@ def find_difference(before: Network, after: Network, seed: int = 1) -> str | Non
         return "the parameters"
     generator = keyed_generator(seed, "images")
     images = generator.standard_normal(before.input_shape, dtype=np.float32)
-    loss = before.loss_node()
-    classes = 1 if loss is None else loss.input_shapes[0][1]
-    labels = generator.integers(0, classes, before.input_shape[0])
+    labels = generator.integers(0, count_classes(before), before.input_shape[0])
     first, second = (run_iteration(network, parameters, images, labels, seed=seed) for network in (before, after))
     if first.loss != second.loss:
         return f"the loss, {first.loss!r} before and {second.loss!r} after"

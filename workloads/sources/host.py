@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from workloads.datasets import Dataset, load_dataset
 from workloads.datasets.address import make_absolute
-from workloads.host import Iteration, Labels, initial_parameters, run_iteration
+from workloads.host import Iteration, initial_parameters, run_iteration
 from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
+from workloads.losses import BatchTargets, list_spread
 from workloads.masks.producer import mask_parameters
+from workloads.network import Network
 from workloads.operands import Operands
 from workloads.reference.arrays import keep_in_memory
 from workloads.settings import GradientPruning, ImagePipeline, PlainText, Seed
@@ -24,6 +26,7 @@ from workloads.sources.source import OperandRequest, OperandSource, OperandStrea
 from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
 from workloads.user_file import resolve_path
 from workloads.weights import load_weights
+from workloads.words import list_words
 
 
 class HostOperands(OperandSource):
@@ -103,43 +106,60 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     check_pipeline(source.images, request.image)
     dataset = load_dataset(source.dataset, base_directory=request.base_directory, resize=source.images.resize)
 
-    def load_batch(number: int) -> tuple[NDArray[np.float32], Labels]:
+    def load_batch(number: int) -> tuple[NDArray[np.float32], BatchTargets]:
         chosen = select_batch(dataset, batch, seed, number)
         pixels = dataset.images[chosen]
         check_image_shape(output_shape(pixels.shape[1:], source.images), network.input_shape[1:], dataset.name)
         images = prepare_images(pixels, **source.images.model_dump())
-        return images, dataset.labels[chosen]
+        return images, BatchTargets(dataset.labels[chosen])
 
     weights = source.weights_path(request.base_directory)
     parameters = initial_parameters(network, seed) if weights is None else load_weights(weights, network)
     if request.masks is not None:
         parameters = mask_parameters(request.masks, network, parameters, seed)
-    images, labels = load_batch(number)
+    images, targets = load_batch(number)
     chosen = select_batch(dataset, batch, seed, number)
     facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]}
     headline = (
-        f"one host training iteration on {describe_images(dataset, chosen, source)}, {describe_weights(weights)}, "
-        f"seed {source.seed}"
+        f"one host training iteration on {describe_images(dataset, chosen, source)}{describe_targets(network)}, "
+        f"{describe_weights(weights)}, seed {source.seed}"
     )
     if pruning is None:
         found = run_iteration(
-            network, parameters, images, labels, seed=seed, iteration=number, dtype=source.dtype, keep=keep
+            network, parameters, images, targets, seed=seed, iteration=number, dtype=source.dtype, keep=keep
         )
-        facts |= {"loss": found.loss, "accuracy": found.accuracy}
+        facts |= tell_losses(found)
         notices = tell_saturation(found, batch)
         return OperandStream(release_gradients(found).operands(), headline, seed, facts, notices=notices)
     state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype, keep=keep)
     done = run_pruned_iteration(
-        network, parameters, images, labels, pruning=pruning, state=state, seed=seed, iteration=number,
+        network, parameters, images, targets, pruning=pruning, state=state, seed=seed, iteration=number,
         dtype=source.dtype, keep=keep,
     )  # fmt: skip
-    facts |= {"loss": done.iteration.loss, "accuracy": done.iteration.accuracy}
+    facts |= tell_losses(done.iteration)
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
     pruned = frozenset(node for node, one in done.prunings.items() if one.threshold)
     notices = tell_saturation(done.iteration, batch)
     done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
     headline = f"{headline}, {describe_pruning(pruning)}"
     return OperandStream(done.operands(), headline, seed, facts, pruned, notices=notices)
+
+
+def tell_losses(found: Iteration) -> dict[str, Any]:
+    """Give the total loss, each one's value where there are several, and the accuracy where one is told."""
+    facts: dict[str, Any] = {"loss": found.loss}
+    if len(found.losses) > 1:
+        facts["losses"] = dict(found.losses)
+    return facts if found.accuracy is None else facts | {"accuracy": found.accuracy}
+
+
+def describe_targets(network: Network) -> str:
+    """Say which losses have a target at each pixel that was made up of the image's label."""
+    spread = list_spread(network)
+    if not spread:
+        return ""
+    words = f"loss '{spread[0]}' compares" if len(spread) == 1 else f"losses {list_words(spread)} compare"
+    return f", {words} each pixel with its image's label (unrepresentative)"
 
 
 def tell_saturation(found: Iteration, batch: int) -> tuple[str, ...]:

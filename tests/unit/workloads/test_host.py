@@ -305,7 +305,7 @@ def test_images_and_labels_that_do_not_fit_are_refused() -> None:
     assert refuse(network, images, LABELS[:3]) == "labels must have shape (4,), one for each image, got (3,)"
     for labels, found in ((LABELS + 1, "1..3"), (LABELS - 1, "-1..1")):
         assert refuse(network, images, labels) == (
-            f"labels must be in 0..2, the 3 scores that reach the loss 'loss' of network 'net', got {found}"
+            f"network 'net': labels of the loss 'loss' must be in 0..2, got {found}"
         )
 
 

@@ -163,8 +163,8 @@ def test_accelerated_layers_are_convolutions_and_fully_connected_ones() -> None:
 
 def test_the_loss_is_the_last_node_or_there_is_none() -> None:
     loss = layer("loss", "softmax_cross_entropy")
-    assert network(layer("a", "flatten"), loss).loss_node() == network(layer("a", "flatten"), loss).nodes[-1]
-    assert network(layer("a", "flatten")).loss_node() is None
+    assert network(layer("a", "flatten"), loss).loss_nodes() == network(layer("a", "flatten"), loss).nodes[-1:]
+    assert network(layer("a", "flatten")).loss_nodes() == ()
 
 
 def test_consumers_are_the_nodes_that_read_an_output() -> None:
@@ -259,11 +259,35 @@ def test_flatten_refuses_what_has_one_axis_alone() -> None:
     )
 
 
-def test_a_loss_refuses_images() -> None:
-    assert refusal(layer("loss", "softmax_cross_entropy")) == (
-        "layers[0] 'loss': softmax_cross_entropy reads (batch, features), but its input has the shape (2, 4, 9, 7); "
-        "put a flatten layer before it"
+def test_a_loss_reads_images_and_features() -> None:
+    assert output_of(layer("loss", "softmax_cross_entropy")) == ()
+    assert output_of(layer("flat", "flatten"), layer("loss", "softmax_cross_entropy")) == ()
+
+
+def test_only_losses_may_be_unread_where_there_is_one() -> None:
+    loss = layer("loss", "softmax_cross_entropy", "a")
+    aside = layer("aside", "relu", "a")
+    assert refusal(conv("a"), aside, loss) == (
+        "layers[1] 'aside': no layer reads its output; only the loss 'loss' may be unread"
     )
+    assert refusal(conv("a"), loss, aside, layer("more", "softmax_cross_entropy", "a", weight=0.5)) == (
+        "layers[2] 'aside': no layer reads its output; only the losses loss, more may be unread"
+    )
+
+
+def test_nothing_reads_a_loss() -> None:
+    loss = layer("loss", "softmax_cross_entropy")
+    assert (
+        refusal(conv("a"), loss, layer("b", "relu")) == "layers[2] 'b': reads the loss 'loss'; no layer can read a loss"
+    )
+
+
+def test_a_loss_may_stand_anywhere() -> None:
+    made = network(
+        conv("a"), layer("aux", "softmax_cross_entropy"), conv("b", "a"), layer("main", "softmax_cross_entropy")
+    )
+    assert [node.name for node in made.loss_nodes()] == ["aux", "main"]
+    assert [node.name for node in made.gradient_sources("a")] == ["aux", "b"]
 
 
 def test_a_tensor_beyond_the_limit_is_refused() -> None:

@@ -149,6 +149,8 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": "mean", "type": "global_avg_pool"},
     {"name": "by_layer", "type": "layer_norm", "axes": 3},
     *ENDING,
+    {"name": "squared", "type": "mean_squared_error", "inputs": ["fc"], "weight": 0.3},
+    {"name": "binary", "type": "binary_cross_entropy", "inputs": ["fc"], "weight": 0.5},
 ]
 
 
