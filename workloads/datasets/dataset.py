@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -32,19 +33,30 @@ class Images(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One split of a dataset: images ``(n, C, H, W)`` uint8, labels ``(n,)`` int64 in [0, classes)."""
+    """One split of a dataset: images ``(n, C, H, W)`` uint8, labels ``(n,)`` int64 in [0, classes).
+
+    targets: what losses compare their scores with in the place of the labels, ``(n, ...)``, by the losses' names;
+    ``''`` stands for every other loss.
+    """
 
     name: str
     split: Split
     images: NDArray[np.uint8] | Images
     labels: NDArray[np.int64]
     classes: int
+    targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def original_size(self, chosen: NDArray[np.intp]) -> tuple[int, int]:
         """Height and width of the chosen images before any resizing; where they differ, the least of each."""
         if isinstance(self.images, np.ndarray):
             return self.images.shape[2], self.images.shape[3]
         return self.images.smallest_size(chosen)
+
+    def choose_targets(self, chosen: NDArray[np.intp], losses: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Give the chosen images' targets by the names of losses, and of what else the dataset names."""
+        shared, named = self.targets.get(""), {name: every for name, every in self.targets.items() if name}
+        given = named if shared is None else dict.fromkeys(losses, shared) | named
+        return {name: every[chosen] for name, every in given.items()}
 
 
 def make_dataset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,7 +16,7 @@ from workloads.host import Iteration, initial_parameters, run_iteration
 from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
-from workloads.losses import BatchTargets, list_spread
+from workloads.losses import BatchTargets, list_spread, make_targets
 from workloads.masks.producer import mask_parameters
 from workloads.network import Network
 from workloads.operands import Operands
@@ -83,7 +83,7 @@ def release_layers(layers: Iterator[Operands], keeper: TensorKeeper) -> Iterator
 
 
 def check_host(request: OperandRequest, source: HostOperands) -> None:
-    """Load the dataset, one batch of images as the network sees them, and the initial weights.
+    """Load the dataset, one batch of images as the network sees them with its targets, and the initial weights.
 
     Raises:
         InputError: one of them is missing, damaged or does not fit.
@@ -92,6 +92,7 @@ def check_host(request: OperandRequest, source: HostOperands) -> None:
     chosen = select_batch(dataset, request.batch, source.seed, 0)
     images = prepare_images(dataset.images[chosen], **source.images.model_dump())
     check_image_shape(images.shape[1:], request.network.input_shape[1:], dataset.name)
+    make_targets(request.network, select_targets(request.network, dataset, chosen))
     if (weights := source.weights_path(request.base_directory)) is not None:
         load_weights(weights, request.network)
 
@@ -111,7 +112,7 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
         pixels = dataset.images[chosen]
         check_image_shape(output_shape(pixels.shape[1:], source.images), network.input_shape[1:], dataset.name)
         images = prepare_images(pixels, **source.images.model_dump())
-        return images, BatchTargets(dataset.labels[chosen])
+        return images, select_targets(network, dataset, chosen)
 
     weights = source.weights_path(request.base_directory)
     parameters = initial_parameters(network, seed) if weights is None else load_weights(weights, network)
@@ -120,10 +121,8 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     images, targets = load_batch(number)
     chosen = select_batch(dataset, batch, seed, number)
     facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]}
-    headline = (
-        f"one host training iteration on {describe_images(dataset, chosen, source)}{describe_targets(network)}, "
-        f"{describe_weights(weights)}, seed {source.seed}"
-    )
+    told = describe_images(dataset, chosen, source) + describe_targets(network, targets.own)
+    headline = f"one host training iteration on {told}, {describe_weights(weights)}, seed {source.seed}"
     if pruning is None:
         found = run_iteration(
             network, parameters, images, targets, seed=seed, iteration=number, dtype=source.dtype, keep=keep
@@ -153,13 +152,19 @@ def tell_losses(found: Iteration) -> dict[str, Any]:
     return facts if found.accuracy is None else facts | {"accuracy": found.accuracy}
 
 
-def describe_targets(network: Network) -> str:
-    """Say which losses have a target at each pixel that was made up of the image's label."""
-    spread = list_spread(network)
+def select_targets(network: Network, dataset: Dataset, chosen: NDArray[np.intp]) -> BatchTargets:
+    """Give the labels of chosen images, and the targets that the dataset has for losses."""
+    own = dataset.choose_targets(chosen, (node.name for node in network.loss_nodes()))
+    return BatchTargets(dataset.labels[chosen], own)
+
+
+def describe_targets(network: Network, own: Collection[str]) -> str:
+    """Say which losses have a target at each place that was made up of the image's label; own: those with others."""
+    spread = [name for name in list_spread(network) if name not in own]
     if not spread:
         return ""
     words = f"loss '{spread[0]}' compares" if len(spread) == 1 else f"losses {list_words(spread)} compare"
-    return f", {words} each pixel with its image's label (unrepresentative)"
+    return f", {words} each place with its image's label (unrepresentative)"
 
 
 def tell_saturation(found: Iteration, batch: int) -> tuple[str, ...]:
