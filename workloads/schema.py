@@ -8,7 +8,7 @@ from pydantic import Field, SerializeAsAny
 
 from workloads.blocks import Block
 from workloads.kinds import Layer
-from workloads.layers import ImageInput, LayerName, PositiveInt, StrictModel
+from workloads.layers import LayerName, NetworkInput, PositiveInt, StrictModel
 from workloads.masks.magnitude import MagnitudeMask
 from workloads.rewrites.idle_dropout import RemoveIdleDropout
 from workloads.settings import GradientPruning, WorkloadName
@@ -33,7 +33,7 @@ class WorkloadForm(StrictModel):
     name: WorkloadName
     description: str = ""
     batch: PositiveInt = 1
-    input: ImageInput | None = None
+    input: NetworkInput | None = None
     blocks: dict[LayerName, Block] = Field(default_factory=dict)
     layers: Annotated[list[Layer], Field(min_length=1)]
     operands: ShippedSource | None = None

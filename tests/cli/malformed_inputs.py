@@ -65,8 +65,8 @@ SIZE = f"{COUNT} or a list of 2 entries, each {COUNT}"
 NATURAL = "a whole number from 0 to 65536"
 POOL_PADDING = f"{NATURAL} or a list of 2 entries, each {NATURAL}"
 OWN_INPUT = (
-    "a mapping of the fields channels, height, width or a mapping of the fields features "
-    "or a mapping of the fields tokens, channels"
+    "a mapping of the fields channels, height, width or a mapping of the fields channels, length "
+    "or a mapping of the fields features or a mapping of the fields tokens, channels"
 )
 SIDES = f"a list of 4 entries, each {NATURAL} or a mapping of the fields top, left, bottom, right"
 PADDING = f"{POOL_PADDING} or {SIDES} or 'same'"

@@ -15,6 +15,7 @@ from workloads.shapes import LayerShape
 
 CLASSES = {
     "conv2d": "Conv2d",
+    "conv1d": "Conv1d",
     "linear": "Linear",
     "relu": "Relu",
     "relu6": "Relu6",

@@ -155,6 +155,7 @@ def test_every_kind_answers_every_question(kind: str, question: str) -> None:
 
 REQUIRED: dict[str, dict[str, int]] = {
     "conv2d": {"out_channels": 2, "kernel": 1},
+    "conv1d": {"out_channels": 2, "kernel": 1},
     "linear": {"out_features": 3},
     "max_pool": {"kernel": 2},
     "avg_pool": {"kernel": 2},
@@ -172,7 +173,7 @@ REQUIRED: dict[str, dict[str, int]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_traits_of_a_kind_agree_with_what_it_does(kind: str) -> None:
     layer = KINDS[kind].model_validate({"name": "one", "type": kind, **REQUIRED.get(kind, {})})
-    shape = (1, 3) if kind in ("linear", "softmax_cross_entropy") else IMAGE
+    shape = {"linear": (1, 3), "softmax_cross_entropy": (1, 3), "conv1d": (1, 2, 1, 4)}.get(kind, IMAGE)
     shapes = (shape, shape) if layer.traits.reads_several else (shape,)
     output = layer.infer_output(("first", "second")[: len(shapes)], shapes)
     traits = layer.traits

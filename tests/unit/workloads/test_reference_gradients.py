@@ -147,6 +147,7 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": "unfolded", "type": "conv2d", "out_channels": 4, "kernel": 1},
     {"name": "drop", "type": "dropout", "rate": 0.25},
     {"name": "mean", "type": "global_avg_pool"},
+    {"name": "signal", "type": "conv1d", "out_channels": 4, "kernel": 3, "padding": 1},
     {"name": "by_layer", "type": "layer_norm", "axes": 3},
     *ENDING,
     {"name": "squared", "type": "mean_squared_error", "inputs": ["fc"], "weight": 0.3},
