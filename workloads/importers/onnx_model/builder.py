@@ -66,8 +66,10 @@ class NetworkBuilder:
         """Give the shape of ONNX's value, without the batch.
 
         Raises:
-            UnsupportedError: its first axis is not the batch.
+            UnsupportedError: its first axis is not the batch, or it depends on data.
         """
+        if name not in self.graph.shapes:
+            raise UnsupportedError("a shape that depends on data")
         shape = self.graph.shapes[name]
         if not shape or shape[0] != self.graph.batch:
             raise UnsupportedError(f"a tensor of shape {list(shape)}, whose first axis is not the batch")

@@ -146,7 +146,7 @@ class _Folder:
         self._graph.constants[name] = array
         self._graph.unknown.pop(name, None)
         self._keep_shape(name, array.shape, kind)
-        if array.size <= LARGEST_SHAPE_VALUE:
+        if array.size <= LARGEST_SHAPE_VALUE and array.dtype.kind in "fiub":
             self._data[name] = self._onnx.numpy_helper.from_array(
                 np.ascontiguousarray(array).reshape(array.shape), name
             )
@@ -170,7 +170,8 @@ class _Folder:
         (value,) = found
         tensor = value.type.tensor_type
         if tensor.elem_type not in (1, 10, 11):
-            kind = self._onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+            kinds = self._onnx.TensorProto.DataType
+            kind = kinds.Name(tensor.elem_type).lower() if tensor.elem_type in kinds.values() else "no known type"
             raise InputError(f"{self._label}: the input '{value.name}' holds {kind}; images or features are expected")
         sizes = [size.dim_value or size.dim_param or "?" for size in tensor.shape.dim]
         if len(sizes) not in (2, 3, 4):

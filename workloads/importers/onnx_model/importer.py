@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from workloads.errors import InputError
 from workloads.importers.importer import ImportedNetwork, Importer, ImportRequest
 from workloads.importers.names import name_workload
@@ -39,10 +41,12 @@ class OnnxImporter(Importer):
     def read(self, request: ImportRequest) -> ImportedNetwork:
         """Fold constants, find patterns, and make every operation a layer."""
         graph = fold_graph(load_model(request), request)
-        for find in (find_structure, find_activations, find_normalisations):
-            find(graph)
         build = NetworkBuilder(graph)
-        convert_all(graph, build, request)
+        # What is no number any more is refused where the weights are loaded.
+        with np.errstate(all="ignore"):
+            for find in (find_structure, find_activations, find_normalisations):
+                find(graph)
+            convert_all(graph, build, request)
         if not build.layers:
             raise InputError(f"{request.label}: holds no operator that becomes a layer")
         notes = add_losses(graph, build)
@@ -88,6 +92,9 @@ def convert_all(graph: OperationGraph, build: NetworkBuilder, request: ImportReq
                 converter(operation, build)
             except UnsupportedError as error:
                 problems.append(f"{operation.label}: {error}")
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+                # The checker lets attributes through whose type is right and whose values are not.
+                problems.append(f"{operation.label}: attributes or constants that it cannot have")
     if problems:
         counted = "an operator" if len(problems) == 1 else f"{len(problems)} operators"
         raise InputError(f"{request.label}: {counted} cannot be imported: {list_words(problems, 450)}")

@@ -28,6 +28,7 @@ def load_model(request: ImportRequest) -> Any:
         raise InputError(f"{request.label}: is damaged, or no ONNX model: {first_line(error)}") from None
     if not model.graph.node:
         raise InputError(f"{request.label}: is no ONNX model, or one without a node")
+    check_names(model.graph, request.label)
     check_opset(model, request.label, onnx.defs.onnx_opset_version())
     try:
         if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
@@ -38,6 +39,27 @@ def load_model(request: ImportRequest) -> Any:
     except Exception as error:  # The checker's errors, and those of files of external data.
         raise InputError(f"{request.label}: is no valid ONNX model: {first_line(error)}") from None
     return model
+
+
+def check_names(graph: Any, label: str) -> None:
+    """Refuse names that are no text, which protobuf hands over as bytes.
+
+    Raises:
+        InputError: there is one.
+    """
+    names = [one.name for one in (*graph.input, *graph.output, *graph.initializer, *graph.value_info)]
+    for node in graph.node:
+        names += [
+            node.name,
+            node.op_type,
+            node.domain,
+            *node.input,
+            *node.output,
+            *(one.name for one in node.attribute),
+        ]
+    wrong = next((name for name in names if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise InputError(f"{label}: is damaged: the name {wrong!r} is not UTF-8 text")
 
 
 def check_opset(model: Any, label: str, newest: int) -> None:

@@ -34,6 +34,11 @@ class Operation:
         """Give an input's name; empty where it is left out."""
         return self.inputs[place] if place < len(self.inputs) else ""
 
+    def word(self, name: str, default: str) -> str:
+        """Give an attribute that is a word."""
+        given = self.attributes.get(name, default)
+        return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+
     @property
     def label(self) -> str:
         """The operator and the node, as messages name them."""

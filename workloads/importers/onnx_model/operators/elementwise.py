@@ -76,7 +76,7 @@ def convert_hard_sigmoid(operation: Operation, build: NetworkBuilder) -> None:
 
 def convert_gelu(operation: Operation, build: NetworkBuilder) -> None:
     """Convert the exact form, or the one with tanh."""
-    is_tanh = operation.attributes.get("approximate", b"none") == b"tanh"
+    is_tanh = operation.word("approximate", "none") == "tanh"
     add_unary(operation, build, "gelu", **({"approximate": "tanh"} if is_tanh else {}))
 
 

@@ -139,7 +139,7 @@ def convert_depth_to_space(operation: Operation, build: NetworkBuilder) -> None:
     source = build.image(operation.input(0))
     size = operation.attributes["blocksize"]
     held = build.shape(operation.output)
-    if operation.attributes.get("mode", b"DCR") == b"DCR" and held[0] > 1:
+    if operation.word("mode", "DCR") == "DCR" and held[0] > 1:
         source = build.add("channel_shuffle", f"{operation.name}_order", [source], source.held, groups=size * size)
     build.set(operation, build.add("pixel_shuffle", operation.name, [source], held, upscale=size))
 
@@ -165,11 +165,10 @@ def read_resampling(operation: Operation, build: NetworkBuilder) -> dict[str, ob
     Raises:
         UnsupportedError: it is neither the nearest nor linear between centres or corners.
     """
-    given = operation.attributes
-    mode = given.get("mode", b"nearest").decode()
+    mode = operation.word("mode", "nearest")
     is_old = operation.kind == "Upsample" or build.graph.opset == 10
-    where = "asymmetric" if is_old else given.get("coordinate_transformation_mode", b"half_pixel").decode()
-    rounding = "floor" if is_old else given.get("nearest_mode", b"round_prefer_floor").decode()
+    where = "asymmetric" if is_old else operation.word("coordinate_transformation_mode", "half_pixel")
+    rounding = "floor" if is_old else operation.word("nearest_mode", "round_prefer_floor")
     if mode == "nearest" and (where, rounding) in (
         ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
         ("pytorch_half_pixel", "round_prefer_floor"),

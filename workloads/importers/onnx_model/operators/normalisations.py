@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ def convert_batch_norm(operation: Operation, build: NetworkBuilder) -> None:
         raise UnsupportedError("statistics for each position")
     scale, shift, mean, variance = (build.constant(operation.input(place), "a parameter") for place in range(1, 5))
     source = build.values[operation.input(0)]
+    for array in (scale, shift, mean, variance):
+        fill(array, source.held[:1], 0)
     value = build.add("batch_norm", name_by_weight(operation), [source], source.held, **write_epsilon(operation))
     build.keep(value, scale=scale, shift=shift)
     for name, array in (("mean", mean), ("variance", variance)):
@@ -66,16 +69,25 @@ def normalise(operation: Operation, build: NetworkBuilder, source: Value, kind: 
     scale = build.constant(operation.input(1), "a scale") if operation.input(1) else None
     shift = build.constant(operation.input(2), "a shift") if operation.input(2) else None
     affine = {} if scale is not None or shift is not None else {"affine": False}
+    size = source.held[len(source.held) - fields.get("axes", 1) :] if kind == "layer_norm" else source.held[:1]
+    parameters = {"scale": fill(scale, size, 1), "shift": fill(shift, size, 0)}
     value = build.add(kind, name_by_weight(operation), [source], source.held, **{**fields, **affine})
     if not affine:
-        size = source.held[len(source.held) - fields.get("axes", 1) :] if kind == "layer_norm" else source.held[:1]
-        build.keep(value, scale=fill(scale, size, 1), shift=fill(shift, size, 0))
+        build.keep(value, **parameters)
     build.set(operation, value)
 
 
 def fill(array: Array | None, shape: tuple[int, ...], otherwise: float) -> Array:
-    """Give a parameter's values; one number where the model leaves it out."""
-    return np.full(shape, otherwise, np.float32) if array is None else array.reshape(shape)
+    """Give a parameter's values; one number where the model leaves it out.
+
+    Raises:
+        UnsupportedError: it has another size.
+    """
+    if array is None:
+        return np.full(shape, otherwise, np.float32)
+    if array.size != prod(shape):
+        raise UnsupportedError(f"a parameter of shape {list(array.shape)} where {list(shape)} is needed")
+    return array.reshape(shape)
 
 
 def convert_lrn(operation: Operation, build: NetworkBuilder) -> None:

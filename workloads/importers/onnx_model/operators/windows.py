@@ -52,10 +52,8 @@ def read_window(operation: Operation, kernel: AnyShape, image: AnyShape) -> Wind
     pads = list(given.get("pads") or [0] * 2 * len(kernel))
     padding = (0, pads[0], 0, pads[1]) if len(pads) == 2 else tuple(pads)
     size = (1, kernel[0]) if len(kernel) == 1 else (kernel[0], kernel[1])
-    auto = given.get("auto_pad", b"NOTSET").decode()
+    auto = operation.word("auto_pad", "NOTSET")
     window = Window(size, read("strides"), read("dilations"), padding, auto)
-    if any(side < 0 for side in padding):
-        raise UnsupportedError(f"negative padding {pads}")
     if auto == "VALID":
         return Window(size, window.stride, window.dilation, (0, 0, 0, 0), auto)
     return pad_same(window, image) if auto.startswith("SAME") else window
@@ -96,10 +94,13 @@ def convert_conv(operation: Operation, build: NetworkBuilder) -> None:
     bias = build.constant(operation.input(2), "a bias") if operation.input(2) else None
     source = build.image(operation.input(0))
     window = read_window(operation, weight.shape[2:], source.held[1:])
+    group = operation.attributes.get("group", 1)
+    if weight.shape[1] * group != source.held[0]:
+        raise UnsupportedError(f"a weight of {weight.shape[1] * group} channels on an input of {source.held[0]}")
     held = image_shape(build.shape(operation.output))
     fields: dict[str, Any] = {"out_channels": weight.shape[0], **write_window(window)}
-    if operation.attributes.get("group", 1) != 1:
-        fields["groups"] = operation.attributes["group"]
+    if group != 1:
+        fields["groups"] = group
     value = build.add(
         "conv2d", name_by_weight(operation), [source], held, **fields, **({} if bias is not None else {"bias": False})
     )
