@@ -24,9 +24,10 @@ def import_file(file: Path, output: Path, batch: int | None, overwrite: bool) ->
     Which it is, is told by its content. simulate and validate take such a file directly, too.
     """
     from reports.terminal import say
+    from workloads.imported_workload import make_imported
     from workloads.importers.writing import write_import
 
     if batch is not None and batch < 1:
         raise InputError(f"batch must be a whole number from 1, got {batch}")
-    for sentence in write_import(file, output, batch=batch, overwrites=overwrite):
+    for sentence in write_import(file, output, make_imported, batch=batch, overwrites=overwrite):
         say(sentence)

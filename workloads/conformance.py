@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import numpy as np
 
 from workloads.draws import keyed_generator
+from workloads.errors import InputError
+from workloads.imported_workload import make_imported
+from workloads.importers.importer import BEGINNING_BYTES, ImportedNetwork, Importer, ImportRequest
 from workloads.layer_images import select_images
 from workloads.layers import StrictModel
 from workloads.masks.producer import MaskKey, MaskProducer
@@ -19,6 +23,13 @@ from workloads.rewrites.rewrite import Rewrite, rewrite_network
 from workloads.shapes import Step
 from workloads.sources.source import OperandSource, OperandStream
 from workloads.workload import Workload
+
+# What no importer may take for its own: a workload, an archive of arrays, nothing.
+FOREIGN_FILES = {
+    "workload.yaml": b"name: small\nlayers:\n  - {name: fc, type: linear, out_features: 3}\n",
+    "weights.npz": b"PK\x03\x04\x14\x00\x00\x00\x00\x00\x00\x00!\x00fc/weight.npy",
+    "nothing.yaml": b"",
+}
 
 
 class ConformanceError(AssertionError):
@@ -55,6 +66,33 @@ def check_source(source: OperandSource, workload: Workload) -> None:
         if source.follows_training and is_needless and Step.GTA in operands.steps:
             _refuse(place, "has a GTA, whose result is not needed in training")
     _check_images(words, first, made)
+
+
+def check_importer(importer: Importer, path: Path) -> ImportedNetwork:
+    """Hold an importer against a file of its form, which it makes a workload, and others, which it does not recognise.
+
+    Raises:
+        ConformanceError: it has no words, does not recognise the file or recognises YAML, an archive or nothing, or
+            what it makes differs from one time to the next, or is no workload.
+        InputError: the importer refuses the file.
+    """
+    words = f"the importer {type(importer).__name__}"
+    if not getattr(importer, "words", ""):
+        _refuse(words, "has no words for its files")
+    if not importer.recognises(path, path.read_bytes()[:BEGINNING_BYTES]):
+        _refuse(words, f"does not recognise {path.name}")
+    for name, beginning in FOREIGN_FILES.items():
+        if importer.recognises(Path(name), beginning):
+            _refuse(words, f"recognises {name}, which is of another form")
+    request = ImportRequest(path, path.name, 1)
+    found, again = importer.read(request), importer.read(request)
+    if found.data != again.data:
+        _refuse(words, "does not make the same again")
+    try:
+        make_imported(found, path.name)
+    except InputError as error:
+        _refuse(words, f"makes what is no workload: {error}")
+    return found
 
 
 def check_mask_producer(producer: MaskProducer) -> None:

@@ -41,9 +41,9 @@ def test_recordings_load_no_torch_before_a_model_is_recorded() -> None:
     assert list_loaded("from workloads.capture import capture; from sim import simulate", ("torch",)) == []
 
 
-def test_loading_a_workload_loads_neither_the_compiler_nor_tables() -> None:
+def test_loading_a_workload_loads_neither_the_compiler_nor_tables_nor_what_reads_other_files() -> None:
     statement = "from workloads.workload import load_workload; load_workload('lenet5')"
-    assert list_loaded(statement, ("numba", "pandas")) == []
+    assert list_loaded(statement, ("numba", "pandas", "onnx")) == []
 
 
 @pytest.mark.parametrize("package", [sim, sim.sweep])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,18 @@ MARK = "# Imported by sparsetrain from "
 STATISTICS = ".statistics"
 
 
-def write_import(path: Path, output: Path, *, batch: int | None = None, overwrites: bool = False) -> list[str]:
+def write_import(
+    path: Path,
+    output: Path,
+    check: Callable[[ImportedNetwork, str], object],
+    *,
+    batch: int | None = None,
+    overwrites: bool = False,
+) -> list[str]:
     """Import a network and write it; give sentences on what was written and what the file left open.
 
     All files are written or none. Those that an import wrote before are replaced; others only with `overwrites`.
+    check: refuses a network, given with the file's label, that is no workload.
 
     Raises:
         InputError: the file cannot be imported, or one of those to write cannot or must not be written.
@@ -34,6 +42,7 @@ def write_import(path: Path, output: Path, *, batch: int | None = None, overwrit
     was_imported = is_imported(target)
     refuse_replacing(target, overwrites=overwrites or was_imported)
     found = import_network(path, batch=batch)
+    check(found, str(path))
     stores = {output.with_suffix(".npz"): found.weights, output.with_suffix(f"{STATISTICS}.npz"): found.arrays}
     with OutputSet() as outputs:
         written = [f"{output}: {describe(found)}"]
