@@ -6,6 +6,7 @@ from workloads.importers.onnx_model.operations import Operation, OperationGraph
 from workloads.importers.onnx_model.operators.layout import SHUFFLE
 from workloads.importers.onnx_model.operators.products import LINEAR
 from workloads.importers.onnx_model.patterns.activations import constant_of, variable_of
+from workloads.importers.onnx_model.patterns.normalisations import per_channel
 
 
 def find_structure(graph: OperationGraph) -> None:
@@ -60,8 +61,10 @@ def can_pad(reader: Operation, name: str) -> bool:
 
 
 def find_bias(graph: OperationGraph, product: Operation) -> None:
-    """Join a product with a constant matrix and the sum with a constant vector."""
+    """Join a convolution or a product with a constant matrix, and the sum with a constant vector."""
     weight = graph.constants.get(product.input(1))
+    if product.kind == "Conv" and weight is not None and not product.input(2):
+        join_bias(graph, product, weight.shape[0])
     if product.kind != "MatMul" or weight is None or weight.ndim != 2 or product.input(0) in graph.constants:
         return
     plus = graph.sole_reader(product.output)
@@ -71,6 +74,22 @@ def find_bias(graph: OperationGraph, product: Operation) -> None:
     if bias and graph.constants[bias].shape[-1:] == weight.shape[1:] and graph.constants[bias].size == weight.shape[1]:
         inputs = (*product.inputs, bias)
         graph.replace([product, plus], Operation(LINEAR, product.name, inputs, plus.outputs))
+
+
+def join_bias(graph: OperationGraph, convolution: Operation, channels: int) -> None:
+    """Give a convolution the constant of each channel that is added behind it."""
+    plus = graph.sole_reader(convolution.output)
+    if plus is None or plus.kind != "Add":
+        return
+    name = next((one for one in plus.inputs if one in graph.constants), "")
+    rank = len(graph.shapes.get(plus.output, ()))
+    bias = per_channel(graph.constants[name], channels, rank) if name else None
+    if bias is not None:
+        made = f"{plus.output}/bias"
+        graph.constants[made] = bias
+        inputs = (*convolution.inputs[:2], made)
+        joined = Operation("Conv", convolution.name, inputs, plus.outputs, convolution.attributes)
+        graph.replace([convolution, plus], joined)
 
 
 def find_shuffle(graph: OperationGraph, turn: Operation) -> None:
