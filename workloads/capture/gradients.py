@@ -86,7 +86,7 @@ class GradientTaker:
         source = node.inputs[0]
         stored: dict[str, Tensor] = {}
         total = None
-        for reader in reversed(network.consumers(source)):
+        for reader in order_readers(network, source):
             if reader.name == node.name:
                 break
             share = self.shares[reader.name, source]
@@ -96,6 +96,13 @@ class GradientTaker:
             else:
                 stored[reader.name] = share
         return list(stored.items())
+
+
+def order_readers(network: Network, source: str) -> list[Node]:
+    """Order the readers of a node's output as they hand their shares back: losses, then against the network's order."""
+    readers = list({reader.name: reader for reader in network.consumers(source)}.values())
+    losses = [reader for reader in readers if reader.layer.traits.is_loss]
+    return losses + [reader for reader in reversed(readers) if not reader.layer.traits.is_loss]
 
 
 def find_receivers(start: Any, edges: set[tuple[Any, int]], stops: set[Any]) -> list[tuple[Any, int]]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from workloads.capture.observer import LOSS_PARTS, SeenGraph, SeenLayer
 from workloads.errors import InputError
 from workloads.kinds.table import KINDS
@@ -41,7 +43,7 @@ def find_ends(graph: SeenGraph, shares: Mapping[str, float] | None) -> GraphEnds
     """Find where a graph ends; shares: the weight of each layer in the loss's value, None where they are unknown."""
     if shares and all(graph.layers[name].is_loss and graph.layers[name].reason is None for name in shares):
         has_weights = all("weight" in KINDS[graph.layers[name].kind].model_fields for name in shares)
-        if len(shares) == 1 or has_weights:
+        if (len(shares) == 1 or has_weights) and min(shares.values()) > 0:
             return GraphEnds(losses=dict(shares))
     outputs: dict[str, None] = {}
     for name in graph.loss_reads:
@@ -61,7 +63,7 @@ def make_graph_form(graph: SeenGraph, ends: GraphEnds, axes: int, label: str) ->
     chosen = select_layers(graph, ends.names)
     faults = [f"{place}: a tensor's values are read ({name}); a graph that depends on data is none that can be recorded"
               for place, name in graph.value_reads]  # fmt: skip
-    faults += [f"{seen.place}: {seen.reason}" for seen in chosen if seen.reason is not None]
+    faults += [f"{seen.place}: {fault}" for seen in chosen if (fault := seen.reason or find_misfit(seen)) is not None]
     refuse_faults(faults, label)
     layers: list[dict[str, Any]] = []
     if axes == 2:
@@ -69,12 +71,22 @@ def make_graph_form(graph: SeenGraph, ends: GraphEnds, axes: int, label: str) ->
     for seen in chosen:
         inputs = [FLATTENED if name == INPUT and axes == 2 else name for name in seen.inputs]
         layer: dict[str, Any] = {"name": seen.name, "type": seen.kind, "inputs": inputs, **seen.fields}
-        weight = ends.losses.get(seen.name, 1.0)
-        if len(ends.losses) > 1 and weight != 1:
-            layer["weight"] = weight
+        if seen.is_loss and ends.losses.get(seen.name, 1.0) != 1 and "weight" in KINDS[seen.kind].model_fields:
+            layer["weight"] = ends.losses[seen.name]
         layers.append(layer)
     notices = () if ends.losses else ("the loss is none that is known; its passes are left out",)
     return GraphForm(layers, {seen.name: seen for seen in chosen}, notices)
+
+
+def find_misfit(seen: SeenLayer) -> str | None:
+    """Say why a layer's kind does not take its fields, if so."""
+    try:
+        KINDS[seen.kind].model_validate({"name": seen.name, "type": seen.kind, **seen.fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        return f"the layer kind '{seen.kind}' does not take {field} = {first['input']!r}"
+    return None
 
 
 def select_layers(graph: SeenGraph, ends: Iterable[str]) -> list[SeenLayer]:

@@ -1,0 +1,91 @@
+"""Every layer kind that a torch module or function stands for: the host computes what autograd does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip(
+    "torch", reason="torch is not installed, so no layer kind was compared with autograd; the extra 'torch' installs it"
+)
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from sim import simulate  # noqa: E402
+from workloads.capture import capture  # noqa: E402
+from workloads.host import initial_parameters, run_iteration  # noqa: E402
+
+BATCH, CHANNELS, SIZE, CLASSES = 2, 4, 6, 3
+LABELS = torch.tensor([0, 2])
+
+MIDDLES: dict[str, list[Callable[[], Any]]] = {
+    "relu6": [nn.ReLU6, lambda: nn.Hardtanh(0.0, 6.0), lambda: lambda values: values.clamp(0, 6)],
+    "leaky_relu": [nn.LeakyReLU, lambda: nn.LeakyReLU(0.2, inplace=True)],
+    "prelu": [nn.PReLU, lambda: nn.PReLU(CHANNELS)],
+    "sigmoid": [nn.Sigmoid, lambda: torch.sigmoid],
+    "tanh": [nn.Tanh, lambda: torch.tanh],
+    "hard_swish": [nn.Hardswish],
+    "hard_sigmoid": [nn.Hardsigmoid],
+    "silu": [nn.SiLU],
+    "gelu": [nn.GELU, lambda: nn.GELU("tanh")],
+    "softmax": [lambda: nn.Softmax(dim=1), lambda: nn.Softmax(dim=-1)],
+    "batch_norm": [lambda: nn.BatchNorm2d(CHANNELS)],
+    "layer_norm": [lambda: nn.LayerNorm(SIZE), lambda: nn.LayerNorm([CHANNELS, SIZE, SIZE])],
+    "group_norm": [lambda: nn.GroupNorm(2, CHANNELS)],
+    "instance_norm": [lambda: nn.InstanceNorm2d(CHANNELS), lambda: nn.InstanceNorm2d(CHANNELS, affine=True)],
+    "local_response_norm": [lambda: nn.LocalResponseNorm(3, alpha=0.1)],
+    "max_pool": [lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True), lambda: nn.AdaptiveMaxPool2d(3)],
+    "avg_pool": [
+        lambda: nn.AvgPool2d(3, 2, 1), lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
+        lambda: nn.AdaptiveAvgPool2d(3),
+    ],
+    "global_avg_pool": [lambda: nn.AdaptiveAvgPool2d(1), lambda: lambda values: values.mean((2, 3), keepdim=True)],
+    "add": [lambda: lambda values: values + values.relu()],
+    "concat": [lambda: lambda values: torch.cat([values, values.relu()], 1)],
+}  # fmt: skip
+CASES = [pytest.param(kind, make, id=f"{kind}-{number}")
+         for kind, made in MIDDLES.items() for number, make in enumerate(made)]  # fmt: skip
+
+
+class Between(nn.Module):
+    """Something between two convolutions, in float64."""
+
+    def __init__(self, middle: Any) -> None:
+        super().__init__()
+        torch.manual_seed(11)
+        self.conv1 = nn.Conv2d(3, CHANNELS, 3, padding=1)
+        self.middle = middle
+        self.conv2: nn.Module = nn.Identity()
+        self.fc: nn.Module = nn.Identity()
+        shape = middle(torch.zeros(BATCH, CHANNELS, SIZE, SIZE)).shape
+        self.conv2 = nn.Conv2d(shape[1], 2, 1)
+        self.fc = nn.Linear(2 * shape[2] * shape[3], CLASSES)
+        self.double()
+
+    def forward(self, images: Any) -> Any:
+        return self.fc(self.conv2(self.middle(self.conv1(images))).flatten(1))
+
+
+def make_images() -> Any:
+    return 3 * torch.randn(BATCH, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("kind", "make"), CASES)
+def test_the_host_computes_what_autograd_does(kind: str, make: Callable[[], Any]) -> None:
+    model, images = Between(make()), make_images()
+    recording = capture(model, images, lambda scores: functional.cross_entropy(scores, LABELS))
+    assert kind in [layer["type"] for layer in recording.form["layers"]]
+    network = recording.workload.network
+    own = {name.replace(".", "/"): values.detach().numpy() for name, values in model.named_parameters()}
+    parameters = {name: own.get(name, value) for name, value in initial_parameters(network, 1).items()}
+    host = run_iteration(network, parameters, images.numpy(), LABELS.numpy(), seed=1, dtype=np.float64)
+    for ours, theirs in zip(recording.operands, host.operands(), strict=True):
+        assert (ours.layer, ours.shape, ours.steps) == (theirs.layer, theirs.shape, theirs.steps)
+        pairs = [(ours.input, theirs.input), (ours.grad_output, theirs.grad_output)]
+        for mine, other in [*pairs, *zip(ours.summed, theirs.summed, strict=True)]:
+            np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-9)
+    assert simulate(recording, "ideal", baseline=None).is_correct
