@@ -17,6 +17,7 @@ from torch.nn import functional  # noqa: E402
 
 from sim import simulate  # noqa: E402
 from workloads.capture import CapturedRecording, capture  # noqa: E402
+from workloads.errors import InputError  # noqa: E402
 from workloads.opening import open_operands  # noqa: E402
 from workloads.operands import Operands  # noqa: E402
 
@@ -271,3 +272,25 @@ def test_every_geometry_of_a_convolution_is_read() -> None:
         {"kernel": 2, "stride": 1, "padding": [0, 0, 1, 1], "dilation": 1, "groups": 1, "bias": True},
     ]
     assert simulate(recording, baseline=None).is_correct
+
+
+def test_zeros_around_what_a_convolution_reads_are_its_padding() -> None:
+    def forward(model: Any, images: Any) -> Any:
+        first = functional.pad(model.conv1(images).relu(), (1, 2, 0, 1))
+        return model.fc(functional.max_pool2d(model.conv2(nn.ZeroPad2d(1)(first)), 2).flatten(1))
+
+    recording = record(forward, 4 * 5 * 6)
+    assert recording.form["layers"][2]["padding"] == [2, 3, 3, 4]
+    layer = list_layers(recording)["conv2"]
+    assert layer.input.shape == (BATCH, 4, 8, 8)
+    np.testing.assert_array_equal(layer.mask, layer.input != 0)
+    assert simulate(recording, baseline=None).is_correct
+
+
+def test_zeros_around_what_another_layer_reads_are_refused() -> None:
+    def forward(model: Any, images: Any) -> Any:
+        return model.fc(functional.max_pool2d(functional.pad(model.conv1(images), (1, 1)), 2).flatten(1))
+
+    with pytest.raises(InputError) as caught:
+        record(forward, 4 * 4 * 5)
+    assert str(caught.value).endswith("only a convolution may read what has zeros around it")

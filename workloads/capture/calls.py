@@ -47,6 +47,24 @@ class SameTensor:
 
 
 @dataclass(frozen=True, eq=False)
+class PaddedTensor:
+    """Zeros around a tensor's rows and columns, which a convolution that reads it has as its own padding.
+
+    sides: top, left, bottom, right.
+    """
+
+    input: Tensor
+    sides: tuple[int, int, int, int]
+    kind: str = "pad"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What it reads."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, eq=False)
 class ScaledLoss:
     """A weighted sum of losses, which a callable of the outputs makes of them: tensors and their factors."""
 
@@ -58,7 +76,7 @@ class ScaledLoss:
         return tuple(tensor for tensor, _ in self.shares)
 
 
-Call = LayerCall | SameTensor | ScaledLoss
+Call = LayerCall | SameTensor | PaddedTensor | ScaledLoss
 # One for each tensor that a function gives out, where it gives several.
 Calls = Call | Sequence[Call]
 
@@ -82,6 +100,13 @@ def pair(value: int | Sequence[int]) -> tuple[int, int]:
 def short(sizes: Sequence[int]) -> int | list[int]:
     """Write equal sizes as one number, as YAML does."""
     return int(sizes[0]) if len(set(sizes)) == 1 else [int(size) for size in sizes]
+
+
+def add_padding(padding: int | Sequence[int], sides: Sequence[int]) -> int | list[int]:
+    """Add zeros around an input to a layer's own padding, in the order top, left, bottom, right."""
+    own = [padding] * 4 if isinstance(padding, int) else list(padding) * (4 // len(padding))
+    total = [one + more for one, more in zip(own, sides, strict=True)]
+    return short(total) if len(set(total)) == 1 else total[:2] if total[:2] == total[2:] else total
 
 
 def expect_axes(tensor: Tensor, axes: int, what: str) -> None:

@@ -17,7 +17,16 @@ from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from workloads.capture.call_table import make_table
-from workloads.capture.calls import Call, LayerCall, SameTensor, ScaledLoss, Tensor, UnmappedCallError
+from workloads.capture.calls import (
+    Call,
+    LayerCall,
+    PaddedTensor,
+    SameTensor,
+    ScaledLoss,
+    Tensor,
+    UnmappedCallError,
+    add_padding,
+)
 from workloads.capture.places import CallPlace, ModulePaths
 from workloads.kinds.table import KINDS
 from workloads.network import INPUT
@@ -28,6 +37,8 @@ VALUE_READS = frozenset(
      "__array__", "nonzero", "masked_select", "unique", "equal", "allclose", "is_nonzero")
 )  # fmt: skip
 LOSS_PARTS = frozenset({"log_softmax"})
+# What may read a trained tensor, as a class token or positions are, beside a layer's output.
+PARAMETER_READERS = frozenset({"add", "subtract", "multiply", "concat", "matmul"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +70,16 @@ class SeenLayer:
 
 @dataclass(frozen=True, slots=True)
 class TrackedTensor:
-    """A tensor that is a layer's output; shares: of a loss, the weight of each loss layer in it."""
+    """A tensor that is a layer's output.
+
+    shares: of a loss, the weight of each loss layer in it. padded: what has zeros around it here.
+    """
 
     reference: Any
     name: str
     version: int
     shares: Mapping[str, float] | None = None
+    padded: PaddedTensor | None = None
 
 
 @dataclass(eq=False)
@@ -160,9 +175,11 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             return [UnknownCall(words, tuple(read), str(error))]
         except (TypeError, ValueError, AttributeError, IndexError):
             return [UnknownCall(words, tuple(read), f"torch's {words} is called here in a way that is not known")]
-        return [calls] if isinstance(calls, LayerCall | SameTensor | ScaledLoss) else list(calls)
+        return [calls] if isinstance(calls, LayerCall | SameTensor | PaddedTensor | ScaledLoss) else list(calls)
 
     def _prepare(self, call: Call | UnknownCall) -> PreparedCall:
+        if isinstance(call, LayerCall):
+            call = self._unpad(call)
         edges = tuple(find_edge(one) for one in call.inputs)
         if isinstance(call, LayerCall):
             inputs, fault = self._name_inputs(call)
@@ -170,16 +187,34 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         inputs = tuple(found.name for one in call.inputs if (found := self.find(one)) is not None)
         return PreparedCall(call, inputs, edges, call.reason if isinstance(call, UnknownCall) else None)
 
+    def _unpad(self, call: LayerCall) -> LayerCall:
+        """Let a convolution pad what it reads, in place of the call before it."""
+        found = self.find(call.inputs[0])
+        if call.kind != "conv2d" or found is None or found.padded is None:
+            return call
+        padding = add_padding(call.fields["padding"], found.padded.sides)
+        return dataclasses.replace(call, inputs=(found.padded.input,), fields={**call.fields, "padding": padding})
+
     def _note(self, prepared: PreparedCall, tensor: Tensor) -> None:
         call = prepared.call
         if isinstance(call, ScaledLoss):
             self._note_loss(call, tensor)
+        elif isinstance(call, PaddedTensor):
+            self._note_padding(call, tensor)
         elif isinstance(call, SameTensor) and tensor.requires_grad == call.input.requires_grad:
             found = self.find(call.input)
             if found is not None:
                 self.track(tensor, found.name, found.shares)
         else:
             self._note_layer(prepared, tensor)
+
+    def _note_padding(self, call: PaddedTensor, tensor: Tensor) -> None:
+        found = self.find(call.input)
+        assert found is not None
+        if found.padded is not None:
+            sides = [own + more for own, more in zip(found.padded.sides, call.sides, strict=True)]
+            call = PaddedTensor(found.padded.input, (sides[0], sides[1], sides[2], sides[3]))
+        self._tracked[id(tensor)] = TrackedTensor(weakref.ref(tensor), found.name, tensor._version, None, call)
 
     def _note_loss(self, call: ScaledLoss, tensor: Tensor) -> None:
         shares: dict[str, float] = {}
@@ -232,9 +267,14 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
                     fault = fault or words
                     continue
                 self._replace_custom(found.name, maker, words)
+            if found is None and tensor.requires_grad and call.kind in PARAMETER_READERS:
+                names.append(self._note_parameter(tensor, call))
+                continue
             if found is None:
                 fault = fault or "it reads a tensor that comes from no layer"
                 continue
+            if found.padded is not None:
+                fault = fault or "only a convolution may read what has zeros around it"
             if found.version != tensor._version:
                 fault = fault or f"the output of '{found.name}' was changed in place through a tensor that shares it"
             seen = self.graph.layers.get(found.name)
@@ -245,6 +285,20 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             if seen.kind != call.behind:
                 fault = fault or f"{call.kind} is known only behind {call.behind}"
         return tuple(names), fault
+
+    def _note_parameter(self, tensor: Tensor, call: LayerCall) -> str:
+        """Note a trained tensor that is read beside layers' outputs; without the batch, axes as many as theirs."""
+        shape = [int(size) for size in tensor.shape]
+        axes = max(one.dim() for one in call.inputs if self.find(one) is not None)
+        batches = {int(one.shape[0]) for one in call.inputs if self.find(one) is not None}
+        if len(shape) == axes and shape[0] in {1, *batches}:
+            shape = shape[1:]
+        shape = [1] * (axes - 1 - len(shape)) + shape
+        place = self._paths.place()
+        name = self._name_layer("parameter", place.module)
+        reason = None if "parameter" in KINDS else "the layer kind 'parameter' is not there"
+        self.graph.layers[name] = SeenLayer(name, "parameter", {"shape": shape}, (), place, None, reason)
+        return name
 
     def _replace_custom(self, name: str, maker: Any, reason: str) -> None:
         """Note a custom autograd function in place of the calls inside it, which autograd does not see."""

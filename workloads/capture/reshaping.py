@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
-from workloads.capture.calls import Calls, LayerCall, SameTensor, Tensor, UnmappedCallError, expect_axes, pair, short
+from workloads.capture.calls import (
+    Calls,
+    LayerCall,
+    PaddedTensor,
+    SameTensor,
+    Tensor,
+    UnmappedCallError,
+    expect_axes,
+    pair,
+    short,
+)
 
 
 def read_flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Calls:
@@ -201,6 +211,17 @@ def read_interpolate(
     return LayerCall("upsample", (input,), fields)
 
 
+def read_pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Calls:
+    """Read zeros around rows and columns, which torch gives from the last axis on."""
+    sizes = [int(size) for size in pad]
+    if not any(sizes):
+        return SameTensor(input)
+    if mode != "constant" or value not in (None, 0) or len(sizes) > 4 or input.dim() != 4 or min(sizes) < 0:
+        raise UnmappedCallError(f"padding by {sizes} ({mode}) is no layer; zeros before a convolution are a part of it")
+    left, right, top, bottom = [*sizes, 0, 0][:4]
+    return PaddedTensor(input, (top, left, bottom, right))
+
+
 def read_pixel_shuffle(input: Tensor, upscale_factor: int) -> Calls:
     """Read channels that become positions."""
     return LayerCall("pixel_shuffle", (input,), {"upscale": upscale_factor})
@@ -224,6 +245,7 @@ RESHAPING: dict[str, Callable[..., Calls]] = {
     "unbind": read_unbind,
     "__getitem__": read_index,
     "interpolate": read_interpolate,
+    "pad": read_pad,
     "pixel_shuffle": read_pixel_shuffle,
     "channel_shuffle": read_channel_shuffle,
 }
