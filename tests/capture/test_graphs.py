@@ -240,7 +240,7 @@ def test_features_are_images_of_one_position() -> None:
     recording = capture(model, torch.randn(BATCH, 6), lambda scores: functional.cross_entropy(scores, LABELS))
     assert recording.form["input"] == {"channels": 6, "height": 1, "width": 1}
     assert read_shares(recording) == {
-        "flatten": ["input"], "model.0": ["flatten"], "model.1": ["model.0"], "model.2": ["model.1"],
+        "input.flatten": ["input"], "model.0": ["input.flatten"], "model.1": ["model.0"], "model.2": ["model.1"],
         "softmax_cross_entropy": ["model.2"],
     }  # fmt: skip
     assert simulate(recording, baseline=None).is_correct
@@ -294,3 +294,26 @@ def test_zeros_around_what_another_layer_reads_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         record(forward, 4 * 4 * 5)
     assert str(caught.value).endswith("only a convolution may read what has zeros around it")
+
+
+def test_what_is_made_of_images_before_any_layer_is_the_input() -> None:
+    def forward(model: Any, images: Any) -> Any:
+        normalised = (images[:, :, 1:-1, 1:-1] - torch.ones(2, 1, 1)) / 2
+        return model.fc(functional.max_pool2d(model.conv1(normalised), 2).flatten(1))
+
+    recording = record(forward, 4 * 3 * 3)
+    assert list_kinds(recording) == ["conv2d", "max_pool", "flatten", "linear", "softmax_cross_entropy"]
+    assert recording.form["input"] == {"channels": 2, "height": 6, "width": 6}
+    made = ((IMAGES[:, :, 1:-1, 1:-1] - 1) / 2).numpy()
+    np.testing.assert_array_equal(list_layers(recording)["conv1"].input, made)
+    assert simulate(recording, baseline=None).is_correct
+
+
+def test_images_and_what_is_made_of_them_are_not_one_input() -> None:
+    def forward(model: Any, images: Any) -> Any:
+        hidden = model.conv1(images / 2) + model.conv1(images)
+        return model.fc(functional.max_pool2d(hidden, 2).flatten(1))
+
+    with pytest.raises(InputError) as caught:
+        record(forward)
+    assert str(caught.value).endswith("a division is no layer")

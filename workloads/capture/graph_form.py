@@ -14,16 +14,32 @@ from workloads.errors import InputError
 from workloads.kinds.table import KINDS
 from workloads.network import INPUT, Network
 
-FLATTENED = "flatten"
+# No module has this path, since none has a name that is also the input's.
+FLATTENED = "input.flatten"
+FEATURE_AXES, IMAGE_AXES = 2, 4
 
 
 @dataclass(frozen=True, eq=False)
 class GraphForm:
-    """A network's layers as plain data, and what was seen of each; notices: sentences on what was left out."""
+    """A network's layers as plain data, and what was seen of each.
+
+    shape: of its input, batch first. notices: sentences on what was left out.
+    """
 
     layers: list[dict[str, Any]]
     seen: Mapping[str, SeenLayer]
+    shape: tuple[int, ...]
     notices: tuple[str, ...] = ()
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Give a workload's YAML form, without operands."""
+        sizes = [int(size) for size in (*self.shape, 1, 1)[1:4]]
+        return {
+            "name": name,
+            "batch": int(self.shape[0]),
+            "input": dict(zip(("channels", "height", "width"), sizes, strict=True)),
+            "layers": self.layers,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +70,46 @@ def find_ends(graph: SeenGraph, shares: Mapping[str, float] | None) -> GraphEnds
     return GraphEnds(outputs=tuple(outputs))
 
 
-def make_graph_form(graph: SeenGraph, ends: GraphEnds, axes: int, label: str) -> GraphForm:
-    """Give the layers that lead to a graph's ends; axes: of the images, two of which are features.
+def make_graph_form(graph: SeenGraph, ends: GraphEnds, shape: Sequence[int], label: str) -> GraphForm:
+    """Give the layers that lead to a graph's ends; shape: of the images.
+
+    What is made of the images before any layer, without a gradient, and stands for no layer itself is the input.
 
     Raises:
         InputError: names everything that stands for no layer.
     """
     chosen = select_layers(graph, ends.names)
+    sources = {name for seen in chosen for name in seen.inputs if name == INPUT or graph.layers[name].prepares}
     faults = [f"{place}: a tensor's values are read ({name}); a graph that depends on data is none that can be recorded"
               for place, name in graph.value_reads]  # fmt: skip
     faults += [f"{seen.place}: {fault}" for seen in chosen if (fault := seen.reason or find_misfit(seen)) is not None]
+    source, shape = find_source(graph, sources, tuple(int(size) for size in shape), faults)
     refuse_faults(faults, label)
-    layers: list[dict[str, Any]] = []
-    if axes == 2:
-        layers.append({"name": FLATTENED, "type": "flatten", "inputs": [INPUT]})
+    is_flat = len(shape) == FEATURE_AXES
+    layers: list[dict[str, Any]] = [{"name": FLATTENED, "type": "flatten", "inputs": [INPUT]}] if is_flat else []
+    first = FLATTENED if is_flat else INPUT
     for seen in chosen:
-        inputs = [FLATTENED if name == INPUT and axes == 2 else name for name in seen.inputs]
+        inputs = [first if name == source else name for name in seen.inputs]
         layer: dict[str, Any] = {"name": seen.name, "type": seen.kind, "inputs": inputs, **seen.fields}
         if seen.is_loss and ends.losses.get(seen.name, 1.0) != 1 and "weight" in KINDS[seen.kind].model_fields:
             layer["weight"] = ends.losses[seen.name]
         layers.append(layer)
     notices = () if ends.losses else ("the loss is none that is known; its passes are left out",)
-    return GraphForm(layers, {seen.name: seen for seen in chosen}, notices)
+    return GraphForm(layers, {seen.name: seen for seen in chosen}, shape, notices)
+
+
+def find_source(
+    graph: SeenGraph, sources: set[str], images: tuple[int, ...], faults: list[str]
+) -> tuple[str, tuple[int, ...]]:
+    """Find the one tensor that a network's first layers read, and its shape; what is in the way joins the faults."""
+    prepared = sorted(sources - {INPUT})
+    if not prepared:
+        return INPUT, images
+    seen = graph.layers[prepared[0]]
+    if len(sources) > 1 or seen.shape is None or len(seen.shape) != len(images) or seen.shape[0] != images[0]:
+        faults += [f"{graph.layers[name].place}: {graph.layers[name].reason}" for name in prepared]
+        return INPUT, images
+    return seen.name, seen.shape
 
 
 def find_misfit(seen: SeenLayer) -> str | None:
@@ -90,14 +124,15 @@ def find_misfit(seen: SeenLayer) -> str | None:
 
 
 def select_layers(graph: SeenGraph, ends: Iterable[str]) -> list[SeenLayer]:
-    """Select the layers that the ends depend on, in the order in which they ran."""
+    """Select the layers that the ends depend on, in the order in which they ran, but for what prepares the input."""
     wanted: set[str] = set()
     waiting = [name for name in ends if name in graph.layers]
     while waiting:
         name = waiting.pop()
         if name not in wanted:
             wanted.add(name)
-            waiting += [source for source in graph.layers[name].inputs if source in graph.layers]
+            sources = [source for source in graph.layers[name].inputs if source in graph.layers]
+            waiting += [source for source in sources if not graph.layers[source].prepares]
     return [seen for name, seen in graph.layers.items() if name in wanted]
 
 

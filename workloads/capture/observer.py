@@ -47,7 +47,8 @@ class SeenLayer:
 
     inputs: names of layers, or ``input``. edges: where in autograd's graph each input came from, None where no gradient
     goes back. output: the node of autograd's graph that made the output, and which of its outputs; None without one.
-    in_loss: it was seen while the loss was computed. operands: of a layer that the accelerator executes.
+    in_loss: it was seen while the loss was computed. prepares: it makes the input of images, without a gradient, and
+    stands for no layer. operands: of a layer that the accelerator executes.
     """
 
     name: str
@@ -60,6 +61,7 @@ class SeenLayer:
     edges: tuple[tuple[Any, int] | None, ...] = ()
     output: tuple[Any, int] | None = None
     in_loss: bool = False
+    prepares: bool = False
     operands: Any = None
 
     @property
@@ -93,11 +95,12 @@ class SeenGraph:
 
 @dataclass(frozen=True, eq=False)
 class UnknownCall:
-    """A call that stands for nothing known."""
+    """A call that stands for nothing known; has_weights: it reads a parameter of the model, trained or frozen."""
 
     kind: str
     inputs: tuple[Tensor, ...]
     reason: str
+    has_weights: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -167,14 +170,16 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         """Give what a call stands for, one for each tensor that it gives out."""
         reader = self._table.get(func)
         words = name.strip("_") or "call"
+        has_weights = any(isinstance(one, torch.nn.Parameter) for one in list_tensors((args, kwargs)))
         try:
             if reader is None:
                 raise UnmappedCallError(f"torch's {words} is no layer that is known")
             calls = reader(*args, **kwargs)
         except UnmappedCallError as error:
-            return [UnknownCall(words, tuple(read), str(error))]
+            return [UnknownCall(words, tuple(read), str(error), has_weights)]
         except (TypeError, ValueError, AttributeError, IndexError):
-            return [UnknownCall(words, tuple(read), f"torch's {words} is called here in a way that is not known")]
+            reason = f"torch's {words} is called here in a way that is not known"
+            return [UnknownCall(words, tuple(read), reason, has_weights)]
         return [calls] if isinstance(calls, LayerCall | SameTensor | PaddedTensor | ScaledLoss) else list(calls)
 
     def _prepare(self, call: Call | UnknownCall) -> PreparedCall:
@@ -233,6 +238,9 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         reason = prepared.reason
         if reason is None and any(one.requires_grad for one in call.inputs) and not tensor.requires_grad:
             reason = "the gradient is cut here"
+        has_gradient = tensor.requires_grad or any(prepared.edges)
+        has_weights = call.weight is not None if isinstance(call, LayerCall) else getattr(call, "has_weights", False)
+        prepares = bool(reason and inputs) and not has_gradient and not has_weights and tensor.is_floating_point()
         if self.in_loss:
             self.graph.loss_reads += inputs
         kinds: list[tuple[str, Mapping[str, Any]]] = [(call.kind, call.fields)]
@@ -246,7 +254,7 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
                 name=self._name_layer(kind, place.module), kind=kind, fields=fields, inputs=inputs, place=place,
                 shape=tuple(tensor.shape) if is_last else None, reason=reason if number == 0 else None,
                 edges=prepared.edges if number == 0 else (None,), output=find_edge(tensor) if is_last else None,
-                in_loss=self.in_loss, operands=operands,
+                in_loss=self.in_loss, prepares=prepares and not self.in_loss, operands=operands,
             )  # fmt: skip
             self.graph.layers[seen.name] = seen
             inputs = (seen.name,)
@@ -322,6 +330,8 @@ def find_fault(call: LayerCall) -> str | None:
     """Say why a call stands for no layer of a network although it is known, if so."""
     if call.kind not in KINDS and call.kind not in LOSS_PARTS:
         return f"the layer kind '{call.kind}' is not there"
+    if call.weight is None and call.kind in KINDS and KINDS[call.kind].traits.is_computed:
+        return f"the operands of the layer kind '{call.kind}' cannot be recorded"
     if call.weight is not None and not call.weight.requires_grad:
         return "its weight is frozen, and a recorded layer has a gradient to its weight"
     return None

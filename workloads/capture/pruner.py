@@ -135,13 +135,8 @@ class GradientPruner:
                 graph.loss_reads += [] if found is None else [found.name]
             # Every pass is read anew, so that it may depend on data, as where a loop prints values.
             graph.value_reads.clear()
-            form = make_graph_form(graph, find_ends(graph, None), images.dim(), self._label)
-            sizes = [int(size) for size in (*images.shape, 1, 1)[1:4]]
-            data = {
-                "name": self._label, "batch": int(images.shape[0]), "layers": form.layers,
-                "input": dict(zip(("channels", "height", "width"), sizes, strict=True)),
-            }  # fmt: skip
-            network = make_workload(YamlDocument(self._label, data), Path()).network
+            form = make_graph_form(graph, find_ends(graph, None), images.shape, self._label)
+            network = make_workload(YamlDocument(self._label, form.describe(self._label)), Path()).network
             compare_shapes(form, network, self._label)
             self._networks = {key: (network, find_pruning_sites(network))}
         watched.network, watched.sites = self._networks[key]

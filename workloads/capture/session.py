@@ -90,8 +90,8 @@ def plan_whole(
     ends = find_ends(observer.graph, None if found is None else found.shares or {found.name: 1.0})
     if not ends.names:
         raise InputError(f"{label}: the loss does not depend on what the model makes of its images")
-    form = make_graph_form(observer.graph, ends, images.dim(), label)
-    data = make_data(label, images, form.layers)
+    form = make_graph_form(observer.graph, ends, images.shape, label)
+    data = describe_origin(form.describe(label))
     network = make_workload(YamlDocument(f"the recording of {label}", data), Path()).network
     compare_shapes(form, network, label)
     taker.watch(network, form.seen)
@@ -115,8 +115,7 @@ def plan_part(
     """
     graph = observer.graph
     chosen = choose_part(graph, pattern, label)
-    data = make_data(label, images, make_part_layers(graph, chosen))
-    del data["input"]
+    data = describe_origin({"name": label, "batch": int(images.shape[0]), "layers": make_part_layers(graph, chosen)})
     network = make_workload(YamlDocument(f"the recording of {label}", data), Path()).network
     taker.watch_outputs(chosen)
 
@@ -173,16 +172,10 @@ def run_forward(model: Any, images: Tensor, loss: Callable[[Any], Any], observer
     return value
 
 
-def make_data(label: str, images: Tensor, layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give a workload's YAML form, without operands."""
-    sizes = [int(size) for size in (*images.shape, 1, 1)[1:4]]
-    return {
-        "name": label,
-        "description": f"Recorded from a model of torch {torch.__version__}.",
-        "batch": int(images.shape[0]),
-        "input": dict(zip(("channels", "height", "width"), sizes, strict=True)),
-        "layers": layers,
-    }
+def describe_origin(data: dict[str, Any]) -> dict[str, Any]:
+    """Say of a workload's YAML form where it is from."""
+    origin = f"Recorded from a model of torch {torch.__version__}."
+    return {"name": data["name"], "description": origin, **data}
 
 
 def join_operands(
