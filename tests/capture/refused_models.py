@@ -85,6 +85,10 @@ def divide(values: Any) -> Any:
     return values / 2
 
 
+def log_softmax(values: Any) -> Any:
+    return functional.log_softmax(values, dim=1)
+
+
 def cut_gradient(values: Any) -> Any:
     return values.detach() + values
 
@@ -246,6 +250,10 @@ REFUSED = [
     RefusedModel("images of integers", whole(images=torch.ones(2, 3, 4, 4, dtype=torch.int64)),
                  "Body: images must be floats, got torch.int64"),
     RefusedModel("no loss", whole(loss=3), "Body: the loss must be a callable of what the model gives out, got int"),
+    RefusedModel("a part of a loss within the model", middle(log_softmax), at(
+        log_softmax, "return", "log_softmax is known only as a part of a loss")),
+    RefusedModel("a compiled model", whole(lambda: torch.compile(Body(torch.relu))),
+                 "OptimizedModule is compiled; capture needs the model as it was before"),
     RefusedModel("a loss of several numbers", whole(loss=lambda scores: scores),
                  "Body: the loss must give a tensor of one number that has a gradient, got a tensor of shape (2, 5)"),
     RefusedModel("a loss without a gradient", whole(loss=lambda scores: float(scores.sum())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -184,3 +185,13 @@ def test_a_model_is_pruned_once() -> None:
     with pytest.raises(InputError) as caught:
         prune_gradients("model", RATE)
     assert str(caught.value) == "prune_gradients needs a torch.nn.Module, got str"
+
+
+def test_a_copy_of_a_model_can_be_made_and_evaluated() -> None:
+    model, size = make_model("small")
+    pruner = prune_gradients(model, RATE)
+    images, labels = make_batch(BATCH, size)
+    make_loss(labels)(model(images)).backward()
+    average = copy.deepcopy(model).eval()
+    assert torch.equal(average(images), model.eval()(images))
+    assert pruner.iteration == 1

@@ -13,6 +13,7 @@ from workloads.errors import InputError
 
 
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
 def test_a_model_is_refused_in_one_sentence(case: RefusedModel) -> None:
     with pytest.raises(InputError) as caught:

@@ -114,6 +114,8 @@ def find_source(
 
 def find_misfit(seen: SeenLayer) -> str | None:
     """Say why a layer's kind does not take its fields, if so."""
+    if seen.kind not in KINDS:
+        return f"{seen.kind} is known only as a part of a loss"
     try:
         KINDS[seen.kind].model_validate({"name": seen.name, "type": seen.kind, **seen.fields})
     except ValidationError as error:

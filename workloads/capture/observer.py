@@ -252,7 +252,7 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             is_last = number == len(kinds) - 1
             seen = SeenLayer(
                 name=self._name_layer(kind, place.module), kind=kind, fields=fields, inputs=inputs, place=place,
-                shape=tuple(tensor.shape) if is_last else None, reason=reason if number == 0 else None,
+                shape=tuple(tensor.shape) if is_last else None, reason=reason if number == 0 else find_missing(kind),
                 edges=prepared.edges if number == 0 else (None,), output=find_edge(tensor) if is_last else None,
                 in_loss=self.in_loss, prepares=prepares and not self.in_loss, operands=operands,
             )  # fmt: skip
@@ -304,7 +304,7 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         shape = [1] * (axes - 1 - len(shape)) + shape
         place = self._paths.place()
         name = self._name_layer("parameter", place.module)
-        reason = None if "parameter" in KINDS else "the layer kind 'parameter' is not there"
+        reason = find_missing("parameter")
         self.graph.layers[name] = SeenLayer(name, "parameter", {"shape": shape}, (), place, None, reason)
         return name
 
@@ -328,13 +328,18 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
 
 def find_fault(call: LayerCall) -> str | None:
     """Say why a call stands for no layer of a network although it is known, if so."""
-    if call.kind not in KINDS and call.kind not in LOSS_PARTS:
-        return f"the layer kind '{call.kind}' is not there"
+    if call.kind not in LOSS_PARTS and (missing := find_missing(call.kind)) is not None:
+        return missing
     if call.weight is None and call.kind in KINDS and KINDS[call.kind].traits.is_computed:
         return f"the operands of the layer kind '{call.kind}' cannot be recorded"
     if call.weight is not None and not call.weight.requires_grad:
         return "its weight is frozen, and a recorded layer has a gradient to its weight"
     return None
+
+
+def find_missing(kind: str) -> str | None:
+    """Say of a layer kind that it is not there, if so."""
+    return None if kind in KINDS else f"the layer kind '{kind}' is not there"
 
 
 def list_tensors(value: Any) -> list[Tensor]:

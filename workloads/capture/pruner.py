@@ -85,6 +85,10 @@ class GradientPruner:
     def __repr__(self) -> str:
         return f"<GradientPruner of {self._label}: rate {self.rate:.4g}, {self.iteration} batches so far>"
 
+    def __deepcopy__(self, _: Any) -> GradientPruner:
+        """Give itself: a copy of the model, such as an average of its weights, shares what prunes it."""
+        return self
+
     @property
     def rate(self) -> float:
         """The share of a gradient's elements below its threshold."""
