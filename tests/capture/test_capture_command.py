@@ -72,3 +72,12 @@ def test_a_recording_is_a_yaml_file(folder: Path) -> None:
     assert (outcome.exit_code, outcome.stderr) == (
         2, "sparsetrain: small.npz: a recording is saved as a .yaml file with an .npz file beside it\n"
     )  # fmt: skip
+
+
+def test_a_part_is_written_as_a_list_of_layers(folder: Path) -> None:
+    outcome = run_command(folder, "capture", "net.py:make", "-o", "small.yaml", "--layers", "*3")
+    assert outcome.stdout == (
+        "small.yaml: 1 layer of Sequential recorded, tensors in small.npz\n"
+        "note: passes, and gradients that are summed where branches meet, are left out of a part\n"
+    )
+    assert {row.step for row in simulate(folder / "small.yaml").steps} == {"forward", "gta", "gtw"}
