@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ from workloads.host import initial_parameters, run_iteration  # noqa: E402
 
 BATCH, CHANNELS, SIZE, CLASSES = 2, 4, 6, 3
 LABELS = torch.tensor([0, 2])
+
+
+class Trained(nn.Module):
+    """A trained tensor that is read beside what a layer gives out."""
+
+    def __init__(self, join: Callable[[Any, Any], Any], *shape: int) -> None:
+        super().__init__()
+        self.trained = nn.Parameter(torch.linspace(-1, 1, prod(shape)).reshape(shape))
+        self.join = join
+
+    def forward(self, values: Any) -> Any:
+        return self.join(values, self.trained)
+
 
 MIDDLES: dict[str, list[Callable[[], Any]]] = {
     "relu6": [nn.ReLU6, lambda: nn.Hardtanh(0.0, 6.0), lambda: lambda values: values.clamp(0, 6)],
@@ -44,7 +58,28 @@ MIDDLES: dict[str, list[Callable[[], Any]]] = {
         lambda: nn.AdaptiveAvgPool2d(3),
     ],
     "global_avg_pool": [lambda: nn.AdaptiveAvgPool2d(1), lambda: lambda values: values.mean((2, 3), keepdim=True)],
-    "add": [lambda: lambda values: values + values.relu()],
+    "pixel_shuffle": [lambda: nn.PixelShuffle(2)],
+    "channel_shuffle": [lambda: lambda values: functional.channel_shuffle(values, 2)],
+    "subtract": [lambda: lambda values: values.relu() - values.sigmoid()],
+    "multiply": [
+        lambda: lambda values: values.relu() * values.sigmoid(),
+        lambda: lambda values: values * values.mean((2, 3), keepdim=True).sigmoid(),
+        lambda: lambda values: values * values,
+    ],
+    "split": [
+        lambda: lambda values: torch.cat(values.chunk(2, 1)[::-1], 1),
+        lambda: lambda values: torch.split(values, [1, 3], 1)[1],
+        lambda: lambda values: values[:, 1:3],
+    ],
+    "reshape": [lambda: lambda values: values.reshape(BATCH, 2 * CHANNELS, SIZE // 2, SIZE)],
+    "transpose": [lambda: lambda values: values.transpose(1, 2).contiguous().permute(0, 2, 3, 1)],
+    "add": [lambda: lambda values: values + values.relu(), lambda: lambda values: values + values],
+    "parameter": [
+        lambda: Trained(torch.add, CHANNELS, SIZE, SIZE), lambda: Trained(torch.mul, CHANNELS, 1, 1),
+        lambda: Trained(torch.add, 1, CHANNELS, SIZE, SIZE),
+        lambda: Trained(lambda values, trained: torch.cat([trained.expand(BATCH, -1, -1, -1), values], 1),
+                        1, CHANNELS, SIZE, SIZE),
+    ],
     "concat": [lambda: lambda values: torch.cat([values, values.relu()], 1)],
 }  # fmt: skip
 CASES = [pytest.param(kind, make, id=f"{kind}-{number}")
@@ -81,7 +116,11 @@ def test_the_host_computes_what_autograd_does(kind: str, make: Callable[[], Any]
     assert kind in [layer["type"] for layer in recording.form["layers"]]
     network = recording.workload.network
     own = {name.replace(".", "/"): values.detach().numpy() for name, values in model.named_parameters()}
-    parameters = {name: own.get(name, value) for name, value in initial_parameters(network, 1).items()}
+    trained = own.get("middle/trained")
+    parameters = {
+        name: trained.reshape(value.shape) if name.endswith("/value") else own.get(name, value)
+        for name, value in initial_parameters(network, 1).items()
+    }
     host = run_iteration(network, parameters, images.numpy(), LABELS.numpy(), seed=1, dtype=np.float64)
     for ours, theirs in zip(recording.operands, host.operands(), strict=True):
         assert (ours.layer, ours.shape, ours.steps) == (theirs.layer, theirs.shape, theirs.steps)
