@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from workloads.words import list_words
+
 _BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "discriminator")
 
 
@@ -129,7 +131,7 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 def _choice_words(choices: Sequence[Any]) -> str:
     words = [repr(choice) for choice in choices]
-    return words[0] if len(words) == 1 else " or ".join(words) if len(words) == 2 else "one of " + ", ".join(words)
+    return words[0] if len(words) == 1 else " or ".join(words) if len(words) == 2 else "one of " + list_words(words)
 
 
 def _words(hint: Hint) -> str:

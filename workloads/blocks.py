@@ -40,7 +40,7 @@ class BlockLayer(StrictModel):
     model_config = ConfigDict(extra="allow")
 
     name: LayerName
-    inputs: Annotated[list[LayerName], Field(min_length=1)] | None = None
+    inputs: list[LayerName] | None = None
 
 
 class Block(StrictModel):

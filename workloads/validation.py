@@ -103,7 +103,7 @@ def _other_kind(subject: str, given: Any, hint: Hint) -> str:
     """Refuse a kind: text that is no typing error is something that is not supported."""
     near = did_you_mean(given, hint.tags())
     if isinstance(given, str) and given and not near:
-        return f"{subject} {show_value(given)} is not supported; the kinds are {', '.join(hint.tags())}"
+        return f"{subject} {show_value(given)} is not supported; the kinds are {list_words(hint.tags())}"
     return f"{subject} must be {hint.tag_words()}, got {show_value(given)}{near}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workloads.kinds import KINDS
 from workloads.presets import preset_names
+from workloads.words import list_words
 
 WORKLOAD = """\
 name: small
@@ -72,7 +73,7 @@ SIDES = f"a list of 4 entries, each {NATURAL} or a mapping of the fields top, le
 PADDING = f"{POOL_PADDING} or {SIDES} or 'same'"
 LAYER_NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
 WORKLOAD_NAME = r"text of the form [A-Za-z0-9_][A-Za-z0-9_.\-]* of at most 128 characters"
-LAYER_KINDS = f"one of {', '.join(map(repr, KINDS))}"
+LAYER_KINDS = f"one of {list_words(map(repr, KINDS))}"
 TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites)"
 CONV_FIELDS = (
     "(the fields are name, inputs, input, type, out_channels, kernel, stride, padding, dilation, groups, bias)"

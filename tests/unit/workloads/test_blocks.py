@@ -9,6 +9,7 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.kinds import KINDS
 from workloads.open_form import json_schema
+from workloads.words import list_words
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import dump_yaml, parse_yaml
 
@@ -140,7 +141,7 @@ def test_a_network_without_blocks_is_as_it_was() -> None:
          "net.yaml, line 8: blocks.residual.layers[1] 'stage.1.norm': epsilon must be a number above 0.0, got 0"),
         ("type: batch_norm", "type: batchnorm",
          "net.yaml, line 8: blocks.residual.layers[1] 'stage.1.norm': type must be one of "
-         f"{', '.join(repr(kind) for kind in KINDS)}, got 'batchnorm'; did you mean 'batch_norm'?"),
+         f"{list_words(map(repr, KINDS))}, got 'batchnorm'; did you mean 'batch_norm'?"),
         ("      channels: 6\n", "      channels: 0\n",
          "net.yaml, line 17: blocks.residual.layers[0] 'stage.1.conv': out_channels must be a whole number from 1 to "
          "16777216, got 0"),
