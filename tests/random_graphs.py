@@ -1,4 +1,4 @@
-"""Random networks of all layer kinds with branches, on images ``(3, 2, 6, 5)``."""
+"""Random networks with branches, and losses in their midst, on images ``(3, 2, 6, 5)``."""
 
 from __future__ import annotations
 
@@ -149,6 +149,17 @@ class _Graph:
         self.add(kind, [source, other])
 
 
+def add_losses(graph: _Graph) -> None:
+    """Add none, one or two losses on outputs of enough channels, which others read too."""
+    rng = np.random.default_rng(graph.rng.integers(0, 2**32, 2))
+    wide = [name for name, shape in graph.shapes.items() if len(shape) == 4 and shape[1] >= CLASSES]
+    scores = [str(rng.choice(wide))] * 2 if rng.random() < 0.5 else [str(name) for name in rng.choice(wide, 2)]
+    for number in range(int(rng.integers(0, 3))):
+        kind = str(rng.choice(["softmax_cross_entropy", "mean_squared_error", "binary_cross_entropy"]))
+        loss = {"name": f"aux{number}", "type": kind, "inputs": [scores[number]], "weight": 0.5 + number}
+        graph.layers.insert(int(rng.integers(0, len(graph.layers) + 1)), loss)
+
+
 def make_random_network(seed: int) -> Network:
     """Make the network of a seed: every output that nobody reads is averaged, and a classifier joins them all."""
     graph = _Graph(seed)
@@ -161,4 +172,5 @@ def make_random_network(seed: int) -> Network:
     joined = graph.add("concat", means) if len(means) > 1 else means[0]
     scores = graph.add("linear", [graph.add("flatten", [joined])], out_features=CLASSES)
     graph.layers.append({"name": "loss", "type": "softmax_cross_entropy", "inputs": [scores]})
+    add_losses(graph)
     return build_network("net", INPUT_SHAPE, LAYERS.validate_python(graph.layers))

@@ -22,6 +22,7 @@ from workloads.kinds.dropout import Dropout
 from workloads.kinds.flatten import Flatten
 from workloads.kinds.global_avg_pool import GlobalAvgPool
 from workloads.kinds.linear import Linear
+from workloads.kinds.loss import LossLayer
 from workloads.kinds.max_pool import MaxPool
 from workloads.kinds.relu import Relu
 from workloads.network import INPUT, Network, Node, build_network
@@ -73,16 +74,30 @@ def run_node(node: Node, inputs: Sequence[Any], parameters: Mapping[str, Any], s
             return SAME_SHAPE[layer.type](layer, first, own)
 
 
+def compute_loss(layer: LossLayer, scores: Any, labels: NDArray[Any]) -> Any:
+    """Compute a loss of labels with torch."""
+    targets = torch.from_numpy(np.array(layer.spread_labels(labels, tuple(scores.shape))))
+    if layer.type == "softmax_cross_entropy":
+        return functional.cross_entropy(scores, targets)
+    if layer.type == "mean_squared_error":
+        return functional.mse_loss(scores, targets.double())
+    return functional.binary_cross_entropy_with_logits(scores, targets.double())
+
+
 def run_torch(
     network: Network, parameters: Mapping[str, NDArray[Any]], images: NDArray[Any], labels: NDArray[Any], seed: int
 ) -> tuple[float, dict[str, NDArray[Any]]]:
     """Give torch's loss and its gradients to all parameters."""
     leaves = {name: torch.from_numpy(values.copy()).requires_grad_() for name, values in parameters.items()}
     values = {INPUT: torch.from_numpy(images)}
-    *nodes, loss_node = network.nodes
-    for node in nodes:
-        values[node.name] = run_node(node, [values[name] for name in node.inputs], leaves, seed)
-    loss = functional.cross_entropy(values[loss_node.inputs[0]], torch.from_numpy(labels))
+    total: Any = 0
+    for node in network.nodes:
+        inputs = [values[name] for name in node.inputs]
+        if isinstance(node.layer, LossLayer):
+            total = total + node.layer.weight * compute_loss(node.layer, inputs[0], labels)
+        else:
+            values[node.name] = run_node(node, inputs, leaves, seed)
+    loss = total
     loss.backward()
     return float(loss.detach()), {name: leaf.grad.numpy() for name, leaf in leaves.items()}
 
