@@ -1,4 +1,4 @@
-"""What torch computes for layers that keep the shape of their one input, and the comparison with it."""
+"""What torch computes for layers, and the comparison with it of those that keep the shape of their one input."""
 
 from __future__ import annotations
 
@@ -47,6 +47,19 @@ SAME_SHAPE: dict[str, Callable[[Any, Any, Mapping[str, Any]], Any]] = {
         x, layer.size, layer.alpha, layer.beta, layer.k
     ),
     "relu6": lambda _, x, __: functional.relu6(x),
+}
+
+
+# Each is given the layer, its inputs and its parameters by their names within the layer.
+OTHER_SHAPE: dict[str, Callable[[Any, list[Any], Mapping[str, Any]], Any]] = {
+    "split": lambda layer, inputs, _: inputs[0].split(layer.sizes, layer.axis)[layer.part],
+    "reshape": lambda layer, inputs, _: inputs[0].reshape(len(inputs[0]), *layer.shape),
+    "transpose": lambda layer, inputs, _: inputs[0].permute(0, *layer.axes),
+    "channel_shuffle": lambda layer, inputs, _: functional.channel_shuffle(inputs[0], layer.groups),
+    "pixel_shuffle": lambda layer, inputs, _: functional.pixel_shuffle(inputs[0], layer.upscale),
+    "multiply": lambda _, inputs, __: inputs[0] * inputs[1],
+    "subtract": lambda _, inputs, __: inputs[0] - inputs[1],
+    "parameter": lambda _, inputs, own: own["value"].expand(len(inputs[0]), *own["value"].shape),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from peers import import_peer
 from random_graphs import CLASSES, INPUT_SHAPE, make_random_network
-from torch_layers import SAME_SHAPE
+from torch_layers import OTHER_SHAPE, SAME_SHAPE
 
 from workloads.host import initial_parameters, run_iteration
 from workloads.kinds.add import Add
@@ -71,6 +71,8 @@ def run_node(node: Node, inputs: Sequence[Any], parameters: Mapping[str, Any], s
             return torch.cat(tuple(inputs), dim=1)
         case _:
             own = {short: parameters[f"{name}/{short}"] for short in layer.list_parameters(node.input_shapes[0])}
+            if layer.type in OTHER_SHAPE:
+                return OTHER_SHAPE[layer.type](layer, list(inputs), own)
             return SAME_SHAPE[layer.type](layer, first, own)
 
 
