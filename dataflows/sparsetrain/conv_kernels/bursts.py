@@ -201,15 +201,14 @@ def pack_kernels(
                         inputs += size
                         input_words += count_words(size, data_bits)
                         working += 1
+                receiving = working // groups
                 for r in range(r_low, r_high):
                     p = pairs[h, r]
                     if p < 0:
                         continue
-                    driver, driver_words = 0, 0
-                    for group in range(groups):
-                        size = driver_bytes[m + group * group_filters, n, p]
-                        driver += size
-                        driver_words += working // groups * count_words(size, data_bits)
+                    driver = driver_bytes[m, n, p]
+                    for group in range(1, groups):
+                        driver += driver_bytes[m + group * group_filters, n, p]
                     whole = driver + inputs
                     added = whole
                     if is_open:
@@ -229,7 +228,8 @@ def pack_kernels(
                             slot += 1
                         segments = -(-whole // half)
                         share = -(-whole // segments)
-                        writes += input_words + driver_words
+                        words = count_driver_words(driver_bytes, m, n, p, groups, group_filters, data_bits)
+                        writes += input_words + receiving * words
                         if slot + segments > len(burst_bytes):
                             return -1, 0
                         for segment in range(segments):
@@ -241,7 +241,8 @@ def pack_kernels(
                                 return -1, 0
                             clear_cycles(burst_cycles, slot, slot + 1, 0)
                         if fetched[p] != burst:
-                            writes += driver_words
+                            words = count_driver_words(driver_bytes, m, n, p, groups, group_filters, data_bits)
+                            writes += receiving * words
                         if inputs_fetched != burst:
                             writes += input_words
                         fetched[p] = burst
@@ -268,6 +269,17 @@ def pack_kernels(
     if is_open:
         slot += 1
     return slot, writes
+
+
+@kernel(inlines=True)
+def count_driver_words(
+    driver_bytes: IntArray, m: int, n: int, p: int, groups: int, group_filters: int, data_bits: int
+) -> int:
+    """Count the words of the driver rows of filters at one place of some groups."""
+    words = 0
+    for group in range(groups):
+        words += count_words(driver_bytes[m + group * group_filters, n, p], data_bits)
+    return words
 
 
 @kernel
