@@ -257,7 +257,7 @@ def test_a_model_in_float64_is_rounded_once() -> None:
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_every_geometry_of_a_convolution_is_read() -> None:
     model = nn.Sequential(
-        nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(1, 2), dilation=(2, 1), bias=False),
+        nn.Conv2d(2, 4, (3, 2), stride=(1, 2), padding=(1, 2), dilation=(2, 3), bias=False),
         nn.Conv2d(4, 4, 3, padding="same", groups=2), nn.Conv2d(4, 4, 2, padding="same"),
         nn.AdaptiveAvgPool2d((2, 1)), nn.Flatten(), nn.Linear(8, CLASSES),
     )  # fmt: skip
@@ -267,7 +267,7 @@ def test_every_geometry_of_a_convolution_is_read() -> None:
         for layer in recording.form["layers"][:3]
     ]
     assert fields == [
-        {"kernel": [3, 2], "stride": [1, 2], "padding": [1, 2], "dilation": [2, 1], "groups": 1, "bias": False},
+        {"kernel": [3, 2], "stride": [1, 2], "padding": [1, 2], "dilation": [2, 3], "groups": 1, "bias": False},
         {"kernel": 3, "stride": 1, "padding": 1, "dilation": 1, "groups": 2, "bias": True},
         {"kernel": 2, "stride": 1, "padding": [0, 0, 1, 1], "dilation": 1, "groups": 1, "bias": True},
     ]
