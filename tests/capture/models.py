@@ -119,6 +119,33 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.features(images).mean((2, 3)))
 
 
+class DenseBlock(nn.Module):
+    """Layers that read everything before them, joined (Huang et al. 2017, figure 1), and a squeeze and excitation."""
+
+    def __init__(self, growth: int = 4, count: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, growth, 3, 2, 1)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(growth * number, growth, 3, 1, 1, bias=False), nn.BatchNorm2d(growth), nn.ReLU(inplace=True)
+            )
+            for number in range(1, count + 1)
+        )  # fmt: skip
+        channels = growth * (count + 1)
+        self.squeeze = nn.Conv2d(channels, growth, 1)
+        self.excite = nn.Conv2d(growth, channels, 1)
+        self.fc = nn.Linear(channels, CLASSES)
+
+    def forward(self, images: Any) -> Any:
+        parts = [functional.relu(self.stem(images))]
+        for layer in self.layers:
+            parts.append(layer(torch.cat(parts, 1)))
+        joined = torch.cat(parts, 1)
+        pooled = functional.adaptive_avg_pool2d(joined, 1)
+        scale = torch.sigmoid(self.excite(functional.relu(self.squeeze(pooled))))
+        return self.fc((joined * scale).mean((2, 3)))
+
+
 def make_batch(count: int, size: int, seed: int = 1) -> tuple[Any, Any]:
     """Make images and their classes, in float64, in which torch and numpy agree on every zero."""
     draws = torch.Generator().manual_seed(seed)
@@ -150,6 +177,7 @@ def make_model(name: str) -> tuple[nn.Module, int]:
         "small": (SmallCnn, 16),
         "resnet18": (ResNet18, 16),
         "mobilenetv2": (MobileNetV2, 16),
+        "dense": (DenseBlock, 16),
     }
     make, size = makers[name]
     return train(make(), size), size

@@ -62,7 +62,13 @@ def compare_gradients(watch: LayerWatch, pruner: GradientPruner, host: PrunedIte
 # Batch norm over few values, as in the last blocks of MobileNetV2, spreads float64's roundings beyond float32's.
 @pytest.mark.parametrize(
     ("name", "threshold", "relative"),
-    [("small", "fifo", 0), ("small", "own_batch", 0), ("resnet18", "fifo", 0), ("mobilenetv2", "own_batch", 1e-5)],
+    [
+        ("small", "fifo", 0),
+        ("small", "own_batch", 0),
+        ("resnet18", "fifo", 0),
+        ("dense", "fifo", 0),
+        ("mobilenetv2", "own_batch", 1e-5),
+    ],
 )
 def test_gradients_are_those_of_the_host_element_by_element(name: str, threshold: Any, relative: float) -> None:
     model, size = make_model(name)

@@ -25,7 +25,7 @@ from workloads.host import Iteration, run_iteration  # noqa: E402
 BATCH = 2
 # Both compute in float64 and round to float32 once: a rounding apart, and what float64's own order of sums adds.
 RELATIVE, ABSOLUTE = 2.0**-23, 1e-12
-MODELS = ["small", "resnet18", "mobilenetv2"]
+MODELS = ["small", "resnet18", "mobilenetv2", "dense"]
 
 
 @dataclasses.dataclass(frozen=True)
