@@ -317,3 +317,20 @@ def test_images_and_what_is_made_of_them_are_not_one_input() -> None:
     with pytest.raises(InputError) as caught:
         record(forward)
     assert str(caught.value).endswith("a division is no layer")
+
+
+def test_signals_are_images_of_one_row() -> None:
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Conv1d(2, 4, 5, stride=2, padding=1, dilation=2), nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2),
+        nn.Conv1d(4, 4, 2, padding="same", groups=2), nn.AvgPool1d(2), nn.Flatten(), nn.Linear(4 * 6, CLASSES),
+    ).double()  # fmt: skip
+    signals = torch.randn(BATCH, 2, 56, dtype=torch.float64)
+    recording = capture(model, signals, lambda scores: functional.cross_entropy(scores, LABELS))
+    assert recording.form["input"] == {"channels": 2, "height": 1, "width": 56}
+    assert list_kinds(recording)[:6] == ["conv1d", "batch_norm", "relu", "max_pool", "conv1d", "avg_pool"]
+    assert recording.form["layers"][4]["padding"] == [0, 1]
+    np.testing.assert_array_equal(list_layers(recording)["model.0"].input[:, :, 0], signals.float().numpy())
+    assert simulate(recording, baseline=None).is_correct
+    part = capture(model, signals, lambda scores: functional.cross_entropy(scores, LABELS), layers="model.*")
+    assert simulate(part, baseline=None).is_correct

@@ -24,7 +24,7 @@ def capture(
 
     Args:
         model: a `torch.nn.Module` in training mode.
-        images: the batch it is called with, ``(N, C, H, W)`` or ``(N, F)``.
+        images: the batch it is called with, ``(N, C, H, W)``, signals ``(N, C, L)`` or features ``(N, F)``.
         loss: takes what the model gives out, and gives a loss, a tensor of one number.
         layers: a pattern of the layers to record, such as ``features.*``; a part is a list of unconnected layers.
         name: of the workload; by default that of the model's class.

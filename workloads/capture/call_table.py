@@ -12,7 +12,8 @@ from torch.nn import functional
 from workloads.capture.calls import Calls, LayerCall, SameTensor, Tensor, UnmappedCallError, expect_axes, pair, short
 from workloads.capture.joining import JOINING
 from workloads.capture.losses import LOSSES
-from workloads.capture.reshaping import RESHAPING, read_pooled_mean
+from workloads.capture.pooling import POOLING
+from workloads.capture.reshaping import RESHAPING
 
 Reader = Callable[..., Calls]
 
@@ -35,6 +36,27 @@ def read_conv2d(
         "bias": bias is not None,
     }  # fmt: skip
     return LayerCall("conv2d", (input,), fields, weight, bias)
+
+
+def read_conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Calls:
+    """Read a convolution of signals."""
+    expect_axes(input, 3, "a convolution of signals")
+    length, moved = int(weight.shape[2]), pair(dilation)
+    sides = find_padding(padding if isinstance(padding, str) else pair(padding), (1, length), (1, moved[1]))
+    fields = {
+        "out_channels": int(weight.shape[0]), "kernel": length, "stride": pair(stride)[1],
+        "padding": sides if isinstance(sides, int) else short(sides[1::2]), "dilation": moved[1], "groups": groups,
+        "bias": bias is not None,
+    }  # fmt: skip
+    return LayerCall("conv1d", (input,), fields, weight, bias)
 
 
 def find_padding(padding: Any, kernel: Sequence[int], dilation: Sequence[int]) -> Any:
@@ -212,90 +234,6 @@ def read_local_response_norm(
     return LayerCall("local_response_norm", (input,), fields)
 
 
-def read_max_pool2d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Calls:
-    """Read a maximum pooling."""
-    expect_axes(input, 4, "a pooling")
-    if return_indices:
-        raise UnmappedCallError("the indices of a maximum pooling are read, which no layer gives out")
-    fields = make_window_fields(kernel_size, stride, padding) | {"ceil_mode": ceil_mode}
-    if pair(dilation) != (1, 1):
-        fields["dilation"] = short(pair(dilation))
-    return LayerCall("max_pool", (input,), fields)
-
-
-def make_window_fields(kernel_size: Any, stride: Any, padding: Any) -> dict[str, Any]:
-    """Give what the poolings have in common; without a stride a window moves by its own size."""
-    moved = pair(kernel_size) if stride is None or stride in ([], ()) else pair(stride)
-    return {"kernel": short(pair(kernel_size)), "stride": short(moved), "padding": short(pair(padding))}
-
-
-def read_avg_pool2d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Calls:
-    """Read an average pooling."""
-    expect_axes(input, 4, "a pooling")
-    if divisor_override is not None:
-        raise UnmappedCallError(f"an average pooling that divides by {divisor_override} is no mean")
-    fields = make_window_fields(kernel_size, stride, padding)
-    if ceil_mode:
-        fields["ceil_mode"] = True
-    if not count_include_pad and pair(padding) != (0, 0):
-        fields["count_include_pad"] = False
-    return LayerCall("avg_pool", (input,), fields)
-
-
-def read_adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Calls:
-    """Read an average pooling that is given its output's size."""
-    expect_axes(input, 4, "a pooling")
-    sizes = find_adaptive(input, output_size)
-    height, width = input.shape[2:]
-    if sizes == (height, width):
-        return SameTensor(input)
-    if sizes == (1, 1):
-        return LayerCall("global_avg_pool", (input,))
-    if height % sizes[0] == 0 and width % sizes[1] == 0:
-        kernel = short((height // sizes[0], width // sizes[1]))
-        return LayerCall("avg_pool", (input,), {"kernel": kernel, "stride": kernel})
-    return LayerCall("adaptive_avg_pool", (input,), {"output": list(sizes)})
-
-
-def read_adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Calls:
-    """Read a maximum pooling that is given its output's size, which must divide the input's."""
-    expect_axes(input, 4, "a pooling")
-    sizes = find_adaptive(input, output_size)
-    height, width = input.shape[2:]
-    if return_indices or height % sizes[0] or width % sizes[1]:
-        raise UnmappedCallError(f"an adaptive maximum pooling of {height} x {width} to {sizes[0]} x {sizes[1]}")
-    kernel = short((height // sizes[0], width // sizes[1]))
-    return LayerCall("max_pool", (input,), {"kernel": kernel, "stride": kernel})
-
-
-def find_adaptive(input: Tensor, output_size: Any) -> tuple[int, int]:
-    """Give the size of an adaptive pooling's output; None keeps the input's."""
-    wanted = (output_size, output_size) if output_size is None or isinstance(output_size, int) else tuple(output_size)
-    height, width = (size if want is None else want for size, want in zip(input.shape[2:], wanted, strict=True))
-    return int(height), int(width)
-
-
-def read_mean(input: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Calls:
-    """Read a mean over the positions of each channel."""
-    return read_pooled_mean(input, dim, keepdim)
-
-
 def read_same(input: Tensor, *_: Any, **__: Any) -> Calls:
     """Read a call that keeps elements and places; a change of the number format included."""
     return SameTensor(input)
@@ -310,6 +248,7 @@ def name_methods(tensor: type[Any], *names: str) -> list[Any]:
 
 READERS: dict[str, Reader] = {
     "conv2d": read_conv2d,
+    "conv1d": read_conv1d,
     "conv_transpose2d": read_conv_transpose2d,
     "linear": read_linear,
     "addmm": read_addmm,
@@ -334,15 +273,11 @@ READERS: dict[str, Reader] = {
     "group_norm": read_group_norm,
     "instance_norm": read_instance_norm,
     "local_response_norm": read_local_response_norm,
-    "max_pool2d": read_max_pool2d,
-    "avg_pool2d": read_avg_pool2d,
-    "adaptive_avg_pool2d": read_adaptive_avg_pool2d,
-    "adaptive_max_pool2d": read_adaptive_max_pool2d,
-    "mean": read_mean,
     **dict.fromkeys(
         ("contiguous", "clone", "detach", "to", "float", "half", "bfloat16", "double", "type", "type_as"), read_same
     ),
     **JOINING,
+    **POOLING,
     **RESHAPING,
     **LOSSES,
 }

@@ -16,7 +16,7 @@ from workloads.network import INPUT, Network
 
 # No module has this path, since none has a name that is also the input's.
 FLATTENED = "input.flatten"
-FEATURE_AXES, IMAGE_AXES = 2, 4
+FEATURE_AXES, SIGNAL_AXES, IMAGE_AXES = 2, 3, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class GraphForm:
 
     def describe(self, name: str) -> dict[str, Any]:
         """Give a workload's YAML form, without operands."""
-        sizes = [int(size) for size in (*self.shape, 1, 1)[1:4]]
+        sizes = as_image(self.shape)[1:]
         return {
             "name": name,
             "batch": int(self.shape[0]),
@@ -151,6 +151,12 @@ def refuse_faults(faults: Sequence[str], label: str) -> None:
         raise InputError(f"{label} cannot be recorded, for {len(told)} reasons: " + "; ".join(told))
 
 
+def as_image(shape: Sequence[int]) -> tuple[int, ...]:
+    """Give the shape of features or signals, batch first, as that of images: one position, or one row."""
+    batch, channels, *rest = (int(size) for size in shape)
+    return (batch, channels, *[1] * (IMAGE_AXES - FEATURE_AXES - len(rest)), *rest)
+
+
 def compare_shapes(form: GraphForm, network: Network, label: str) -> None:
     """Refuse a network whose layers give out other shapes than the model's.
 
@@ -162,7 +168,8 @@ def compare_shapes(form: GraphForm, network: Network, label: str) -> None:
         seen = form.seen.get(node.name)
         if seen is None or seen.shape is None or seen.is_loss:
             continue
-        if seen.shape != node.output_shape:
+        is_signal = len(seen.shape) == SIGNAL_AXES and as_image(seen.shape) == node.output_shape
+        if seen.shape != node.output_shape and not is_signal:
             faults.append(
                 f"{seen.place}: {seen.kind} gives out {seen.shape} there, and {node.output_shape} as a layer here"
             )

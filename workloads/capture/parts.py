@@ -40,6 +40,8 @@ def make_part_layers(graph: SeenGraph, chosen: list[SeenLayer]) -> list[dict[str
     layers: list[dict[str, Any]] = []
     for seen in chosen:
         shape = seen.operands.input.shape[1:]
+        if seen.kind == "conv1d":
+            shape = (shape[0], 1, shape[1])
         size = dict(zip(SIZES[len(shape)], (int(length) for length in shape), strict=True))
         layers.append({"name": seen.name, "type": seen.kind, "input": size, **seen.fields})
         behind = readers.get(seen.name, [])

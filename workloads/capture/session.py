@@ -37,7 +37,7 @@ from workloads.shapes import Step
 from workloads.workload import make_workload
 
 TORCH_FOLDER = str(Path(torch.__file__).parent)
-PLAIN_AXES = (2, 4)
+PLAIN_AXES = (2, 3, 4)
 WITHOUT_GTA = (Step.FORWARD, Step.GTW)
 FinishRecording = Callable[[GradientPruner | None], CapturedRecording]
 
@@ -148,7 +148,9 @@ def check_arguments(model: Any, images: Any, loss: Any, label: str) -> None:
     if not isinstance(images, torch.Tensor):
         raise InputError(f"{label}: images must be a torch.Tensor, got {type(images).__name__}")
     if images.dim() not in PLAIN_AXES or not images.numel():
-        raise InputError(f"{label}: images must have the shape (N, C, H, W) or (N, F), got {tuple(images.shape)}")
+        raise InputError(
+            f"{label}: images must have the shape (N, C, H, W), (N, C, L) or (N, F), got {tuple(images.shape)}"
+        )
     if not images.dtype.is_floating_point:
         raise InputError(f"{label}: images must be floats, got {images.dtype}")
     if not callable(loss):
