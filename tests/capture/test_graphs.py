@@ -216,6 +216,16 @@ def test_a_loss_that_is_none_leaves_the_graph_without_one() -> None:
     assert simulate(recording, baseline=None).is_correct
 
 
+def test_a_loss_with_a_trained_weight_is_none_that_is_known() -> None:
+    def forward(model: Any, images: Any) -> Any:
+        return model.fc(functional.max_pool2d(model.conv1(images), 2).flatten(1))
+
+    trained = torch.tensor(0.5, requires_grad=True)
+    recording = record(forward, loss=lambda scores: functional.cross_entropy(scores, LABELS) * trained)
+    assert list_kinds(recording) == ["conv2d", "max_pool", "flatten", "linear"]
+    assert recording.notices == ("the loss is none that is known; its passes are left out",)
+
+
 def test_what_the_loss_does_not_read_is_left_out() -> None:
     def forward(model: Any, images: Any) -> Any:
         hidden = model.conv1(images)

@@ -39,7 +39,7 @@ def read_difference(input: Tensor, other: Any, *, alpha: float = 1, **_: Any) ->
 def read_product(input: Tensor, other: Any, **_: Any) -> Calls:
     """Read a product element by element, or a weighted loss."""
     for tensor, factor in ((input, other), (other, input)):
-        if is_number(factor) or is_scalar(factor):
+        if is_constant(factor):
             if is_scalar(tensor):
                 return ScaledLoss(((tensor, float(factor)),))
             if is_number(factor) and factor == 1:
@@ -51,7 +51,7 @@ def read_product(input: Tensor, other: Any, **_: Any) -> Calls:
 
 def read_quotient(input: Tensor, other: Any, **_: Any) -> Calls:
     """Read a loss that is divided by a number."""
-    if is_scalar(input) and (is_number(other) or is_scalar(other)):
+    if is_scalar(input) and is_constant(other):
         return ScaledLoss(((input, 1.0 / float(other)),))
     if is_number(other) and other == 1:
         return SameTensor(input)
@@ -61,6 +61,11 @@ def read_quotient(input: Tensor, other: Any, **_: Any) -> Calls:
 def is_number(value: Any) -> bool:
     """Tell whether a value is a plain number."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_constant(value: Any) -> bool:
+    """Tell whether a value is a plain number, or a tensor of one that is not trained, such as a gradient scaler's."""
+    return is_number(value) or (is_scalar(value) and not value.requires_grad)
 
 
 def is_scalar(value: Any) -> bool:

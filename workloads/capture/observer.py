@@ -275,7 +275,7 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
                     fault = fault or words
                     continue
                 self._replace_custom(found.name, maker, words)
-            if found is None and tensor.requires_grad and call.kind in PARAMETER_READERS:
+            if found is None and tensor.requires_grad and self._may_be_parameter(call):
                 names.append(self._note_parameter(tensor, call))
                 continue
             if found is None:
@@ -293,6 +293,11 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             if seen.kind != call.behind:
                 fault = fault or f"{call.kind} is known only behind {call.behind}"
         return tuple(names), fault
+
+    def _may_be_parameter(self, call: LayerCall) -> bool:
+        """Tell whether a trained tensor may stand beside a layer's output here."""
+        others = [one.dim() for one in call.inputs if self.find(one) is not None]
+        return call.kind in PARAMETER_READERS and max(others, default=0) > 1
 
     def _note_parameter(self, tensor: Tensor, call: LayerCall) -> str:
         """Note a trained tensor that is read beside layers' outputs; without the batch, axes as many as theirs."""
