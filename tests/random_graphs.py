@@ -141,12 +141,15 @@ class _Graph:
             self.add("max_pool", [source], kernel=kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
 
     def _join(self, source: str) -> None:
-        """Add or concatenate two outputs of one size; where there are none, make a second one."""
+        """Add, multiply as matrices or concatenate two outputs of one size; where there are none, make a second one."""
         shape = self.shapes[source]
         same = [name for name, other in self.shapes.items() if other[2:] == shape[2:] and name not in (source, "input")]
         other = str(self.rng.choice(same)) if same else self.add("batch_norm", [source])
-        kind = "add" if self.shapes[other] == shape and self.rng.random() < 0.7 else "concat"
-        self.add(kind, [source, other])
+        draw = self.rng.random() if self.shapes[other] == shape else 1
+        if 0.5 < draw < 0.7:
+            self.add("matmul", [source, other], transpose_b=True, scale=0.1)
+        else:
+            self.add("add" if draw < 0.7 else "concat", [source, other])
 
 
 def add_losses(graph: _Graph) -> None:

@@ -17,10 +17,9 @@ from workloads.gradient_masks import make_mask
 from workloads.kinds.execution import Backward, Parameter, Parameters, Place
 from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, make_targets
 from workloads.network import INPUT, Network, Node
-from workloads.operands import Operands
+from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.threads import fixed_blas_threads
-from workloads.shapes import Step
 
 GradientHook = Callable[[str, Array, BoolArray | None], Array]
 
@@ -30,11 +29,14 @@ class LayerTensors:
     """What one convolution or fully connected layer met in an iteration, in the iteration's dtype.
 
     summed: the gradients that are stored when this layer's GTA begins, as `Network.summed_gradients` names them.
+    factor, factor_summed: the second factor of a product of two activations, and what its gradient is added to.
     """
 
     input: Array
     grad_output: Array
     summed: tuple[Array, ...] = ()
+    factor: Array | None = None
+    factor_summed: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,6 @@ class Iteration:
 
     def operands(self) -> Iterator[Operands]:
         """Operands of each layer that the accelerator executes, in the network's order."""
-        trained = self.network.trained
         for node in self.network.compute_nodes():
             tensors, bias = self.tensors[node.name], self.parameters.get(f"{node.name}/bias")
             input = _to_operand(tensors.input)
@@ -65,23 +66,36 @@ class Iteration:
                 layer=node.name,
                 shape=self.network.layer_shape(node.name),
                 input=input,
-                weight=_to_operand(self.parameters[f"{node.name}/weight"]),
+                weight=_to_operand(
+                    self.parameters[f"{node.name}/weight"] if tensors.factor is None else tensors.factor
+                ),
                 bias=None if bias is None else _to_operand(bias),
                 grad_output=_to_operand(tensors.grad_output),
                 mask=make_mask(self.network, node.name, input),
-                steps=tuple(Step) if node.inputs[0] in trained else (Step.FORWARD, Step.GTW),
+                steps=self.network.list_steps(node.name),
                 relu_follows=self.network.relu_follows(node.name),
-                summed=self._stored_gradients(node),
+                summed=self._stored_gradients(node, node.inputs[0], tensors.input, tensors.summed),
+                **self._describe_factor(node, tensors),
             )
 
-    def _stored_gradients(self, node: Node) -> tuple[NDArray[np.float32], ...]:
-        """Give what a layer's GTA adds; behind a ReLU all but an add's own gradient are stored with its mask."""
-        names = self.network.summed_gradients(node.name)
-        tensors = self.tensors[node.name]
-        mask = make_mask(self.network, node.name, tensors.input)
+    def _describe_factor(self, node: Node, tensors: LayerTensors) -> dict[str, Any]:
+        """Give what the PPU does to the gradient to the second factor of a product."""
+        factor = tensors.factor
+        if factor is None:
+            return {}
+        mask = make_mask(self.network, node.name, _to_operand(factor), node.inputs[1])
+        stored = self._stored_gradients(node, node.inputs[1], factor, tensors.factor_summed)
+        return {"weight_finish": GradientFinish(mask=mask), "weight_summed": stored}
+
+    def _stored_gradients(
+        self, node: Node, source: str, read: Array, summed: tuple[Array, ...]
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Give what a layer's gradient is added to; behind a ReLU all but an add's own are stored with its mask."""
+        names = self.network.summed_gradients(node.name, source)
+        mask = make_mask(self.network, node.name, read, source)
         gradients = []
-        for name, gradient in zip(names, tensors.summed, strict=True):
-            is_add = name != node.inputs[0] and self.network.node(name).layer.traits.sums_inputs
+        for name, gradient in zip(names, summed, strict=True):
+            is_add = name != source and self.network.node(name).layer.traits.sums_inputs
             gradients.append(_to_operand(gradient if mask is None or is_add else gradient * mask))
         return tuple(gradients)
 
@@ -141,22 +155,37 @@ def run_iteration(
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
     with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
-        scores, inputs, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, keep)
+        scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, keep)
         found = evaluate_losses(network, scores, compared)
-        grads, grad_outputs, summed = _run_backward(network, tape, inputs, found, hook, keep)
+        grads, grad_outputs, summed = _run_backward(network, tape, reads, found, hook, keep)
     _check_finite(network, found.total, grads)
-    tensors = {name: LayerTensors(input, grad_outputs[name], summed.get(name, ())) for name, input in inputs.items()}
+    tensors = {
+        name: _gather_tensors(network.node(name), read, grad_outputs[name], summed) for name, read in reads.items()
+    }
     return Iteration(network, cast, found.values, found.total, found.accuracy, grads, tensors, found.saturated_images)
+
+
+def _gather_tensors(
+    node: Node, read: Mapping[str, Array], grad_output: Array, summed: Mapping[tuple[str, str], tuple[Array, ...]]
+) -> LayerTensors:
+    """Gather what a layer met; read: by the names of its inputs; summed: by its name and that of what it reads."""
+    first, *others = ((read[source], summed.get((node.name, source), ())) for source in node.inputs)
+    factor, factor_summed = others[0] if others else (None, ())
+    return LayerTensors(first[0], grad_output, first[1], factor, factor_summed)
 
 
 def _run_forward(
     network: Network, parameters: Parameters, images: Array, seed: int, iteration: int, keep: Keep
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, Backward]]:
-    """Scores of each loss; input of each compute layer; each node's backward. Values go with their last reader."""
+) -> tuple[dict[str, Array], dict[str, Mapping[str, Array]], dict[str, Backward]]:
+    """Scores of each loss; what each compute layer reads, by name; backward function of each node.
+
+    Other values go with their last reader.
+    """
     trained = network.trained
     compute = {node.name for node in network.compute_nodes()}
     readers = Counter(name for node in network.nodes for name in node.inputs)
-    values, inputs, tape = {INPUT: images}, {}, {}
+    values, tape = {INPUT: images}, {}
+    reads: dict[str, Mapping[str, Array]] = {}
     scores: dict[str, Array] = {}
     for node in network.nodes:
         read = [values[name] for name in node.inputs]
@@ -176,8 +205,8 @@ def _run_forward(
         )
         values[node.name], tape[node.name] = _run_node(node, read, parameters, place)
         if node.name in compute:
-            inputs[node.name] = read[0]
-    return scores, inputs, tape
+            reads[node.name] = dict(zip(node.inputs, read, strict=True))
+    return scores, reads, tape
 
 
 def _run_node(node: Node, inputs: Sequence[Array], parameters: Parameters, place: Place) -> tuple[Array, Backward]:
@@ -193,18 +222,18 @@ def _run_node(node: Node, inputs: Sequence[Array], parameters: Parameters, place
 def _run_backward(
     network: Network,
     tape: dict[str, Backward],
-    inputs: Mapping[str, Array],
+    reads: Mapping[str, Mapping[str, Array]],
     evaluation: Evaluation,
     hook: GradientHook | None,
     keep: Keep,
-) -> tuple[dict[str, Array], dict[str, Array], dict[str, tuple[Array, ...]]]:
+) -> tuple[dict[str, Array], dict[str, Array], dict[tuple[str, str], tuple[Array, ...]]]:
     """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
     trained = network.trained
     pending: dict[str, Array] = {}
     grads: dict[str, Array] = {}
     grad_outputs: dict[str, Array] = {}
     shares: dict[str, list[Array]] = {}
-    summed: dict[str, tuple[Array, ...]] = {}
+    summed: dict[tuple[str, str], tuple[Array, ...]] = {}
 
     def hand_back(name: str, reader: Node, share: Array) -> None:
         pending[name] = pending[name] + share if name in pending else share
@@ -219,16 +248,17 @@ def _run_backward(
         grad = pending.pop(node.name)
         shares.pop(node.name, None)
         if hook is not None:
-            grad = _apply_hook(network, node, grad, inputs, hook)
-        if node.name in inputs:
+            grad = _apply_hook(network, node, grad, reads, hook)
+        if node.name in reads:
             grad_outputs[node.name] = keep(grad)
         handed_back = backward(grad)
         grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
         for name, share in zip(node.inputs, handed_back.inputs, strict=True):
             if share is not None and name in trained:
                 hand_back(name, node, share)
-        if node.name in summed:
-            summed[node.name] = tuple(keep(gradient) for gradient in summed[node.name])
+        for place in ((node.name, name) for name in node.inputs):
+            if place in summed:
+                summed[place] = tuple(keep(gradient) for gradient in summed[place])
     return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
 
 
@@ -239,7 +269,7 @@ def _keep_share(
     share: Array,
     total: Array,
     shares: dict[str, list[Array]],
-    summed: dict[str, tuple[Array, ...]],
+    summed: dict[tuple[str, str], tuple[Array, ...]],
 ) -> None:
     """Keep what is stored of the gradient to a node's output that several read, and what each writer adds to its own.
 
@@ -252,14 +282,17 @@ def _keep_share(
         stored.append(share)
         return
     if reader.layer.traits.is_computed:
-        summed[reader.name] = tuple(stored)
+        summed[reader.name, name] = tuple(stored)
     shares[name] = [total]
 
 
-def _apply_hook(network: Network, node: Node, grad: Array, inputs: Mapping[str, Array], hook: GradientHook) -> Array:
+def _apply_hook(
+    network: Network, node: Node, grad: Array, reads: Mapping[str, Mapping[str, Array]], hook: GradientHook
+) -> Array:
     """Call the hook, with the mask where a layer that reads this node computes its gradient behind one."""
     for reader in network.consumers(node.name):
-        mask = make_mask(network, reader.name, inputs[reader.name]) if reader.name in inputs else None
+        read = reads.get(reader.name)
+        mask = None if read is None else make_mask(network, reader.name, read[node.name], node.name)
         if mask is not None:
             return hook(node.name, grad * mask, mask)
     return hook(node.name, grad, None)

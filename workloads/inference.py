@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from workloads.kinds import LayerBase
+from workloads.kinds.computed import ComputedLayer
 from workloads.shapes import Shape
 
 ELEMENT_LIMIT = 2**31
@@ -18,8 +19,8 @@ def infer_output(layer: LayerBase, inputs: tuple[str, ...], input_shapes: tuple[
     """
     _check_input_count(layer, inputs)
     _check_size("input", input_shapes[0])
-    if layer.traits.is_computed:
-        _check_size("weights", layer.infer_geometry(input_shapes[0]).weight_shape)
+    if isinstance(layer, ComputedLayer):
+        _check_size("weights", layer.infer_joint_geometry(input_shapes).weight_shape)
     output = layer.infer_output(inputs, input_shapes)
     _check_size("output", output)
     return output

@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from workloads.operands import Operands
+from workloads.arrays import BoolArray, IntArray
+from workloads.operands import GradientFinish, Operands
 from workloads.shapes import LayerShape, Step
 
 
@@ -39,36 +40,62 @@ def select_images(operands: Operands, images: Sequence[int] | None) -> Operands:
     if images is None:
         return operands
     chosen = np.asarray(images, dtype=np.int64)
-    key = operands.finish.key
-    if key is not None:
-        numbers = range(operands.shape.batch) if key.images is None else key.images
-        key = dataclasses.replace(key, images=tuple(numbers[image] for image in chosen.tolist()))
-    mask = operands.finish.mask
-    return dataclasses.replace(
+    selected = dataclasses.replace(
         operands,
         shape=operands.shape.with_batch(len(chosen)),
         input=operands.input[chosen],
         grad_output=operands.grad_output[chosen],
         mask=None if operands.mask is None else operands.mask[chosen],
-        finish=dataclasses.replace(operands.finish, mask=None if mask is None else mask[chosen], key=key),
+        finish=_select_finish(operands.finish, chosen, operands.shape.batch),
         summed=tuple(gradient[chosen] for gradient in operands.summed),
     )
+    if not operands.shape.weighs_activations:
+        return selected
+    return dataclasses.replace(
+        selected,
+        weight=operands.weight[chosen],
+        weight_finish=_select_finish(operands.weight_finish, chosen, operands.shape.batch),
+        weight_summed=tuple(gradient[chosen] for gradient in operands.weight_summed),
+    )
+
+
+def _select_finish(finish: GradientFinish, chosen: IntArray, batch: int) -> GradientFinish:
+    key = finish.key
+    if key is not None:
+        numbers = range(batch) if key.images is None else key.images
+        key = dataclasses.replace(key, images=tuple(numbers[image] for image in chosen.tolist()))
+    return dataclasses.replace(finish, mask=None if finish.mask is None else finish.mask[chosen], key=key)
 
 
 def join_images(first: Operands, second: Operands) -> Operands:
     """Give the images of two batches of one layer as one; what is no image's own is the first one's."""
-    masks = (first.mask, second.mask), (first.finish.mask, second.finish.mask)
-    mask, late = (None if one is None or other is None else np.concatenate([one, other]) for one, other in masks)
-    keys = first.finish.key, second.finish.key
-    key = keys[0]
-    if key is not None and keys[1] is not None and key.images is not None and keys[1].images is not None:
-        key = dataclasses.replace(key, images=key.images + keys[1].images)
-    return dataclasses.replace(
+    joined = dataclasses.replace(
         first,
         shape=first.shape.with_batch(first.shape.batch + second.shape.batch),
         input=np.concatenate([first.input, second.input]),
         grad_output=np.concatenate([first.grad_output, second.grad_output]),
-        mask=mask,
-        finish=dataclasses.replace(first.finish, mask=late, key=key),
+        mask=_join_masks(first.mask, second.mask),
+        finish=_join_finishes(first.finish, second.finish),
         summed=tuple(np.concatenate(pair) for pair in zip(first.summed, second.summed, strict=True)),
     )
+    if not first.shape.weighs_activations:
+        return joined
+    return dataclasses.replace(
+        joined,
+        weight=np.concatenate([first.weight, second.weight]),
+        weight_finish=_join_finishes(first.weight_finish, second.weight_finish),
+        weight_summed=tuple(
+            np.concatenate(pair) for pair in zip(first.weight_summed, second.weight_summed, strict=True)
+        ),
+    )
+
+
+def _join_masks(first: BoolArray | None, second: BoolArray | None) -> BoolArray | None:
+    return None if first is None or second is None else np.concatenate([first, second])
+
+
+def _join_finishes(first: GradientFinish, second: GradientFinish) -> GradientFinish:
+    key, other = first.key, second.key
+    if key is not None and other is not None and key.images is not None and other.images is not None:
+        key = dataclasses.replace(key, images=key.images + other.images)
+    return dataclasses.replace(first, mask=_join_masks(first.mask, second.mask), key=key)

@@ -13,7 +13,7 @@ from workloads.inference import infer_output
 from workloads.kinds import Layer
 from workloads.kinds.computed import ComputedLayer
 from workloads.kinds.table import list_computed
-from workloads.shapes import LayerShape, Shape
+from workloads.shapes import LayerShape, Shape, Step
 from workloads.suggestions import did_you_mean
 from workloads.words import list_words
 
@@ -85,33 +85,49 @@ class Network:
     def layer_shape(self, name: str) -> LayerShape:
         """Return the geometry of a convolution or a fully connected layer."""
         node = self.node(name)
-        if not node.layer.traits.is_computed:
-            kinds = " and ".join(list_computed())
-            raise ValueError(f"'{name}' is a {node.layer.type} layer; only {kinds} have a geometry")
-        return node.layer.infer_geometry(node.input_shapes[0])
+        if not isinstance(node.layer, ComputedLayer):
+            *kinds, last = list_computed()
+            raise ValueError(
+                f"'{name}' is a {node.layer.type} layer; only {', '.join(kinds)} and {last} have a geometry"
+            )
+        return node.layer.infer_joint_geometry(node.input_shapes)
 
     def has_bias(self, name: str) -> bool:
         """Tell whether a layer that the accelerator executes adds a bias."""
         layer = self.node(name).layer
         return isinstance(layer, ComputedLayer) and layer.bias
 
-    def is_behind_relu(self, name: str) -> bool:
+    def list_steps(self, name: str) -> tuple[Step, ...]:
+        """List the steps that training needs of a layer: no gradient to an activation that nobody trains."""
+        inputs, trained = self.node(name).inputs, self.trained
+        wanted = {Step.GTA: inputs[0] in trained, Step.GTW: len(inputs) == 1 or inputs[1] in trained}
+        return tuple(step for step in Step if wanted.get(step, True))
+
+    def is_behind_relu(self, name: str, source: str | None = None) -> bool:
         """Tell whether all that the node reads comes out of a ReLU, possibly through layers that hand its zeros on.
 
-        Those are pooling, flatten and dropout, and a concatenation of such inputs alone.
+        Those are pooling, flatten and dropout, and a concatenation of such inputs alone. source: what it reads, where
+        that alone is meant; of a layer that the accelerator executes it is by default the first.
         """
-        return all(source in self._ceilings for source in self.node(name).inputs)
+        return all(read in self._ceilings for read in self._find_sources(name, source))
 
     def gives_rectified(self, name: str) -> bool:
         """Tell whether what the node gives out comes out of a ReLU, its own or one before it."""
         return name in self._ceilings
 
-    def find_ceiling(self, name: str) -> float:
+    def find_ceiling(self, name: str, source: str | None = None) -> float:
         """Give what is cut off of the ReLU's output that a node reads: a ReLU's infinity, or what is known to be.
 
-        Behind an average or dropout nothing is known, and of a concatenation only the highest.
+        Behind an average or dropout nothing is known, and of a concatenation only the highest. source: as
+        `is_behind_relu` has it.
         """
-        return max((self._ceilings.get(source, inf) for source in self.node(name).inputs), default=inf)
+        return max((self._ceilings.get(read, inf) for read in self._find_sources(name, source)), default=inf)
+
+    def _find_sources(self, name: str, source: str | None) -> tuple[str, ...]:
+        node = self.node(name)
+        if source is not None:
+            return (source,)
+        return node.inputs[:1] if node.layer.traits.is_computed else node.inputs
 
     def relu_follows(self, name: str) -> bool:
         """Tell whether the node's output is read by ReLU layers alone, so that it is stored only behind them."""
@@ -148,8 +164,10 @@ class Network:
         """Tell whether a node writes the gradient to its input, by its GTA or a pass, and not its output's instead."""
         return not self.node(name).layer.traits.hands_gradient_on
 
-    def summed_gradients(self, name: str) -> tuple[str, ...]:
+    def summed_gradients(self, name: str, source: str | None = None) -> tuple[str, ...]:
         """Name the stored gradients that are read and added where this node writes the gradient to its input.
+
+        source: which of its inputs, by default the first.
 
         Each name stands for the gradient to that node's output; the input's own name, which can only be the first,
         for the sum of the shares so far. Readers of one tensor hand their shares back in the order of
@@ -160,7 +178,8 @@ class Network:
 
         The tuple is empty where nothing is to be added, as for a node whose input needs no gradient.
         """
-        return self._gradient_sums[0].get(name, ())
+        inputs = self.node(name).inputs
+        return self._gradient_sums[0].get((name, source or inputs[0]), ()) if inputs else ()
 
     def unsummed_gradients(self, name: str) -> tuple[str, ...]:
         """Name the stored shares of the gradient to a node's output that are left, for a pass of their own to add.
@@ -171,9 +190,9 @@ class Network:
         return self._gradient_sums[1].get(name, ())
 
     @cached_property
-    def _gradient_sums(self) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
-        """What each writer adds to its share, and what is left to be added for each node's output."""
-        by_writer: dict[str, tuple[str, ...]] = {}
+    def _gradient_sums(self) -> tuple[Mapping[tuple[str, str], tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
+        """What each writer adds to its share of what it reads, and what is left to add for each node's output."""
+        by_writer: dict[tuple[str, str], tuple[str, ...]] = {}
         left: dict[str, tuple[str, ...]] = {}
         for name in self.trained:
             shares: list[str] = []
@@ -185,7 +204,7 @@ class Network:
                     shares.append(reader.name)
                     continue
                 if shares:
-                    by_writer[reader.name] = (*by_writer.get(reader.name, ()), *shares)
+                    by_writer[reader.name, name] = (*by_writer.get((reader.name, name), ()), *shares)
                 shares = [name]
             if len(shares) > 1:
                 left[name] = tuple(shares)

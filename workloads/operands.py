@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,9 @@ class Operands:
     steps: the steps this layer has, in the order of their execution. relu_follows: the output goes through a ReLU
     alone, so that it is stored sparse. finish: what happens to grad_input after the PEs, besides the mask.
     summed: stored gradients to the input, of its shape, that other readers' work has written before this layer's GTA
-    and that the PPU reads and adds to its result (`Network.summed_gradients` names them).
+    and that the PPU reads and adds to its result (`Network.summed_gradients` names them). weight_finish, weight_summed:
+    the same of the gradient to the second factor of a product of two activations, which is the weight there; its mask
+    is that of a ReLU before it.
     """
 
     layer: str
@@ -52,6 +54,8 @@ class Operands:
     relu_follows: bool = False
     finish: GradientFinish = GradientFinish()
     summed: tuple[Float32Array, ...] = ()
+    weight_finish: GradientFinish = GradientFinish()
+    weight_summed: tuple[Float32Array, ...] = ()
 
     def __repr__(self) -> str:
         has = ", ".join(
@@ -64,3 +68,26 @@ class Operands:
     def written_mask(self) -> NDArray[np.bool_] | None:
         """The mask of the gradient to the input as it is written, whether PEs or PPU apply it; None without one."""
         return self.mask if self.finish.mask is None else self.finish.mask
+
+    def writes_gradient(self, step: Step) -> bool:
+        """Tell whether a step's result is the gradient to an activation."""
+        return step is Step.GTA or (step is Step.GTW and self.shape.weighs_activations)
+
+    def find_finish(self, step: Step) -> GradientFinish:
+        """Give what happens to a step's gradient to an activation behind the PEs, the mask that PEs apply included."""
+        if step is Step.GTW:
+            return self.weight_finish
+        return replace(self.finish, mask=self.written_mask)
+
+    def find_summed(self, step: Step) -> tuple[Float32Array, ...]:
+        """Give the stored gradients that the PPU adds to a step's result; none where it is no activation's gradient."""
+        if not self.writes_gradient(step):
+            return ()
+        return self.weight_summed if step is Step.GTW else self.summed
+
+
+def add_pruning(operands: Operands, tau: float, key: PruningKey, *, is_factor: bool) -> Operands:
+    """Have the PPU prune the gradient to the input, or to the second factor of a product."""
+    if is_factor:
+        return replace(operands, weight_finish=replace(operands.weight_finish, tau=tau, key=key))
+    return replace(operands, finish=replace(operands.finish, tau=tau, key=key))

@@ -161,7 +161,11 @@ def find_gradients_read(network: Network, node: Node) -> tuple[str, tuple[str, .
 
 def find_summed(network: Network, node: Node) -> tuple[str, ...]:
     """Name where the gradients are stored that a node's pass adds to its own share."""
-    return tuple(find_gradient(network, name) for name in network.summed_gradients(node.name))
+    return tuple(
+        find_gradient(network, name)
+        for source in dict.fromkeys(node.inputs)
+        for name in network.summed_gradients(node.name, source)
+    )
 
 
 def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:

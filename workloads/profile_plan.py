@@ -103,6 +103,20 @@ def plan_input(network: Network, profile: Profile, name: str) -> TensorPlan:
     return plan_output(network, profile, node.inputs[0])
 
 
+def plan_factor(network: Network, profile: Profile, name: str) -> TensorPlan:
+    """Plan the second factor of a product of two activations; its figure is the layer's of the weight.
+
+    Raises:
+        InputError: there is no figure for it, and no rule covers it.
+    """
+    source = network.node(name).inputs[1]
+    own = profile.density(name, "weight")
+    if own is not None:
+        shape = network.layer_shape(name).weight_shape[1:]
+        return DrawnTensor(f"{name}/weight", shape, own, network.is_behind_relu(name, source), "figure")
+    return plan_output(network, profile, source)
+
+
 def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
     """Plan what a node gives out, or the network's input.
 

@@ -14,17 +14,19 @@ import numpy as np
 
 from workloads.arrays import Float32Array
 from workloads.draws import draw_sparse, keyed_generator
+from workloads.errors import InputError
 from workloads.fields import cut_field, draw_field
 from workloads.gradient_masks import make_mask
 from workloads.kinds.profile_rules import Draw, HandingPlace
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
-from workloads.passes import find_gradient, list_trained
+from workloads.passes import find_gradient
 from workloads.profile import Profile
 from workloads.profile_plan import (
     DrawnTensor,
     GradientPlan,
     TensorPlan,
+    plan_factor,
     plan_gradient,
     plan_input,
     plan_output,
@@ -62,9 +64,13 @@ class ProfiledNetwork:
             input = plan_input(self.network, self.profile, node.name)
             gradient = plan_gradient(self.network, self.profile, node.name, self.pruning_rate)
             weight = self.profile.density(node.name, "weight")
+            known: tuple[float | None, str] = (1.0, "dense") if weight is None else (weight, "figure")
+            if weight is None and len(node.inputs) > 1:
+                factor = plan_factor(self.network, self.profile, node.name)
+                known = factor.density, factor.rule
             for tensor, density, rule in (
                 ("input", input.density, input.rule),
-                ("weight", 1.0 if weight is None else weight, "dense" if weight is None else "figure"),
+                ("weight", *known),
                 ("grad_output", gradient.density, gradient.rule),
             ):
                 rows.append({"layer": node.name, "tensor": tensor, "density": density, "rule": rule})
@@ -89,26 +95,57 @@ class ProfiledNetwork:
         for place, image in enumerate(numbers):
             input[place] = self.image_input(name, image)
             grad_output[place] = self.image_gradient(name, image)
-        sources = self.network.summed_gradients(name)
-        summed = tuple(np.stack([self._draw_summed(name, source, image) for image in numbers]) for source in sources)
-        return Operands(
+        summed = self._stack_summed(name, self.network.node(name).inputs[0], numbers)
+        operands = Operands(
             layer=name,
             shape=shape,
             input=input,
-            weight=self._weight(name),
+            weight=self._stack_factor(name, numbers) if shape.weighs_activations else self._weight(name),
             bias=self._bias(name) if self.network.has_bias(name) else None,
             grad_output=grad_output,
             mask=make_mask(self.network, name, input),
             steps=self.steps(name),
             relu_follows=self.network.relu_follows(name),
-            finish=self._finish(name, grad_output, summed) if images is None else self._finish_some(name, numbers),
             summed=summed,
         )
+        if shape.weighs_activations:
+            return self._finish_product(operands, numbers)
+        finish = self._finish(name, grad_output, summed) if images is None else self._finish_some(name, numbers)
+        return dataclasses.replace(operands, finish=finish)
+
+    def _stack_factor(self, name: str, images: Sequence[int]) -> Float32Array:
+        """Make the second factor of a product of some images."""
+        plan = plan_factor(self.network, self.profile, name)
+        return np.stack([self._make(plan, image) for image in images])
+
+    def _finish_product(self, operands: Operands, images: Sequence[int]) -> Operands:
+        """Have the PPU mask the gradient to the second factor of a product, and add what is stored of it.
+
+        Raises:
+            InputError: one of its gradients is pruned, for which a profile has no threshold.
+        """
+        name = operands.layer
+        if self._sites(name):
+            raise InputError(
+                f"{self.profile.label}: the gradient that '{name}' writes is pruned, and of a product of two "
+                "activations a profile does not tell the threshold; leave the pruning out, or use operands of the host"
+            )
+        source = self.network.node(name).inputs[1]
+        mask = make_mask(self.network, name, operands.weight, source)
+        return dataclasses.replace(
+            operands,
+            weight_finish=GradientFinish(mask=mask),
+            weight_summed=self._stack_summed(name, source, images),
+        )
+
+    def _stack_summed(self, name: str, read: str, images: Sequence[int]) -> tuple[Float32Array, ...]:
+        """Draw what a layer's gradient to one of its inputs is added to."""
+        sources = self.network.summed_gradients(name, read)
+        return tuple(np.stack([self._draw_summed(name, read, source, image) for image in images]) for source in sources)
 
     def steps(self, name: str) -> tuple[Step, ...]:
         """Give the steps that a layer has."""
-        has_gta = self.network.node(name).inputs[0] in list_trained(self.network)
-        return tuple(Step) if has_gta else (Step.FORWARD, Step.GTW)
+        return self.network.list_steps(name)
 
     def image_input(self, name: str, image: int) -> Float32Array:
         """Make one image's input of a layer, ``(C, H, W)`` or ``(C,)``; it depends on no other image."""
@@ -120,25 +157,28 @@ class ProfiledNetwork:
         gradient = self._start_gradient(plan, name, image)
         return self._hand_back(plan, gradient, image)
 
-    def _draw_summed(self, name: str, source: str, image: int) -> Float32Array:
-        """Draw one image's gradient that another branch has stored for the input of a layer.
+    def _draw_summed(self, name: str, read: str, source: str, image: int) -> Float32Array:
+        """Draw one image's gradient that another branch has stored for what a layer reads.
 
         Of an add that reads the input too it is the gradient to the add's output: nonzero where the ReLU behind it is,
         dense where there is none, and pruned where the graph has a site for it. Any other is a part of a sum, nonzero
         where the layer's mask is set.
         """
-        shape = self.network.layer_shape(name).input_shape[1:]
-        generator = keyed_generator(self.seed, name, "summed", source, image)
+        shape = self.network.output_shape(read)[1:]
+        is_first = read == self.network.node(name).inputs[0]
+        purpose = "summed" if is_first else "weight_summed"
+        generator = keyed_generator(self.seed, name, purpose, source, image)
         gradient = draw_sparse(generator, shape, 1.0, integers=False)
         behind = [node for node in self.network.consumers(source) if node.layer.traits.makes_zeros]
-        if source != self.network.node(name).inputs[0] and self.network.node(source).layer.traits.sums_inputs:
+        if source != read and self.network.node(source).layer.traits.sums_inputs:
             if self.pruning_rate and find_gradient(self.network, source) in find_pruning_sites(self.network):
                 gradient = _prune_normal(gradient, self.pruning_rate, generator)
             if not behind:
                 return gradient
             support = self._make(plan_output(self.network, self.profile, behind[0].name), image)
-        elif self.network.is_behind_relu(name):
-            support = self.image_input(name, image)
+        elif self.network.is_behind_relu(name, read):
+            factor = None if is_first else plan_factor(self.network, self.profile, name)
+            support = self.image_input(name, image) if factor is None else self._make(factor, image)
         else:
             return gradient
         return np.where(support.reshape(shape) != 0, gradient, np.float32(0))
@@ -155,8 +195,7 @@ class ProfiledNetwork:
             return GradientFinish()
         first = range(min(THRESHOLD_IMAGES, self.network.layer_shape(name).batch))
         gradient = np.stack([self.image_gradient(name, image) for image in first])
-        sources = self.network.summed_gradients(name)
-        summed = tuple(np.stack([self._draw_summed(name, source, image) for image in first]) for source in sources)
+        summed = self._stack_summed(name, self.network.node(name).inputs[0], first)
         found = self._finish(name, gradient, summed)
         assert found.key is not None
         return dataclasses.replace(found, key=dataclasses.replace(found.key, images=images))

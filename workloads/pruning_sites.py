@@ -38,7 +38,9 @@ def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
         readers = network.consumers(node.name)
         if node.name not in reaching:
             continue
-        if any(reader.layer.traits.is_computed and network.is_behind_relu(reader.name) for reader in readers):
+        if any(
+            reader.layer.traits.is_computed and network.is_behind_relu(reader.name, node.name) for reader in readers
+        ):
             place = PruningPlace.BEHIND_MASK
         elif any(reader.layer.traits.densifies_gradient for reader in readers):
             place = PruningPlace.BATCH_NORM

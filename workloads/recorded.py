@@ -18,7 +18,7 @@ from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.network import Network, Node
 from workloads.npz_file import ArrayArchive, open_npz
-from workloads.operands import GradientFinish, Operands
+from workloads.operands import GradientFinish, Operands, add_pruning
 from workloads.output_files import replace_file
 from workloads.pruning import PruningKey
 from workloads.shapes import Step
@@ -52,7 +52,7 @@ class Recording:
     network: Network
     arrays: frozenset[str]
     first_layer_gta: bool = True
-    prunings: Mapping[str, LayerPruning] = field(default_factory=dict)
+    prunings: Mapping[str, tuple[LayerPruning, ...]] = field(default_factory=dict)
     without_gta: frozenset[str] = frozenset()
 
     def layer(self, name: str) -> Operands:
@@ -71,12 +71,20 @@ class Recording:
                 mask = make_mask(self.network, name, input)
             shares = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name)]
             summed = tuple(self._floats(archive, array) for array in shares if array in self.arrays)
-        pruning = self.prunings.get(name)
-        finish = GradientFinish() if pruning is None else GradientFinish(tau=pruning.tau, key=pruning.key)
-        return Operands(
+            factors = [f"{name}/{tensor}" for tensor in _name_summed(self.network, name, 1)]
+            factor_summed = tuple(self._floats(archive, array) for array in factors if array in self.arrays)
+        operands = Operands(
             name, shape, input, weight, bias, grad_output, mask, self.steps(name),
-            relu_follows=self.network.relu_follows(name), finish=finish, summed=summed,
+            relu_follows=self.network.relu_follows(name), summed=summed, weight_summed=factor_summed,
         )  # fmt: skip
+        inputs = self.network.node(name).inputs
+        if shape.weighs_activations:
+            factor_mask = make_mask(self.network, name, weight, inputs[1])
+            operands = dataclasses.replace(operands, weight_finish=GradientFinish(mask=factor_mask))
+        for pruning in self.prunings.get(name, ()):
+            is_factor = pruning.key.layer != inputs[0]
+            operands = add_pruning(operands, pruning.tau, pruning.key, is_factor=is_factor)
+        return operands
 
     def steps(self, name: str) -> tuple[Step, ...]:
         """Give the steps that a layer has."""
@@ -159,6 +167,7 @@ def _write_layer(archive: zipfile.ZipFile, layer: Operands) -> None:
         "grad_output": layer.grad_output,
         "mask": layer.mask,
         **{f"summed/{place}": share for place, share in enumerate(layer.summed)},
+        **{f"weight_summed/{place}": share for place, share in enumerate(layer.weight_summed)},
     }
     for tensor, values in tensors.items():
         if values is None:
@@ -180,13 +189,14 @@ def _check_names(names: list[str], network: Network, path: Path) -> None:
         if name.rpartition("/")[2] in REQUIRED_TENSORS and name not in names:
             raise InputError(f"{path}: the array '{name}' is missing; each layer needs {', '.join(REQUIRED_TENSORS)}")
     for node in network.compute_nodes():
-        shares = [f"{node.name}/{tensor}" for tensor in _name_summed(network, node.name)]
-        missing = [share for share in shares if share not in names]
-        if missing and len(missing) < len(shares):
-            raise InputError(
-                f"{path}: the array '{missing[0]}' is missing; of the gradients that the layer's own is added to, all "
-                f"{len(shares)} are recorded or none"
-            )
+        for number in range(2):
+            shares = [f"{node.name}/{tensor}" for tensor in _name_summed(network, node.name, number)]
+            missing = [share for share in shares if share not in names]
+            if missing and len(missing) < len(shares):
+                raise InputError(
+                    f"{path}: the array '{missing[0]}' is missing; of the gradients that the layer's own is added to, "
+                    f"all {len(shares)} are recorded or none"
+                )
 
 
 def _unknown_reason(name: str, network: Network, allowed: Iterable[str]) -> str:
@@ -211,12 +221,15 @@ def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
     }
     if network.has_bias(node.name):
         shapes["bias"] = (shape.output_shape[shape.channel_axis],)
-    return shapes | dict.fromkeys(_name_summed(network, node.name), shape.input_shape)
+    shapes |= dict.fromkeys(_name_summed(network, node.name), shape.input_shape)
+    return shapes | dict.fromkeys(_name_summed(network, node.name, 1), shape.weight_shape)
 
 
-def _name_summed(network: Network, name: str) -> tuple[str, ...]:
-    """Name the tensors of a layer that hold the gradients its GTA adds to."""
-    return tuple(f"summed/{place}" for place in range(len(network.summed_gradients(name))))
+def _name_summed(network: Network, name: str, number: int = 0) -> tuple[str, ...]:
+    """Name the tensors of a layer that hold what its gradient to an input is added to; number: which input."""
+    sources = network.node(name).inputs[number : number + 1]
+    shares = network.summed_gradients(name, sources[0]) if sources else ()
+    return tuple(f"{'weight_' * number}summed/{place}" for place in range(len(shares)))
 
 
 def _check_header(archive: ArrayArchive, array: str, expected: tuple[int, ...], path: Path) -> None:

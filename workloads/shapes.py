@@ -87,6 +87,7 @@ class ConvShape:
     groups: int = 1
 
     channel_axis: ClassVar[int] = 1
+    weighs_activations: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "in_channels", "in_height", "in_width", "out_channels",
@@ -219,6 +220,7 @@ class LinearShape:
     Args:
         tokens: the axes between the images and the features, such as the places of a sequence; each of their
             vectors is a row of its own, and the weights are the same for all.
+        products: how many such layers, each with weights of its own, stand side by side, of which this is one.
 
     Raises:
         ValueError: a size is below 1.
@@ -228,8 +230,10 @@ class LinearShape:
     in_features: int
     out_features: int
     tokens: Shape = ()
+    products: int = 1
 
     channel_axis: ClassVar[int] = -1
+    weighs_activations: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "in_features", "out_features"):
@@ -272,4 +276,79 @@ class LinearShape:
         return self.rows * self.out_features * self.in_features
 
 
-LayerShape = ConvShape | LinearShape
+@dataclass(frozen=True, slots=True)
+class MatmulShape:
+    """Geometry of a product of two activations: A (N, ..., T, C) times B (N, ..., C, M).
+
+    Args:
+        batch: N, the images.
+        rows: T, the rows of A and of the output.
+        places: the axes between the images and the matrices, such as the heads of an attention.
+        transpose_a: A is (N, ..., C, T) as it is given.
+        transpose_b: B is (N, ..., M, C) as it is given.
+        scale: the product is multiplied by it.
+
+    Raises:
+        ValueError: a size is below 1.
+    """
+
+    batch: int
+    rows: int
+    in_features: int
+    out_features: int
+    places: Shape = ()
+    transpose_a: bool = False
+    transpose_b: bool = False
+    scale: float = 1.0
+
+    channel_axis: ClassVar[int] = -1
+    weighs_activations: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "rows", "in_features", "out_features"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if min(self.places, default=1) < 1:
+            raise ValueError(f"places must be at least 1, got {list(self.places)}")
+
+    def with_batch(self, batch: int) -> MatmulShape:
+        """Give the same geometry of so many images."""
+        return replace(self, batch=batch)
+
+    def turns_result(self, step: Step) -> bool:
+        """Tell whether a step's result lies otherwise than in rows of one dot product's outputs each.
+
+        The gradient to B is computed for one output at a time, in rows of C.
+        """
+        return {Step.FORWARD: False, Step.GTA: self.transpose_a, Step.GTW: not self.transpose_b}[step]
+
+    @property
+    def products(self) -> int:
+        """Products of two matrices in all images."""
+        return self.batch * prod(self.places)
+
+    @property
+    def input_shape(self) -> Shape:
+        """(N, ..., T, C), or (N, ..., C, T) where A is transposed."""
+        matrix = (self.in_features, self.rows) if self.transpose_a else (self.rows, self.in_features)
+        return (self.batch, *self.places, *matrix)
+
+    @property
+    def weight_shape(self) -> Shape:
+        """Of the second factor: (N, ..., C, M), or (N, ..., M, C) where B is transposed."""
+        features = self.in_features, self.out_features
+        matrix = features[::-1] if self.transpose_b else features
+        return (self.batch, *self.places, *matrix)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(N, ..., T, M)."""
+        return (self.batch, *self.places, self.rows, self.out_features)
+
+    @property
+    def nominal_macs(self) -> int:
+        """Multiplications of one step: T M C for each product."""
+        return self.products * self.rows * self.out_features * self.in_features
+
+
+LayerShape = ConvShape | LinearShape | MatmulShape

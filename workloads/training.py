@@ -14,7 +14,7 @@ from workloads.host import Iteration, run_iteration
 from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
-from workloads.operands import GradientFinish, Operands
+from workloads.operands import Operands, add_pruning
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.reference.arrays import Array, Keep, keep_in_memory
@@ -60,13 +60,13 @@ class PrunedIteration:
 
     def operands(self) -> Iterator[Operands]:
         """Operands of each layer that the accelerator executes; their PPUs prune grad_input where they write it."""
-        prunings = self.prunings.values()
-        by_layer = {one.site.writer: one for one in prunings if one.site.writer != one.site.node}
+        network = self.iteration.network
         for operands in self.iteration.operands():
-            pruning = by_layer.get(operands.layer)
-            if pruning is not None:
-                key = PruningKey(self.seed, pruning.site.node, self.number)
-                operands = dataclasses.replace(operands, finish=GradientFinish(tau=pruning.threshold, key=key))
+            for one in self.prunings.values():
+                if one.site.writer == operands.layer != one.site.node:
+                    key = PruningKey(self.seed, one.site.node, self.number)
+                    is_factor = one.site.node != network.node(operands.layer).inputs[0]
+                    operands = add_pruning(operands, one.threshold, key, is_factor=is_factor)
             yield operands
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from workloads.arrays import BoolArray
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
-from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
+from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,30 +74,39 @@ class StepProblem:
     @property
     def writes_gradient(self) -> bool:
         """Whether the result is the gradient to an activation."""
-        return self.own.step is Step.GTA
+        return self.own.operands.writes_gradient(self.own.step)
 
     @property
     def summed(self) -> tuple[Array, ...]:
-        """The gradients that the PPU adds to the result, each of the shape that is written; GTA alone has any."""
-        if not self.writes_gradient:
-            return ()
-        return tuple(gradient.reshape(self.written_shape) for gradient in self.own.operands.summed)
+        """The gradients that the PPU adds to the result, each of the shape that is written."""
+        return tuple(self.arrange(gradient) for gradient in self.own.operands.find_summed(self.own.step))
 
     @property
     def mask(self) -> BoolArray | None:
         """The mask that the PEs know of what is written, of its shape; None where there is none, or the PPU has it."""
-        mask = self.own.operands.mask if self.writes_gradient else None
-        return None if mask is None else mask.reshape(self.written_shape)
+        mask = self.own.operands.mask if self.own.step is Step.GTA else None
+        return None if mask is None else self.arrange(mask)
 
     @property
     def has_mask(self) -> bool:
         """Whether the PEs or the PPU read a mask of what is written."""
-        return self.writes_gradient and self.own.operands.written_mask is not None
+        return self.writes_gradient and self.own.operands.find_finish(self.own.step).mask is not None
 
     @property
     def written_shape(self) -> tuple[int, ...]:
-        """The shape of what Forward or GTA writes: the output's, or the input's."""
-        return self.shape.output_shape if self.step is Step.FORWARD else self.shape.input_shape
+        """The shape of the step's result: the output's, the input's, or the weight's."""
+        shape = self.shape
+        return {Step.FORWARD: shape.output_shape, Step.GTA: shape.input_shape, Step.GTW: shape.weight_shape}[self.step]
+
+    def arrange(self, tensor: NDArray[Kind]) -> NDArray[Kind]:
+        """Bring a tensor of the shape of the layer's own result to the shape that is written here.
+
+        The gradient to a factor of a product lies in rows of its reduction's index.
+        """
+        own = self.own
+        if isinstance(own.shape, MatmulShape) and own.shape.turns_result(own.step):
+            tensor = np.swapaxes(tensor, -1, -2)
+        return tensor.reshape(self.written_shape)
 
     @property
     def share(self) -> MemoryShare:

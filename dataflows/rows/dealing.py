@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.problem import StepProblem
-from workloads.shapes import ConvShape, LinearShape, Step
+from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
 
 def count_packed_groups(shape: ConvShape, step: Step, array: PEArray) -> int:
@@ -35,7 +35,7 @@ def count_kernels_per_pe(shape: ConvShape | LinearShape, array: PEArray) -> int:
             return 1
         taps, outputs = shape.kernel_height * shape.kernel_width, shape.out_channels * shape.group_in_channels
     else:
-        taps, outputs = 1, shape.out_features * shape.in_features
+        taps, outputs = 1, shape.products * shape.out_features * shape.in_features
     tasks_wanted = array.pes_per_group * array.groups * array.min_tasks_per_group
     return max(1, min(array.accumulators // taps, outputs // tasks_wanted))
 
@@ -49,7 +49,7 @@ def require_accumulators(problem: StepProblem) -> None:
     require_results(problem.operands.layer, problem.operands.shape, problem.step, problem.array)
 
 
-def require_results(layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray) -> None:
+def require_results(layer: str, shape: LayerShape, step: Step, array: PEArray) -> None:
     """Refuse a shape of which a PE's accumulators cannot hold one row of a kernel's gradient.
 
     Rows of outputs and of gradients to activations are cut into strips as narrow as need be.

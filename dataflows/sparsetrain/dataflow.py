@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,9 +21,11 @@ from dataflows.sparsetrain.least_tiling import check_shape
 from dataflows.sparsetrain.linear_outer.mapping import LinearOuter
 from dataflows.sparsetrain.linear_products.mapping import LinearProducts
 from dataflows.sparsetrain.mapping import Mapping
-from dataflows.sparsetrain.views import find_result_shape, see_step
+from dataflows.sparsetrain.matmul.factors import MatmulFactors
+from dataflows.sparsetrain.matmul.rows import MatmulRows
+from dataflows.sparsetrain.views import see_step, show_values
 from workloads.arrays import BoolArray, IntArray
-from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
+from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step
 
 SUMMED_ENTRIES = 2**18
 
@@ -36,6 +37,9 @@ MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
     (LinearShape, Step.FORWARD): LinearProducts(),
     (LinearShape, Step.GTA): LinearProducts(),
     (LinearShape, Step.GTW): LinearOuter(),
+    (MatmulShape, Step.FORWARD): MatmulRows(),
+    (MatmulShape, Step.GTA): MatmulRows(),
+    (MatmulShape, Step.GTW): MatmulFactors(),
 }
 
 
@@ -103,9 +107,7 @@ class RowConvolution:
     def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
         """Compute the values of the executed tasks, multiplication by multiplication on the driver elements."""
         seen = see_step(problem)
-        values = find_mapping(seen).execute(seen, executed)
-        shape = find_result_shape(problem.shape, problem.step)
-        return dataclasses.replace(values, output=values.output.reshape(shape))
+        return show_values(find_mapping(seen).execute(seen, executed), problem)
 
 
 def find_mapping(problem: StepProblem) -> Mapping:
@@ -130,7 +132,7 @@ def require_images(problem: StepProblem) -> None:
         UnmappableLayerError: the images of the problem, as it is mapped, are rows of the layer's images.
     """
     own = problem.own
-    if own.shape.batch != problem.shape.batch:
+    if isinstance(problem.shape, LinearShape) and own.shape.batch != problem.shape.batch:
         raise UnmappableLayerError(
             f"layer {own.operands.layer!r}, step {own.step}: cannot be sampled, because a tile of its tokens need not "
             "hold whole images; leave the sample away, or the layer out"

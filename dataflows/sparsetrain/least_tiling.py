@@ -17,12 +17,10 @@ from dataflows.rows.strips import cut_kernel, cut_strips
 from dataflows.rows.taps import pair_rows
 from dataflows.sparsetrain.views import see_shape
 from dataflows.storage.row_sizes import size_raw, size_rows
-from workloads.shapes import ConvShape, LinearShape, Step
+from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step
 
 
-def check_shape(
-    layer: str, shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare | None
-) -> None:
+def check_shape(layer: str, shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare | None) -> None:
     """Refuse a layer step that does not fit, whatever its operands.
 
     Raises:
@@ -39,9 +37,12 @@ def check_shape(
         )
 
 
-def find_least_bytes(shape: ConvShape | LinearShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
+def find_least_bytes(shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
     """Give the bytes below which no tiling of a step fits."""
     shape, step = see_shape(shape, step)
+    if isinstance(shape, MatmulShape):
+        one = LinearShape(shape.rows, shape.in_features, shape.out_features, products=shape.products)
+        return least_factor(one, array, memory) if step is Step.GTW else least_products(one, step, array, memory)
     if isinstance(shape, LinearShape):
         return least_outer(shape, array, memory) if step is Step.GTW else least_products(shape, step, array, memory)
     return least_kernels(shape, array, memory) if step is Step.GTW else least_rows(shape, step, array, memory)
@@ -106,6 +107,14 @@ def least_products(shape: LinearShape, step: Step, array: PEArray, memory: Memor
     whole = 2 * size_raw(owned, memory.data_bits) + 2 * load(depth)
     cut = size_raw(owned, memory.acc_bits) + 2 * load(1)
     return min(whole, cut) if depth > 1 else whole
+
+
+def least_factor(shape: LinearShape, array: PEArray, memory: MemoryShare) -> int:
+    """Bound GTW of a product of activations: one filter and block, the reduction whole or cut to one row."""
+    owned = min(array.pes_per_group * count_kernels_per_pe(shape, array), shape.in_features)
+    load = size_empty(1, array, memory) + size_empty(owned, array, memory)
+    whole = 2 * size_raw(owned, memory.data_bits) + 2 * shape.batch * load
+    return min(whole, size_raw(owned, memory.acc_bits) + 2 * load) if shape.batch > 1 else whole
 
 
 def least_outer(shape: LinearShape, array: PEArray, memory: MemoryShare) -> int:

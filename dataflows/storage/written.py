@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dataflows.contract.problem import StepProblem
 from workloads.operands import Operands
 from workloads.pruning import prune
-from workloads.reference import require_float32, run_forward, run_gta
+from workloads.reference import require_float32, run_forward, run_gta, run_gtw
 from workloads.reference.arrays import Array
 from workloads.shapes import Step
 
@@ -22,7 +22,10 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
         InputError: the result exceeds float32.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        result = run_forward(operands) if step is Step.FORWARD else finish_gradient(run_gta(operands), operands)
+        if step is Step.FORWARD:
+            result = run_forward(operands)
+        else:
+            result = finish_gradient(run_gta(operands) if step is Step.GTA else run_gtw(operands), operands, step)
     require_float32(operands, step, result)
     return np.asarray(result > 0) if step is Step.FORWARD and operands.relu_follows else np.asarray(result != 0)
 
@@ -33,7 +36,7 @@ def locate_written(problem: StepProblem) -> NDArray[np.bool_]:
     Raises:
         InputError: the result exceeds float32.
     """
-    return find_written(problem.own.operands, problem.own.step).reshape(problem.written_shape)
+    return problem.arrange(find_written(problem.own.operands, problem.own.step))
 
 
 def is_written_sparse(problem: StepProblem) -> bool:
@@ -46,11 +49,11 @@ def masks_in_ppu(problem: StepProblem) -> bool:
     return not problem.array.skip_zeros or problem.mask is None
 
 
-def finish_gradient(gradient: Array, operands: Operands) -> Array:
-    """Sum, mask and prune a whole gradient to the input, as the PPU does row by row."""
-    finish, mask = operands.finish, operands.written_mask
-    for share in operands.summed:
+def finish_gradient(gradient: Array, operands: Operands, step: Step = Step.GTA) -> Array:
+    """Sum, mask and prune a whole gradient to an activation, as the PPU does row by row."""
+    finish = operands.find_finish(step)
+    for share in operands.find_summed(step):
         gradient = gradient + share
-    if mask is not None:
-        gradient = gradient * mask
+    if finish.mask is not None:
+        gradient = gradient * finish.mask
     return gradient if finish.key is None else prune(gradient, finish.tau, finish.key)

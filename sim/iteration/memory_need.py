@@ -103,7 +103,8 @@ def size_step(shape: LayerShape, verifies: bool) -> int:
 
 def size_host(network: Network, item_bytes: int) -> int:
     """Return the bytes that the host's pass keeps of an iteration: layers' inputs and gradients, inputs of passes."""
-    kept = {node.inputs[0]: prod(node.input_shapes[0]) for node in network.compute_nodes()}
+    pairs = (pair for node in network.compute_nodes() for pair in zip(node.inputs, node.input_shapes, strict=True))
+    kept = {source: prod(shape) for source, shape in pairs}
     gradients = sum(prod(node.output_shape) for node in network.compute_nodes())
     passed = (node for node in network.nodes if node.layer.traits.keeps_input and not node.layer.traits.is_computed)
     inputs = sum(prod(node.input_shapes[0]) for node in passed)

@@ -86,7 +86,7 @@ def count_step_actions(
     width = None if machine.buffer is None else machine.buffer.bytes_per_port_cycle
     if find_prices(machine) is None or width is None:
         return None
-    is_pruned = step is Step.GTA and operands.finish.tau > 0 and machine.array.skip_zeros
+    is_pruned = operands.writes_gradient(step) and operands.find_finish(step).tau > 0 and machine.array.skip_zeros
     pruned = ActionCounts(pruned_elements=count_results(table) if is_pruned else 0)
     return count_actions(table, timing, width, read_actions(machine.dataflow)) + pruned
 
@@ -108,9 +108,10 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
     written = int(table.traffic.tile_write_back_bytes.sum())
     if step is Step.FORWARD:
         return StoredBytes(input=size_stored(operands.input, array, memory), output=written)
+    grad_output = size_stored(operands.grad_output, array, memory)
     if step is Step.GTA:
-        return StoredBytes(grad_output=size_stored(operands.grad_output, array, memory), grad_input=written)
-    return StoredBytes(grad_output=size_stored(operands.grad_output, array, memory))
+        return StoredBytes(grad_output=grad_output, grad_input=written)
+    return StoredBytes(grad_output=grad_output, grad_factor=written if operands.writes_gradient(step) else None)
 
 
 def measure_step(

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from dataflows.contract.kernel import freeze, kernel
 from workloads.arrays import Float32Array
 from workloads.operands import Operands
+from workloads.shapes import Step
 
 
-def write_gradient(sums: Float32Array, operands: Operands) -> Float32Array:
-    """Give what the PPU writes of the PEs' sums ``(N, C, H, W)`` or ``(N, C)``."""
-    finish, kept = operands.finish, operands.written_mask
+def write_gradient(sums: Float32Array, operands: Operands, step: Step = Step.GTA) -> Float32Array:
+    """Give what the PPU writes of the PEs' sums ``(N, ..., W)``."""
+    finish = operands.find_finish(step)
+    kept = finish.mask
     rows = np.ascontiguousarray(sums).reshape(-1, sums.shape[-1])
     mask = np.ones((0, 0), dtype=np.bool_) if kept is None else np.ascontiguousarray(kept).reshape(rows.shape)
-    shares = np.array([share.reshape(rows.shape) for share in operands.summed], dtype=np.float32)
+    shares = np.array([share.reshape(rows.shape) for share in operands.find_summed(step)], dtype=np.float32)
     keys = np.zeros(len(sums), dtype=np.uint64)
     if finish.key is not None:
         keys = np.array([finish.key.image_key(image) for image in range(len(sums))], dtype=np.uint64)

@@ -55,7 +55,13 @@ def run_sampled_step(
 
     Raises:
         UnmappableLayerError: the layer does not fit a machine.
+        InputError: the layer is a product of two activations.
     """
+    if layer.shape.weighs_activations:
+        raise InputError(
+            f"layer '{layer.layer}', step {step}: a product of two activations cannot be sampled, because its tasks "
+            "in gtw belong to one image each; leave the sample away, or the layer out"
+        )
     pool, draws = ImagePool(layer), StepDraws(options.seed, layer.layer, step.value)
     bound = options.bound(layer.layer, step.value, layer.shape.nominal_macs, layer.has_all)
     runs = []

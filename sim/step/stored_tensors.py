@@ -18,12 +18,16 @@ from workloads.passes import find_writer
 
 @dataclass(frozen=True, slots=True)
 class StoredBytes:
-    """What the tensors of one layer take on one machine; None where the step that tells was not run."""
+    """What the tensors of one layer take on one machine; None where the step that tells was not run.
+
+    grad_factor: the gradient to the second factor of a product of two activations.
+    """
 
     input: int | None = None
     grad_output: int | None = None
     output: int | None = None
     grad_input: int | None = None
+    grad_factor: int | None = None
 
     def merge(self, other: StoredBytes) -> StoredBytes:
         """Add what another step of the layer tells."""
@@ -44,7 +48,8 @@ def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], 
     A part of a concatenation takes its share of that one's bytes, in proportion to its elements.
     """
     for reader in network.consumers(name):
-        if reader.layer.traits.is_computed and (known := stored[reader.name].input) is not None:
+        is_first = reader.inputs[0] == name
+        if is_first and reader.layer.traits.is_computed and (known := stored[reader.name].input) is not None:
             return known
     writer = find_writer(network, name)
     if writer in stored and (known := stored[writer].output) is not None:
@@ -60,7 +65,10 @@ def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes]
     if writer in stored and (known := stored[writer].grad_output) is not None:
         return known
     for reader in network.consumers(name):
-        if reader.layer.traits.is_computed and (known := stored[reader.name].grad_input) is not None:
+        if not reader.layer.traits.is_computed:
+            continue
+        reads = stored[reader.name]
+        if (known := reads.grad_input if reader.inputs[0] == name else reads.grad_factor) is not None:
             return known
     if (whole := find_concatenation(network, name)) is not None:
         return share_bytes(network, name, whole, size_gradient(network, whole, stored, data_bits))

@@ -31,17 +31,19 @@ def finish_values(operands: Operands, step: Step, values: StepValues) -> Float32
 
 
 def write_values(operands: Operands, step: Step, sums: Float32Array) -> Float32Array:
-    """Do what the PPU does to a finished gradient to the input before it is written: sum, mask and prune it.
+    """Do what the PPU does to a finished gradient to an activation before it is written: sum, mask and prune it.
 
     A dense machine has no pruning unit; its gradient is pruned all the same, at no cost, as its next operands are.
     """
-    return write_gradient(sums, operands) if is_finished(operands, step) else sums
+    return write_gradient(sums, operands, step) if is_finished(operands, step) else sums
 
 
 def is_finished(operands: Operands, step: Step) -> bool:
     """Tell whether the PPU does more to a step's result than to add the bias or to apply the mask."""
-    finish = operands.finish
-    return step is Step.GTA and (bool(operands.summed) or finish.mask is not None or finish.tau > 0)
+    if not operands.writes_gradient(step):
+        return False
+    finish = operands.weight_finish if step is Step.GTW else operands.finish
+    return bool(operands.find_summed(step)) or finish.mask is not None or finish.tau > 0
 
 
 class Comparison:
@@ -95,7 +97,7 @@ def check_written(operands: Operands, step: Step, sums: Float32Array, written: F
     if not is_finished(operands, step):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = finish_gradient(sums, operands)
+        expected = finish_gradient(sums, operands, step)
     require_float32(operands, step, expected)
     bad = written != expected
     if not bad.any():

@@ -13,7 +13,7 @@ from workloads.kinds.layer import LayerBase, PassWork, Traits, unknown_kind
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.steps import add_bias
-from workloads.shapes import ConvShape, LinearShape, Shape
+from workloads.shapes import LayerShape, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,22 @@ class ComputedLayer(LayerBase):
         hands_zeros_on=False, hands_gradient_on=False, densifies_gradient=False,
     )  # fmt: skip
     profile: ClassVar[ProfileRules] = ProfileRules(output=OutputRule.DENSE, gradient=GradientRule.WITHOUT_MASK)
-    geometry: ClassVar[type[ConvShape] | type[LinearShape]]
+    geometry: ClassVar[type[LayerShape]]
 
     if TYPE_CHECKING:  # Each form declares its own, where it stands among its fields.
         bias: bool
 
+    def infer_joint_geometry(self, shapes: tuple[Shape, ...], /) -> LayerShape:
+        """Give the geometry of a layer that the accelerator executes, from the shapes of all that it reads.
+
+        Raises:
+            ValueError: the layer cannot read such inputs; a sentence without the place.
+        """
+        return self.infer_geometry(shapes[0])
+
     def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
         """Give the geometry's output shape."""
-        return self.infer_geometry(shapes[0]).output_shape
+        return self.infer_joint_geometry(shapes).output_shape
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have no pass beside the steps."""

@@ -17,6 +17,7 @@ CLASSES = {
     "conv2d": "Conv2d",
     "conv1d": "Conv1d",
     "linear": "Linear",
+    "matmul": "Matmul",
     "relu": "Relu",
     "relu6": "Relu6",
     "leaky_relu": "LeakyRelu",

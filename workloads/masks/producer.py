@@ -75,7 +75,7 @@ class MaskProducer(StrictModel, ABC):
         Raises:
             InputError: none matches the pattern.
         """
-        names = [node.name for node in network.compute_nodes()]
+        names = [node.name for node in network.compute_nodes() if node.layer.traits.has_parameters]
         chosen = frozenset(name for name in names if fnmatchcase(name, self.layers))
         if not chosen:
             raise InputError(f"sparsify: no layer matches '{self.layers}'; the layers are {list_words(names)}")

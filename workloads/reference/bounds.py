@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from workloads.arrays import IntArray
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
-from workloads.shapes import ConvShape, LayerShape, Step
+from workloads.reference.matmul import turn
+from workloads.shapes import ConvShape, LayerShape, MatmulShape, Step
 
 Float64Array = NDArray[np.float64]
 
@@ -20,6 +21,8 @@ ROUNDING_MARGIN = 1 + 1e-9
 
 def sum_length(shape: LayerShape, step: Step) -> int:
     """Number of products in the longest sum of a step's output elements; the bias is not counted."""
+    if isinstance(shape, MatmulShape):
+        return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.rows}[step]
     if not isinstance(shape, ConvShape):
         return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.rows}[step]
     inputs = np.arange(shape.out_height)[:, None] * shape.stride_height - shape.pad_top
@@ -36,6 +39,9 @@ def bound_forward(operands: Operands) -> Float64Array:
     By Cauchy-Schwarz: the norm of the element's window times the norm of its filter.
     """
     shape = operands.shape
+    if isinstance(shape, MatmulShape):
+        rows, columns = turn(operands.input, shape.transpose_a), turn(operands.weight, shape.transpose_b)
+        return _product_norm(_energy(rows, (-1,)), _energy(columns, (-2,)), shape)
     filters = _energy(operands.weight, tuple(range(1, operands.weight.ndim)))
     if isinstance(shape, ConvShape):
         windows = _window_sums(_group_energy(operands.input, shape.groups), shape)
@@ -56,6 +62,9 @@ def bound_gta(operands: Operands) -> Float64Array:
         kernels = _energy(operands.weight.reshape(G, Mg, Cg, -1), (1, 3))
         reached = _spread_sums(_group_energy(operands.grad_output, G), shape)
         bound = _outer_norm(reached[:, :, None], kernels[:, :, None, None]).reshape(shape.input_shape)
+    elif isinstance(shape, MatmulShape):
+        factor = _energy(turn(operands.weight, shape.transpose_b), (-1,))
+        bound = _turn_bound(_product_norm(_energy(operands.grad_output, (-1,)), factor, shape), shape.transpose_a)
     else:
         bound = _outer_norm(_energy(operands.grad_output, (-1,))[..., None], _energy(operands.weight, (0,)))
     if operands.mask is not None:
@@ -66,6 +75,9 @@ def bound_gta(operands: Operands) -> Float64Array:
 def bound_gtw(operands: Operands) -> Float64Array:
     """Upper bound of sum |grad_output| |input| of each weight, ``(M, C / G, 1, 1)`` or ``(M, C)``."""
     shape = operands.shape
+    if isinstance(shape, MatmulShape):
+        factor = _energy(turn(operands.input, shape.transpose_a), (-2,))
+        return _turn_bound(_product_norm(factor, _energy(operands.grad_output, (-2,)), shape), shape.transpose_b)
     channels = shape.channel_axis % operands.input.ndim
     every_axis_but_channels = tuple(axis for axis in range(operands.input.ndim) if axis != channels)
     outputs = _energy(operands.grad_output, every_axis_but_channels)
@@ -92,6 +104,15 @@ def _energy(array: NDArray[Any], axes: tuple[int, ...]) -> Float64Array:
 
 def _outer_norm(first_energy: Float64Array, second_energy: Float64Array) -> Float64Array:
     return np.sqrt(first_energy) * np.sqrt(second_energy) * ROUNDING_MARGIN
+
+
+def _turn_bound(bound: Float64Array, is_transposed: bool) -> Float64Array:
+    return np.ascontiguousarray(np.swapaxes(bound, -1, -2)) if is_transposed else bound
+
+
+def _product_norm(rows: Float64Array, columns: Float64Array, shape: MatmulShape) -> Float64Array:
+    """Bound the elements of products of matrices from the energies of their rows and columns."""
+    return abs(shape.scale) * _outer_norm(rows[..., :, None], columns[..., None, :])
 
 
 def _group_energy(images: Array, groups: int) -> Float64Array:

@@ -13,8 +13,9 @@ from workloads.operands import Operands
 from workloads.reference.arrays import Array
 from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
+from workloads.reference.matmul import matmul_forward, matmul_gta, matmul_gtw
 from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
-from workloads.shapes import ConvShape, Step
+from workloads.shapes import ConvShape, MatmulShape, Step
 
 Kind = TypeVar("Kind", bound=NDArray[Any])
 
@@ -25,6 +26,8 @@ def run_forward(operands: Operands) -> Array:
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
             output = conv_forward(operands.input, operands.weight, shape)
+        elif isinstance(shape, MatmulShape):
+            output = matmul_forward(operands.input, operands.weight, shape)
         else:
             output = linear_forward(operands.input, operands.weight, shape)
     if operands.bias is not None:
@@ -38,15 +41,19 @@ def run_gta(operands: Operands) -> Array:
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
             return conv_gta(operands.grad_output, operands.weight, shape, operands.mask)
+        if isinstance(shape, MatmulShape):
+            return matmul_gta(operands.grad_output, operands.weight, shape, operands.mask)
         return linear_gta(operands.grad_output, operands.weight, shape, operands.mask)
 
 
 def run_gtw(operands: Operands) -> Array:
-    """Gradient to the weight, ``(M, C / G, R, S)`` or ``(M, C)``."""
+    """Gradient to the weight, ``(M, C / G, R, S)`` or ``(M, C)``, or to the second factor of a product."""
     shape = operands.shape
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
             return conv_gtw(operands.input, operands.grad_output, shape)
+        if isinstance(shape, MatmulShape):
+            return matmul_gtw(operands.input, operands.grad_output, shape)
         return linear_gtw(operands.input, operands.grad_output, shape)
 
 

@@ -33,7 +33,7 @@ class RecordedPruning(StrictModel):
     thresholds: dict[LayerName, Annotated[float, Field(ge=0.0)]]
     rate: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
 
-    def plan(self, network: Network, label: str) -> dict[str, LayerPruning]:
+    def plan(self, network: Network, label: str) -> dict[str, tuple[LayerPruning, ...]]:
         """Give what the PPU of each layer prunes with; gradients that passes write are pruned there.
 
         Raises:
@@ -47,11 +47,13 @@ class RecordedPruning(StrictModel):
                     f"{label}: operands.pruning.thresholds names '{name}', the gradient to whose output is not "
                     f"pruned{near}"
                 )
-        return {
-            sites[name].writer: LayerPruning(tau, PruningKey(self.seed, name, self.iteration))
-            for name, tau in self.thresholds.items()
-            if sites[name].writer != name
-        }
+        plan: dict[str, tuple[LayerPruning, ...]] = {}
+        for name, tau in self.thresholds.items():
+            writer = sites[name].writer
+            if writer != name:
+                pruning = LayerPruning(tau, PruningKey(self.seed, name, self.iteration))
+                plan[writer] = (*plan.get(writer, ()), pruning)
+        return plan
 
 
 class RecordedOperands(OperandSource):

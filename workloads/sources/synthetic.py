@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
@@ -9,14 +10,14 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from workloads.arrays import Float32Array
+from workloads.arrays import BoolArray, Float32Array
 from workloads.draws import draw_sparse, keyed_generator
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.layer_images import LayerImages
 from workloads.layers import LayerName
 from workloads.network import Network
-from workloads.operands import Operands
+from workloads.operands import GradientFinish, Operands
 from workloads.settings import Density, Seed
 from workloads.shapes import Step
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
@@ -98,7 +99,7 @@ def make_synthetic_layer(
     Each element is nonzero with the tensor's density, independently of all others, and then normal (weights divided by
     the root of their fan-in), or with `integers` one of -4..-1, 1..4. Behind a ReLU the input's elements are their
     absolute values, and the mask is where they are nonzero. The bias is dense. Gradients that the GTA's result is
-    added to are as dense as grad_output, but for the mask.
+    added to are as dense as grad_output, but for the mask. The second factor of a product has the weight's density.
     """
     whole, densities = network.layer_shape(name), source.density_of(name)
     numbers = range(whole.batch) if images is None else images
@@ -117,18 +118,36 @@ def make_synthetic_layer(
     input = draw_batch("input", shape.input_shape, densities.input)
     if is_rectified:
         np.abs(input, out=input)
-    weight = draw("weight", shape.weight_shape, densities.weight)
-    if not source.integers:
-        weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
+    if shape.weighs_activations:
+        weight = draw_batch("weight", shape.weight_shape, densities.weight)
+    else:
+        weight = draw("weight", shape.weight_shape, densities.weight)
+        if not source.integers:
+            weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
     bias = draw("bias", (shape.output_shape[shape.channel_axis],), 1.0) if network.has_bias(name) else None
     grad_output = draw_batch("grad_output", shape.output_shape, densities.grad_output)
     mask = make_mask(network, name, input)
-    summed = []
-    for place, source_name in enumerate(network.summed_gradients(name)):
-        gradient = draw_batch(f"summed{place}", shape.input_shape, densities.grad_output)
-        is_add = network.node(source_name).layer.traits.sums_inputs
-        summed.append(gradient if mask is None or is_add else gradient * mask)
-    return Operands(
+
+    def draw_summed(tensor: str, read: str, batch: tuple[int, ...], mask: BoolArray | None) -> tuple[Float32Array, ...]:
+        summed = []
+        for place, source_name in enumerate(network.summed_gradients(name, read)):
+            gradient = draw_batch(f"{tensor}{place}", batch, densities.grad_output)
+            is_add = network.node(source_name).layer.traits.sums_inputs
+            summed.append(gradient if mask is None or is_add else gradient * mask)
+        return tuple(summed)
+
+    inputs = network.node(name).inputs
+    operands = Operands(
         name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
-        relu_follows=network.relu_follows(name), summed=tuple(summed),
+        relu_follows=network.relu_follows(name), summed=draw_summed("summed", inputs[0], shape.input_shape, mask),
     )  # fmt: skip
+    if not shape.weighs_activations:
+        return operands
+    if network.is_behind_relu(name, inputs[1]):
+        np.abs(weight, out=weight)
+    factor_mask = make_mask(network, name, weight, inputs[1])
+    return dataclasses.replace(
+        operands,
+        weight_finish=GradientFinish(mask=factor_mask),
+        weight_summed=draw_summed("weight_summed", inputs[1], shape.weight_shape, factor_mask),
+    )

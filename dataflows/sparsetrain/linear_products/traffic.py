@@ -25,6 +25,12 @@ def make_products_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
 
 def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
+    bursts, results = describe_products(plan, entries, int(sizes[2]))
+    return assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
+
+
+def describe_products(plan: ProductsPlan, entries: Entries, piece: int) -> tuple[Bursts, EntryResults]:
+    """Pack the entries' operand bursts, and say what they hand to the PPU; piece: elements of a cut driver row."""
     memory, (n, b) = plan.problem.share, entries.places.T
     first = b * plan.problem.array.pes_per_group
     owned = np.minimum(plan.outputs, first + plan.problem.array.pes_per_group) - first
@@ -32,7 +38,7 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
     mask_bytes = divide_up(owned, 8) if plan.has_mask else np.zeros_like(owned)
     none = np.zeros_like(owned)
     is_masked_late = masks_in_ppu(plan.problem)
-    bursts = pack_products(plan, entries, int(sizes[2]), works, owned, none if is_masked_late else mask_bytes)
+    bursts = pack_products(plan, entries, piece, works, owned, none if is_masked_late else mask_bytes)
 
     final = divide_up(owned * memory.data_bits, 8)
     passes = np.ones(len(owned), dtype=np.bool_)
@@ -48,7 +54,7 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
         added_bytes=(mask_bytes if is_masked_late else none) + len(plan.summed) * final,
         passes=passes,
     )
-    return assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
+    return bursts, results
 
 
 def find_working(plan: ProductsPlan) -> BoolArray:

@@ -12,9 +12,11 @@ from random_graphs import CLASSES, INPUT_SHAPE, LAYERS, make_random_network
 
 from workloads.host import Iteration, initial_parameters, run_iteration
 from workloads.network import Network
+from workloads.operands import Operands
 from workloads.reference.convolution import conv_gta
 from workloads.reference.fully_connected import linear_gta
-from workloads.shapes import ConvShape, LayerShape
+from workloads.reference.matmul import matmul_gta, matmul_gtw
+from workloads.shapes import ConvShape, MatmulShape, Step
 
 GRAPHS = 40
 STEP = 1e-6
@@ -88,22 +90,30 @@ def test_the_last_gta_and_what_it_adds_make_the_whole_gradient(seed: int) -> Non
     iteration = run_iteration(network, parameters, *draw_batch(seed), seed=seed, dtype=np.float64, hook=keep)
     for operands in iteration.operands():
         node = network.node(operands.layer)
-        (source,) = node.inputs
-        writers = [reader.name for reader in network.gradient_sources(source) if network.writes_gradient(reader.name)]
-        if source not in totals or writers[-1] != node.name or network.unsummed_gradients(source):
-            continue
-        assert len(operands.summed) == len(network.summed_gradients(node.name))
-        shape = network.layer_shape(node.name)
-        own = find_own_share(operands.grad_output, operands.weight, shape)
-        total = own + sum(gradient.astype(np.float64) for gradient in operands.summed)
-        if operands.mask is not None:
-            total = total * operands.mask
-        # The operands are rounded to float32; sums have at most some hundred terms.
-        np.testing.assert_allclose(total, totals[source], rtol=1e-4, atol=1e-5)
+        for source, step in zip(node.inputs, (Step.GTA, Step.GTW), strict=False):
+            readers = network.gradient_sources(source)
+            writers = [reader.name for reader in readers if network.writes_gradient(reader.name)]
+            if source not in totals or writers[-1] != node.name or network.unsummed_gradients(source):
+                continue
+            summed, mask = operands.find_summed(step), operands.find_finish(step).mask
+            assert len(summed) == len(network.summed_gradients(node.name, source))
+            own = find_own_share(operands, step)
+            total = own + sum(gradient.astype(np.float64) for gradient in summed)
+            if mask is not None:
+                total = total * mask
+            # The operands are rounded to float32; sums have at most some hundred terms.
+            np.testing.assert_allclose(total, totals[source], rtol=1e-4, atol=1e-5)
 
 
-def find_own_share(grad_output: NDArray[Any], weight: NDArray[Any], shape: LayerShape) -> NDArray[np.float64]:
-    grad_output, weight = grad_output.astype(np.float64), weight.astype(np.float64)
+def find_own_share(operands: Operands, step: Step) -> NDArray[np.float64]:
+    shape = operands.shape
+    input, grad_output, weight = (
+        tensor.astype(np.float64) for tensor in (operands.input, operands.grad_output, operands.weight)
+    )
     if isinstance(shape, ConvShape):
         return conv_gta(grad_output, weight, shape)
+    if isinstance(shape, MatmulShape):
+        if step is Step.GTW:
+            return matmul_gtw(input, grad_output, shape)
+        return matmul_gta(grad_output, weight, shape)
     return linear_gta(grad_output, weight, shape)

@@ -122,6 +122,7 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": "mixed", "type": "conv2d", "out_channels": 4, "kernel": 1},
     {"name": "leaky", "type": "leaky_relu"},
     {"name": "slopes", "type": "prelu", "per_channel": True},
+    {"name": "scores", "type": "matmul", "inputs": ["slopes", "leaky"], "transpose_b": True, "scale": 0.3},
     {"name": "tangent", "type": "tanh"},
     {"name": "weights", "type": "softmax", "axis": 1},
     {"name": "wide", "type": "conv2d", "out_channels": 5, "kernel": 1},

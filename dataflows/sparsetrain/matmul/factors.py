@@ -1,0 +1,234 @@
+"""GTW of a product of two activations: the gradient to its second factor, written as an activation's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.contract.entries import Entries, list_entries, require_tiling
+from dataflows.contract.memory import RowFormat, Traffic
+from dataflows.contract.problem import StepProblem
+from dataflows.contract.tasks import StepCounts, StepValues
+from dataflows.contract.tile_plan import TilePlan
+from dataflows.rows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
+from dataflows.sparsetrain.linear_outer.lengths import count_outer, deal_inputs, measure_outer
+from dataflows.sparsetrain.linear_outer.mapping import LinearOuter
+from dataflows.sparsetrain.linear_rows import add_headers
+from dataflows.sparsetrain.matmul.problems import add_counts, flatten_rows, get_shape, join_values, take_product
+from dataflows.sparsetrain.matmul.refusal import refuse_sample
+from dataflows.sparsetrain.matmul.tiling import measure_factors, start_sizes, try_factors
+from dataflows.storage.row_sizes import size_raw
+from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
+from dataflows.storage.written import is_written_sparse, locate_written
+from dataflows.tiling.items import ItemEntries, divide_up, pack_items
+from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
+from workloads.arrays import BoolArray, IntArray
+from workloads.shapes import MatmulShape
+
+
+class MatmulFactors:
+    """Outer products of rows of A and of the gradient to the output, summed over the rows of each product."""
+
+    def list_tasks(self, problem: StepProblem) -> tuple[tuple[str, ...], IntArray]:
+        """One task for each place in the batch, output and block of inputs."""
+        shape = get_shape(problem)
+        blocks = deal_inputs(flatten_rows(problem)).per_group
+        return ("batch", "filter", "block"), enumerate_tasks(shape.products, shape.out_features, blocks)
+
+    def measure_tasks(self, problem: StepProblem) -> IntArray:
+        """Sum the rows whose gradient takes part, product by product."""
+        return np.concatenate([measure_outer(one) for one in list_products(problem)])
+
+    def count(self, problem: StepProblem) -> StepCounts:
+        """Count products and multiplications."""
+        return add_counts([count_outer(one) for one in list_products(problem)])
+
+    def cut(self, problem: StepProblem) -> tuple[Traffic, IntArray]:
+        """Tiles of (batch, output, block), their reduction over rows perhaps cut."""
+        plan = plan_factors(problem)
+        sizes = find_tiling(plan)
+        entries = list_entries(plan.limits[:3], plan.limits[3:], tuple(int(size) for size in sizes))
+        bursts, results = pack_factors(plan, entries), describe_results(plan, entries)
+        return assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries)), entries.task_numbers(
+            plan.limits[:3]
+        )
+
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
+        """Items are not divided; headers are as counted."""
+        return add_headers(counts, self.measure_tasks(problem), pe_cycles)
+
+    def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:  # noqa: ARG002
+        """Refuse: its tasks belong to one image each."""
+        raise refuse_sample(problem)
+
+    def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:  # noqa: ARG002
+        """Refuse likewise."""
+        raise refuse_sample(problem)
+
+    def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
+        """Compute each product's outer products as a fully connected layer's."""
+        inner, flags = LinearOuter(), executed.reshape(get_shape(problem).products, -1)
+        return join_values(problem, [inner.execute(one, flags[p]) for p, one in enumerate(list_products(problem))])
+
+
+def list_products(problem: StepProblem) -> list[StepProblem]:
+    """List the products as fully connected layers."""
+    return [take_product(problem, place) for place in range(get_shape(problem).products)]
+
+
+@dataclass(frozen=True, eq=False)
+class FactorsPlan:
+    """GTW before it is cut: rows of the gradient and of A ``(products x T, ...)``, of the result ``(products x M, C)``.
+
+    run: inputs of a PE in one task.
+    """
+
+    problem: StepProblem
+    shape: MatmulShape
+    gradients: StoredVectors
+    inputs: StoredVectors
+    written: StoredVectors
+    summed: tuple[StoredVectors, ...]
+    run: int
+
+    @property
+    def block(self) -> int:
+        """Inputs of a task."""
+        return self.problem.array.pes_per_group * self.run
+
+    @property
+    def limits(self) -> tuple[int, int, int, int]:
+        """Limits of the task indices batch, filter and block, and of the reduction index row."""
+        blocks = Blocks(self.shape.in_features, self.problem.array.pes_per_group, self.run).per_group
+        return self.shape.products, self.shape.out_features, blocks, self.shape.rows
+
+    def find_idle(self) -> NDArray[np.bool_]:
+        """Tell for which filters no row has a product: bool ``(products, M)``."""
+        shape = self.shape
+        if not self.problem.array.skip_zeros:
+            return np.zeros((shape.products, shape.out_features), dtype=np.bool_)
+        return np.asarray(np.logical_not((self.problem.operands.grad_output != 0).any(axis=1)))
+
+
+def plan_factors(problem: StepProblem) -> FactorsPlan:
+    """Store the tensors of a step."""
+    shape, flat, array, memory = get_shape(problem), flatten_rows(problem), problem.array, problem.share
+    size = (shape.products * shape.out_features, shape.in_features)
+    if is_written_sparse(problem):
+        written = store_vectors(locate_written(problem).reshape(size), array, memory)
+    else:
+        written = store_vectors(np.zeros(size, dtype=np.bool_), array, memory, RowFormat.RAW)
+    return FactorsPlan(
+        problem,
+        shape,
+        store_vectors(flat.operands.grad_output != 0, array, memory),
+        store_vectors(flat.operands.input != 0, array, memory),
+        written,
+        tuple(store_vectors(gradient.reshape(size) != 0, array, memory) for gradient in problem.summed),
+        count_kernels_per_pe(flat.linear_shape, array),
+    )
+
+
+def find_tiling(plan: FactorsPlan) -> IntArray:
+    """Find the run lengths of (product, filter, block, row), int64 ``(4,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    memory, shape = plan.problem.share, plan.shape
+    if memory.capacity_bytes is None:
+        return np.array(plan.limits, dtype=np.int64)
+    gradients, inputs, has_mask = plan.gradients, plan.inputs, plan.problem.has_mask
+    rows = shape.products, gradients.running, gradients.code, inputs.running, inputs.code
+    summed = stack_vectors(plan.summed, shape.products * shape.out_features, shape.in_features)
+    sizes, best = start_sizes()
+    try_factors(
+        *rows, plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits, plan.block, has_mask,
+        *summed, memory.capacity_bytes, sizes, best,
+    )  # fmt: skip
+    if not best.all():
+        owned = min(plan.block, shape.in_features)
+        whole, ones = np.array([1, 1, 1, shape.rows], dtype=np.int64), np.ones(4, dtype=np.int64)
+        choices = [(whole, 2 * size_raw(owned, memory.data_bits))]
+        if shape.rows > 1:
+            choices.append((ones, size_raw(owned, memory.acc_bits)))
+        least = min(
+            output + 2 * int(measure_factors(runs, *rows, plan.block, has_mask, *summed)) for runs, output in choices
+        )
+        require_tiling(plan.problem.operands.layer, plan.problem.step.value, best, least, memory.capacity_bytes)
+    return best
+
+
+def pack_factors(plan: FactorsPlan, entries: Entries) -> Bursts:
+    """Pack the operand bursts: an item a row, one output's gradient and each PE's block of inputs."""
+    array, memory, shape = plan.problem.array, plan.problem.share, plan.shape
+    P, T, M, C = shape.products, shape.rows, shape.out_features, shape.in_features
+    batch, m, b = entries.places.T
+    starts = np.arange(0, C, plan.run)
+    ends = np.minimum(starts + plan.run, C)
+    piece_bytes = plan.inputs.size(starts, ends)
+    elements = plan.inputs.count(starts, ends)
+    if not array.skip_zeros:
+        elements = np.broadcast_to(ends - starts, piece_bytes.shape)
+    cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
+    filters = np.arange(M)
+    driver_bytes = plan.gradients.size(filters, filters + 1).reshape(P, T, M)
+    if array.skip_zeros:
+        driver_bytes = np.where(plan.problem.operands.grad_output != 0, driver_bytes, -1)
+    second, spent = (rows.reshape(P, T, -1).transpose(0, 2, 1)[:, :, :, None] for rows in (piece_bytes, cycles))
+
+    def item_rows(place: int) -> tuple[IntArray, IntArray, IntArray]:
+        product, output = divmod(place, M)
+        return driver_bytes[product, :, output][None, :, None], second[product], spent[product]
+
+    place = batch * M + m
+    by_place = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place, minlength=P * M))[:-1])
+    owned = count_owned(plan, b)
+    low, high = np.ascontiguousarray(entries.low[:, 0]), np.ascontiguousarray(entries.high[:, 0])
+    items = ItemEntries(b * array.pes_per_group, divide_up(owned, plan.run), low, high, np.zeros_like(owned))
+    return pack_items(by_place, item_rows, items, len(starts), array.pes_per_group, memory)
+
+
+def count_owned(plan: FactorsPlan, blocks: IntArray) -> IntArray:
+    """Count the inputs of blocks."""
+    first = blocks * plan.block
+    return np.minimum(plan.shape.in_features, first + plan.block) - first
+
+
+def describe_results(plan: FactorsPlan, entries: Entries) -> EntryResults:
+    """Say what the entries hand to the PPU, which reads the mask and the gradients that it adds."""
+    memory, (batch, m, b) = plan.problem.share, entries.places.T
+    owned = count_owned(plan, b)
+    whole = divide_up(owned * memory.data_bits, 8)
+    passes = np.ones(len(owned), dtype=np.bool_) if plan.summed else ~plan.find_idle()[batch, m]
+    return EntryResults(
+        pes=divide_up(owned, plan.run),
+        elements=owned,
+        partial_bytes=divide_up(owned * memory.acc_bits, 8),
+        whole_bytes=whole,
+        written_bytes=whole,
+        added_bytes=divide_up(owned, 8) * plan.problem.has_mask + len(plan.summed) * whole,
+        passes=passes,
+    )
+
+
+def size_tiles(plan: FactorsPlan, entries: Entries) -> TileBytes:
+    """Size the loads of all tiles, and what they write back: compressed on the way to DRAM."""
+    shape, loads, write_backs = plan.shape, [], []
+    for products, filters, blocks, rows in entries.tiles:
+        places = np.arange(products.start, products.stop)[:, None]
+        read = (places * shape.rows + np.array(rows)).reshape(-1)
+        results = (places * shape.out_features + np.array(filters)).reshape(-1)
+        first = np.array([blocks.start * plan.block])
+        end = np.array([min(shape.in_features, blocks.stop * plan.block)])
+        load = int(plan.gradients.size(np.array([filters.start]), np.array([filters.stop]))[read].sum())
+        load += int(plan.inputs.size(first, end)[read].sum())
+        if rows.stop == shape.rows:
+            load += sum(int(gradient.size(first, end)[results].sum()) for gradient in plan.summed)
+            load += len(results) * size_raw(int(end[0] - first[0]), 1) * plan.problem.has_mask
+        loads.append(load)
+        write_backs.append(int(plan.written.size(first, end)[results].sum()))
+    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))

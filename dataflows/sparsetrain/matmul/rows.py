@@ -1,0 +1,132 @@
+"""Forward and GTA of a product of two activations: a task is a block of dot products of one row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from dataflows.contract.entries import Entries, list_entries, require_tiling
+from dataflows.contract.memory import Traffic
+from dataflows.contract.problem import StepProblem
+from dataflows.contract.tasks import StepCounts, StepValues
+from dataflows.contract.tile_plan import TilePlan
+from dataflows.rows.dealing import Blocks, enumerate_tasks
+from dataflows.sparsetrain.linear_products.lengths import count_products, measure_products
+from dataflows.sparsetrain.linear_products.mapping import LinearProducts, count_outputs
+from dataflows.sparsetrain.linear_products.plan import ProductsPlan, plan_products
+from dataflows.sparsetrain.linear_products.traffic import describe_products
+from dataflows.sparsetrain.linear_rows import add_headers
+from dataflows.sparsetrain.matmul.problems import flatten_rows, get_shape, join_values, take_product
+from dataflows.sparsetrain.matmul.refusal import refuse_sample
+from dataflows.sparsetrain.matmul.tiling import measure_rows_of_products, start_sizes, try_rows_of_products
+from dataflows.storage.row_sizes import size_raw
+from dataflows.storage.stored_tensor import stack_vectors
+from dataflows.tiling.traffic import TileBytes, assemble_traffic
+from workloads.arrays import BoolArray, IntArray
+
+
+class MatmulRows:
+    """Dot products of each row of A, or of the gradient to the output, with B of its own place in the batch."""
+
+    def list_tasks(self, problem: StepProblem) -> tuple[tuple[str, ...], IntArray]:
+        """One task for each place in the batch, row and block of outputs."""
+        shape = get_shape(problem)
+        return ("batch", "image", "block"), enumerate_tasks(shape.products, shape.rows, count_blocks(problem))
+
+    def measure_tasks(self, problem: StepProblem) -> IntArray:
+        """Deal the dot products to PEs."""
+        return measure_products(flatten_rows(problem))
+
+    def count(self, problem: StepProblem) -> StepCounts:
+        """Count dot products and multiplications."""
+        return count_products(flatten_rows(problem))
+
+    def cut(self, problem: StepProblem) -> tuple[Traffic, IntArray]:
+        """Tiles of (batch, image, block), their reduction perhaps cut."""
+        shape, plan = get_shape(problem), plan_products(flatten_rows(problem))
+        sizes = find_tiling(plan, shape.products)
+        limits = shape.products, shape.rows, count_blocks(problem)
+        entries = list_entries(limits, (plan.depth,), tuple(int(size) for size in sizes))
+        batch, row, block = entries.places.T
+        flat = dataclasses.replace(entries, places=np.stack([batch * shape.rows + row, block], axis=1))
+        bursts, results = describe_products(plan, flat, int(sizes[3]))
+        tiles = size_tiles(plan, entries, shape.rows)
+        return assemble_traffic(entries, sizes, bursts, results, tiles), entries.task_numbers(limits)
+
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
+        """The pieces of a row that was cut have headers of their own."""
+        return add_headers(counts, self.measure_tasks(problem), pe_cycles)
+
+    def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:  # noqa: ARG002
+        """Refuse: an image's tiles have weights of their own."""
+        raise refuse_sample(problem)
+
+    def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:  # noqa: ARG002
+        """Refuse likewise."""
+        raise refuse_sample(problem)
+
+    def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
+        """Compute each product as a fully connected layer."""
+        products, inner = get_shape(problem).products, LinearProducts()
+        flags = executed.reshape(products, -1)
+        return join_values(problem, [inner.execute(take_product(problem, p), flags[p]) for p in range(products)])
+
+
+def count_blocks(problem: StepProblem) -> int:
+    """Count the blocks of outputs of a row."""
+    return Blocks(count_outputs(flatten_rows(problem)), problem.array.pes_per_group).per_group
+
+
+def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
+    """Find the run lengths of (product, row, block, reduction), int64 ``(4,)``.
+
+    Raises:
+        UnmappableLayerError: no tiling fits the buffer.
+    """
+    problem, rows = plan.problem, plan.shape.batch
+    memory, block = problem.share, problem.array.pes_per_group
+    _, blocks, depth = plan.limits
+    if memory.capacity_bytes is None:
+        return np.array([products, rows // products, blocks, depth], dtype=np.int64)
+    drivers, written = plan.drivers, plan.written
+    summed = stack_vectors(plan.summed, rows, plan.outputs)
+    sizes, best = start_sizes()
+    try_rows_of_products(
+        products, drivers.running, drivers.code, written.running, written.code, memory.data_bits, memory.acc_bits,
+        block, plan.has_mask, *summed, memory.capacity_bytes, sizes, best,
+    )  # fmt: skip
+    if not best.all():
+        owned = min(block, plan.outputs)
+        whole, ones = np.array([1, 1, 1, depth], dtype=np.int64), np.ones(4, dtype=np.int64)
+        choices = [(whole, 2 * size_raw(owned, memory.data_bits))]
+        if depth > 1:
+            choices.append((ones, size_raw(owned, memory.acc_bits)))
+        least = min(
+            output + 2 * int(measure_rows_of_products(
+                runs, products, drivers.running, drivers.code, memory.data_bits, plan.outputs, block, plan.has_mask,
+                *summed,
+            ))
+            for runs, output in choices
+        )  # fmt: skip
+        require_tiling(problem.operands.layer, problem.step.value, best, least, memory.capacity_bytes)
+    return best
+
+
+def size_tiles(plan: ProductsPlan, entries: Entries, rows: int) -> TileBytes:
+    """Size the loads of all tiles, each product's weights among them, and what they write back."""
+    B, bits = plan.problem.array.pes_per_group, plan.problem.share.data_bits
+    loads, write_backs = [], []
+    for products, images, blocks, piece in entries.tiles:
+        chosen = (np.arange(products.start, products.stop)[:, None] * rows + np.array(images)).reshape(-1)
+        first, end = np.array([blocks.start * B]), np.array([min(plan.outputs, blocks.stop * B)])
+        outputs = int(end[0] - first[0])
+        load = int(plan.drivers.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum())
+        load += len(products) * outputs * size_raw(len(piece), bits)
+        load += len(chosen) * size_raw(outputs, 1) * plan.has_mask
+        if piece.stop == plan.depth:
+            load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed)
+        loads.append(load)
+        write_backs.append(int(plan.written.size(first, end)[chosen].sum()))
+    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))
