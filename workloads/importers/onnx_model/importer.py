@@ -18,6 +18,7 @@ from workloads.importers.onnx_model.operators.table import CONVERTERS
 from workloads.importers.onnx_model.outputs import add_losses, choose_operands
 from workloads.importers.onnx_model.patterns.activations import find_activations
 from workloads.importers.onnx_model.patterns.normalisations import find_normalisations
+from workloads.importers.onnx_model.patterns.parts import find_parts
 from workloads.importers.onnx_model.patterns.structure import find_structure
 from workloads.words import list_words
 
@@ -44,7 +45,7 @@ class OnnxImporter(Importer):
         build = NetworkBuilder(graph)
         # What is no number any more is refused where the weights are loaded.
         with np.errstate(all="ignore"):
-            for find in (find_structure, find_activations, find_normalisations):
+            for find in (find_parts, find_structure, find_activations, find_normalisations):
                 find(graph)
             convert_all(graph, build, request)
         if not build.layers:

@@ -86,12 +86,13 @@ class OperationGraph:
             return None
         return float(array.reshape(-1)[0])
 
-    def replace(self, gone: Iterable[Operation], new: Operation) -> None:
-        """Put one operation in the place of the last of those that it stands for."""
+    def replace(self, gone: Iterable[Operation], *new: Operation) -> None:
+        """Put operations in the place of the last of those that they stand for."""
         removed = list(gone)
         place = max(self.operations.index(one) for one in removed)
-        self.operations[place] = new
-        self.operations = [one for one in self.operations if one is new or one not in removed]
+        before, behind = self.operations[:place], self.operations[place:]
+        kept = ([one for one in part if one not in removed] for part in (before, behind))
+        self.operations = [*next(kept), *new, *next(kept)]
         self.index()
 
     def remove(self, operation: Operation, source: str) -> None:

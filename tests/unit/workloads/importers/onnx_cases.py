@@ -263,6 +263,19 @@ NORMALISATIONS = {
 }  # fmt: skip
 
 PARTS = {"sizes": [1, 3]}
+TURNED = [node("Reshape", "x to", "a"), node("Transpose", "a", "t", perm=[2, 0, 3, 1, 4])]
+JOINED = [node("Mul", "q k", "s"), node("Add", "s v", "y")]
+
+
+def part(number: int) -> list[dict[str, Any]]:
+    """Give the layers that cut a query, key or value from (5, 3, 2, 2), and move its heads to the front."""
+    sizes = [size for size in (number, 1, 2 - number) if size]
+    cut = {"type": "split", "sizes": sizes, "part": min(number, 1), "axis": 2}
+    return [cut, {"type": "reshape", "shape": [5, 2, 2]}, {"type": "transpose", "axes": [2, 1, 3]}]
+
+
+ATTENDING = [{"type": "reshape", "shape": [5, 3, 2, 2]}, *part(0), *part(1), *part(2), {"type": "multiply"},
+             {"type": "add"}]  # fmt: skip
 LAYOUT = {
     "difference": Case([node("Relu", "x", "a"), node("Sub", "x a", "y")], IMAGE,
                        [{"type": "relu"}, {"type": "subtract"}]),
@@ -291,6 +304,17 @@ LAYOUT = {
                   {"s": numbers(1), "e": numbers(-3), "a": numbers(2)}),
     "gather": Case([node("Gather", "x i", "a", axis=1), node("Unsqueeze", "a one", "y")], IMAGE,
                    [{"type": "split", "sizes": [3, 1], "part": 1}], {"i": np.array(-1), "one": numbers(1)}),
+    "query, key and value that are gathered": Case(
+        [*TURNED, node("Gather", "t i", "q", axis=0), node("Gather", "t j", "k", axis=0),
+         node("Gather", "t l", "v", axis=0), *JOINED], (2, 5, 12), ATTENDING,
+        {"to": numbers(0, 5, 3, 2, 2), "i": np.array(0), "j": np.array(1), "l": np.array(2)},
+    ),
+    "query, key and value that are split": Case(
+        [*TURNED, node("Split", "t", "a0 a1 a2", axis=0),
+         *(node("Squeeze", f"a{place} zero", name) for place, name in enumerate("qkv")), *JOINED],
+        (2, 5, 12), ATTENDING,
+        {"to": numbers(0, 5, 3, 2, 2), "zero": numbers(0)},
+    ),
     "channel shuffle": Case(
         [node("Reshape", "x to", "a"), node("Transpose", "a", "b", perm=[0, 2, 1, 3, 4]),
          node("Reshape", "b back", "y")], IMAGE, [{"type": "channel_shuffle", "groups": 2}],

@@ -17,11 +17,7 @@ pytestmark = pytest.mark.peers
 
 # Sums of at most some hundred products, in float32 here and there.
 TOLERANCE = 2e-5
-# A fully connected layer reads features alone as yet.
-COMPUTED = {
-    name: case for name, case in CASES.items()
-    if all(layer["type"] in CLASSES for layer in case.layers) and name != "linear on tokens"
-}  # fmt: skip
+COMPUTED = {name: case for name, case in CASES.items() if all(layer["type"] in CLASSES for layer in case.layers)}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

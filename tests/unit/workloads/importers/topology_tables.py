@@ -43,11 +43,13 @@ def list_rows(network: Network) -> list[Row]:
         if not isinstance(shape, ConvShape):
             rows.append((node.name, 1, 1, 1, 1, shape.in_features, shape.out_features, 1, 1))
             continue
+        is_depthwise = shape.groups == shape.in_channels > 1
+        filters = shape.out_channels // shape.groups if is_depthwise else shape.out_channels
         height = (shape.out_height - 1) * shape.stride_height + shape.kernel_height
         width = (shape.out_width - 1) * shape.stride_width + shape.kernel_width
         rows.append((
-            node.name, height, width, shape.kernel_height, shape.kernel_width, shape.in_channels, shape.out_channels,
-            shape.stride_height, shape.stride_width,
+            f"DP{node.name}" if is_depthwise else node.name, height, width, shape.kernel_height, shape.kernel_width,
+            shape.in_channels, filters, shape.stride_height, shape.stride_width,
         ))  # fmt: skip
     return rows
 
