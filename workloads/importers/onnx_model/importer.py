@@ -50,7 +50,7 @@ class OnnxImporter(Importer):
             convert_all(graph, build, request)
         if not build.layers:
             raise InputError(f"{request.label}: holds no operator that becomes a layer")
-        notes = add_losses(graph, build)
+        notes, has_classes = add_losses(graph, build)
         image = graph.shapes[graph.input][1:]
         size = dict(zip(("channels", "height", "width"), build_size(image), strict=True))
         if build.arrays:
@@ -63,7 +63,7 @@ class OnnxImporter(Importer):
             "batch": graph.batch,
             "input": size,
             "layers": build.layers,
-            "operands": choose_operands(build, size),
+            "operands": choose_operands(size, has_classes=has_classes),
         }
         return ImportedNetwork(data, build.weights, build.arrays, tuple(notes))
 

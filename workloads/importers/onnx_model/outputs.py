@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from workloads.importers.onnx_model.builder import NetworkBuilder, Value
@@ -9,19 +10,21 @@ from workloads.importers.onnx_model.operations import OperationGraph
 
 # The images that are there without a download, and as what they are normalised.
 FASHION = {"mean": 0.2860, "std": 0.3530}
+CLASSES = 10
 LAST_FUNCTIONS = {"softmax": "softmax_cross_entropy", "sigmoid": "binary_cross_entropy"}
 SYNTHETIC = {"source": "synthetic", "seed": 1, "density": {"input": 0.5, "grad_output": 0.5}}
 
 
-def add_losses(graph: OperationGraph, build: NetworkBuilder) -> list[str]:
+def add_losses(graph: OperationGraph, build: NetworkBuilder) -> tuple[list[str], bool]:
     """End every output in a loss, where all are scores; a softmax or sigmoid there is part of the loss.
 
-    Returns what was assumed.
+    Returns:
+        What was assumed, and whether every loss takes the class of an image, as the images that are there have it.
     """
     names = [name for name in dict.fromkeys(graph.outputs) if name in build.values]
     ends = [find_scores(build, build.values[name]) for name in names]
     if not ends or any(kind is None for _, kind in ends):
-        return ["the outputs are no scores of classes, so that there is no loss; add one to train the network"]
+        return ["the outputs are no scores of classes, so that there is no loss; add one to train the network"], False
     notes = []
     for number, (value, kind) in enumerate(ends):
         name = "loss" if number == 0 else f"loss{number + 1}"
@@ -30,7 +33,10 @@ def add_losses(graph: OperationGraph, build: NetworkBuilder) -> list[str]:
         build.add(str(kind), name, [value], ())
     if len(ends) > 1:
         notes.append(f"each of the {len(ends)} outputs ends in a loss, all of weight 1")
-    return notes
+    has_classes = all(
+        kind == "softmax_cross_entropy" and prod(value.held) == value.held[0] >= CLASSES for value, kind in ends
+    )
+    return notes, has_classes
 
 
 def find_scores(build: NetworkBuilder, value: Value) -> tuple[Value, str | None]:
@@ -49,14 +55,9 @@ def find_scores(build: NetworkBuilder, value: Value) -> tuple[Value, str | None]
     return value, "softmax_cross_entropy" if len(value.held) in (1, 3) else None
 
 
-def choose_operands(build: NetworkBuilder, size: dict[str, int]) -> dict[str, Any]:
+def choose_operands(size: dict[str, int], *, has_classes: bool) -> dict[str, Any]:
     """Let the host train on the images that are there, where they fit; random tensors otherwise."""
-    ends = [layer for layer in build.layers if layer["type"] == "softmax_cross_entropy"]
-    if (
-        not ends
-        or any(layer["type"] == "binary_cross_entropy" for layer in build.layers)
-        or size["channels"] not in (1, 3)
-    ):
+    if not has_classes or size["channels"] not in (1, 3):
         return SYNTHETIC
     images = {"resize": [size["height"], size["width"]], "channels": size["channels"], **FASHION}
     return {"source": "host", "dataset": "fashion_mnist", "seed": 1, "images": images}
