@@ -111,9 +111,10 @@ class _Graph:
             self.add(kind, [source], **({"rate": 0.3} if kind == "dropout" else {}))
 
     def _rearrange(self, source: str) -> None:
-        """Move elements, take a part, or scale what is there."""
+        """Move elements, take a part, scale or resample what is there."""
         channels, _, width = self.shapes[source][1:]
-        chosen = str(self.rng.choice(["transpose", "reshape", "shuffle", "split", "scale", "gate"]))
+        ways = ["transpose", "reshape", "shuffle", "split", "scale", "gate", "upsample", "adaptive"]
+        chosen = str(self.rng.choice(ways))
         if chosen == "transpose":
             self.add("transpose", [source], axes=[1, 3, 2])
         elif chosen == "reshape":
@@ -122,6 +123,11 @@ class _Graph:
             self.add("pixel_shuffle", [source], upscale=2)
         elif chosen == "shuffle":
             self.add("channel_shuffle", [source], groups=2 - channels % 2)
+        elif chosen == "upsample" and width < 12:
+            mode = str(self.rng.choice(["nearest", "bilinear"]))
+            self.add("upsample", [source], scale=[1, 2], mode=mode)
+        elif chosen == "adaptive":
+            self.add("adaptive_avg_pool", [source], output=[2, 3])
         elif chosen == "split" and channels > 1:
             self.add("split", [source], sizes=[1, channels - 1], part=int(self.rng.integers(2)))
         elif chosen == "scale":

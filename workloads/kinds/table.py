@@ -32,6 +32,8 @@ CLASSES = {
     "max_pool": "MaxPool",
     "avg_pool": "AvgPool",
     "global_avg_pool": "GlobalAvgPool",
+    "adaptive_avg_pool": "AdaptiveAvgPool",
+    "upsample": "Upsample",
     "flatten": "Flatten",
     "reshape": "Reshape",
     "transpose": "Transpose",

@@ -167,6 +167,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "channel_shuffle": {"groups": 2},
     "pixel_shuffle": {"upscale": 1},
     "split": {"sizes": [1, 1], "part": 0},
+    "adaptive_avg_pool": {"output": 2},
+    "upsample": {"scale": 2},
     "parameter": {"shape": [3]},
 }
 

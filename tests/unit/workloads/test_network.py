@@ -157,7 +157,9 @@ def test_a_pool_has_as_many_windows_as_can_be_counted(
 def test_accelerated_layers_are_convolutions_and_fully_connected_ones() -> None:
     net = network(conv("a"), layer("b", "relu"), layer("c", "flatten"), layer("d", "linear", out_features=2))
     assert [node.name for node in net.compute_nodes()] == ["a", "d"]
-    with pytest.raises(ValueError, match=r"^'b' is a relu layer; only conv2d, linear and matmul have a geometry$"):
+    with pytest.raises(
+        ValueError, match=r"^'b' is a relu layer; only conv2d, conv1d, linear and matmul have a geometry$"
+    ):
         net.layer_shape("b")
 
 

@@ -76,6 +76,14 @@ KINDS: dict[str, list[dict[str, Any]]] = {
         {"type": "conv2d", "out_channels": 3, "kernel": 2},
     ],
     "add": [{"type": "batch_norm", "name": "norm"}, {"type": "add", "name": "sum", "inputs": ["norm", "conv"]}],
+    "adaptive_avg_pool": [{"type": "adaptive_avg_pool", "output": [4, 3]}],
+    "upsample": [{"type": "upsample", "scale": 2}],
+    "upsample bilinear": [{"type": "upsample", "scale": [2, 3], "mode": "bilinear"}],
+    "conv2d behind relu and upsample": [
+        {"type": "relu"},
+        {"type": "upsample", "scale": 2, "mode": "bilinear", "align_corners": True},
+        {"type": "conv2d", "out_channels": 3, "kernel": 2},
+    ],
     "reshape": [{"type": "reshape", "shape": [-1, 2]}],
     "transpose": [{"type": "transpose", "axes": [3, 1, 2]}],
     "channel_shuffle": [{"type": "channel_shuffle", "groups": 2}],
@@ -146,6 +154,8 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": "less", "type": "subtract", "inputs": ["weighed", "turned"]},
     {"name": "folded", "type": "reshape", "shape": [4, 3, -1]},
     {"name": "unfolded", "type": "conv2d", "out_channels": 4, "kernel": 1},
+    {"name": "larger", "type": "upsample", "scale": 2},
+    {"name": "smaller", "type": "adaptive_avg_pool", "output": [3, 2]},
     {"name": "drop", "type": "dropout", "rate": 0.25},
     {"name": "mean", "type": "global_avg_pool"},
     {"name": "signal", "type": "conv1d", "out_channels": 4, "kernel": 3, "padding": 1},
@@ -170,7 +180,7 @@ def draw_parameters(network: Network) -> dict[str, NDArray[np.float64]]:
     return parameters
 
 
-def assert_gradients_equal_differences(network: Network) -> None:
+def assert_gradients_equal_differences(network: Network, relative: float = 1e-6) -> None:
     """Compare each parameter's gradient with central differences of the loss.
 
     Their error is STEP^2 times a third derivative, and 1e-16 / STEP of rounding: some 1e-10 together.
@@ -193,7 +203,7 @@ def assert_gradients_equal_differences(network: Network) -> None:
                 moved.flat[element] += sign * STEP
                 losses.append(loss_of({**parameters, name: moved}))
             difference = (losses[0] - losses[1]) / (2 * STEP)
-            assert grads[name].flat[element] == pytest.approx(difference, rel=1e-6, abs=1e-8), (name, element)
+            assert grads[name].flat[element] == pytest.approx(difference, rel=relative, abs=1e-8), (name, element)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -206,4 +216,5 @@ def test_the_gradients_of_a_network_of_all_layer_kinds_equal_finite_differences(
     network = make_network(EVERYTHING)
     kinds = {node.layer.type for node in network.nodes}
     assert kinds == set(LAYERS.json_schema()["items"]["discriminator"]["mapping"])
-    assert_gradients_equal_differences(network)
+    # Through forty layers the third derivative is larger.
+    assert_gradients_equal_differences(network, relative=1e-5)
