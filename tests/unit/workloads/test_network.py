@@ -226,11 +226,8 @@ def test_a_concat_hands_zeros_on_only_if_all_its_inputs_do(joined: tuple[str, st
 
 
 def test_a_place_is_the_layers_own_unless_another_is_given() -> None:
-    layers = [conv("a"), layer("b", "softmax_cross_entropy")]
-    message = (
-        "softmax_cross_entropy reads (batch, features), but its input has the shape (2, 4, 9, 7); "
-        "put a flatten layer before it"
-    )
+    layers = [layer("a", "flatten"), conv("b")]
+    message = f"conv2d reads (batch, channels, height, width), but its input has the shape {(N, C * H * W)}"
     assert refusal(*layers) == f"layers[1] 'b': {message}"
     with pytest.raises(InputError) as caught:
         build_network("net", (N, C, H, W), layers, locate=lambda index: f"line {10 + index}")
