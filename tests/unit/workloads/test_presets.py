@@ -63,6 +63,12 @@ SMALL_PARAMETERS = {
     "resnet18_cifar": 11_173_962,
     # He et al., CVPR 2016, section 4.2 (269,722 with shortcuts of option A), and two projections with batch norm.
     "resnet20": 269_722 + 16 * 32 + 2 * 32 + 32 * 64 + 2 * 64,
+    # Table 1 of Touvron et al., ICML 2021, gives 5.7 million; those of vit_tiny_patch16_224 in timm.
+    "vit_tiny": 5_717_416,
+    # 13.3 million in the README of the authors' code.
+    "transcnn_tiny": 13_315_976,
+    # 12.7 million in that README, with the norms behind the projections that are never used: 2 x 2,880.
+    "hat_net_tiny": 12_650_152,
     # Seven 3x3 convolutions, their batch norms (2 x 2,032), and the classifier in the place of the heads.
     "yolo_tiny": 9 * sum(a * b for a, b in pairwise(YOLO_CHANNELS)) + 2 * sum(YOLO_CHANNELS[1:]) + 1025 * 1000,
 }
@@ -73,6 +79,12 @@ SMALL_MACS = {
     "resnet18_cifar": 555_422_720,
     # 40,550,400 of the convolutions on the main path and 640 of the classifier; 2 x 131,072 of the projections.
     "resnet20": 40_551_040 + 2 * 131_072,
+    # 12 blocks: 197 x 192 x (3 + 1 + 4 + 4) x 192 of linear layers, 2 x 3 x 197^2 x 64 of attention; patches; classes.
+    "vit_tiny": 12 * (197 * 192 * 12 * 192 + 2 * 197**2 * 192) + 196 * 192 * 768 + 192 * 1000,
+    # The sum over its layers; 0.277 G of it are products of attention.
+    "transcnn_tiny": 2_850_541_568,
+    # 2.0 GFLOPs in the README, products of attention (0.158 G) left out.
+    "hat_net_tiny": 2_128_134_912,
     "yolo_tiny": 9 * sum(a * b * side**2 for (a, b), side in zip(pairwise(YOLO_CHANNELS), YOLO_SIDES, strict=True))
     + 1024 * 1000,
 }
@@ -92,6 +104,9 @@ ACCELERATED_LAYERS = {
     "efficientnet_b0": 2 + 4 + 15 * 5 + 1,
     "convnext_tiny": 4 + 18 * 3 + 1,
     "yolo_tiny": 7 + 1,
+    "vit_tiny": 1 + 12 * (4 + 2) + 1,
+    "transcnn_tiny": 111,
+    "hat_net_tiny": 137,
     "lenet5": 5,
     "alexnet_cifar": 6,
     "vgg16_cifar": 14,
@@ -142,10 +157,12 @@ PRE_ACTIVATED = {"densenet121"}
 # The two convolutions of each gate have a bias and no batch norm.
 GATED = {"efficientnet_b0"}
 # Its layer norm stands behind convolutions that have a bias.
-LAYER_NORMED = {"convnext_tiny"}
+LAYER_NORMED = {"convnext_tiny", "vit_tiny", "hat_net_tiny"}
+# Its batch norm stands before what it normalises, too, and behind convolutions with a bias.
+ATTENTIVE = {"transcnn_tiny"}
 
 
-@pytest.mark.parametrize("name", sorted(ACCELERATED_LAYERS.keys() - PRE_ACTIVATED - GATED - LAYER_NORMED))
+@pytest.mark.parametrize("name", sorted(ACCELERATED_LAYERS.keys() - PRE_ACTIVATED - GATED - LAYER_NORMED - ATTENTIVE))
 def test_a_convolution_has_a_bias_unless_batch_norm_follows(name: str) -> None:
     network = load_workload(name).network
     for node in network.nodes:
