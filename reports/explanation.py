@@ -101,8 +101,8 @@ def tell_work(row: pd.Series) -> str:
         f"Work: {row['dense_macs']:,} multiplications lie inside the tensors, {row['effectual_macs']:,} "
         f"({write_percent(row['effectual_macs'], row['dense_macs'])}) are left when zeros and masked results are "
         f"skipped (densities: {densities}). They are done in {row['row_ops']:,} row operations, {row['tasks']:,} tasks "
-        f"and {row['tiles']:,} tiles. All multipliers together would need {row['bound_cycles']:,} cycles for this "
-        "machine's multiplications."
+        f"(one for each {row['task_indices']}) and {row['tiles']:,} tiles. All multipliers together would need "
+        f"{row['bound_cycles']:,} cycles for this machine's multiplications."
     )
 
 

@@ -20,7 +20,7 @@ class TilePlan:
     classes: int64 ``(runs,)`` for each axis; runs of one class have the same geometry. image_axis: the axis of images.
     formats: of the tensors, the step's sparse operand first (input in Forward, else grad_output). headers: row
     operations that a PE does for each one of the uncut step. idle: filters of a fully connected GTW that no image of
-    the batch needs.
+    the batch needs. index_names: of the task indices, as in `TaskTable`; none where they are not told.
     """
 
     sizes: tuple[int, ...]
@@ -31,6 +31,7 @@ class TilePlan:
     formats: tuple[RowFormat, ...]
     headers: int = 1
     idle: frozenset[int] = frozenset()
+    index_names: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> int:

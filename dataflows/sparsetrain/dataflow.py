@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -92,7 +93,8 @@ class RowConvolution:
         problem = see_step(problem)
         require_accumulators(problem)
         require_images(problem)
-        return find_mapping(problem).plan_tiles(problem, images)
+        mapping = find_mapping(problem)
+        return dataclasses.replace(mapping.plan_tiles(problem, images), index_names=mapping.list_tasks(problem)[0])
 
     def count(self, problem: StepProblem) -> StepCounts:
         """Count what the PEs do in a step, without cutting it into tasks."""

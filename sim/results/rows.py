@@ -81,6 +81,10 @@ class MeasuredColumns:
     )
     row_ops: int = column("row operations", "Row operations that the machine executed.", absent=0)
     tasks: int = column("tasks", "Tasks that the machine executed.", absent=0)
+    task_indices: str = column(
+        "", "What there is a task for each of, the last changing fastest, as image/row/block; none for passes.",
+        absent="none",
+    )  # fmt: skip
     tiles: int = column("tiles", "Tiles that the step was cut into.", absent=0)
     events: int = column("events", "Events that the discrete-event kernel scheduled.", absent=0)
     buffer_read_bytes: int = column("bytes", "Bytes that groups and PPUs read through the buffer's ports.", absent=0)

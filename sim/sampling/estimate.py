@@ -37,6 +37,7 @@ class StepEstimate:
     pe_cycles: int
     header_cycles: int
     tasks: int
+    task_indices: str
     tiles: int
     buffer_read_bytes: int
     buffer_write_bytes: int

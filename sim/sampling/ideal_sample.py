@@ -92,6 +92,7 @@ class IdealSampler:
             pe_cycles=round(pe_cycles),
             header_cycles=round(float(counts[ClusterCount.HEADER_CYCLES])),
             tasks=tasks,
+            task_indices="/".join(next(iter(self._tables.values())).index_names),
             tiles=1,
             buffer_read_bytes=0,
             buffer_write_bytes=0,

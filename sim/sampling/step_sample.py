@@ -119,6 +119,7 @@ class StepSampler:
             pe_cycles=round(float(sums[Measure.PE_CYCLES])),
             header_cycles=headers + cut,
             tasks=self.runs.plan.tasks,
+            task_indices="/".join(self.runs.plan.index_names) or "none",
             tiles=len(self.runs.plan),
             buffer_read_bytes=round(float(sums[Measure.READ_BYTES])),
             buffer_write_bytes=round(float(sums[Measure.WRITTEN_BYTES])),

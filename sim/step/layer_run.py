@@ -144,6 +144,7 @@ def measure_step(
         effectual_macs=counts.effectual_macs,
         row_ops=counts.row_ops,
         tasks=int(timing.executed.sum()),
+        task_indices="/".join(table.index_names),
         tiles=1 if table.traffic is None else len(table.traffic.tile_load_bytes),
         events=timing.events,
         buffer_read_bytes=read_bytes,

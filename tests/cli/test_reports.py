@@ -59,6 +59,21 @@ def test_explain_tells_counts_prices_bound_and_remedies(folder: Path) -> None:
         assert words in outcome.stdout
 
 
+def test_explain_tells_what_a_task_is_also_of_strips_runs_and_packed_groups(tmp_path: Path) -> None:
+    options = ["--set", "array.accumulators=3", "--set", "array.pes_per_group=4", "--no-verify", "--out", "cut"]
+    assert run_command(tmp_path, "simulate", write_small(tmp_path), *options).exit_code == 0
+    told = {
+        (layer, step): run_command(tmp_path, "explain", "cut", layer, step).stdout
+        for layer, step in (("conv1", "forward"), ("conv1", "gtw"), ("conv2", "gta"), ("conv2", "gtw"), ("fc", "gta"))
+    }
+    assert " tasks (one for each image/row/strip/block) and " in told["conv1", "forward"]
+    assert " tasks (one for each filter/block/run) and " in told["conv1", "gtw"]
+    # Two groups of two filters and two channels: both fit four PEs.
+    assert " tasks (one for each image/row/strip/block) and " in told["conv2", "gta"]
+    assert " tasks (one for each block/place/run) and " in told["conv2", "gtw"]
+    assert " tasks (one for each image/block) and " in told["fc", "gta"]
+
+
 def test_explain_tells_bound_and_advice_first_and_sources_only_when_asked(folder: Path) -> None:
     outcome = run_command(folder, "explain", "full", "conv1", "gtw")
     lines = [line.partition(":")[0] for line in outcome.stdout.splitlines()]

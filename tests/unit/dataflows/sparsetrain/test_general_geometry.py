@@ -186,7 +186,7 @@ def test_all_tiles_of_a_plan_are_the_traffic_of_the_step(index: int) -> None:
         packed = DATAFLOW.pack_tiles(problem, plan, images.tolist(), np.arange(len(plan)))
         assert whole.traffic is not None
         assert list_unequal(packed, whole.traffic) == []
-        assert plan.tasks == len(whole)
+        assert (plan.tasks, plan.index_names) == (len(whole), whole.index_names)
         assert "x".join(str(size) for size in plan.sizes) == whole.traffic.tiling.replace("|", "x")
         assert [len(classes) for classes in plan.classes] == [len(runs) for runs in plan.runs]
 
