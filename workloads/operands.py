@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from workloads.arrays import Float32Array
 from workloads.pruning import PruningKey
-from workloads.shapes import LayerShape, Step
+from workloads.shapes import LayerShape, Step, TransposedConvShape
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +91,21 @@ def add_pruning(operands: Operands, tau: float, key: PruningKey, *, is_factor: b
     if is_factor:
         return replace(operands, weight_finish=replace(operands.weight_finish, tau=tau, key=key))
     return replace(operands, finish=replace(operands.finish, tau=tau, key=key))
+
+
+# The step of the convolution from a transposed one's output to its input that a step of that one is.
+EXCHANGED = {Step.FORWARD: Step.GTA, Step.GTA: Step.FORWARD, Step.GTW: Step.GTW}
+
+
+def exchange_roles(operands: Operands) -> Operands:
+    """Give the operands of a transposed convolution as those of the convolution from its output to its input.
+
+    Its input drives what the gradient to the output drives there, and the other way round. Bias, mask and what happens
+    behind the PEs are left out: they are the layer's own.
+    """
+    shape = operands.shape
+    if not isinstance(shape, TransposedConvShape):
+        raise TypeError(f"layer {operands.layer!r} is no transposed convolution, but has the shape {shape}")
+    return Operands(
+        operands.layer, shape.conv, operands.grad_output, operands.weight, None, operands.input, None, operands.steps
+    )

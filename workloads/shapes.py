@@ -68,6 +68,7 @@ class ConvShape:
         stride: (U_h, U_w).
         padding: zeros at the (top, left, bottom, right), in the order of ONNX.
         dilation: (D_h, D_w), the distance of neighbouring taps.
+        out_size: (P, Q) where they are fewer than fit, as the input of a transposed convolution may be.
 
     Raises:
         ValueError: a size is below 1, the padding is negative, G does not divide C and M,
@@ -85,6 +86,7 @@ class ConvShape:
     padding: Padding = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    out_size: Pair | None = None
 
     channel_axis: ClassVar[int] = 1
     weighs_activations: ClassVar[bool] = False
@@ -156,6 +158,8 @@ class ConvShape:
     @property
     def out_height(self) -> int:
         """P = floor((H + top + bottom - D_h (R - 1) - 1) / U_h) + 1."""
+        if self.out_size is not None:
+            return self.out_size[0]
         padding = self.pad_top + self.pad_bottom
         return count_positions(
             self.in_height, self.kernel_height, self.stride_height, padding, self.dilation_height
@@ -164,6 +168,8 @@ class ConvShape:
     @property
     def out_width(self) -> int:
         """Q = floor((W + left + right - D_w (S - 1) - 1) / U_w) + 1."""
+        if self.out_size is not None:
+            return self.out_size[1]
         padding = self.pad_left + self.pad_right
         return count_positions(self.in_width, self.kernel_width, self.stride_width, padding, self.dilation_width)
 
@@ -351,4 +357,47 @@ class MatmulShape:
         return self.products * self.rows * self.out_features * self.in_features
 
 
-LayerShape = ConvShape | LinearShape | MatmulShape
+@dataclass(frozen=True, slots=True)
+class TransposedConvShape:
+    """Geometry of a transposed convolution: that of the convolution from its output to its input.
+
+    Args:
+        conv: that convolution, whose input is this layer's output and whose output is this layer's input.
+    """
+
+    conv: ConvShape
+
+    channel_axis: ClassVar[int] = 1
+    weighs_activations: ClassVar[bool] = False
+
+    def with_batch(self, batch: int) -> TransposedConvShape:
+        """Give the same geometry of so many images."""
+        return TransposedConvShape(self.conv.with_batch(batch))
+
+    @property
+    def batch(self) -> int:
+        """N."""
+        return self.conv.batch
+
+    @property
+    def input_shape(self) -> Shape:
+        """(N, C, H, W)."""
+        return self.conv.output_shape
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """(C, M / G, R, S)."""
+        return self.conv.weight_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        """(N, M, P, Q)."""
+        return self.conv.input_shape
+
+    @property
+    def nominal_macs(self) -> int:
+        """Multiplications of one step with those outside the output counted."""
+        return self.conv.nominal_macs
+
+
+LayerShape = ConvShape | LinearShape | MatmulShape | TransposedConvShape

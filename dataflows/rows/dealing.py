@@ -46,7 +46,7 @@ def require_accumulators(problem: StepProblem) -> None:
     Raises:
         UnmappableLayerError: names the layer, the words needed and the words there.
     """
-    require_results(problem.operands.layer, problem.operands.shape, problem.step, problem.array)
+    require_results(problem.operands.layer, problem.shape, problem.step, problem.array)
 
 
 def require_results(layer: str, shape: LayerShape, step: Step, array: PEArray) -> None:

@@ -53,17 +53,19 @@ def convolve_src_rows(
     pairs: IntArray,
     taps: TapTable,
     out_width: int,
+    mask: BoolArray | None = None,
 ) -> tuple[Float32Array, int, int]:
     """SRC: convolve input rows ``(N C H)`` with kernel rows of weight ``(C, R, S, M / G)``.
 
-    wanted: outputs of executed tasks, ``(N, P, M)``. Returns output ``(N, P, Q, M)`` and the two counts.
+    wanted: outputs of executed tasks, ``(N, P, M)``; mask: of the outputs, ``(N, P, Q, M)``, zero outside it.
+    Returns output ``(N, P, Q, M)`` and the two counts.
     """
     N, P, M = wanted.shape
     output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
     sums = make_room(out_width, weight.shape[3], np.float32)
     row_ops, products = add_src_rows(
         *freeze_drivers(drivers), freeze(weight), freeze(wanted), skips_weights, freeze(pairs),
-        *freeze_taps(taps), sums, output,
+        *freeze_taps(taps), freeze(np.ones((0, 0, 0, 0), dtype=np.bool_) if mask is None else mask), sums, output,
     )  # fmt: skip
     return output, row_ops, products
 
@@ -80,10 +82,14 @@ def add_src_rows(
     tap_first: IntArray,
     tap: IntArray,
     partner: IntArray,
+    mask: BoolArray,
     sums: Float32Array,
     output: Float32Array,
 ) -> tuple[int, int]:
-    """Fill in the wanted outputs of `convolve_src_rows`; sums ``(Q, M / G)`` is room to work in."""
+    """Fill in the wanted outputs of `convolve_src_rows`; sums ``(Q, M / G)`` is room to work in.
+
+    mask: none if it has no rows.
+    """
     N, P, M = wanted.shape
     C, R, _, group_filters = weight.shape
     H, out_width = pairs.shape[0], sums.shape[0]
@@ -117,7 +123,11 @@ def add_src_rows(
                                 s, q = tap[entry], partner[entry]
                                 for m in range(group_filters):
                                     sums[q, m] += x * weight[c, r, s, m]
-                                if skips_weights:
+                                if len(mask):
+                                    for m in range(group_filters):
+                                        is_live = flags[m] and mask[n, p, q, low + m]
+                                        done += is_live and not (skips_weights and weight[c, r, s, m] == 0)
+                                elif skips_weights:
                                     for m in range(group_filters):
                                         done += flags[m] and weight[c, r, s, m] != 0
                                 else:
@@ -127,6 +137,8 @@ def add_src_rows(
                 for m in range(group_filters):
                     if flags[m]:
                         output[n, p, q, low + m] = sums[q, m]
+                        if len(mask) and not mask[n, p, q, low + m]:
+                            output[n, p, q, low + m] = 0
     return row_ops, multiplications
 
 

@@ -26,10 +26,11 @@ def check_shape(layer: str, shape: LayerShape, step: Step, array: PEArray, memor
     Raises:
         UnmappableLayerError: a row of a kernel does not fit the accumulators of a PE, or no tiling fits.
     """
-    require_results(layer, shape, step, array)
+    seen, seen_step = see_shape(shape, step)
+    require_results(layer, seen, seen_step, array)
     if memory is None or memory.capacity_bytes is None:
         return
-    needed = find_least_bytes(shape, step, array, memory)
+    needed = find_least_bytes(seen, seen_step, array, memory)
     if needed > memory.capacity_bytes:
         raise UnmappableLayerError(
             f"layer '{layer}', step {step}: no tiling fits the global buffer; the smallest needs {needed} bytes, were "
@@ -38,13 +39,14 @@ def check_shape(layer: str, shape: LayerShape, step: Step, array: PEArray, memor
 
 
 def find_least_bytes(shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
-    """Give the bytes below which no tiling of a step fits."""
-    shape, step = see_shape(shape, step)
+    """Give the bytes below which no tiling of a step fits; shape, step: as they are mapped."""
     if isinstance(shape, MatmulShape):
         one = LinearShape(shape.rows, shape.in_features, shape.out_features, products=shape.products)
         return least_factor(one, array, memory) if step is Step.GTW else least_products(one, step, array, memory)
     if isinstance(shape, LinearShape):
         return least_outer(shape, array, memory) if step is Step.GTW else least_products(shape, step, array, memory)
+    if not isinstance(shape, ConvShape):
+        raise TypeError(f"a {type(shape).__name__} is mapped as another shape")
     return least_kernels(shape, array, memory) if step is Step.GTW else least_rows(shape, step, array, memory)
 
 

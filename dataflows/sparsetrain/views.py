@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
-from workloads.operands import GradientFinish
-from workloads.shapes import LayerShape, LinearShape, MatmulShape, Step
+from workloads.operands import EXCHANGED, GradientFinish, exchange_roles
+from workloads.shapes import LayerShape, LinearShape, MatmulShape, Step, TransposedConvShape
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -20,8 +20,11 @@ def see_shape(shape: LayerShape, step: Step) -> tuple[LayerShape, Step]:
     """Give the shape and the step that a step is mapped as.
 
     Every token of a fully connected layer is an image to the machine, and every product of two activations one of a
-    batch, its second factor in rows of what a dot product reads.
+    batch, its second factor in rows of what a dot product reads. A transposed convolution is the convolution from its
+    output to its input, with the steps exchanged.
     """
+    if isinstance(shape, TransposedConvShape):
+        return shape.conv, EXCHANGED[step]
     if isinstance(shape, MatmulShape):
         size = (shape.products, shape.rows, shape.in_features, shape.out_features)
         return MatmulShape(*size, transpose_b=True), step
@@ -34,6 +37,8 @@ def see_step(problem: StepProblem) -> StepProblem:
     if shape is problem.shape:
         return problem
     own, operands = problem.shape, problem.operands
+    if isinstance(own, TransposedConvShape):
+        return dataclasses.replace(problem, operands=exchange_roles(operands), step=step, origin=problem)
     turns_a = isinstance(own, MatmulShape) and own.transpose_a
     turns_b = isinstance(own, MatmulShape) and not own.transpose_b
     seen = dataclasses.replace(

@@ -82,11 +82,11 @@ def list_linear_rows(work: LinearWork, tile: Tile) -> Rows:
     blocks, piece = tile.indices[1], tile.reduction[0]
     outputs = range(work.blocks[blocks[0]].start, work.blocks[blocks[-1]].stop)
     if work.step == "gtw":
-        pieces = [work.read("grad_output", n, tile.indices[0]) for n in piece]
-        return dict([*pieces, *(work.read("input", n, outputs) for n in piece)])
+        pieces = [work.read((), "grad_output", n, tile.indices[0]) for n in piece]
+        return dict([*pieces, *(work.read((), "input", n, outputs) for n in piece)])
     driver = "input" if work.step == "forward" else "grad_output"
-    rows = dict([work.read(driver, n, piece) for n in tile.indices[0]])
-    rows |= dict(work.read("weight", output, piece) for output in outputs)
+    rows = dict([work.read((), driver, n, piece) for n in tile.indices[0]])
+    rows |= dict(work.read((), "weight", output, piece) for output in outputs)
     if work.has_mask:
         rows |= {("mask", n): divide_up(len(outputs), 8) for n in tile.indices[0]}
     return rows

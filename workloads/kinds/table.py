@@ -16,6 +16,7 @@ from workloads.shapes import LayerShape
 CLASSES = {
     "conv2d": "Conv2d",
     "conv1d": "Conv1d",
+    "conv_transpose2d": "ConvTranspose2d",
     "linear": "Linear",
     "matmul": "Matmul",
     "relu": "Relu",

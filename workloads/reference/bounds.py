@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import IntArray
-from workloads.operands import Operands
+from workloads.operands import EXCHANGED, Operands, exchange_roles
 from workloads.reference.arrays import Array
 from workloads.reference.matmul import turn
-from workloads.shapes import ConvShape, LayerShape, MatmulShape, Step
+from workloads.shapes import ConvShape, LayerShape, MatmulShape, Step, TransposedConvShape
 
 Float64Array = NDArray[np.float64]
 
@@ -21,6 +21,8 @@ ROUNDING_MARGIN = 1 + 1e-9
 
 def sum_length(shape: LayerShape, step: Step) -> int:
     """Number of products in the longest sum of a step's output elements; the bias is not counted."""
+    if isinstance(shape, TransposedConvShape):
+        return sum_length(shape.conv, EXCHANGED[step])
     if isinstance(shape, MatmulShape):
         return {Step.FORWARD: shape.in_features, Step.GTA: shape.out_features, Step.GTW: shape.rows}[step]
     if not isinstance(shape, ConvShape):
@@ -39,6 +41,11 @@ def bound_forward(operands: Operands) -> Float64Array:
     By Cauchy-Schwarz: the norm of the element's window times the norm of its filter.
     """
     shape = operands.shape
+    if isinstance(shape, TransposedConvShape):
+        bound = bound_gta(exchange_roles(operands))
+        if operands.bias is not None:
+            bound += np.abs(operands.bias).reshape(-1, 1, 1)
+        return bound
     if isinstance(shape, MatmulShape):
         rows, columns = turn(operands.input, shape.transpose_a), turn(operands.weight, shape.transpose_b)
         return _product_norm(_energy(rows, (-1,)), _energy(columns, (-2,)), shape)
@@ -57,7 +64,9 @@ def bound_forward(operands: Operands) -> Float64Array:
 def bound_gta(operands: Operands) -> Float64Array:
     """Upper bound of sum |grad_output| |weight| of each input element, 0 where masked; the input's shape."""
     shape = operands.shape
-    if isinstance(shape, ConvShape):
+    if isinstance(shape, TransposedConvShape):
+        bound = bound_forward(exchange_roles(operands))
+    elif isinstance(shape, ConvShape):
         G, Mg, Cg = shape.groups, shape.group_out_channels, shape.group_in_channels
         kernels = _energy(operands.weight.reshape(G, Mg, Cg, -1), (1, 3))
         reached = _spread_sums(_group_energy(operands.grad_output, G), shape)
@@ -75,6 +84,8 @@ def bound_gta(operands: Operands) -> Float64Array:
 def bound_gtw(operands: Operands) -> Float64Array:
     """Upper bound of sum |grad_output| |input| of each weight, ``(M, C / G, 1, 1)`` or ``(M, C)``."""
     shape = operands.shape
+    if isinstance(shape, TransposedConvShape):
+        return bound_gtw(exchange_roles(operands))
     if isinstance(shape, MatmulShape):
         factor = _energy(turn(operands.input, shape.transpose_a), (-2,))
         return _turn_bound(_product_norm(factor, _energy(operands.grad_output, (-2,)), shape), shape.transpose_b)

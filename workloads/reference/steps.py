@@ -15,7 +15,7 @@ from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.reference.matmul import matmul_forward, matmul_gta, matmul_gtw
 from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
-from workloads.shapes import ConvShape, MatmulShape, Step
+from workloads.shapes import ConvShape, MatmulShape, Step, TransposedConvShape
 
 Kind = TypeVar("Kind", bound=NDArray[Any])
 
@@ -26,6 +26,8 @@ def run_forward(operands: Operands) -> Array:
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
             output = conv_forward(operands.input, operands.weight, shape)
+        elif isinstance(shape, TransposedConvShape):
+            output = conv_gta(operands.input, operands.weight, shape.conv)
         elif isinstance(shape, MatmulShape):
             output = matmul_forward(operands.input, operands.weight, shape)
         else:
@@ -41,6 +43,11 @@ def run_gta(operands: Operands) -> Array:
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
             return conv_gta(operands.grad_output, operands.weight, shape, operands.mask)
+        if isinstance(shape, TransposedConvShape):
+            gradient = conv_forward(operands.grad_output, operands.weight, shape.conv)
+            if operands.mask is not None:
+                np.copyto(gradient, 0, where=~operands.mask)
+            return gradient
         if isinstance(shape, MatmulShape):
             return matmul_gta(operands.grad_output, operands.weight, shape, operands.mask)
         return linear_gta(operands.grad_output, operands.weight, shape, operands.mask)
@@ -52,6 +59,8 @@ def run_gtw(operands: Operands) -> Array:
     with fixed_blas_threads(STEP_BLAS_THREADS):
         if isinstance(shape, ConvShape):
             return conv_gtw(operands.input, operands.grad_output, shape)
+        if isinstance(shape, TransposedConvShape):
+            return conv_gtw(operands.grad_output, operands.input, shape.conv)
         if isinstance(shape, MatmulShape):
             return matmul_gtw(operands.input, operands.grad_output, shape)
         return linear_gtw(operands.input, operands.grad_output, shape)

@@ -16,6 +16,7 @@ from dataflows.rows.cycles import (
 from dataflows.rows.strips import Strip, tabulate_strip
 from dataflows.sparsetrain.conv_rows.chunks import GROUP, IMAGE, RESULT_ROW, Chunks, sum_drivers, sum_issues
 from dataflows.sparsetrain.conv_rows.lengths import weigh_masked_rows
+from dataflows.sparsetrain.conv_rows.masked_outputs import cost_columns, weigh_masked_outputs
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
 from workloads.arrays import IntArray
 from workloads.shapes import Step
@@ -30,7 +31,7 @@ class ChunkCycles:
         self._rows = self._partners = self._weighted = None
         if skips_weights(plan.problem):
             self._weighted = WeightedRows(plan, strip)
-        elif plan.problem.step is Step.GTA and plan.problem.array.skip_zeros:
+        elif plan.problem.array.skip_zeros and (plan.problem.step is Step.GTA or plan.problem.mask is not None):
             self._present, self._partners = find_partners(plan, strip)
         else:
             self._rows = issue_rows(plan, strip)
@@ -74,10 +75,15 @@ def issue_rows(plan: RowsPlan, strip: Strip) -> IntArray:
 
 
 def find_partners(plan: RowsPlan, strip: Strip) -> tuple[NDArray[np.bool_], IntArray]:
-    """Tell which driver elements of GTA are present, and the issue cycles of each column for each output row."""
-    operands, shape = plan.problem.operands, plan.shape
+    """Tell which driver elements are present, and the issue cycles of each column for each result row."""
+    operands, shape, mask = plan.problem.operands, plan.shape, plan.problem.mask
+    if plan.problem.step is Step.FORWARD:
+        assert mask is not None
+        present = np.ascontiguousarray(strip.cut_drivers(operands.input != 0))
+        costs = cost_columns(plan.problem, mask, strip).cycles
+        return present.reshape(*plan.driver_bytes.shape, len(strip.window)), costs
     present = np.ascontiguousarray(strip.cut_drivers(operands.grad_output != 0))
-    allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
+    allowed = np.ones(shape.input_shape, dtype=np.bool_) if mask is None else mask
     costs = cost_taps(count_partners(strip.limit(allowed), shape, strip.window), plan.problem.array).cycles
     by_group = shape.batch, shape.groups, shape.group_in_channels, shape.in_height, len(strip.window)
     return present.reshape(*plan.driver_bytes.shape, len(strip.window)), costs.reshape(by_group)
@@ -88,7 +94,7 @@ def multiply_partners(
 ) -> IntArray:
     """Sum the issue cycles of MSRC row operations: present driver elements by column, times what each column costs."""
     drivers = sum_drivers(kinds, chunks.first, chunks.low, chunks.high, plan.pairs, present)
-    issued = np.zeros((len(drivers), plan.shape.group_in_channels), dtype=np.int64)
+    issued = np.zeros((len(drivers), plan.blocks.outputs), dtype=np.int64)
     places = kinds[:, [IMAGE, RESULT_ROW, GROUP]]
     starts = np.flatnonzero(np.any(np.diff(places, axis=0, prepend=-1), axis=1))
     for start, end in zip(starts, [*starts[1:], len(kinds)], strict=True):
@@ -120,7 +126,7 @@ class WeightedRows:
         self._made: tuple[int, int] | None = None
         self._cycles = np.zeros(0, dtype=np.int64)
         operands, shape, array = plan.problem.operands, plan.shape, plan.problem.array
-        if plan.problem.step is Step.FORWARD:
+        if plan.problem.step is Step.FORWARD and plan.problem.mask is None:
             classes, members = group_classes(tabulate_strip(shape, Step.FORWARD, strip), shape.kernel_width)
             self._elements = count_classes(strip.limit_drivers(operands.input != 0), members, len(classes))
             live = multiply_exactly((operands.weight != 0).astype(np.int64), classes.T.astype(np.int64))
@@ -138,6 +144,8 @@ class WeightedRows:
 
     def _forward(self, n: int, x: int) -> IntArray:
         plan, shape = self._plan, self._plan.shape
+        if plan.problem.mask is not None:
+            return weigh_masked_outputs(plan.problem, plan.problem.mask, (n, x), self._strip)[..., 0]
         G, depth, R = shape.groups, plan.reductions, shape.kernel_height
         rows = np.maximum(plan.pairs[x], 0)
         elements = self._elements[n].reshape(G, 1, depth, shape.in_height, -1)[:, :, :, rows]
@@ -146,7 +154,7 @@ class WeightedRows:
         return weighted
 
     def _gta(self, n: int, x: int) -> IntArray:
-        plan, shape, operands = self._plan, self._plan.shape, self._plan.problem.operands
-        allowed = np.ones(shape.input_shape, dtype=np.bool_) if operands.mask is None else operands.mask
+        plan, shape, mask = self._plan, self._plan.shape, self._plan.problem.mask
+        allowed = np.ones(shape.input_shape, dtype=np.bool_) if mask is None else mask
         allowed = self._strip.limit(allowed)
         return weigh_masked_rows(plan.problem, shape, allowed, (n, x), self._strip)[..., 0]

@@ -20,6 +20,7 @@ from dataflows.rows.dealing import deal_outputs
 from dataflows.rows.masked_cycles import list_masked_rows
 from dataflows.rows.strips import Strip, cut_strips, tabulate_strip
 from dataflows.rows.taps import pair_rows
+from dataflows.sparsetrain.conv_rows.masked_outputs import find_output_mask, sum_masked_outputs
 from dataflows.storage.compressed_rows import compress_rows
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape, Step
@@ -49,7 +50,9 @@ def deal_forward(problem: StepProblem) -> IntArray:
 
 def issue_forward(problem: StepProblem, strip: Strip) -> IntArray:
     """Sum the issue cycles of every output's row operations on a strip: ``(N, G, M / G, P)``."""
-    shape = problem.conv_shape
+    shape, mask = problem.conv_shape, find_output_mask(problem)
+    if mask is not None:
+        return sum_masked_outputs(problem, mask, strip)[0]
     if skips_weights(problem):
         return sum_weighted_rows(problem, strip)[0]
     costs = cost_taps(strip.cut_drivers(tabulate_strip(shape, Step.FORWARD, strip).counts), problem.array).cycles
@@ -69,9 +72,12 @@ def tally_forward(problem: StepProblem) -> Tally:
     # How often each column drives a row operation of one filter.
     met = row_pairs @ find_drivers(problem).sum(axis=(0, 1))
     drivers = sum(int(met[strip.window.start : strip.window.stop].sum()) for strip in strips)
+    mask = find_output_mask(problem)
     live = empty = 0
     for strip in strips:
-        if skips_weights(problem):
+        if mask is not None:
+            parts = [int(part.sum()) for part in sum_masked_outputs(problem, mask, strip)[1:]]
+        elif skips_weights(problem):
             parts = [int(part.sum()) for part in sum_weighted_rows(problem, strip)[1:]]
         else:
             costs = cost_taps(strip.cut_drivers(tabulate_strip(shape, Step.FORWARD, strip).counts), problem.array)
@@ -109,7 +115,7 @@ def find_gradients(problem: StepProblem) -> tuple[BoolArray, BoolArray]:
     shape = problem.conv_shape
     if not problem.array.skip_zeros:
         return np.ones(shape.output_shape, dtype=np.bool_), np.ones(shape.input_shape, dtype=np.bool_)
-    wanted = np.ones(shape.input_shape, dtype=np.bool_) if problem.operands.mask is None else problem.operands.mask
+    wanted = np.ones(shape.input_shape, dtype=np.bool_) if problem.mask is None else problem.mask
     return problem.operands.grad_output != 0, wanted
 
 

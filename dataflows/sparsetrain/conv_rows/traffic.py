@@ -92,7 +92,7 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
         least = min(
             output + 2 * int(measure_rows_tile(runs, *tables.parts(), tables.weight)) for runs, output in choices
         )
-        require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
     return sizes if len(plan.strips) > 1 else np.delete(sizes, 2)
 
 

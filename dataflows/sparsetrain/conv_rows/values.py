@@ -11,9 +11,10 @@ from dataflows.contract.kernel import freeze, kernel
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
 from dataflows.rows.dealing import deal_outputs
-from dataflows.rows.strips import cut_strips, tabulate_strip
+from dataflows.rows.strips import Strip, cut_strips, tabulate_strip
 from dataflows.rows.taps import pair_rows
 from dataflows.rows.values import convolve_msrc_rows, convolve_src_rows
+from dataflows.sparsetrain.conv_rows.masked_outputs import find_output_mask
 from dataflows.storage.compressed_rows import compress_rows
 from workloads.arrays import BoolArray
 from workloads.shapes import ConvShape, Step
@@ -33,6 +34,7 @@ def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
     pairs, skips = pair_rows(shape), problem.array.skip_zeros and problem.array.skip_weights
     # The large weights of a fully connected layer are laid out for some filters at a time.
     run = shape.out_channels if shape.groups > 1 else max(1, LAID_OUT_WEIGHTS // problem.operands.weight[0].size)
+    mask = find_output_mask(problem)
     parts, row_ops, multiplications = [], 0, 0
     for start in range(0, shape.out_channels, run):
         span = slice(start, min(shape.out_channels, start + run))
@@ -41,12 +43,19 @@ def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
         for place, strip in enumerate(strips):
             output, operations, products = convolve_src_rows(
                 rows, weight, np.ascontiguousarray(wanted[:, :, place, span]), skips, pairs,
-                tabulate_strip(shape, Step.FORWARD, strip), len(strip.columns),
+                tabulate_strip(shape, Step.FORWARD, strip), len(strip.columns), cut_mask(mask, span, strip),
             )  # fmt: skip
             parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
             row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
     whole = [join(parts[at : at + len(strips)], axis=3) for at in range(0, len(parts), len(strips))]
     return StepValues(join(whole, axis=1), row_ops, multiplications)
+
+
+def cut_mask(mask: BoolArray | None, filters: slice, strip: Strip) -> BoolArray | None:
+    """Give the mask ``(N, M, P, Q)`` of some filters and a strip, filters last: ``(N, P, columns, filters)``."""
+    if mask is None:
+        return None
+    return np.ascontiguousarray(mask[:, filters, :, strip.columns.start : strip.columns.stop].transpose(0, 2, 3, 1))
 
 
 def spread_tasks(problem: StepProblem, executed: BoolArray, rows: int, strips: int) -> BoolArray:
@@ -93,7 +102,7 @@ def execute_gta(problem: StepProblem, executed: BoolArray) -> StepValues:
     shape, strips = problem.conv_shape, cut_strips(problem.conv_shape, Step.GTA, problem.array)
     wanted = spread_tasks(problem, executed, shape.in_height, len(strips))
     sparse, operands = problem.array.skip_zeros, problem.operands
-    mask = operands.mask if sparse and operands.mask is not None else np.ones(shape.input_shape, dtype=np.bool_)
+    mask = problem.mask if sparse and problem.mask is not None else np.ones(shape.input_shape, dtype=np.bool_)
     mask = np.ascontiguousarray(mask.transpose(0, 2, 3, 1))
     rows = compress_rows(operands.grad_output, keeps_zeros=not sparse)
     weight, pairs = np.ascontiguousarray(operands.weight.transpose(0, 2, 3, 1)), pair_rows(shape)

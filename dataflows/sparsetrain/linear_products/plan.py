@@ -114,5 +114,5 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
             + 2 * int(measure_products_tile(runs, *rows, outputs, block, plan.has_mask, *summed))
             for runs, bits, tiles in choices
         )
-        require_tiling(plan.problem.operands.layer, plan.problem.step.value, sizes, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
     return np.asarray(sizes, dtype=np.int64)

@@ -36,10 +36,10 @@ class Products:
 
 
 def as_conv(shape: ConvShape | LinearShape) -> ConvShape:
-    """Give a fully connected layer as the convolution of 1 x 1 maps that it is."""
+    """Give a fully connected layer as the convolution of 1 x 1 maps that it is, one for each row of features."""
     if isinstance(shape, ConvShape):
         return shape
-    return ConvShape(shape.batch, shape.in_features, 1, 1, shape.out_features, 1, 1)
+    return ConvShape(shape.rows, shape.in_features, 1, 1, shape.out_features, 1, 1)
 
 
 def list_products(shape: ConvShape, image: int) -> tuple[NDArray[np.int64], ...]:
@@ -163,7 +163,7 @@ class WholeImage:
     def lower(self, problem: StepProblem) -> TaskTable:
         """Cut a step into tasks, in one tile where there is memory."""
         operands, step, array = problem.operands, problem.step, problem.array
-        batch = operands.shape.batch
+        batch = as_conv(operands.shape).batch
         done = [int(select_products(operands, step, n, array.skip_zeros).live.sum()) for n in range(batch)]
         effectual = sum(int(select_products(operands, step, n, True).live.sum()) for n in range(batch))
         dense = sum(len(list_products(as_conv(operands.shape), n)[0]) for n in range(batch))
@@ -196,7 +196,7 @@ class WholeImage:
         multiplications = 0
         if step is Step.GTW and executed.all():
             output[:] = 0
-        for image in range(operands.shape.batch):
+        for image in range(as_conv(operands.shape).batch):
             if not executed[0 if step is Step.GTW else image]:
                 continue
             if step is not Step.GTW:

@@ -156,6 +156,7 @@ def test_every_kind_answers_every_question(kind: str, question: str) -> None:
 REQUIRED: dict[str, dict[str, Any]] = {
     "conv2d": {"out_channels": 2, "kernel": 1},
     "conv1d": {"out_channels": 2, "kernel": 1},
+    "conv_transpose2d": {"out_channels": 2, "kernel": 1},
     "linear": {"out_features": 3},
     "matmul": {"inputs": ["first", "second"], "transpose_b": True},
     "max_pool": {"kernel": 2},

@@ -13,10 +13,10 @@ from random_graphs import CLASSES, INPUT_SHAPE, LAYERS, make_random_network
 from workloads.host import Iteration, initial_parameters, run_iteration
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.reference.convolution import conv_gta
+from workloads.reference.convolution import conv_forward, conv_gta
 from workloads.reference.fully_connected import linear_gta
 from workloads.reference.matmul import matmul_gta, matmul_gtw
-from workloads.shapes import ConvShape, MatmulShape, Step
+from workloads.shapes import ConvShape, MatmulShape, Step, TransposedConvShape
 
 GRAPHS = 40
 STEP = 1e-6
@@ -112,6 +112,8 @@ def find_own_share(operands: Operands, step: Step) -> NDArray[np.float64]:
     )
     if isinstance(shape, ConvShape):
         return conv_gta(grad_output, weight, shape)
+    if isinstance(shape, TransposedConvShape):
+        return conv_forward(grad_output, weight, shape.conv)
     if isinstance(shape, MatmulShape):
         if step is Step.GTW:
             return matmul_gtw(input, grad_output, shape)

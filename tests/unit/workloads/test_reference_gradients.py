@@ -134,6 +134,7 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": "tangent", "type": "tanh"},
     {"name": "weights", "type": "softmax", "axis": 1},
     {"name": "wide", "type": "conv2d", "out_channels": 5, "kernel": 1},
+    {"name": "up", "type": "conv_transpose2d", "out_channels": 5, "kernel": 3, "padding": 1},
     {"name": "gate", "type": "sigmoid"},
     {"name": "swish", "type": "silu"},
     {"name": "lateral", "type": "local_response_norm", "size": 2},
