@@ -200,7 +200,7 @@ class WholeImage:
             if not executed[0 if step is Step.GTW else image]:
                 continue
             if step is not Step.GTW:
-                output[image] = 0
+                output.reshape(as_conv(operands.shape).batch, -1)[image] = 0
             products = select_products(operands, step, image, problem.array.skip_zeros)
             live = products.live
             terms = left.ravel()[products.left[live]] * right.ravel()[products.right[live]]
