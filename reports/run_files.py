@@ -18,9 +18,9 @@ from sim.results.rows import SCOPES, StepActions, StepResult
 from sim.results.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
 from sim.results.stored_file import name_file
 from workloads.errors import InputError
+from workloads.row_kinds import COMPUTE_KINDS as COMPUTE_KINDS
 
 WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")
-COMPUTE_KINDS = ("conv2d", "linear")
 SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
 WHAT_IS_A_RUN = "a run is the directory that 'sparsetrain simulate' wrote"
 

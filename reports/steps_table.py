@@ -9,9 +9,9 @@ from reports.sampled_words import write_width
 from reports.tables import format_ratio, format_share
 from sim.iteration.run_result import RunResult
 from sim.results.rows import StepResult
+from workloads.row_kinds import COMPUTE_KINDS
 
 VERDICT_WORDS = {"exact": "equal", "tolerance": "close", "failed": "FAILED", "none": "-"}
-COMPUTE_KINDS = ("conv2d", "linear")
 STATES = {
     "busy_cycles": "busy",
     "wait_operands_cycles": "ports",

@@ -211,11 +211,11 @@ class KernelTasks:
         return np.repeat(filters[:, None], self.group_channels, axis=1)
 
 
-def deal_kernels(shape: ConvShape, array: PEArray) -> KernelTasks:
-    """Give the tasks of GTW of a convolution."""
+def deal_kernels(shape: ConvShape, array: PEArray, kernels_per_pe: int | None = None) -> KernelTasks:
+    """Give the tasks of GTW of a convolution; kernels_per_pe: k, where it is another than this shape's own."""
     return KernelTasks(
         shape.groups, shape.group_out_channels, shape.group_in_channels, array.pes_per_group,
-        count_kernels_per_pe(shape, array), count_packed_groups(shape, Step.GTW, array),
+        kernels_per_pe or count_kernels_per_pe(shape, array), count_packed_groups(shape, Step.GTW, array),
     )  # fmt: skip
 
 

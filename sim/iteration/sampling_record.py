@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.results.rows import SCOPES, StepResult
 from sim.sampling.intervals import Spread, add_independent, divide_estimates
+from workloads.row_kinds import CONVOLUTION_KINDS
 
 Key = tuple[str, str, str]
 Spreads = Mapping[Key, tuple[Spread, Spread]]
@@ -69,7 +70,7 @@ def sum_spreads(steps: Sequence[StepResult], spreads: Spreads, machine: str, sco
         for step in steps
         if step.machine == machine
         and (step.layer, step.step, machine) in spreads
-        and (scope == "network" or step.kind == "conv2d")
+        and (scope == "network" or step.kind in CONVOLUTION_KINDS)
     )
 
 

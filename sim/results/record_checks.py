@@ -16,11 +16,11 @@ from sim.results.stored_file import name_file
 from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
 from workloads.form_network import build_rewritten
+from workloads.row_kinds import COMPUTE_KINDS
 from workloads.validation import show_value
 
 # steps.csv has nine digits of a number, run.json all of them.
 ROUNDING = 1e-7
-COMPUTE_KINDS = ("conv2d", "linear")
 DENSITIES = ("input_density", "weight_density", "grad_output_density", "mask_density")
 STATES = ("busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles", "idle_cycles")
 

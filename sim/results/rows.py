@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sim.energy import COMPONENT_OF_ACTION, ActionCounts
+from workloads.row_kinds import CONVOLUTION_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,7 +285,7 @@ SCOPES = ("convolutions", "network")
 def sum_machine(steps: Iterable[StepResult]) -> dict[str, Any]:
     """Total the steps of one machine, for convolutions alone and for the whole network, passes included."""
     steps = tuple(steps)
-    convolutions = tuple(step for step in steps if step.kind == "conv2d")
+    convolutions = tuple(step for step in steps if step.kind in CONVOLUTION_KINDS)
     return {"convolutions": sum_steps(convolutions), "network": sum_steps(steps)}
 
 

@@ -15,10 +15,13 @@ from workloads.arrays import BoolArray
 from workloads.shapes import Step
 
 
-def execute_gtw(problem: StepProblem, executed: BoolArray) -> StepValues:
-    """Sum the OSRC row operations of each executed block and run of kernels."""
+def execute_gtw(problem: StepProblem, executed: BoolArray, kernels_per_pe: int | None = None) -> StepValues:
+    """Sum the OSRC row operations of each executed block and run of kernels.
+
+    kernels_per_pe: k, where the tasks were dealt with another than the shape's own.
+    """
     shape, runs = problem.conv_shape, cut_kernel(problem.conv_shape, problem.array)
-    tasks = deal_kernels(shape, problem.array)
+    tasks = deal_kernels(shape, problem.array, kernels_per_pe)
     wanted = tasks.spread(executed.reshape(*tasks.limits, len(runs)))
     rows = compress_rows(problem.operands.grad_output, keeps_zeros=not problem.array.skip_zeros)
     activation = np.ascontiguousarray(problem.operands.input.transpose(0, 2, 3, 1))

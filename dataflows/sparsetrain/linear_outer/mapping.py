@@ -10,7 +10,7 @@ from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepCounts, StepValues
 from dataflows.contract.tile_plan import TilePlan
-from dataflows.rows.dealing import enumerate_tasks
+from dataflows.rows.dealing import count_kernels_per_pe, enumerate_tasks
 from dataflows.sparsetrain.conv_kernels.values import execute_gtw
 from dataflows.sparsetrain.linear_outer.lengths import (
     count_outer,
@@ -64,7 +64,9 @@ class LinearOuter:
 
         Row operations are counted as the machine defines them: one for each output, image and PE that has work.
         """
-        values = execute_gtw(view_as_convolution(problem), executed)
+        # One of several products is dealt with the k of all of them.
+        run = count_kernels_per_pe(problem.linear_shape, problem.array)
+        values = execute_gtw(view_as_convolution(problem), executed, run)
         gradients, _ = find_present(problem)
         owners = find_owners(problem).sum(axis=1)
         flags = executed.reshape(problem.linear_shape.out_features, -1)

@@ -18,12 +18,13 @@ from workloads.kinds.conv2d import Conv2d
 from workloads.kinds.execution import Place
 from workloads.kinds.layer import Traits
 from workloads.kinds.profile_rules import OutputRule
-from workloads.kinds.table import load_kind
+from workloads.kinds.table import list_computed, load_kind
 from workloads.network import Network, Node
 from workloads.profile import Profile
 from workloads.profile_plan import DrawnTensor, GradientPlan, derive_density, plan_gradient, plan_output
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruning_sites import find_pruning_sites
+from workloads.row_kinds import COMPUTE_KINDS
 from workloads.sources.synthetic import make_synthetic
 
 IMAGE = (1, 2, 4, 4)
@@ -190,3 +191,10 @@ def test_the_traits_of_a_kind_agree_with_what_it_does(kind: str) -> None:
     assert has_backward != (traits.is_computed or traits.hands_gradient_on or traits.is_loss)
     if traits.rides_along:
         assert traits.hands_gradient_on
+
+
+def test_every_kind_that_the_accelerator_executes_has_rows_of_its_own_or_those_of_a_convolution() -> None:
+    geometries = {kind: made.geometry for kind, made in list_computed().items()}
+    names = {kind for kind in geometries if kind != "conv1d"}
+    assert names == set(COMPUTE_KINDS)
+    assert geometries["conv1d"] is geometries["conv2d"]

@@ -51,6 +51,11 @@ TORCHVISION_GMACS = {
 }
 # Layers 0 to 12 of the configuration yolov3-tiny in the Darknet repository.
 YOLO_CHANNELS = (3, 16, 32, 64, 128, 256, 512, 1024)
+UNET_CONVOLUTIONS = (
+    (1, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256),
+    (256, 128), (128, 128), (128, 64), (64, 64), (64, 32), (32, 32), (32, 16), (16, 16),
+)  # fmt: skip
+UNET_SIDES = tuple(side for side in (128, 64, 32, 16, 8, 16, 32, 64, 128) for _ in range(2))
 YOLO_SIDES = (416, 208, 104, 52, 26, 13, 13)
 SMALL_PARAMETERS = {
     # LeNet-5: 156 + 2416 + 48120 + 10164 + 850.
@@ -69,6 +74,11 @@ SMALL_PARAMETERS = {
     "transcnn_tiny": 13_315_976,
     # 12.7 million in that README, with the norms behind the projections that are never used: 2 x 2,880.
     "hat_net_tiny": 12_650_152,
+    # Five pairs down, four up, of 3x3 convolutions with batch norm; four transposed ones; 10 scores.
+    "unet_small": 9 * sum(a * b for a, b in UNET_CONVOLUTIONS)
+    + 2 * sum(b for _, b in UNET_CONVOLUTIONS)
+    + sum(4 * 2 * b * b + b for b in (128, 64, 32, 16))
+    + 10 * 17,
     # Seven 3x3 convolutions, their batch norms (2 x 2,032), and the classifier in the place of the heads.
     "yolo_tiny": 9 * sum(a * b for a, b in pairwise(YOLO_CHANNELS)) + 2 * sum(YOLO_CHANNELS[1:]) + 1025 * 1000,
 }
@@ -85,6 +95,9 @@ SMALL_MACS = {
     "transcnn_tiny": 2_850_541_568,
     # 2.0 GFLOPs in the README, products of attention (0.158 G) left out.
     "hat_net_tiny": 2_128_134_912,
+    "unet_small": 9 * sum(a * b * side**2 for (a, b), side in zip(UNET_CONVOLUTIONS, UNET_SIDES, strict=True))
+    + sum(2 * b * b * (128 * 16 // b) ** 2 for b in (128, 64, 32, 16))
+    + 10 * 16 * 128**2,
     "yolo_tiny": 9 * sum(a * b * side**2 for (a, b), side in zip(pairwise(YOLO_CHANNELS), YOLO_SIDES, strict=True))
     + 1024 * 1000,
 }
@@ -104,6 +117,7 @@ ACCELERATED_LAYERS = {
     "efficientnet_b0": 2 + 4 + 15 * 5 + 1,
     "convnext_tiny": 4 + 18 * 3 + 1,
     "yolo_tiny": 7 + 1,
+    "unet_small": 18 + 4 + 1,
     "vit_tiny": 1 + 12 * (4 + 2) + 1,
     "transcnn_tiny": 111,
     "hat_net_tiny": 137,
