@@ -67,8 +67,8 @@ class LinearOuter:
         # One of several products is dealt with the k of all of them.
         run = count_kernels_per_pe(problem.linear_shape, problem.array)
         values = execute_gtw(view_as_convolution(problem), executed, run)
+        flags = executed.reshape(problem.linear_shape.out_features, -1)
         gradients, _ = find_present(problem)
         owners = find_owners(problem).sum(axis=1)
-        flags = executed.reshape(problem.linear_shape.out_features, -1)
         row_ops = int((flags * owners).sum(axis=1) @ gradients.sum(axis=0))
         return StepValues(values.output[:, :, 0, 0], row_ops, values.multiplications)

@@ -226,9 +226,9 @@ def size_tiles(plan: FactorsPlan, entries: Entries) -> TileBytes:
         end = np.array([min(shape.in_features, blocks.stop * plan.block)])
         load = int(plan.gradients.size(np.array([filters.start]), np.array([filters.stop]))[read].sum())
         load += int(plan.inputs.size(first, end)[read].sum())
+        load += len(results) * size_raw(int(end[0] - first[0]), 1) * plan.problem.has_mask
         if rows.stop == shape.rows:
             load += sum(int(gradient.size(first, end)[results].sum()) for gradient in plan.summed)
-            load += len(results) * size_raw(int(end[0] - first[0]), 1) * plan.problem.has_mask
         loads.append(load)
         write_backs.append(int(plan.written.size(first, end)[results].sum()))
     return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))

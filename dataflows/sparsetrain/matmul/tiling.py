@@ -158,7 +158,7 @@ def measure_factors(
                         if n == last:
                             first = product * M
                             load += size_summed(summed, summed_codes, first + m, first + m_end, c, c_end)
-                    if n == last and has_mask:
+                    if has_mask:
                         load += (p_end - p) * (m_end - m) * divide_up(c_end - c, 8)
                     largest = max(largest, load)
     return largest
@@ -191,29 +191,30 @@ def try_factors(
     T, blocks = rows // products, divide_up(C, block)
     best_bytes = best_tiles = best_needed = 2**62
     for b_size in range(blocks, 0, -1):
-        channels, backs, added = 0, 0, 0
+        channels, backs, added, masks = 0, 0, 0, 0
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(C, (b + b_size) * block)
             added += size_summed(summed, summed_codes, 0, products * M, c, c_end)
-            added += products * M * divide_up(c_end - c, 8) * has_mask
+            masks += products * M * divide_up(c_end - c, 8) * has_mask
             for row in range(rows):
                 channels += size_piece(inputs[row, c_end] - inputs[row, c], c_end - c, input_code)
             for row in range(products * M):
                 backs += size_piece(written[row, c_end] - written[row, c], c_end - c, written_code)
         for m_size in range(M, 0, -1):
-            moved = divide_up(M, m_size) * channels + added + backs
-            if moved > best_bytes:
+            fixed = divide_up(M, m_size) * channels + added + backs
+            if fixed > best_bytes:
                 break
             for m in range(0, M, m_size):
                 m_end = min(M, m + m_size)
                 for row in range(rows):
-                    moved += divide_up(blocks, b_size) * size_piece(
+                    fixed += divide_up(blocks, b_size) * size_piece(
                         gradients[row, m_end] - gradients[row, m], m_end - m, gradient_code
                     )
-            if moved > best_bytes:
+            if fixed > best_bytes:
                 continue
             for n_size in range(T, 0, -1):
                 parts = divide_up(T, n_size)
+                moved = fixed + parts * masks
                 for p_size in range(products, 0, -1):
                     tiles = divide_up(products, p_size) * divide_up(M, m_size) * divide_up(blocks, b_size) * parts
                     sizes[0], sizes[1], sizes[2], sizes[3] = p_size, m_size, b_size, n_size
