@@ -18,13 +18,19 @@ from oracle.layer_loops import TransposedLoops
 from oracle.stepped_records import Machine
 
 from workloads import shapes
+from workloads.kinds.conv_transpose2d import ConvTranspose2d
 from workloads.operands import GradientFinish, Operands
 from workloads.shapes import LinearShape, Step
 
-TRANSPOSED_RECORD: Callable[..., Any] | None = getattr(shapes, "ConvTransposeShape", None)
+
+def make_transposed(image: tuple[int, ...], **form: Any) -> Any:
+    """Make the record of a transposed convolution from its form."""
+    return ConvTranspose2d.model_validate({"name": "layer", "type": "conv_transpose2d", **form}).infer_geometry(image)
+
+
 PRODUCT_RECORD: Callable[..., Any] | None = getattr(shapes, "MatmulShape", None)
 TOKENS_RECORD = LinearShape if any(field.name == "tokens" for field in fields(LinearShape)) else None
-RECORDS = {"tokens": TOKENS_RECORD, "transposed": TRANSPOSED_RECORD, "product": PRODUCT_RECORD}
+RECORDS = {"tokens": TOKENS_RECORD, "transposed": make_transposed, "product": PRODUCT_RECORD}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +91,9 @@ def draw_transposed_shape(rng: np.random.Generator) -> tuple[Layer, Any]:
             break
     K, loops = layer.K, make_loops(layer)
     assert isinstance(loops, TransposedLoops)
-    assert TRANSPOSED_RECORD is not None
-    return layer, TRANSPOSED_RECORD(
-        batch=K.N, in_channels=K.M, in_height=K.P, in_width=K.Q, out_channels=K.C, kernel_height=K.R, kernel_width=K.S,
-        stride=K.U, padding=loops.padding, output_padding=loops.output_padding, dilation=K.D, groups=K.G,
+    return layer, make_transposed(
+        (K.N, K.M, K.P, K.Q), out_channels=K.C, kernel=[K.R, K.S], stride=list(K.U), padding=list(loops.padding),
+        output_padding=list(loops.output_padding), dilation=list(K.D), groups=K.G,
     )  # fmt: skip
 
 
