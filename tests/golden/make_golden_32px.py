@@ -2,7 +2,8 @@
 
 PYTHONPATH=tests python tests/golden/make_golden_32px.py does it.
 AlexNet's last maximum pooling needs 63 pixels and Inception-v3's last reduction 75; these two have the least size that
-works, which the file tells. Of networks of a fixed number of tokens a block is there, at its own size. A row is a layer's step, or an elementwise pass, with its cycles on each machine.
+works, which the file tells. Of networks of a fixed number of tokens a block is there, at its own size. A row is a
+layer's step, or an elementwise pass, with its cycles on each machine.
 """
 
 from __future__ import annotations

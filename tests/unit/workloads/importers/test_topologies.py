@@ -26,6 +26,8 @@ FORMS = {"conv": write_convolutions, "sparse": write_sparse, "gemm": write_produ
 DEPTHWISE = ("efficientnet_b0", "mobilenet_v2", "shufflenet_v2")
 # Their tokens and products of activations are no rows of a table of layers.
 TOKENS = ("convnext_tiny", "hat_net_tiny", "transcnn_tiny", "vit_tiny")
+# Nor are transposed convolutions.
+TRANSPOSED = ("unet_small",)
 
 
 def count_macs(workload: Workload) -> int:
@@ -46,7 +48,7 @@ FILES = [
     (preset, form)
     for preset in preset_names()
     for form in FORMS
-    if preset not in TOKENS and (form != "gemm" or preset not in DEPTHWISE)
+    if preset not in (*TOKENS, *TRANSPOSED) and (form != "gemm" or preset not in DEPTHWISE)
 ]
 
 
