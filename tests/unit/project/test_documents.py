@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.command import run_command
+from peers import import_peer
 
 from sim.architecture import Architecture, load_architecture
 from sim.results.rows import make_columns_tables
+from sim.run import simulate
 from workloads.validation import validate_document
 from workloads.workload import make_workload
 from workloads.yaml_file import parse_yaml
@@ -56,7 +60,7 @@ def test_the_architecture_in_the_readme_is_a_preset_with_every_field_written_out
 
 def test_the_python_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (text,) = code_blocks(README, "python")
+    (text,) = code_blocks(find_section(README, "From Python"), "python")
     names = run_example(text)
     assert names["result"].record["verdict"] == "verified"
     assert list(tmp_path.iterdir()) == []
@@ -65,6 +69,57 @@ def test_the_python_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pyte
 def find_section(text: str, heading: str) -> str:
     """Give what stands below a heading of the second order."""
     return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+OWN_MODEL = "Your own model"
+
+
+def test_your_own_model_is_the_third_section_of_the_readme() -> None:
+    headings = re.findall(r"^## (.*)$", README, re.MULTILINE)
+    assert headings.index(OWN_MODEL) == 2
+    section = find_section(README, OWN_MODEL)
+    blocks = [block for language in ("python", "sh", "yaml") for block in code_blocks(section, language)]
+    assert [len(block.splitlines()) <= 13 for block in blocks] == [True] * 3
+
+
+@pytest.mark.peers
+def test_the_model_of_pytorch_in_the_readme_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_peer("torch")
+    monkeypatch.chdir(tmp_path)
+    (text,) = code_blocks(find_section(README, OWN_MODEL), "python")
+    assert run_example(text)["result"].record["verdict"] == "verified"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.npz", "net.yaml"]
+    assert simulate("net.yaml").is_correct
+
+
+@pytest.mark.peers
+def test_the_commands_for_onnx_and_peers_in_the_readme_work(tmp_path: Path) -> None:
+    onnx = import_peer("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weight = helper.make_tensor("conv1.weight", kind, (4, 3, 3, 3), [0.1] * 108)
+    nodes = [
+        helper.make_node("Conv", ["images", "conv1.weight"], ["o"], name="conv1"),
+        helper.make_node("Relu", ["o"], ["out"]),
+    ]
+    ends = (
+        [helper.make_tensor_value_info("images", kind, (2, 3, 9, 9))],
+        [helper.make_tensor_value_info("out", kind, (2, 4, 7, 7))],
+    )
+    onnx.save(helper.make_model(helper.make_graph(nodes, "net", *ends, [weight])), tmp_path / "net.onnx")
+    (tmp_path / "topology.csv").write_text(
+        "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
+        "conv1, 12, 12, 3, 3, 4, 8, 1,\nfc, 1, 1, 1, 1, 20, 10, 1,\n"
+    )
+    (text,) = code_blocks(find_section(README, OWN_MODEL), "sh")
+    for line in text.splitlines():
+        outcome = run_command(tmp_path, *shlex.split(line)[1:])
+        assert outcome.exit_code == 0, (line, outcome.output)
+
+
+def test_the_network_of_the_readme_in_yaml_is_simulated(tmp_path: Path) -> None:
+    (text,) = code_blocks(find_section(README, OWN_MODEL), "yaml")
+    (tmp_path / "mine.yaml").write_text(text)
+    assert simulate(tmp_path / "mine.yaml").is_correct
 
 
 # Not a package of its own, but a line of this one.
