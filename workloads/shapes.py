@@ -21,6 +21,8 @@ from enum import StrEnum
 from math import prod
 from typing import ClassVar
 
+from workloads.words import write_padding, write_pair
+
 Shape = tuple[int, ...]
 
 
@@ -34,17 +36,6 @@ class Step(StrEnum):
 
 Pair = tuple[int, int]
 Padding = tuple[int, int, int, int]
-
-
-def write_pair(sizes: Pair) -> str:
-    """Write one number where both are equal, else ``[height, width]``."""
-    return str(sizes[0]) if sizes[0] == sizes[1] else f"[{sizes[0]}, {sizes[1]}]"
-
-
-def write_padding(padding: Padding) -> str:
-    """Write a padding as shortly as a form takes it: one number, ``[height, width]``, or all four sides."""
-    top, left, bottom, right = padding
-    return write_pair((top, left)) if (top, left) == (bottom, right) else f"[{top}, {left}, {bottom}, {right}]"
 
 
 def count_positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

@@ -40,6 +40,17 @@ def list_words(words: Iterable[object], limit: int = LIST_CHARACTERS) -> str:
     return listed if shown == len(everything) else f"{listed}, ... and {len(everything) - shown} more"
 
 
+def write_pair(sizes: tuple[int, int]) -> str:
+    """Write one number where both are equal, else ``[height, width]``."""
+    return str(sizes[0]) if sizes[0] == sizes[1] else f"[{sizes[0]}, {sizes[1]}]"
+
+
+def write_padding(padding: tuple[int, int, int, int]) -> str:
+    """Write a padding as shortly as a form takes it: one number, ``[height, width]``, or all four sides."""
+    top, left, bottom, right = padding
+    return write_pair((top, left)) if (top, left) == (bottom, right) else f"[{top}, {left}, {bottom}, {right}]"
+
+
 def _cut_middle(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray, IntArray
 from workloads.reference.arrays import Array
-from workloads.shapes import Padding, Pair, slice_positions, write_padding
+from workloads.shapes import Padding, Pair, slice_positions
+from workloads.words import write_padding
 
 
 @dataclass(frozen=True, slots=True)
