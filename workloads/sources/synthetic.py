@@ -89,57 +89,74 @@ def make_synthetic(network: Network, source: SyntheticOperands) -> Iterator[Oper
     return (make_synthetic_layer(network, source, node.name) for node in network.compute_nodes())
 
 
+@dataclasses.dataclass(frozen=True)
+class LayerDraws:
+    """Draws the tensors of one layer; an image's depend on seed, layer and its number, not on the batch.
+
+    Attributes:
+        numbers: Of the images that are drawn.
+    """
+
+    network: Network
+    source: SyntheticOperands
+    name: str
+    numbers: Sequence[int]
+
+    def draw(self, tensor: str, shape: tuple[int, ...], density: float, image: int = 0) -> Float32Array:
+        """Draw a tensor, or one image's."""
+        generator = keyed_generator(self.source.seed, self.name, tensor, image)
+        return draw_sparse(generator, shape, density, integers=self.source.integers)
+
+    def draw_batch(self, tensor: str, batch: tuple[int, ...], density: float) -> Float32Array:
+        """Draw a tensor of all images."""
+        tensors = np.empty(batch, np.float32)
+        for place, image in enumerate(self.numbers):
+            tensors[place] = self.draw(tensor, batch[1:], density, image)
+        return tensors
+
+    def draw_summed(
+        self, tensor: str, read: str, batch: tuple[int, ...], mask: BoolArray | None
+    ) -> tuple[Float32Array, ...]:
+        """Draw the gradients that are added to that to an input; an add's own is not masked."""
+        density, summed = self.source.density_of(self.name).grad_output, []
+        for place, source_name in enumerate(self.network.summed_gradients(self.name, read)):
+            gradient = self.draw_batch(f"{tensor}{place}", batch, density)
+            is_add = self.network.node(source_name).layer.traits.sums_inputs
+            summed.append(gradient if mask is None or is_add else gradient * mask)
+        return tuple(summed)
+
+
 def make_synthetic_layer(
     network: Network, source: SyntheticOperands, name: str, images: Sequence[int] | None = None
 ) -> Operands:
     """Make the operands of one layer; an image's tensors depend on seed, layer and its number, not on the batch.
 
-    images: numbers of the images that are made; by default all of the batch.
-
     Each element is nonzero with the tensor's density, independently of all others, and then normal (weights divided by
     the root of their fan-in), or with `integers` one of -4..-1, 1..4. Behind a ReLU the input's elements are their
     absolute values, and the mask is where they are nonzero. The bias is dense. Gradients that the GTA's result is
     added to are as dense as grad_output, but for the mask. The second factor of a product has the weight's density.
+
+    Args:
+        images: Numbers of the images that are made; by default all of the batch.
     """
     whole, densities = network.layer_shape(name), source.density_of(name)
-    numbers = range(whole.batch) if images is None else images
-    shape = whole.with_batch(len(numbers))
-    is_rectified = network.is_behind_relu(name)
-
-    def draw(tensor: str, one: tuple[int, ...], density: float, image: int = 0) -> Float32Array:
-        return draw_sparse(keyed_generator(source.seed, name, tensor, image), one, density, integers=source.integers)
-
-    def draw_batch(tensor: str, batch: tuple[int, ...], density: float) -> Float32Array:
-        tensors = np.empty(batch, np.float32)
-        for place, image in enumerate(numbers):
-            tensors[place] = draw(tensor, batch[1:], density, image)
-        return tensors
-
-    input = draw_batch("input", shape.input_shape, densities.input)
-    if is_rectified:
+    draws = LayerDraws(network, source, name, range(whole.batch) if images is None else images)
+    shape, inputs = whole.with_batch(len(draws.numbers)), network.node(name).inputs
+    input = draws.draw_batch("input", shape.input_shape, densities.input)
+    if network.is_behind_relu(name):
         np.abs(input, out=input)
     if shape.weighs_activations:
-        weight = draw_batch("weight", shape.weight_shape, densities.weight)
+        weight = draws.draw_batch("weight", shape.weight_shape, densities.weight)
     else:
-        weight = draw("weight", shape.weight_shape, densities.weight)
+        weight = draws.draw("weight", shape.weight_shape, densities.weight)
         if not source.integers:
             weight /= np.float32(np.sqrt(prod(shape.weight_shape[1:])))
-    bias = draw("bias", (shape.output_shape[shape.channel_axis],), 1.0) if network.has_bias(name) else None
-    grad_output = draw_batch("grad_output", shape.output_shape, densities.grad_output)
+    bias = draws.draw("bias", (shape.output_shape[shape.channel_axis],), 1.0) if network.has_bias(name) else None
+    grad_output = draws.draw_batch("grad_output", shape.output_shape, densities.grad_output)
     mask = make_mask(network, name, input)
-
-    def draw_summed(tensor: str, read: str, batch: tuple[int, ...], mask: BoolArray | None) -> tuple[Float32Array, ...]:
-        summed = []
-        for place, source_name in enumerate(network.summed_gradients(name, read)):
-            gradient = draw_batch(f"{tensor}{place}", batch, densities.grad_output)
-            is_add = network.node(source_name).layer.traits.sums_inputs
-            summed.append(gradient if mask is None or is_add else gradient * mask)
-        return tuple(summed)
-
-    inputs = network.node(name).inputs
     operands = Operands(
         name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
-        relu_follows=network.relu_follows(name), summed=draw_summed("summed", inputs[0], shape.input_shape, mask),
+        relu_follows=network.relu_follows(name), summed=draws.draw_summed("summed", inputs[0], shape.input_shape, mask),
     )  # fmt: skip
     if not shape.weighs_activations:
         return operands
@@ -149,5 +166,5 @@ def make_synthetic_layer(
     return dataclasses.replace(
         operands,
         weight_finish=GradientFinish(mask=factor_mask),
-        weight_summed=draw_summed("weight_summed", inputs[1], shape.weight_shape, factor_mask),
+        weight_summed=draws.draw_summed("weight_summed", inputs[1], shape.weight_shape, factor_mask),
     )
