@@ -247,6 +247,11 @@ GRAPH_CASES = (
     from_edit("a concat of two sizes", "type: flatten", "type: concat, inputs: [relu1, conv2]",
               ", line 8: layers[3] 'flat': a concat's inputs may differ in channels only, "
               "but 'relu1' has (2, 3, 6, 5) and 'conv2' (2, 4, 2, 2)"),
+    from_edit("a concat of rows with other columns", "type: flatten", "type: concat, axis: 2, inputs: [relu1, conv2]",
+              ", line 8: layers[3] 'flat': a concat's inputs may differ in axis 2 only, "
+              "but 'relu1' has (2, 3, 6, 5) and 'conv2' (2, 4, 2, 2)"),
+    from_edit("a concat of more axes", "type: relu", "type: concat, axis: 4, inputs: [conv1, conv1]",
+              ", line 6: layers[1] 'relu1': axis must be from 1 to 3 for an input of shape (2, 3, 6, 5), got 4"),
     from_edit("a convolution on features", "type: linear, out_features: 3", "type: conv2d, out_channels: 3, kernel: 1",
               ", line 9: layers[4] 'fc': conv2d reads (batch, channels, height, width), but its input "
               "has the shape (2, 16)"),

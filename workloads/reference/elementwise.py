@@ -44,15 +44,15 @@ def add_forward(inputs: Sequence[Array]) -> Array:
     return reduce(np.add, inputs)
 
 
-def concat_forward(inputs: Sequence[Array]) -> Array:
-    """Join tensors ``(N, C_i, ...)`` along the channels."""
-    return np.concatenate(inputs, axis=1)
+def concat_forward(inputs: Sequence[Array], axis: int = 1) -> Array:
+    """Join tensors along an axis, the channels of ``(N, C_i, ...)``."""
+    return np.concatenate(inputs, axis=axis)
 
 
-def concat_backward(grad_output: Array, channels: Sequence[int]) -> tuple[Array, ...]:
-    """Cut the gradient into parts of the given numbers of channels."""
-    borders = np.cumsum(channels)[:-1]
-    return tuple(np.split(grad_output, borders, axis=1))
+def concat_backward(grad_output: Array, lengths: Sequence[int], axis: int = 1) -> tuple[Array, ...]:
+    """Cut the gradient into parts of the given lengths."""
+    borders = np.cumsum(lengths)[:-1]
+    return tuple(np.split(grad_output, borders, axis=axis))
 
 
 def reduce_to(gradient: Array, shape: tuple[int, ...]) -> Array:

@@ -111,6 +111,12 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "the square": [{"type": "multiply", "inputs": ["conv", "conv"]}],
     "add of the same twice": [{"type": "relu", "name": "half"}, {"type": "add", "inputs": ["half", "half", "conv"]}],
     "concat of the same twice": [{"type": "concat", "inputs": ["conv", "conv"]}],
+    "concat of rows": [{"type": "relu", "name": "half"}, {"type": "concat", "axis": 2, "inputs": ["conv", "half"]}],
+    "concat of columns": [
+        {"type": "relu", "name": "half"},
+        {"type": "adaptive_avg_pool", "name": "narrow", "output": [6, 2]},
+        {"type": "concat", "axis": 3, "inputs": ["half", "narrow"]},
+    ],
     "concat": [{"type": "relu", "name": "half"}, {"type": "concat", "name": "both", "inputs": ["conv", "half"]}],
 }
 

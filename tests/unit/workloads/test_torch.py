@@ -68,7 +68,7 @@ def run_node(node: Node, inputs: Sequence[Any], parameters: Mapping[str, Any], s
         case Add():
             return sum(inputs[1:], first)
         case Concat():
-            return torch.cat(tuple(inputs), dim=1)
+            return torch.cat(tuple(inputs), dim=layer.axis)
         case _:
             own = {short: parameters[f"{name}/{short}"] for short in layer.list_parameters(node.input_shapes[0])}
             if layer.type in OTHER_SHAPE:
