@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from workloads.kinds import Layer
 from workloads.kinds.execution import Place
+from workloads.kinds.window_fields import resolve_pair
 
 torch = import_peer("torch")
 functional: Any = torch.nn.functional
@@ -57,6 +58,28 @@ OTHER_SHAPE: dict[str, Callable[[Any, list[Any], Mapping[str, Any]], Any]] = {
     "transpose": lambda layer, inputs, _: inputs[0].permute(0, *layer.axes),
     "channel_shuffle": lambda layer, inputs, _: functional.channel_shuffle(inputs[0], layer.groups),
     "pixel_shuffle": lambda layer, inputs, _: functional.pixel_shuffle(inputs[0], layer.upscale),
+    "adaptive_avg_pool": lambda layer, inputs, _: functional.adaptive_avg_pool2d(inputs[0], layer.output),
+    "upsample": lambda layer, inputs, _: functional.interpolate(
+        inputs[0],
+        scale_factor=tuple(float(scale) for scale in resolve_pair(layer.scale)),
+        mode=layer.mode,
+        **({"align_corners": layer.align_corners} if layer.mode == "bilinear" else {}),
+    ),
+    "matmul": lambda layer, inputs, _: (
+        layer.scale
+        * (inputs[0].mT if layer.transpose_a else inputs[0])
+        @ (inputs[1].mT if layer.transpose_b else inputs[1])
+    ),
+    "conv_transpose2d": lambda layer, inputs, own: functional.conv_transpose2d(
+        inputs[0],
+        own["weight"],
+        own.get("bias"),
+        stride=layer.stride,
+        padding=layer.padding,
+        output_padding=layer.output_padding,
+        groups=layer.groups,
+        dilation=layer.dilation,
+    ),
     "multiply": lambda _, inputs, __: inputs[0] * inputs[1],
     "subtract": lambda _, inputs, __: inputs[0] - inputs[1],
     "parameter": lambda _, inputs, own: own["value"].expand(len(inputs[0]), *own["value"].shape),
