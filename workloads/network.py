@@ -196,7 +196,7 @@ class Network:
         left: dict[str, tuple[str, ...]] = {}
         for name in self.trained:
             shares: list[str] = []
-            if all(reader.layer.traits.is_part for reader in self.consumers(name)):
+            if _lie_apart(self.consumers(name)):
                 # Parts of the gradient are stored beside each other, and none is added to another.
                 continue
             for reader in self.gradient_sources(name):
@@ -239,6 +239,15 @@ class Network:
                 highest = max(ceilings[source] for source in node.inputs)
                 ceilings[node.name] = highest if traits.hands_ceiling_on else inf
         return ceilings
+
+
+def _lie_apart(readers: Sequence[Node]) -> bool:
+    """Tell whether all that read a tensor are parts of it, no two of which share an element."""
+    if not all(reader.layer.traits.is_part for reader in readers):
+        return False
+    parts = [reader.layer.locate_part() for reader in readers]
+    places = [place for _, part in parts for place in part]
+    return len({axis for axis, _ in parts}) <= 1 and len(set(places)) == len(places)
 
 
 def name_own_input(layer: str) -> str:

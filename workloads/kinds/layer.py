@@ -132,6 +132,10 @@ class LayerBase(StrictModel):
         """Compute the output, and the function that takes its gradient back; that function keeps what it needs."""
         raise unknown_kind(self, "its output")
 
+    def locate_part(self) -> tuple[int, range]:
+        """Tell the axis along which a layer is a part of its input, and its places on that axis."""
+        raise unknown_kind(self, "which part of its input it is")
+
     def evaluate(self, scores: Array, targets: NDArray[Any], /) -> Loss:
         """Compute a loss of scores and targets, as `workloads.kinds.loss` tells their shapes."""
         raise unknown_kind(self, "its loss")

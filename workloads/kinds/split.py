@@ -48,14 +48,14 @@ class Split(LayerBase):
             raise ValueError(f"part must be from 0 to {len(self.sizes) - 1}, got {self.part}")
         return (*shape[: self.axis], self.sizes[self.part], *shape[self.axis + 1 :])
 
-    @property
-    def span(self) -> range:
-        """The places of the part on its axis."""
+    def locate_part(self) -> tuple[int, range]:
+        """Tell the axis and the places of the part on it."""
         first = sum(self.sizes[: self.part])
-        return range(first, first + self.sizes[self.part])
+        return self.axis, range(first, first + self.sizes[self.part])
 
     def _select(self, array: Array) -> Array:
-        return array[(slice(None),) * self.axis + (slice(self.span.start, self.span.stop),)]
+        axis, places = self.locate_part()
+        return array[(slice(None),) * axis + (slice(places.start, places.stop),)]
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none: readers read the part where it is stored."""

@@ -188,3 +188,31 @@ def test_the_gta_of_every_branch_but_the_first_to_write_adds(name: str, adding: 
     assert set(sums(net)) <= {node.name for node in net.compute_nodes()}
     assert len(sums(net)) == adding
     assert not any(net.unsummed_gradients(node.name) for node in net.nodes)
+
+
+def split(name: str, sizes: list[int], part: int, axis: int = 1) -> dict[str, Any]:
+    return layer(name, "split", "stem", sizes=sizes, part=part, axis=axis)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_summed"),
+    [
+        (split("one", [1, 3], 0), split("two", [1, 3], 1), False),
+        (split("one", [2, 1, 1], 0), split("two", [3, 1], 1), False),
+        (split("one", [1, 3], 1), split("two", [1, 3], 1), True),
+        (split("one", [3, 1], 0), split("two", [1, 3], 1), True),
+        (split("one", [1, 3], 0), split("two", [2, 4], 1, axis=2), True),
+    ],
+    ids=["all parts", "parts with a gap", "the same part twice", "parts that overlap", "parts along two axes"],
+)
+def test_parts_that_share_elements_are_summed_and_others_are_not(
+    first: dict[str, Any], second: dict[str, Any], is_summed: bool
+) -> None:
+    ends = [{**conv(name, read), "kernel": 1, "padding": 0} for name, read in (("a", "one"), ("b", "two"))]
+    means = [layer(f"{end['name']}_mean", "global_avg_pool", end["name"]) for end in ends]
+    net = network(conv("stem"), first, second, *ends, *means, layer("sum", "add", "a_mean", "b_mean"))
+    made = next((found for (node, _), found in backward_passes(net).items() if node == "stem"), None)
+    assert net.unsummed_gradients("stem") == (("two", "one") if is_summed else ())
+    assert (made is not None) == is_summed
+    if made is not None:
+        assert (made.elements, made.reads_gradients, made.writes_gradients) == (ELEMENTS, ("two", "one"), ("stem",))

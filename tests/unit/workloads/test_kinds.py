@@ -65,6 +65,7 @@ LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
         lambda: passes.make_backward_pass(make_network(), ODD, frozenset({"first"})),
     ),
     "list_parameters": ("which parameters it has", lambda: parameter_shapes(make_network())),
+    "locate_part": ("which part of its input it is", lambda: SWISH.locate_part()),
     "run": ("its output", lambda: SWISH.run([np.zeros(IMAGE, np.float32)], {}, PLACE)),
     "evaluate": ("its loss", lambda: SWISH.evaluate(np.zeros((1, 2), np.float32), np.zeros(1, np.int64))),
     "list_passes": (TRAITS, lambda: passes.list_passes(make_network())),
@@ -142,6 +143,7 @@ def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     )
     is_asked = {
         "infer_geometry": made.traits.is_computed,
+        "locate_part": made.traits.is_part,
         "run": not made.traits.is_loss,
         "evaluate": made.traits.is_loss,
         "derive_density": made.profile.output is OutputRule.DERIVED,
