@@ -252,6 +252,29 @@ GRAPH_CASES = (
               "but 'relu1' has (2, 3, 6, 5) and 'conv2' (2, 4, 2, 2)"),
     from_edit("a concat of more axes", "type: relu", "type: concat, axis: 4, inputs: [conv1, conv1]",
               ", line 6: layers[1] 'relu1': axis must be from 1 to 3 for an input of shape (2, 3, 6, 5), got 4"),
+    *(
+        from_edit(f"{fields} on an image", "type: relu", f"type: {fields}", f", line 6: layers[1] 'relu1': {message}")
+        for fields, message in {
+            "split, sizes: [1, 1], part: 0": "sizes must add up to 3, the length of axis 1 of an input of shape "
+            "(2, 3, 6, 5), got [1, 1]",
+            "split, sizes: [1, 2], part: 2": "part must be from 0 to 1, got 2",
+            "reshape, shape: [7, -1]": "shape must hold the 90 elements of an image of shape (3, 6, 5), got [7, -1]",
+            "transpose, axes: [1, 2]": "axes must hold each of [1, 2, 3] once, got [1, 2]; the input's shape is "
+            "(2, 3, 6, 5)",
+            "channel_shuffle, groups: 2": "groups must divide the channels of an input of shape (2, 3, 6, 5), got 2",
+            "pixel_shuffle, upscale: 2": "upscale 2 needs channels that are a multiple of 4; the input's shape is "
+            "(2, 3, 6, 5)",
+            "flatten, start_axis: 5": "start_axis must be from 1 to 3 for an input of shape (2, 3, 6, 5), got 5",
+            "upsample, scale: 2, align_corners: true": "align_corners is for mode: bilinear; the nearest neighbour has "
+            "no corners to align",
+            "upsample, scale: 16777216": "its output of shape (2, 3, 100663296, 83886080) would have more than "
+            "2147483648 elements",
+            "adaptive_avg_pool, output: 16777216": "its output of shape (2, 3, 16777216, 16777216) would have more "
+            "than 2147483648 elements",
+            "multiply, inputs: [conv1, input]": "a multiply's inputs must agree in each axis or have the length 1 "
+            "there, but 'input' has (2, 2, 6, 5) where the others make (2, 3, 6, 5)",
+        }.items()
+    ),
     from_edit("a convolution on features", "type: linear, out_features: 3", "type: conv2d, out_channels: 3, kernel: 1",
               ", line 9: layers[4] 'fc': conv2d reads (batch, channels, height, width), but its input "
               "has the shape (2, 16)"),

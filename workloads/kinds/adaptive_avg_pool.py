@@ -20,6 +20,10 @@ class AdaptiveAvgPool(ResamplingLayer):
     type: Literal["adaptive_avg_pool"]
     output: SizeField
 
+    def measure(self, _height: int, _width: int) -> tuple[int, int]:
+        """Give the size that is asked for."""
+        return resolve_pair(self.output)
+
     def weigh(self, height: int, width: int) -> tuple[Weights, Weights]:
         """Give the shares of each window's rows and columns."""
         rows, columns = resolve_pair(self.output)

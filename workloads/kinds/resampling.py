@@ -28,14 +28,17 @@ class ResamplingLayer(LayerBase):
     traits: ClassVar[Traits] = Traits(hands_zeros_on=True, hands_gradient_on=False, densifies_gradient=False)
 
     @abstractmethod
+    def measure(self, height: int, width: int) -> tuple[int, int]:
+        """Give the rows and columns that are made of an image of this size."""
+
+    @abstractmethod
     def weigh(self, height: int, width: int) -> tuple[Weights, Weights]:
         """Give the weights of rows and of columns of such images, as `resample` takes them."""
 
     def infer_output(self, _names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Give as many rows and columns as have weights."""
+        """Keep batch and channels; no weights are made, for of too large an image they would not fit in memory."""
         expect_image(self, shapes[0])
-        rows, columns = self.weigh(*shapes[0][2:])
-        return (*shapes[0][:2], len(rows), len(columns))
+        return (*shapes[0][:2], *self.measure(*shapes[0][2:]))
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the input, write the output."""

@@ -20,10 +20,19 @@ class Upsample(ResamplingLayer):
     mode: Literal["nearest", "bilinear"] = "nearest"
     align_corners: bool = False
 
-    def weigh(self, height: int, width: int) -> tuple[Weights, Weights]:
-        """Give the shares of neighbours in rows and in columns."""
+    def measure(self, height: int, width: int) -> tuple[int, int]:
+        """Give the size times the scale.
+
+        Raises:
+            ValueError: corners are to be aligned of what has none.
+        """
         if self.mode == "nearest" and self.align_corners:
             raise ValueError("align_corners is for mode: bilinear; the nearest neighbour has no corners to align")
+        down, across = resolve_pair(self.scale)
+        return height * down, width * across
+
+    def weigh(self, height: int, width: int) -> tuple[Weights, Weights]:
+        """Give the shares of neighbours in rows and in columns."""
         down, across = resolve_pair(self.scale)
         if self.mode == "nearest":
             return weigh_nearest(height, down), weigh_nearest(width, across)
