@@ -93,7 +93,7 @@ class _Graph:
             if self.shapes[source][1] % 2 == 0:
                 fields["groups"] = int(self.rng.integers(1, 3))
             stride = int(self.rng.choice([1, 1, 1, 2]))
-            if stride == 2 and height * width < 16:
+            if stride == 2 and height * width < 40:
                 self.add("conv_transpose2d", [source], out_channels=channels, kernel=kernel, stride=stride, **fields)
                 return
             self.add("conv2d", [source], out_channels=channels, kernel=kernel, stride=stride, **fields)

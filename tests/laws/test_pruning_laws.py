@@ -101,8 +101,8 @@ def load_small(tmp_path: Path, pruning: str = FIFO) -> Path:
 
 
 def test_a_pruning_unit_that_errs_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def keep_what_should_go(sums: Any, drawn: Operands) -> Any:
-        written = write_gradient(sums, drawn).copy()
+    def keep_what_should_go(sums: Any, drawn: Operands, step: Step) -> Any:
+        written = write_gradient(sums, drawn, step).copy()
         zero = np.unravel_index(np.argmax((written == 0) & (sums != 0)), sums.shape)
         written[zero] = drawn.finish.tau
         return written

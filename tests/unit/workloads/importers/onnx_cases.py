@@ -130,9 +130,10 @@ TOKEN_PRODUCTS = {
     "linear on tokens": Case([node("MatMul", "x w", "a"), node("Add", "b a", "y")], TOKENS,
                              [{"type": "reshape", "shape": [6, 8]}, LINEAR], {"w": (8, 5), "b": (5,)}),
     "attention's scores": Case(
-        [node("Transpose", "x", "t", perm=[0, 2, 1]), node("MatMul", "x t", "a"), node("Div", "a d", "y")], TOKENS,
-        [{"type": "reshape", "shape": [6, 8]}, {"type": "matmul", "transpose_b": True, "scale": 0.5}],
-        {"d": number(2)},
+        [node("Relu", "x", "k"), node("Transpose", "k", "t", perm=[0, 2, 1]), node("MatMul", "x t", "a"),
+         node("Div", "a d", "y")], TOKENS,
+        [{"type": "relu"}, {"type": "reshape", "shape": [6, 8]}, {"type": "reshape", "shape": [6, 8]},
+         {"type": "matmul", "transpose_b": True, "scale": 0.5}], {"d": number(2)},
     ),
     "a scaled query": Case(
         [node("Relu", "x", "k"), node("Mul", "x d", "q"), node("Transpose", "k", "t", perm=[0, 2, 1]),
