@@ -13,9 +13,10 @@ FieldPath = tuple[str | int, ...]
 class YamlDocument:
     """Plain data (mappings, lists, text, numbers, booleans, null) and where it came from.
 
-    label: the file's path as the user gave it, or a name for data that is not from a file.
-    lines: field path, such as ``("layers", 2, "stride")``, to line, counted from 1; empty for data not from a file.
-    places: path of a list entry that was made from another one, to that one's path, by which messages name it.
+    Attributes:
+        label: The file's path as the user gave it, or a name for data that is not from a file.
+        lines: Field path, such as ``("layers", 2, "stride")``, to line, counted from 1; empty for data not from a file.
+        places: Path of a list entry that was made from another one, to that one's path, by which messages name it.
     """
 
     label: str

@@ -11,7 +11,8 @@ from workloads.errors import InputError
 def import_extra(library: str, extra: str, feature: str) -> ModuleType:
     """Import a library that is installed with an extra.
 
-    feature: what needs it, in the words of the user's input.
+    Args:
+        feature: What needs it, in the words of the user's input.
 
     Raises:
         InputError: it is not installed.

@@ -10,7 +10,10 @@ from workloads.schema import WorkloadForm
 
 
 def build_declared(form: WorkloadForm, locate: Callable[[int], str] | None = None) -> Network:
-    """Build the network of the layers that a form declares, before any rewrite; locate: as `build_network` takes it.
+    """Build the network of the layers that a form declares, before any rewrite.
+
+    Args:
+        locate: As `build_network` takes it.
 
     Raises:
         InputError: the layers are no network.
@@ -20,7 +23,10 @@ def build_declared(form: WorkloadForm, locate: Callable[[int], str] | None = Non
 
 
 def build_rewritten(form: WorkloadForm, label: str, locate: Callable[[int], str] | None = None) -> Network:
-    """Build the network of a form and rewrite it; label: the workload, as messages name it.
+    """Build the network of a form and rewrite it.
+
+    Args:
+        label: The workload, as messages name it.
 
     Raises:
         InputError: the layers, or those that a rewrite makes, are no network.

@@ -14,9 +14,10 @@ from workloads.network import Network
 def make_mask(network: Network, name: str, input: NDArray[Any], source: str | None = None) -> BoolArray | None:
     """Tell where the gradient to what a layer reads is needed, from that; None where no ReLU stands before.
 
-    source: the name of what it reads, by default its first input.
-
     It is needed where the ReLU's output is not zero, and not at the upper end of one that has an end.
+
+    Args:
+        source: The name of what it reads, by default its first input.
     """
     if not network.is_behind_relu(name, source):
         return None

@@ -28,8 +28,10 @@ GradientHook = Callable[[str, Array, BoolArray | None], Array]
 class LayerTensors:
     """What one convolution or fully connected layer met in an iteration, in the iteration's dtype.
 
-    summed: the gradients that are stored when this layer's GTA begins, as `Network.summed_gradients` names them.
-    factor, factor_summed: the second factor of a product of two activations, and what its gradient is added to.
+    Attributes:
+        summed: The gradients that are stored when this layer's GTA begins, as `Network.summed_gradients` names them.
+        factor: The second factor of a product of two activations, and what its gradient is added to.
+        factor_summed: The second factor of a product of two activations, and what its gradient is added to.
     """
 
     input: Array
@@ -43,9 +45,13 @@ class LayerTensors:
 class Iteration:
     """One training iteration.
 
-    losses: their values, before their weights; loss: their weighted sum; accuracy, saturated_images: as
-    `workloads.losses.Evaluation` has them; grads: gradients of all parameters, keyed as they are; tensors: of each
-    layer that the accelerator executes.
+    Attributes:
+        losses: Their values, before their weights.
+        loss: Their weighted sum.
+        accuracy: As `workloads.losses.Evaluation` has them.
+        saturated_images: As `workloads.losses.Evaluation` has them.
+        grads: Gradients of all parameters, keyed as they are.
+        tensors: Of each layer that the accelerator executes.
     """
 
     network: Network
@@ -168,7 +174,12 @@ def run_iteration(
 def _gather_tensors(
     node: Node, read: Mapping[str, Array], grad_output: Array, summed: Mapping[tuple[str, str], tuple[Array, ...]]
 ) -> LayerTensors:
-    """Gather what a layer met; read: by the names of its inputs; summed: by its name and that of what it reads."""
+    """Gather what a layer met.
+
+    Args:
+        read: By the names of its inputs.
+        summed: By its name and that of what it reads.
+    """
     first, *others = ((read[source], summed.get((node.name, source), ())) for source in node.inputs)
     factor, factor_summed = others[0] if others else (None, ())
     return LayerTensors(first[0], grad_output, first[1], factor, factor_summed)
@@ -273,7 +284,8 @@ def _keep_share(
 ) -> None:
     """Keep what is stored of the gradient to a node's output that several read, and what each writer adds to its own.
 
-    shares: of each node whose gradient is not complete, in the order of `Network.summed_gradients`.
+    Args:
+        shares: Of each node whose gradient is not complete, in the order of `Network.summed_gradients`.
     """
     if len(network.consumers(name)) < 2:
         return

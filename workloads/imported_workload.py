@@ -12,7 +12,10 @@ from workloads.workload import Workload, make_workload
 
 
 def make_imported(found: ImportedNetwork, label: str) -> Workload:
-    """Make the workload of an imported network; label: the file, as messages name it.
+    """Make the workload of an imported network.
+
+    Args:
+        label: The file, as messages name it.
 
     Raises:
         InputError: its data are no workload, or its weights not those of the workload's network.

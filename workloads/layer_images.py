@@ -18,9 +18,11 @@ from workloads.shapes import LayerShape, Step
 class LayerImages:
     """A layer of which any images may be asked for.
 
-    shape: of the whole batch. make: gives the operands of the images of these numbers, a batch of their own in the
-    order asked for, or for None of the whole batch; an image is the same in whichever batch. has_all: all images are
-    there anyway.
+    Attributes:
+        shape: Of the whole batch.
+        make: Gives the operands of the images of these numbers, a batch of their own in the order asked for, or for
+            None of the whole batch; an image is the same in whichever batch.
+        has_all: All images are there anyway.
     """
 
     layer: str

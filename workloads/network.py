@@ -106,8 +106,11 @@ class Network:
     def is_behind_relu(self, name: str, source: str | None = None) -> bool:
         """Tell whether all that the node reads comes out of a ReLU, possibly through layers that hand its zeros on.
 
-        Those are pooling, flatten and dropout, and a concatenation of such inputs alone. source: what it reads, where
-        that alone is meant; of a layer that the accelerator executes it is by default the first.
+        Those are pooling, flatten and dropout, and a concatenation of such inputs alone.
+
+        Args:
+            source: What it reads, where that alone is meant; of a layer that the accelerator executes it is by default
+                the first.
         """
         return all(read in self._ceilings for read in self._find_sources(name, source))
 
@@ -118,8 +121,10 @@ class Network:
     def find_ceiling(self, name: str, source: str | None = None) -> float:
         """Give what is cut off of the ReLU's output that a node reads: a ReLU's infinity, or what is known to be.
 
-        Behind an average or dropout nothing is known, and of a concatenation only the highest. source: as
-        `is_behind_relu` has it.
+        Behind an average or dropout nothing is known, and of a concatenation only the highest.
+
+        Args:
+            source: As `is_behind_relu` has it.
         """
         return max((self._ceilings.get(read, inf) for read in self._find_sources(name, source)), default=inf)
 
@@ -167,16 +172,17 @@ class Network:
     def summed_gradients(self, name: str, source: str | None = None) -> tuple[str, ...]:
         """Name the stored gradients that are read and added where this node writes the gradient to its input.
 
-        source: which of its inputs, by default the first.
-
-        Each name stands for the gradient to that node's output; the input's own name, which can only be the first,
-        for the sum of the shares so far. Readers of one tensor hand their shares back in the order of
-        `gradient_sources`. Add, concat and layers that have no pass (relu, dropout, flatten) write nothing: their share
-        is the gradient to their own output, or a part of it, which is stored already. Whoever writes a share (a
-        convolution or fully connected layer by its GTA, another layer by its pass) adds all that is stored by then. So
-        two branches are summed in the PPU of the GTA that writes last.
+        Each name stands for the gradient to that node's output; the input's own name, which can only be the first, for
+        the sum of the shares so far. Readers of one tensor hand their shares back in the order of `gradient_sources`.
+        Add, concat and layers that have no pass (relu, dropout, flatten) write nothing: their share is the gradient to
+        their own output, or a part of it, which is stored already. Whoever writes a share (a convolution or fully
+        connected layer by its GTA, another layer by its pass) adds all that is stored by then. So two branches are
+        summed in the PPU of the GTA that writes last.
 
         The tuple is empty where nothing is to be added, as for a node whose input needs no gradient.
+
+        Args:
+            source: Which of its inputs, by default the first.
         """
         inputs = self.node(name).inputs
         return self._gradient_sums[0].get((name, source or inputs[0]), ()) if inputs else ()
@@ -260,8 +266,9 @@ def build_network(
 ) -> Network:
     """Connect the layers, order them and infer their shapes.
 
-    input_shape: as `Network` has it.
-    locate: gives the words that name the place of ``layers[index]`` in an error; default ``layers[2] 'conv2'``.
+    Args:
+        input_shape: As `Network` has it.
+        locate: Gives the words that name the place of ``layers[index]`` in an error; default ``layers[2] 'conv2'``.
 
     Raises:
         InputError: the layers do not make one graph that ends in one layer, or a layer cannot read its input's shape.

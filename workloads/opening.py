@@ -14,8 +14,9 @@ def open_operands(
 ) -> OperandStream:
     """Load, make or train the operands of a workload; the host's pass runs here, once.
 
-    iteration: the number of the host's iteration, which chooses its images; by default that behind its warm-up.
-    keeper: keeps what the host's pass has to; other sources make one layer's operands at a time.
+    Args:
+        iteration: The number of the host's iteration, which chooses its images; by default that behind its warm-up.
+        keeper: Keeps what the host's pass has to; other sources make one layer's operands at a time.
 
     Raises:
         InputError: the source is not given, or what it names is missing, damaged or does not fit the network, or its

@@ -29,10 +29,13 @@ def choose_operands(
 ) -> Workload:
     """Give the workload with other operands; what is None stays.
 
-    operands: `synthetic` with half of inputs and gradients zero, or `profile`, the shipped profile of the workload's
-    name with clustered zeros. data: a dataset's address, weights: an .npz file of initial parameters; both for operands
-    of the host, and relative to the working directory. With other data the images' pipeline is made to fit, where the
-    file's own does not. seed: of the new operands; by default that of the old ones.
+    Args:
+        operands: `synthetic` with half of inputs and gradients zero, or `profile`, the shipped profile of the
+            workload's name with clustered zeros.
+        data: A dataset's address, weights: an .npz file of initial parameters; both for operands of the host, and
+            relative to the working directory. With other data the images' pipeline is made to fit, where the file's own
+            does not.
+        seed: Of the new operands; by default that of the old ones.
 
     Raises:
         InputError: the choice is unknown, no profile is shipped for the workload, or the operands are not the host's.

@@ -16,8 +16,10 @@ from workloads.shapes import LayerShape, Step, TransposedConvShape
 class GradientFinish:
     """What the PPU does to the gradient to the input, summed, before it writes it, in this order.
 
-    mask: bool, the input's shape: read to zero results of PEs that know no mask. tau: threshold of pruning, 0 prunes
-    nothing; key: place of its draws.
+    Attributes:
+        mask: bool, the input's shape: read to zero results of PEs that know no mask.
+        tau: Threshold of pruning, 0 prunes nothing.
+        key: Place of its draws.
     """
 
     mask: NDArray[np.bool_] | None = None
@@ -33,14 +35,21 @@ class GradientFinish:
 class Operands:
     """The tensors of one layer; float32, C-contiguous, finite.
 
-    input: ``(N, C, H, W)`` or ``(N, ..., C)``; weight: ``(M, C / G, R, S)`` or ``(M, C)``; bias: ``(M,)`` or None;
-    grad_output: ``(N, M, P, Q)`` or ``(N, ..., M)``; mask: bool, the input's shape, or None where no ReLU is before.
-    steps: the steps this layer has, in the order of their execution. relu_follows: the output goes through a ReLU
-    alone, so that it is stored sparse. finish: what happens to grad_input after the PEs, besides the mask.
-    summed: stored gradients to the input, of its shape, that other readers' work has written before this layer's GTA
-    and that the PPU reads and adds to its result (`Network.summed_gradients` names them). weight_finish, weight_summed:
-    the same of the gradient to the second factor of a product of two activations, which is the weight there; its mask
-    is that of a ReLU before it.
+    Attributes:
+        input: ``(N, C, H, W)`` or ``(N, ..., C)``.
+        weight: ``(M, C / G, R, S)`` or ``(M, C)``.
+        bias: ``(M,)`` or None.
+        grad_output: ``(N, M, P, Q)`` or ``(N, ..., M)``.
+        mask: bool, the input's shape, or None where no ReLU is before.
+        steps: The steps this layer has, in the order of their execution.
+        relu_follows: The output goes through a ReLU alone, so that it is stored sparse.
+        finish: What happens to grad_input after the PEs, besides the mask.
+        summed: Stored gradients to the input, of its shape, that other readers' work has written before this layer's
+            GTA and that the PPU reads and adds to its result (`Network.summed_gradients` names them).
+        weight_finish: The same of the gradient to the second factor of a product of two activations, which is the
+            weight there; its mask is that of a ReLU before it.
+        weight_summed: The same of the gradient to the second factor of a product of two activations, which is the
+            weight there; its mask is that of a ReLU before it.
     """
 
     layer: str

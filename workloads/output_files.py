@@ -33,8 +33,11 @@ KINDS = (
 class OutputTarget:
     """A file that may be written; `check_output` makes it.
 
-    label: how messages name it. place: where it lies, links followed. is_stream: a pipe or a character device, which is
-    written into and not replaced. mode: permissions of the file that is there; None where there is none.
+    Attributes:
+        label: How messages name it.
+        place: Where it lies, links followed.
+        is_stream: A pipe or a character device, which is written into and not replaced.
+        mode: Permissions of the file that is there; None where there is none.
     """
 
     label: str

@@ -29,10 +29,13 @@ class PassStep(StrEnum):
 class ElementwisePass:
     """One pass: elements processed, tensors read and written, by the name of the node that stores them.
 
-    Gradients are those to the named node's output. index_bits: argmax indices moved besides, written forward and read
-    backward. target_elements: numbers that a loss reads besides. mask_bits: of a ReLU's mask, read backward where an
-    average is handed back to what comes out of it (a maximum is handed back to nonzeros only, and other gradients are
-    written with their mask).
+    Gradients are those to the named node's output.
+
+    Attributes:
+        index_bits: Argmax indices moved besides, written forward and read backward.
+        target_elements: Numbers that a loss reads besides.
+        mask_bits: Of a ReLU's mask, read backward where an average is handed back to what comes out of it (a maximum is
+            handed back to nonzeros only, and other gradients are written with their mask).
     """
 
     node: str

@@ -17,9 +17,11 @@ ExtensionT = TypeVar("ExtensionT")
 class ExtensionPoint(Generic[ExtensionT]):
     """A kind of extension: a group of entry points, each of which names a class.
 
-    noun: what one is called in messages. built_in: the shipped ones, name to ``module:Class``, which need no entry
-    point, are found without looking at what is installed, and whose names no package can take. base: the class that
-    each is derived from; by default any class will do, as where a protocol says what is asked.
+    Attributes:
+        noun: What one is called in messages.
+        built_in: The shipped ones, name to ``module:Class``, which need no entry point, are found without looking at
+            what is installed, and whose names no package can take.
+        base: The class that each is derived from; by default any class will do, as where a protocol says what is asked.
     """
 
     group: str

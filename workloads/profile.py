@@ -29,7 +29,11 @@ COMPUTE_TENSORS = ("input", "grad_output", "weight")
 
 @dataclass(frozen=True)
 class Profile:
-    """Densities by (layer, tensor), and the lines they stand in; label: the file, as messages name it."""
+    """Densities by (layer, tensor), and the lines they stand in.
+
+    Attributes:
+        label: The file, as messages name it.
+    """
 
     label: str
     column: str

@@ -50,7 +50,11 @@ class DrawnTensor:
 
 @dataclass(frozen=True)
 class DerivedTensor:
-    """A tensor that a layer makes from others; density: the expected one, None where only the tensor itself tells."""
+    """A tensor that a layer makes from others.
+
+    Attributes:
+        density: The expected one, None where only the tensor itself tells.
+    """
 
     node: Node
     sources: tuple[TensorPlan, ...]
@@ -65,9 +69,12 @@ TensorPlan = DrawnTensor | DerivedTensor
 class GradientPlan:
     """How the gradient to a layer's output is made.
 
-    support: the tensor at the end of `path` whose nonzeros alone bear it; None: all elements do. shape: of one image
-    where it starts. path: layers that hand it back, the one nearest to the layer first, with what each gives out.
-    is_pruned: at its start. density: as of a tensor.
+    Attributes:
+        support: The tensor at the end of `path` whose nonzeros alone bear it; None: all elements do.
+        shape: Of one image where it starts.
+        path: Layers that hand it back, the one nearest to the layer first, with what each gives out.
+        is_pruned: At its start.
+        density: As of a tensor.
     """
 
     shape: tuple[int, ...]
@@ -143,7 +150,10 @@ def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
 
 
 def plan_gradient(network: Network, profile: Profile, name: str, rate: float) -> GradientPlan:
-    """Plan the gradient to the output of a convolution or fully connected layer; rate: of pruning, 0 if there is none.
+    """Plan the gradient to the output of a convolution or fully connected layer.
+
+    Args:
+        rate: Of pruning, 0 if there is none.
 
     Raises:
         InputError: there is no figure for it, and no rule covers it.

@@ -44,7 +44,9 @@ THRESHOLD_IMAGES = 5
 class ProfiledNetwork:
     """A network, its densities, and what keys and shapes the draws.
 
-    pruning_rate: of the gradients, 0 where the workload has no pruning. clustering: None for independent zeros.
+    Attributes:
+        pruning_rate: Of the gradients, 0 where the workload has no pruning.
+        clustering: None for independent zeros.
     """
 
     network: Network
@@ -83,9 +85,10 @@ class ProfiledNetwork:
     def layer(self, name: str, images: Sequence[int] | None = None) -> Operands:
         """Make the operands of one layer; the layer whose input needs no gradient has no GTA.
 
-        images: numbers of the images that are made; by default all of the batch, from which the threshold of the
-        gradient that is written then follows. Of images that are named it follows from the first ones of the batch,
-        whichever are named, so that an image is pruned alike in any company.
+        Args:
+            images: Numbers of the images that are made; by default all of the batch, from which the threshold of the
+                gradient that is written then follows. Of images that are named it follows from the first ones of the
+                batch, whichever are named, so that an image is pruned alike in any company.
         """
         whole = self.network.layer_shape(name)
         numbers = tuple(range(whole.batch) if images is None else images)

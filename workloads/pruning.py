@@ -32,7 +32,8 @@ FRACTION_SHIFT, FRACTION_UNIT = 11, 2.0**-53
 class PruningKey:
     """The place of a tensor's draws; layer is the node to whose output the gradient is.
 
-    images: the numbers of a tensor's images in their batch; None is 0, 1, 2 and so on.
+    Attributes:
+        images: The numbers of a tensor's images in their batch; None is 0, 1, 2 and so on.
     """
 
     seed: int

@@ -44,8 +44,10 @@ class LayerPruning:
 class Recording:
     """An .npz file whose array names, shapes and types fit the network; the numbers are read layer by layer.
 
-    first_layer_gta: whether layers whose input needs no gradient have a GTA all the same. prunings: by the layer whose
-    PPU prunes. without_gta: further layers that have none.
+    Attributes:
+        first_layer_gta: Whether layers whose input needs no gradient have a GTA all the same.
+        prunings: By the layer whose PPU prunes.
+        without_gta: Further layers that have none.
     """
 
     path: Path
@@ -226,7 +228,11 @@ def _allowed_shapes(network: Network, node: Node) -> dict[str, tuple[int, ...]]:
 
 
 def _name_summed(network: Network, name: str, number: int = 0) -> tuple[str, ...]:
-    """Name the tensors of a layer that hold what its gradient to an input is added to; number: which input."""
+    """Name the tensors of a layer that hold what its gradient to an input is added to.
+
+    Args:
+        number: Which input.
+    """
     sources = network.node(name).inputs[number : number + 1]
     shares = network.summed_gradients(name, sources[0]) if sources else ()
     return tuple(f"{'weight_' * number}summed/{place}" for place in range(len(shares)))

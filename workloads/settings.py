@@ -42,8 +42,12 @@ class ImagePipeline(StrictModel):
 class Clustering(StrictModel):
     """How the zeros of a synthetic tensor stand together; `workloads.fields` defines the model.
 
-    correlation_length: of a channel's Gaussian field, in elements. channel_variance, image_variance: shares of the
-    field's variance that all elements of a channel, and all elements of an image, have in common.
+    Attributes:
+        correlation_length: Of a channel's Gaussian field, in elements.
+        channel_variance: Shares of the field's variance that all elements of a channel, and all elements of an image,
+            have in common.
+        image_variance: Shares of the field's variance that all elements of a channel, and all elements of an image,
+            have in common.
     """
 
     correlation_length: Annotated[float, Field(ge=0.0, le=64.0)] = 0.8
@@ -63,8 +67,10 @@ class Clustering(StrictModel):
 class GradientPruning(StrictModel):
     """Stochastic pruning of gradients; `workloads.pruning` defines it.
 
-    rate: share of a gradient's elements below its threshold. threshold: `fifo` takes the mean of the last fifo_depth
-    batches' thresholds, after warmup_batches iterations on the host; `own_batch` takes the batch's own.
+    Attributes:
+        rate: Share of a gradient's elements below its threshold.
+        threshold: `fifo` takes the mean of the last fifo_depth batches' thresholds, after warmup_batches iterations on
+            the host; `own_batch` takes the batch's own.
     """
 
     rate: Annotated[float, Field(ge=0.0, lt=1.0)]

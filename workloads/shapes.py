@@ -41,7 +41,8 @@ Padding = tuple[int, int, int, int]
 def count_positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """Count the places of a window along an axis: floor((size + padding - D (kernel - 1) - 1) / U) + 1.
 
-    padding: of both ends together. The count is below 1 where the window is larger than the padded axis.
+    Args:
+        padding: Of both ends together. The count is below 1 where the window is larger than the padded axis.
     """
     return (size + padding - dilation * (kernel - 1) - 1) // stride + 1
 

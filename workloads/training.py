@@ -50,7 +50,11 @@ class SitePruning:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PrunedIteration:
-    """A training iteration whose gradients were pruned; state: the FIFO behind it. Keys of prunings are the nodes."""
+    """A training iteration whose gradients were pruned.
+
+    Attributes:
+        state: The FIFO behind it. Keys of prunings are the nodes.
+    """
 
     iteration: Iteration
     number: int

@@ -31,7 +31,8 @@ class Readable(Protocol):
 class FileForm:
     """What a file should be, in words such as ``a YAML file``, and the most bytes it may have.
 
-    is_text: binary files are refused by what they are.
+    Attributes:
+        is_text: Binary files are refused by what they are.
     """
 
     words: str
@@ -42,7 +43,8 @@ class FileForm:
 def open_file(path: Path, form: FileForm, label: str | None = None) -> BinaryIO:
     """Open a regular file for reading; anything else is refused before it is opened, so that no pipe blocks.
 
-    label: how messages name the file, by default its path.
+    Args:
+        label: How messages name the file, by default its path.
 
     Raises:
         InputError: there is no such file, it is a folder, a pipe or a device, is too large, another kind of file where

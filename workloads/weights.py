@@ -61,7 +61,10 @@ class ImportedParameters(dict[str, NDArray[Any]]):
 
 @contextmanager
 def open_parameters(path: Path, batch: int) -> Iterator[Parameters]:
-    """Open an .npz file, or import the model; batch: of the network, should the model leave it open.
+    """Open an .npz file, or import the model.
+
+    Args:
+        batch: Of the network, should the model leave it open.
 
     Raises:
         InputError: it cannot be read.

@@ -28,9 +28,10 @@ FILE_ENDINGS = (".yaml", ".yml", ".onnx", ".csv")
 class Workload:
     """A validated workload.
 
-    form: the fields of its YAML file, overrides applied.
-    base_directory: what paths in the file are relative to.
-    document: the file as it was read, for places in error messages and for its text.
+    Attributes:
+        form: The fields of its YAML file, overrides applied.
+        base_directory: What paths in the file are relative to.
+        document: The file as it was read, for places in error messages and for its text.
     """
 
     form: WorkloadForm
@@ -104,7 +105,10 @@ def load_workload(
 ) -> Workload:
     """Load a workload from a file or from the preset of this name; `batch` and `seed` override the file's.
 
-    The file is YAML, or of any form that an importer knows. open_batch: the batch of a file that leaves it open.
+    The file is YAML, or of any form that an importer knows.
+
+    Args:
+        open_batch: The batch of a file that leaves it open.
 
     Raises:
         InputError: there is no such file or preset, its content is not a workload, or an override does not fit.

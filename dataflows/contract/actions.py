@@ -13,8 +13,9 @@ ACTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 class PartCount:
     """A part of the technology table, and how many: the product of numbers and of sizes of the machine.
 
-    part: an entry of the table's `parts`, or `multiplier` or `adder` of the number format. times: as a component of the
-    table has them, such as ``(2, "acc_bits")``.
+    Attributes:
+        part: An entry of the table's `parts`, or `multiplier` or `adder` of the number format.
+        times: As a component of the table has them, such as ``(2, "acc_bits")``.
     """
 
     part: str
@@ -23,7 +24,11 @@ class PartCount:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """An action priced as a sum of the technology table's parts; derived: why these, in words."""
+    """An action priced as a sum of the technology table's parts.
+
+    Attributes:
+        derived: Why these, in words.
+    """
 
     parts: tuple[PartCount, ...]
     derived: str
@@ -36,9 +41,11 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class PriceFigure:
-    """An action priced by a figure in pJ, taken as it is at every technology; source: where it stands.
+    """An action priced by a figure in pJ, taken as it is at every technology.
 
-    assumed: the figure is the dataflow's own choice, and the source says why.
+    Attributes:
+        source: Where it stands.
+        assumed: The figure is the dataflow's own choice, and the source says why.
     """
 
     pj: float
@@ -54,9 +61,10 @@ class PriceFigure:
 class Action:
     """An action of a dataflow.
 
-    price: None leaves it to the machine, which prices reads of operand stores (`operand_store_reads`) and the index
-    logic (`taps_examined`) by its technology table; every other action needs a price. per_multiplication: how often it
-    is done for each multiplication; None: `StepCounts.actions` says how often.
+    Attributes:
+        price: None leaves it to the machine, which prices reads of operand stores (`operand_store_reads`) and the index
+            logic (`taps_examined`) by its technology table; every other action needs a price.
+        per_multiplication: How often it is done for each multiplication; None: `StepCounts.actions` says how often.
 
     Raises:
         ValueError: the name cannot be that of a column.
@@ -81,7 +89,10 @@ def list_counted(actions: Sequence[Action]) -> tuple[str, ...]:
 
 
 def resolve_counts(actions: Sequence[Action], multiplications: int, counted: Mapping[str, int]) -> dict[str, int]:
-    """Tell how often each declared action was done; counted: of `StepCounts.actions`.
+    """Tell how often each declared action was done.
+
+    Args:
+        counted: Of `StepCounts.actions`.
 
     Raises:
         ValueError: an action was counted and not declared, or declared and not counted, or the count is negative.

@@ -17,9 +17,14 @@ from workloads.arrays import BoolArray, IntArray
 class Entries:
     """Dispatch entries: every task of every tile, in order, once for each part of a cut reduction.
 
-    places: int64 ``(entries, task indices)``. low, high: int64 ``(entries, reduction indices)``, the part's range.
-    is_first, is_last: bool ``(entries,)``. tile_first: int64 ``(tiles + 1,)``. tiles: the index ranges of each tile,
-    task indices before reduction indices.
+    Attributes:
+        places: int64 ``(entries, task indices)``.
+        low: int64 ``(entries, reduction indices)``, the part's range.
+        high: int64 ``(entries, reduction indices)``, the part's range.
+        is_first: bool ``(entries,)``.
+        is_last: bool ``(entries,)``.
+        tile_first: int64 ``(tiles + 1,)``.
+        tiles: The index ranges of each tile, task indices before reduction indices.
     """
 
     places: IntArray

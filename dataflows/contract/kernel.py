@@ -33,7 +33,11 @@ class Kernel(Generic[P, R]):
     """A function that is compiled when it is called: from Python, or as part of a kernel that calls it."""
 
     def __init__(self, function: Callable[P, R], *, inlines: bool = False) -> None:
-        """Take a function whose arrays are given to it; inlines: callers take in its code whatever its size."""
+        """Take a function whose arrays are given to it.
+
+        Args:
+            inlines: Callers take in its code whatever its size.
+        """
         assert isinstance(function, FunctionType)
         self.function = function
         self.name = f"{function.__module__}.{function.__qualname__}"

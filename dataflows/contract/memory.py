@@ -23,7 +23,10 @@ class RowFormat(StrEnum):
 class MemoryShare:
     """The buffer that a layer step may tile for, the operand store of a group, and how numbers are stored.
 
-    capacity_bytes, operand_store_bytes: None is unlimited. sparse_format: None picks the smallest for each tensor.
+    Attributes:
+        capacity_bytes: None is unlimited.
+        operand_store_bytes: None is unlimited.
+        sparse_format: None picks the smallest for each tensor.
     """
 
     capacity_bytes: int | None = 395264
@@ -42,13 +45,23 @@ class MemoryShare:
 class Traffic:
     """What a step's tasks move, in the order of their dispatch; all arrays int64.
 
-    A reduction that is cut makes several entries of one task, one for each part. tile_first ``(tiles + 1,)``: entries
-    of each tile. tile_load_bytes, tile_write_back_bytes ``(tiles,)``: its DRAM transfers. burst_first
-    ``(entries + 1,)`` of burst_bytes ``(bursts,)`` and burst_cycles ``(bursts, PEs)``.
-    pes ``(entries,)``: PEs that own an output.
-    ppu_read_bytes, ppu_elements, ppu_write_bytes ``(entries,)``; an entry that has none of the three and no burst hands
-    nothing to the PPU. store_writes ``(entries,)``: words written into operand stores, once for each receiving PE.
-    footprint_bytes: largest use of the buffer. tiling: the run lengths chosen, in words.
+    A reduction that is cut makes several entries of one task, one for each part. An entry that the PPU reads nothing
+    for, that has no element and writes nothing, and has no burst, hands nothing to the PPU.
+
+    Attributes:
+        tile_first: ``(tiles + 1,)``; entries of each tile.
+        tile_load_bytes: ``(tiles,)``; its DRAM reads.
+        tile_write_back_bytes: ``(tiles,)``; its DRAM writes.
+        burst_first: ``(entries + 1,)``; bursts of each entry.
+        burst_bytes: ``(bursts,)``.
+        burst_cycles: ``(bursts, PEs)``.
+        pes: ``(entries,)``; PEs that own an output.
+        ppu_read_bytes: ``(entries,)``.
+        ppu_elements: ``(entries,)``.
+        ppu_write_bytes: ``(entries,)``.
+        store_writes: ``(entries,)``; words written into operand stores, once for each receiving PE.
+        footprint_bytes: Largest use of the buffer.
+        tiling: The run lengths chosen, in words.
     """
 
     tile_first: IntArray

@@ -23,9 +23,10 @@ Kind = TypeVar("Kind", bound=np.generic)
 class StepProblem:
     """One step of one layer, the PE groups that execute it, and what it may use of the memory around them.
 
-    memory: None where memory takes no time, so that no traffic is asked for. origin: the step as its layer has it,
-    where this is the same work seen as that of another kind of layer; what is written, masked and summed is the layer's
-    own.
+    Attributes:
+        memory: None where memory takes no time, so that no traffic is asked for.
+        origin: The step as its layer has it, where this is the same work seen as that of another kind of layer; what is
+            written, masked and summed is the layer's own.
     """
 
     operands: Operands

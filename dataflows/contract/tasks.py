@@ -22,10 +22,14 @@ from workloads.shapes import LayerShape, Step
 class StepCounts:
     """What the PEs do in one step, summed over tasks.
 
-    row_ops: row operations executed. multiplications: those this machine does (live taps; in-range taps on a
-    dense machine). effectual_macs: live taps, whatever the machine. dense_macs: in-range taps.
-    header_cycles, empty_issue_cycles: PE cycles spent on row headers, and on driver nonzeros without a live tap.
-    actions: how often each action was done that the dataflow declares as counted, by its name.
+    Attributes:
+        row_ops: Row operations executed.
+        multiplications: Those this machine does (live taps; in-range taps on a dense machine).
+        effectual_macs: Live taps, whatever the machine.
+        dense_macs: In-range taps.
+        header_cycles: PE cycles spent on row headers, and on driver nonzeros without a live tap.
+        empty_issue_cycles: PE cycles spent on row headers, and on driver nonzeros without a live tap.
+        actions: How often each action was done that the dataflow declares as counted, by its name.
     """
 
     row_ops: int
@@ -42,10 +46,13 @@ class StepCounts:
 class TaskTable:
     """The tasks of one layer step, in the order of their dispatch.
 
-    pe_cycles: int64 ``(tasks, pes_per_group)``, 0 where a PE has no output; a task computes for as long as the
-    slowest of its PEs. indices: int64 ``(tasks, len(index_names))``, what a task stands for (image, row, block).
-    traffic: what the tasks move, or None on a machine whose memory takes no time. dispatch: int64 ``(entries,)``, the
-    task of each entry of the traffic; None where every task is one entry, in the tasks' order.
+    Attributes:
+        pe_cycles: int64 ``(tasks, pes_per_group)``, 0 where a PE has no output; a task computes for as long as the
+            slowest of its PEs.
+        indices: int64 ``(tasks, len(index_names))``, what a task stands for (image, row, block).
+        traffic: What the tasks move, or None on a machine whose memory takes no time.
+        dispatch: int64 ``(entries,)``, the task of each entry of the traffic; None where every task is one entry, in
+            the tasks' order.
 
     Raises:
         ValueError: the arrays disagree in length, or a PE has negative cycles.
@@ -79,8 +86,10 @@ class TaskTable:
 class StepValues:
     """What the executed tasks computed: the output as it leaves the PEs, before bias and mask of the PPU.
 
-    output: float32, the shape of the step's result; NaN where no executed task made a value.
-    row_ops, multiplications: counted where the values were made.
+    Attributes:
+        output: float32, the shape of the step's result; NaN where no executed task made a value.
+        row_ops: Counted where the values were made.
+        multiplications: Counted where the values were made.
     """
 
     output: NDArray[np.float32]
@@ -144,8 +153,10 @@ class SampledDataflow(Dataflow, Protocol):
     def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:
         """Cut one step of a batch into tiles.
 
-        problem: with the operands of some images of the batch. images: int64 ``(N,)``, for every image of the batch the
-        place in the operands of the one that stands for it.
+        Args:
+            problem: With the operands of some images of the batch.
+            images: int64 ``(N,)``, for every image of the batch the place in the operands of the one that stands for
+                it.
 
         Raises:
             UnmappableLayerError: the layer does not fit; the message names it.
@@ -159,6 +170,7 @@ class SampledDataflow(Dataflow, Protocol):
     def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:
         """Give the traffic of some tiles, by their numbers in a plan's order.
 
-        problem: with the operands of the images of these numbers, ascending; they hold all that the tiles read.
+        Args:
+            problem: With the operands of the images of these numbers, ascending; they hold all that the tiles read.
         """
         ...

@@ -16,11 +16,15 @@ from workloads.arrays import IntArray
 class TilePlan:
     """How a step is cut into tiles, without any of their tasks.
 
-    sizes: run lengths along each axis, the `indices` task indices before the reduction indices. runs: what they cut.
-    classes: int64 ``(runs,)`` for each axis; runs of one class have the same geometry. image_axis: the axis of images.
-    formats: of the tensors, the step's sparse operand first (input in Forward, else grad_output). headers: row
-    operations that a PE does for each one of the uncut step. idle: filters of a fully connected GTW that no image of
-    the batch needs. index_names: of the task indices, as in `TaskTable`; none where they are not told.
+    Attributes:
+        sizes: Run lengths along each axis, the `indices` task indices before the reduction indices.
+        runs: What they cut.
+        classes: int64 ``(runs,)`` for each axis; runs of one class have the same geometry.
+        image_axis: The axis of images.
+        formats: Of the tensors, the step's sparse operand first (input in Forward, else grad_output).
+        headers: Row operations that a PE does for each one of the uncut step.
+        idle: Filters of a fully connected GTW that no image of the batch needs.
+        index_names: Of the task indices, as in `TaskTable`; none where they are not told.
     """
 
     sizes: tuple[int, ...]

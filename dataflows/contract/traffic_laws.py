@@ -19,7 +19,8 @@ WORDS = ("footprint_bytes", "tiling")
 def check_traffic(table: TaskTable, pes: int, share: MemoryShare, *, masked: bool) -> Iterator[str]:
     """Give the laws that a table's traffic breaks on a machine with groups of `pes` PEs.
 
-    masked: the first burst of an entry may carry mask rows too, which have a place of their own beside the halves.
+    Args:
+        masked: The first burst of an entry may carry mask rows too, which have a place of their own beside the halves.
     """
     traffic = table.traffic
     assert traffic is not None

@@ -49,7 +49,8 @@ def tally_partners(
 ) -> tuple[int, int]:
     """Count live taps and empty issue cycles of drivers ``(N, G, H, Q)`` that meet the wanted columns of an input.
 
-    window: of the drivers that are read, where not all of them are.
+    Args:
+        window: Of the drivers that are read, where not all of them are.
     """
     N, G, Cg = shape.batch, shape.groups, shape.group_in_channels
     costs = cost_taps(count_partners(wanted, shape, window), array)

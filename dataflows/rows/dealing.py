@@ -93,7 +93,8 @@ class Blocks:
 class GroupedBlocks:
     """Outputs of all groups of a convolution: blocks within each group, or of `packed` consecutive whole groups.
 
-    outputs: of one group.
+    Attributes:
+        outputs: Of one group.
     """
 
     groups: int
@@ -212,7 +213,11 @@ class KernelTasks:
 
 
 def deal_kernels(shape: ConvShape, array: PEArray, kernels_per_pe: int | None = None) -> KernelTasks:
-    """Give the tasks of GTW of a convolution; kernels_per_pe: k, where it is another than this shape's own."""
+    """Give the tasks of GTW of a convolution.
+
+    Args:
+        kernels_per_pe: K, where it is another than this shape's own.
+    """
     return KernelTasks(
         shape.groups, shape.group_out_channels, shape.group_in_channels, array.pes_per_group,
         kernels_per_pe or count_kernels_per_pe(shape, array), count_packed_groups(shape, Step.GTW, array),

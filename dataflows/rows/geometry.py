@@ -15,8 +15,10 @@ from workloads.shapes import ConvShape, Step
 class RowsGeometry:
     """Forward or GTA as one pattern: result rows x, each a sum over driver channels of driver rows y.
 
-    depth, outputs: driver and result channels of a group of the convolution. pairs: the driver row that meets result
-    row x through kernel row r, or -1, ``(X, R)``.
+    Attributes:
+        depth: Driver and result channels of a group of the convolution.
+        outputs: Driver and result channels of a group of the convolution.
+        pairs: The driver row that meets result row x through kernel row r, or -1, ``(X, R)``.
     """
 
     depth: int

@@ -22,9 +22,15 @@ def list_masked_rows(
 ) -> NDArray[np.int64]:
     """List issue cycles, live taps and empty issue cycles of the row operations of one grad_input row.
 
-    drivers: rows of one image's grad_output ``(M P)``; allowed: ``(C, W)``; weight_present: ``(M, C / G, R, S)``;
-    pairs: output row of each kernel row or -1, ``(R,)``; window: of the driver elements that are read.
-    Returns int64 ``(C, M / G, R, 3)``.
+    Args:
+        drivers: Rows of one image's grad_output ``(M P)``.
+        allowed: ``(C, W)``.
+        weight_present: ``(M, C / G, R, S)``.
+        pairs: Output row of each kernel row or -1, ``(R,)``.
+        window: Of the driver elements that are read.
+
+    Returns:
+        int64 ``(C, M / G, R, 3)``.
     """
     rows = np.zeros((shape.in_channels, shape.group_out_channels, shape.kernel_height, 3), dtype=np.int64)
     count_masked_rows(

@@ -20,7 +20,8 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 class Strip:
     """Some columns of a result row, and the window of driver elements that a row operation on them reads.
 
-    is_whole: the row is not cut; all its driver elements are read.
+    Attributes:
+        is_whole: The row is not cut; all its driver elements are read.
     """
 
     columns: range

@@ -14,8 +14,9 @@ from workloads.shapes import ConvShape, Step
 class TapTable:
     """In-range taps of every position of a driver row.
 
-    first: int64 ``(positions + 1,)``; the taps of position x are ``first[x]:first[x + 1]`` of
-    tap (int64, the kernel column s) and partner (int64: the output column q in Forward, else the input column w).
+    Attributes:
+        first: int64 ``(positions + 1,)``; the taps of position x are ``first[x]:first[x + 1]`` of tap (int64, the
+            kernel column s) and partner (int64: the output column q in Forward, else the input column w).
     """
 
     first: NDArray[np.int64]

@@ -57,8 +57,12 @@ def convolve_src_rows(
 ) -> tuple[Float32Array, int, int]:
     """SRC: convolve input rows ``(N C H)`` with kernel rows of weight ``(C, R, S, M / G)``.
 
-    wanted: outputs of executed tasks, ``(N, P, M)``; mask: of the outputs, ``(N, P, Q, M)``, zero outside it.
-    Returns output ``(N, P, Q, M)`` and the two counts.
+    Args:
+        wanted: Outputs of executed tasks, ``(N, P, M)``.
+        mask: Of the outputs, ``(N, P, Q, M)``, zero outside it.
+
+    Returns:
+        Output ``(N, P, Q, M)`` and the two counts.
     """
     N, P, M = wanted.shape
     output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
@@ -88,7 +92,8 @@ def add_src_rows(
 ) -> tuple[int, int]:
     """Fill in the wanted outputs of `convolve_src_rows`; sums ``(Q, M / G)`` is room to work in.
 
-    mask: none if it has no rows.
+    Args:
+        mask: None if it has no rows.
     """
     N, P, M = wanted.shape
     C, R, _, group_filters = weight.shape
@@ -153,8 +158,12 @@ def convolve_msrc_rows(
 ) -> tuple[Float32Array, int, int]:
     """MSRC: spread grad_output rows ``(N M P)`` over kernel rows of weight ``(M, R, S, C / G)``, where mask is set.
 
-    mask: ``(N, H, W, C)``; wanted: outputs of executed tasks, ``(N, H, C)``.
-    Returns grad_input ``(N, H, W, C)``, zero where the mask is not set, and the two counts.
+    Args:
+        mask: ``(N, H, W, C)``.
+        wanted: Outputs of executed tasks, ``(N, H, C)``.
+
+    Returns:
+        grad_input ``(N, H, W, C)``, zero where the mask is not set, and the two counts.
     """
     W, group_channels = mask.shape[2], weight.shape[3]
     output = np.full(mask.shape, np.nan, dtype=np.float32)
@@ -254,8 +263,12 @@ def correlate_osrc_rows(
 ) -> tuple[Float32Array, int, int]:
     """OSRC: correlate grad_output rows ``(N M P)`` with rows of activation ``(N, H, W, C)``.
 
-    present: elements of activation that are multiplied, its shape; wanted: kernels of executed tasks, ``(M, C / G)``.
-    Returns grad_weight ``(M, R, S, C / G)`` and the two counts.
+    Args:
+        present: Elements of activation that are multiplied, its shape.
+        wanted: Kernels of executed tasks, ``(M, C / G)``.
+
+    Returns:
+        grad_weight ``(M, R, S, C / G)`` and the two counts.
     """
     (N, H, W, C), (M, group_channels), R = activation.shape, wanted.shape, pairs.shape[1]
     output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
@@ -304,7 +317,9 @@ def add_osrc_rows(
 ) -> tuple[int, int]:
     """Fill in the wanted kernels of `correlate_osrc_rows`.
 
-    flat: activation ``(N, H, W C)``; totals: running counts of `present`; sums ``(R, S C / G)`` is room to work in.
+    Args:
+        flat: Activation ``(N, H, W C)``.
+        totals: Running counts of `present`; sums ``(R, S C / G)`` is room to work in.
     """
     N, H, _, C = present.shape
     M, group_channels = wanted.shape

@@ -39,7 +39,12 @@ def check_shape(layer: str, shape: LayerShape, step: Step, array: PEArray, memor
 
 
 def find_least_bytes(shape: LayerShape, step: Step, array: PEArray, memory: MemoryShare) -> int:
-    """Give the bytes below which no tiling of a step fits; shape, step: as they are mapped."""
+    """Give the bytes below which no tiling of a step fits.
+
+    Args:
+        shape: As they are mapped.
+        step: As they are mapped.
+    """
     if isinstance(shape, MatmulShape):
         one = LinearShape(shape.rows, shape.in_features, shape.out_features, products=shape.products)
         return least_factor(one, array, memory) if step is Step.GTW else least_products(one, step, array, memory)
@@ -53,7 +58,8 @@ def find_least_bytes(shape: LayerShape, step: Step, array: PEArray, memory: Memo
 def size_empty(width: int, array: PEArray, memory: MemoryShare, window: int | None = None) -> int:
     """Give the least bytes that a row without nonzeros may be stored in; raw where a machine skips nothing.
 
-    window: the elements that are fetched of a raw row, where not all of them are.
+    Args:
+        window: The elements that are fetched of a raw row, where not all of them are.
     """
     formats: tuple[RowFormat, ...] = tuple(RowFormat) if memory.sparse_format is None else (memory.sparse_format,)
     if not array.skip_zeros:

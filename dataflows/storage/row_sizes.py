@@ -65,7 +65,11 @@ def size_encoded(nonzeros: Amount, header_bits: Amount, nonzero_bits: Amount, po
 
 @kernel
 def size_piece(nonzeros: int, width: int, code: IntArray) -> int:
-    """Give the stored bytes of a piece of a row, its pointer included; code: of `tabulate_code`."""
+    """Give the stored bytes of a piece of a row, its pointer included.
+
+    Args:
+        code: Of `tabulate_code`.
+    """
     return int(size_encoded(nonzeros, int(code[width, 0]), int(code[width, 1]), int(code[width, 2])))
 
 

@@ -39,7 +39,8 @@ class StoredTensor:
 class StoredVectors(StoredTensor):
     """Rows of a fully connected tensor, one for each image, which may be stored in pieces.
 
-    running: running counts of nonzeros, int64 ``(N, width + 1)``.
+    Attributes:
+        running: Running counts of nonzeros, int64 ``(N, width + 1)``.
     """
 
     running: IntArray

@@ -61,8 +61,12 @@ def pack_rows(
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
     PE i of entry e owns output ``first_output[e] + i`` and reduces over ``low[e] <= o < high[e]``.
-    driver_bytes: ``(groups, depth, R)``; second_bytes, cycles: ``(outputs, depth, R)``. store_writes: words that
-    each entry writes into stores. item_cycles ``(PEs,)`` is room to work in.
+
+    Args:
+        driver_bytes: ``(groups, depth, R)``.
+        second_bytes: ``(outputs, depth, R)``.
+        cycles: ``(outputs, depth, R)``.
+        store_writes: Words that each entry writes into stores. item_cycles ``(PEs,)`` is room to work in.
     """
     R = driver_bytes.shape[2]
     for number in range(len(entries)):

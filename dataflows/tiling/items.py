@@ -28,7 +28,12 @@ ItemRows = Callable[[int], tuple[IntArray, IntArray, IntArray]]
 class ItemEntries:
     """The items of each entry, ``(entries,)``.
 
-    first, pes: its first output and the PEs that own one. low, high: its items. mask_bytes: of the mask it fetches.
+    Attributes:
+        first: Its first output and the PEs that own one.
+        pes: Its first output and the PEs that own one.
+        low: Its items.
+        high: Its items.
+        mask_bytes: Of the mask it fetches.
     """
 
     first: IntArray
@@ -43,7 +48,8 @@ def pack_items(
 ) -> Bursts:
     """Pack the entries of every image (or filter) in turn: counted first, then filled.
 
-    item_rows: driver bytes ``(1, items, 1)``, second bytes and cycles ``(outputs, items, 1)`` of a run of entries.
+    Args:
+        item_rows: Driver bytes ``(1, items, 1)``, second bytes and cycles ``(outputs, items, 1)`` of a run of entries.
     """
     half = memory.half_store_bytes or UNLIMITED_BYTES
     counts = np.zeros(len(entries.first), dtype=np.int64)

@@ -26,8 +26,12 @@ KernelsParts = tuple[
 class StreamedRows:
     """A tensor whose rows stream through GTW, for each range of runs of kernel rows.
 
-    sums: of stored bytes, ``(ranges, units, N + 1, rows + 1, values + 1)``, the values those of the inner index, or of
-    the outer one where the units are one. low, high ``(ranges, H)``, met ``(ranges, H + 1, rows)``: as in `RowSpans`.
+    Attributes:
+        sums: Of stored bytes, ``(ranges, units, N + 1, rows + 1, values + 1)``, the values those of the inner index, or
+            of the outer one where the units are one.
+        low: ``(ranges, H + 1, rows)``; as in `RowSpans`.
+        high: ``(ranges, H)``; as in `RowSpans`.
+        met: ``(ranges, H + 1, rows)``; as in `RowSpans`.
     """
 
     sums: IntArray
@@ -48,10 +52,14 @@ class StreamedRows:
 class KernelsTables:
     """What measuring a tile of kernels needs, as `measure_kernels_tile` takes it.
 
-    lone: the rows that depend on the outer index alone. paired: those that depend on its unit and on the inner index.
-    units: int64 ``(outer,)``. ranges: int64 ``(runs + 1, runs + 1)``, the number of the range of the runs s to t - 1.
-    outer_kernels, inner_kernels: running numbers of kernels; a tile has the product of both. run_bytes: running sums of
-    the bytes that a run of rows of one kernel takes.
+    Attributes:
+        lone: The rows that depend on the outer index alone.
+        paired: Those that depend on its unit and on the inner index.
+        units: int64 ``(outer,)``.
+        ranges: int64 ``(runs + 1, runs + 1)``, the number of the range of the runs s to t - 1.
+        outer_kernels: Running numbers of kernels; a tile has the product of both.
+        inner_kernels: Running numbers of kernels; a tile has the product of both.
+        run_bytes: Running sums of the bytes that a run of rows of one kernel takes.
     """
 
     lone: StreamedRows

@@ -21,10 +21,13 @@ RowsParts = tuple[
 class StripBytes:
     """Bytes that depend on the strips of a row, of which there are J; a row that is not cut is one strip.
 
-    windows: what one driver row takes in a tile of the strips s to t - 1, where the tables count driver rows, else 1:
-    ``(J + 1, J + 1)``. summed: of that part of a result row, in the gradients that are stored raw and cut too.
-    mask, whole, partial: running sums of the bytes of a mask, and of results at data_bits and at acc_bits,
-    ``(J + 1,)``.
+    Attributes:
+        windows: What one driver row takes in a tile of the strips s to t - 1, where the tables count driver rows, else
+            1: ``(J + 1, J + 1)``.
+        summed: Of that part of a result row, in the gradients that are stored raw and cut too.
+        mask: Running sums of the bytes of a mask, and of results at data_bits and at acc_bits, ``(J + 1,)``.
+        whole: Running sums of the bytes of a mask, and of results at data_bits and at acc_bits, ``(J + 1,)``.
+        partial: Running sums of the bytes of a mask, and of results at data_bits and at acc_bits, ``(J + 1,)``.
     """
 
     windows: IntArray
@@ -42,10 +45,15 @@ class StripBytes:
 class RowsTables:
     """What measuring a tile of rows needs, as `measure_rows_tile` takes it.
 
-    drivers: sums of stored bytes ``(groups, N + 1, rows + 1, depth + 1)``; kernel_rows: ``(X + 1, R)``, running counts
-    of the rows x that meet kernel row r; first_group, last_group: ``(blocks,)``, the groups of the convolution that a
-    block belongs to; block_outputs: ``(blocks + 1,)`` running; summed: sums of the stored bytes of gradients that the
-    last part adds ``(N + 1, outputs + 1, X + 1)``, or of size 1. weight: bytes of a row of a kernel.
+    Attributes:
+        drivers: Sums of stored bytes ``(groups, N + 1, rows + 1, depth + 1)``.
+        kernel_rows: ``(X + 1, R)``, running counts of the rows x that meet kernel row r.
+        first_group: ``(blocks,)``, the groups of the convolution that a block belongs to.
+        last_group: ``(blocks,)``, the groups of the convolution that a block belongs to.
+        block_outputs: ``(blocks + 1,)`` running.
+        summed: Sums of the stored bytes of gradients that the last part adds ``(N + 1, outputs + 1, X + 1)``, or of
+            size 1.
+        weight: Bytes of a row of a kernel.
     """
 
     drivers: IntArray
@@ -128,7 +136,11 @@ def search_rows(tables: RowsTables, capacity: int) -> tuple[IntArray, int]:
 
 @kernel
 def find_widest(running: IntArray, size: int) -> int:
-    """Give the largest sum of runs of this length; running: ``(amounts + 1,)``."""
+    """Give the largest sum of runs of this length.
+
+    Args:
+        running: ``(amounts + 1,)``.
+    """
     widest = 0
     for start in range(0, len(running) - 1, size):
         widest = max(widest, running[min(len(running) - 1, start + size)] - running[start])
@@ -137,7 +149,11 @@ def find_widest(running: IntArray, size: int) -> int:
 
 @kernel
 def sum_runs(table: IntArray, size: int) -> int:
-    """Sum what runs of this length take; table: ``(J + 1, J + 1)``, by the first and behind the last of a run."""
+    """Sum what runs of this length take.
+
+    Args:
+        table: ``(J + 1, J + 1)``, by the first and behind the last of a run.
+    """
     total, count = 0, table.shape[0] - 1
     for start in range(0, count, size):
         total += table[start, min(count, start + size)]

@@ -14,8 +14,11 @@ from workloads.arrays import IntArray
 class RowSpans:
     """The driver rows that runs of rows x read: from low[x] to high[x_end - 1], all of them or those that `met` tells.
 
-    low, high: ``(X,)``, monotone. met: running counts of the rows x that meet each driver row, ``(X + 1, Y)``, or of
-    size 1 where no run passes over a driver row that another one reads.
+    Attributes:
+        low: ``(X,)``, monotone.
+        high: ``(X,)``, monotone.
+        met: Running counts of the rows x that meet each driver row, ``(X + 1, Y)``, or of size 1 where no run passes
+            over a driver row that another one reads.
     """
 
     low: IntArray
@@ -46,7 +49,8 @@ class RowSpans:
     def sum_up(self, tables: IntArray, images: range, rows: range, values: range) -> int:
         """Sum over the driver rows that a run of rows reads.
 
-        tables: running sums, ``(units, N + 1, Y + 1, values + 1)``, over all units of which is summed.
+        Args:
+            tables: Running sums, ``(units, N + 1, Y + 1, values + 1)``, over all units of which is summed.
         """
         corners = tables[:, [images.start, images.stop]][..., [values.start, values.stop]]
         boxes = np.diff(np.diff(corners, axis=1), axis=3).sum(axis=(0, 1, 3))
@@ -54,7 +58,11 @@ class RowSpans:
 
 
 def find_spans(pairs: IntArray) -> RowSpans:
-    """Find the driver rows that runs of rows x read; pairs: ``(X, R)``, the driver row or -1."""
+    """Find the driver rows that runs of rows x read.
+
+    Args:
+        pairs: ``(X, R)``, the driver row or -1.
+    """
     low, high = span_rows(pairs)
     counts = count_met(pairs)
     return RowSpans(low, high, np.zeros((1, 1), dtype=np.int64) if is_plain(low, high, counts) else counts)
@@ -105,7 +113,11 @@ def sum_box(table: IntArray, n: int, n_end: int, low: int, high: int, o: int, o_
 def sum_run(
     table: IntArray, n: int, n_end: int, low: int, high: int, o: int, o_end: int, met: IntArray, x: int, x_end: int
 ) -> int:
-    """Sum what rows x to x_end - 1 read between the driver rows low and high; table: running sums, as of `sum_box`."""
+    """Sum what rows x to x_end - 1 read between the driver rows low and high.
+
+    Args:
+        table: Running sums, as of `sum_box`.
+    """
     if met.size <= 1:
         return sum_box(table, n, n_end, low, high, o, o_end)
     total, row = 0, low

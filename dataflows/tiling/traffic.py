@@ -15,8 +15,11 @@ from workloads.arrays import BoolArray, IntArray
 class Bursts:
     """The operand bursts of all entries, in order.
 
-    first: int64 ``(entries + 1,)``, the bursts of each entry. size_bytes: int64 ``(bursts,)``. pe_cycles: int64
-    ``(bursts, PEs)``. store_writes: int64 ``(entries,)``, words written into operand stores.
+    Attributes:
+        first: int64 ``(entries + 1,)``, the bursts of each entry.
+        size_bytes: int64 ``(bursts,)``.
+        pe_cycles: int64 ``(bursts, PEs)``.
+        store_writes: int64 ``(entries,)``, words written into operand stores.
     """
 
     first: IntArray
@@ -29,9 +32,14 @@ class Bursts:
 class EntryResults:
     """The results of each entry, ``(entries,)``, as they would be in any part of its reduction.
 
-    pes: PEs that own an output. elements: results. partial_bytes: raw at acc_bits. whole_bytes: raw in the buffer,
-    where the reduction is not cut. written_bytes: what the last part's PPU writes. added_bytes: what it reads besides
-    partial results: masks, gradients to be summed. passes: whether any part hands results to the PPU.
+    Attributes:
+        pes: PEs that own an output.
+        elements: Results.
+        partial_bytes: Raw at acc_bits.
+        whole_bytes: Raw in the buffer, where the reduction is not cut.
+        written_bytes: What the last part's PPU writes.
+        added_bytes: What it reads besides partial results: masks, gradients to be summed.
+        passes: Whether any part hands results to the PPU.
     """
 
     pes: IntArray
@@ -47,7 +55,8 @@ class EntryResults:
 class TileBytes:
     """What each tile moves to and from DRAM, int64 ``(tiles,)``; a tile writes back in the last part of its reduction.
 
-    write_back: None where it is what the entries' PPU writes.
+    Attributes:
+        write_back: None where it is what the entries' PPU writes.
     """
 
     load: IntArray
@@ -57,10 +66,13 @@ class TileBytes:
 def assemble_traffic(
     entries: Entries, sizes: IntArray, bursts: Bursts, results: EntryResults, tiles: TileBytes
 ) -> Traffic:
-    """Put a step's traffic together; sizes: run lengths, those of the task indices before those of the reduction.
+    """Put a step's traffic together.
 
     The first part of a reduction reads no partial results, the last one writes final ones. An entry that does not pass
     the PPU hands it nothing; its bytes stand in the tile's write-back alone.
+
+    Args:
+        sizes: Run lengths, those of the task indices before those of the reduction.
     """
     is_first, is_last, passes = entries.is_first, entries.is_last, results.passes
     read = np.where(is_first, 0, results.partial_bytes) + np.where(is_last, results.added_bytes, 0)

@@ -18,9 +18,12 @@ class UnmappedCallError(Exception):
 class LayerCall:
     """A call that is a layer: its kind and fields in YAML, and the tensors it reads.
 
-    weight, bias: of a layer that the accelerator executes, in the layout of its shape. then: kind and fields of layers
-    that the same call stands for besides, one behind the other. behind: a kind that is a part of this one, so that what
-    that one read is read instead. is_flat: the layer takes (N, F), and images of one position are flattened before.
+    Attributes:
+        weight: Of a layer that the accelerator executes, in the layout of its shape.
+        bias: Of a layer that the accelerator executes, in the layout of its shape.
+        then: Kind and fields of layers that the same call stands for besides, one behind the other.
+        behind: A kind that is a part of this one, so that what that one read is read instead. is_flat: the layer takes
+            (N, F), and images of one position are flattened before.
     """
 
     kind: str
@@ -50,7 +53,8 @@ class SameTensor:
 class PaddedTensor:
     """Zeros around a tensor's rows and columns, which a convolution that reads it has as its own padding.
 
-    sides: top, left, bottom, right.
+    Attributes:
+        sides: Top, left, bottom, right.
     """
 
     input: Tensor

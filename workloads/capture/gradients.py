@@ -26,8 +26,10 @@ def to_float32(tensor: Tensor) -> Float32Array:
 class GradientTaker:
     """Takes what a backward pass hands to the outputs of layers, and what their readers hand back.
 
-    outputs: the gradient to a layer's output, by its name. shares: what a reader hands back of the gradient to a
-    layer's output, by the names of both; in autograd's own number format.
+    Attributes:
+        outputs: The gradient to a layer's output, by its name.
+        shares: What a reader hands back of the gradient to a layer's output, by the names of both; in autograd's own
+            number format.
     """
 
     outputs: dict[str, Tensor] = field(default_factory=dict)

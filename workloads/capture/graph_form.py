@@ -23,7 +23,9 @@ FEATURE_AXES, SIGNAL_AXES, IMAGE_AXES = 2, 3, 4
 class GraphForm:
     """A network's layers as plain data, and what was seen of each.
 
-    shape: of its input, batch first. notices: sentences on what was left out.
+    Attributes:
+        shape: Of its input, batch first.
+        notices: Sentences on what was left out.
     """
 
     layers: list[dict[str, Any]]
@@ -56,7 +58,11 @@ class GraphEnds:
 
 
 def find_ends(graph: SeenGraph, shares: Mapping[str, float] | None) -> GraphEnds:
-    """Find where a graph ends; shares: the weight of each layer in the loss's value, None where they are unknown."""
+    """Find where a graph ends.
+
+    Args:
+        shares: The weight of each layer in the loss's value, None where they are unknown.
+    """
     if shares and all(graph.layers[name].is_loss and graph.layers[name].reason is None for name in shares):
         has_weights = all("weight" in KINDS[graph.layers[name].kind].model_fields for name in shares)
         if (len(shares) == 1 or has_weights) and min(shares.values()) > 0:
@@ -71,9 +77,12 @@ def find_ends(graph: SeenGraph, shares: Mapping[str, float] | None) -> GraphEnds
 
 
 def make_graph_form(graph: SeenGraph, ends: GraphEnds, shape: Sequence[int], label: str) -> GraphForm:
-    """Give the layers that lead to a graph's ends; shape: of the images.
+    """Give the layers that lead to a graph's ends.
 
     What is made of the images before any layer, without a gradient, and stands for no layer itself is the input.
+
+    Args:
+        shape: Of the images.
 
     Raises:
         InputError: names everything that stands for no layer.

@@ -43,12 +43,16 @@ PARAMETER_READERS = frozenset({"add", "subtract", "multiply", "concat", "matmul"
 
 @dataclass(frozen=True, eq=False)
 class SeenLayer:
-    """A layer that a call stands for; reason: why it stands for none that is known, or None.
+    """A layer that a call stands for.
 
-    inputs: names of layers, or ``input``. edges: where in autograd's graph each input came from, None where no gradient
-    goes back. output: the node of autograd's graph that made the output, and which of its outputs; None without one.
-    in_loss: it was seen while the loss was computed. prepares: it makes the input of images, without a gradient, and
-    stands for no layer. operands: of a layer that the accelerator executes.
+    Attributes:
+        reason: Why it stands for none that is known, or None.
+        inputs: Names of layers, or ``input``.
+        edges: Where in autograd's graph each input came from, None where no gradient goes back.
+        output: The node of autograd's graph that made the output, and which of its outputs; None without one.
+        in_loss: It was seen while the loss was computed.
+        prepares: It makes the input of images, without a gradient, and stands for no layer.
+        operands: Of a layer that the accelerator executes.
     """
 
     name: str
@@ -74,7 +78,9 @@ class SeenLayer:
 class TrackedTensor:
     """A tensor that is a layer's output.
 
-    shares: of a loss, the weight of each loss layer in it. padded: what has zeros around it here.
+    Attributes:
+        shares: Of a loss, the weight of each loss layer in it.
+        padded: What has zeros around it here.
     """
 
     reference: Any
@@ -86,7 +92,11 @@ class TrackedTensor:
 
 @dataclass(eq=False)
 class SeenGraph:
-    """What was seen of one run, in its order; value_reads: places at which the program read a tensor's values."""
+    """What was seen of one run, in its order.
+
+    Attributes:
+        value_reads: Places at which the program read a tensor's values.
+    """
 
     layers: dict[str, SeenLayer] = field(default_factory=dict)
     value_reads: list[tuple[CallPlace, str]] = field(default_factory=list)
@@ -95,7 +105,11 @@ class SeenGraph:
 
 @dataclass(frozen=True, eq=False)
 class UnknownCall:
-    """A call that stands for nothing known; has_weights: it reads a parameter of the model, trained or frozen."""
+    """A call that stands for nothing known.
+
+    Attributes:
+        has_weights: It reads a parameter of the model, trained or frozen.
+    """
 
     kind: str
     inputs: tuple[Tensor, ...]
@@ -106,7 +120,11 @@ class UnknownCall:
 
 @dataclass(frozen=True, eq=False)
 class PreparedCall:
-    """What is known of a call before it is carried out; inputs: the layers that it reads."""
+    """What is known of a call before it is carried out.
+
+    Attributes:
+        inputs: The layers that it reads.
+    """
 
     call: Call | UnknownCall
     inputs: tuple[str, ...]
@@ -121,8 +139,9 @@ TakeOutput = Callable[[SeenLayer, Tensor], None]
 class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
     """Notes a graph while it is active.
 
-    take_operands: makes what is kept of a layer that the accelerator executes, from its call and its output.
-    take_output: told of each layer and its output tensor.
+    Attributes:
+        take_operands: Makes what is kept of a layer that the accelerator executes, from its call and its output.
+        take_output: Told of each layer and its output tensor.
     """
 
     def __init__(self, paths: ModulePaths, take_operands: TakeOperands, take_output: TakeOutput | None = None) -> None:

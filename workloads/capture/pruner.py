@@ -32,7 +32,11 @@ SEED_LIMIT = 2**63 - 1
 
 @dataclass(frozen=True, eq=False)
 class PrunedBatch:
-    """What happened to the gradients of one batch; iteration: its number, counted from 0."""
+    """What happened to the gradients of one batch.
+
+    Attributes:
+        iteration: Its number, counted from 0.
+    """
 
     iteration: int
     prunings: Mapping[str, SitePruning]

@@ -24,8 +24,10 @@ from workloads.yaml_file import dump_yaml
 class CapturedRecording:
     """One training iteration of a model; `simulate` takes it, and `save` writes it as files.
 
-    form: the workload in its YAML form, without the path of its operands. operands: of each layer that the accelerator
-    executes. notices: sentences on what the recording leaves out.
+    Attributes:
+        form: The workload in its YAML form, without the path of its operands.
+        operands: Of each layer that the accelerator executes.
+        notices: Sentences on what the recording leaves out.
     """
 
     form: Mapping[str, Any]

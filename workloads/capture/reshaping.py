@@ -132,7 +132,10 @@ def read_unbind(input: Tensor, dim: int = 0) -> Calls:
 def take_part(
     input: Tensor, sizes: list[int], part: int, axis: int, shape: list[int] | None = None
 ) -> LayerCall | SameTensor:
-    """Read one part of a division; shape: without the batch, where it is changed besides.
+    """Read one part of a division.
+
+    Args:
+        shape: Without the batch, where it is changed besides.
 
     Raises:
         UnmappedCallError: the batch is divided.

@@ -35,8 +35,9 @@ class Images(Protocol):
 class Dataset:
     """One split of a dataset: images ``(n, C, H, W)`` uint8, labels ``(n,)`` int64 in [0, classes).
 
-    targets: what losses compare their scores with in the place of the labels, ``(n, ...)``, by the losses' names;
-    ``''`` stands for every other loss.
+    Attributes:
+        targets: What losses compare their scores with in the place of the labels, ``(n, ...)``, by the losses' names;
+            ``''`` stands for every other loss.
     """
 
     name: str
@@ -64,7 +65,9 @@ def make_dataset(
 ) -> Dataset:
     """Check arrays as labelled images: uint8 ``(n, H, W)`` or ``(n, C, H, W)``, and integers ``(n,)``.
 
-    place: the file or folder that a message names. classes: default is the largest label and one.
+    Args:
+        place: The file or folder that a message names.
+        classes: Default is the largest label and one.
 
     Raises:
         InputError: a shape, a type or a label does not fit.

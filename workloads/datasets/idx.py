@@ -40,7 +40,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _read_stream(path: Path, stream: Readable, most_bytes: int) -> NDArray[np.uint8]:
-    """Read header and numbers; most_bytes: what can be there at most."""
+    """Read header and numbers.
+
+    Args:
+        most_bytes: What can be there at most.
+    """
     magic = stream.read(4)
     if len(magic) < 4 or magic[:3] != bytes((0, 0, UNSIGNED_BYTE)):
         raise InputError(f"{path}: does not start as an IDX file of unsigned bytes does (00 00 08)")

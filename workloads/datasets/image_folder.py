@@ -27,7 +27,8 @@ SPLIT_FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("te
 class ImageFiles:
     """Image files as RGB of one size.
 
-    size: height and width to which every image is resized bilinearly; None if all have one size, which is checked.
+    Attributes:
+        size: Height and width to which every image is resized bilinearly; None if all have one size, which is checked.
     """
 
     files: tuple[Path, ...]

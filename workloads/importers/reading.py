@@ -15,7 +15,8 @@ from workloads.yaml_file import load_yaml
 def import_network(path: Path, *, batch: int | None = None) -> ImportedNetwork:
     """Import a network from a file of another program; the importer is chosen by its content.
 
-    batch: the images in the batch, instead of those that the file says.
+    Args:
+        batch: The images in the batch, instead of those that the file says.
 
     Raises:
         InputError: no importer knows the file, or it cannot be used.
@@ -27,7 +28,8 @@ def import_network(path: Path, *, batch: int | None = None) -> ImportedNetwork:
 def load_document(path: Path | str, *, batch: int | None = None) -> YamlDocument:
     """Read a YAML file, or import a file of another form; operands of the host then take their weights from it.
 
-    batch: the images in the batch, for a file that leaves it open.
+    Args:
+        batch: The images in the batch, for a file that leaves it open.
 
     Raises:
         InputError: it cannot be read, or is of no known form.

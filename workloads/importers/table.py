@@ -25,7 +25,8 @@ IMPORTERS = ExtensionPoint[Importer](
 def find_importer(path: Path, label: str | None = None, wanted: str = "a YAML file") -> Importer | None:
     """Give the importer that recognises a file by its content; None where it is for none of them, as YAML is.
 
-    wanted: what messages say that the file should be.
+    Args:
+        wanted: What messages say that the file should be.
 
     Raises:
         InputError: the file cannot be read, or an importer cannot be loaded.

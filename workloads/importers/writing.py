@@ -31,7 +31,9 @@ def write_import(
     """Import a network and write it; give sentences on what was written and what the file left open.
 
     All files are written or none. Those that an import wrote before are replaced; others only with `overwrites`.
-    check: refuses a network, given with the file's label, that is no workload.
+
+    Args:
+        check: Refuses a network, given with the file's label, that is no workload.
 
     Raises:
         InputError: the file cannot be imported, or one of those to write cannot or must not be written.

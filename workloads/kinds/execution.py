@@ -34,8 +34,11 @@ Backward = Callable[[Array], Gradients]
 class Place:
     """What a layer has to know of its surroundings.
 
-    output_is_kept: a reader keeps this layer's output for its own backward pass; seed, iteration: key of the layer's
-    random draws; keep: gives what to keep of an array for the backward pass.
+    Attributes:
+        output_is_kept: A reader keeps this layer's output for its own backward pass.
+        seed: Key of the layer's random draws.
+        iteration: Key of the layer's random draws.
+        keep: Gives what to keep of an array for the backward pass.
     """
 
     needs_grad_input: bool
@@ -49,8 +52,10 @@ class Place:
 class Loss:
     """A loss: its value, not weighted, and the gradient to the scores.
 
-    hits: share of the targets that the scores meet; None where none can be met. saturated_images: how many have no
-    gradient but that of a wrong class, since each softmax of theirs rounds to 1 in float32.
+    Attributes:
+        hits: Share of the targets that the scores meet; None where none can be met.
+        saturated_images: How many have no gradient but that of a wrong class, since each softmax of theirs rounds to 1
+            in float32.
     """
 
     value: float

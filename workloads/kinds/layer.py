@@ -26,16 +26,25 @@ from workloads.shapes import LayerShape, Shape
 class Traits:
     """What a layer of a kind does for its neighbours.
 
-    is_computed: the accelerator executes it in steps, not in passes; has_parameters: it is trained; is_loss: it ends a
-    network. reads_several: it joins two or more inputs. rides_along: it happens in the unit that writes the tensor it
-    acts on, and so has no tensor of its own. makes_zeros: it is a ReLU. ceiling: a ReLU's upper end, at which its
-    gradient is zero as it is at 0. hands_zeros_on: what comes out of a ReLU before it still counts as coming out of one
-    behind it. hands_ceiling_on: and what was cut off at the ceiling is still equal to it. hands_gradient_on: the
-    gradient to its input is its output's, or a part of it, and is not written anew. is_part: it is stored as a part of
-    its input, and its gradient as a part of that one's. is_source: it reads nothing. is_joined: its inputs are stored
-    as parts of its output. sums_inputs: the gradient to its output is that to each input, and is stored once.
-    densifies_gradient: a pruned gradient is dense again behind its backward pass. normalises: it divides each channel
-    by that one's deviation. keeps_input, keeps_output: its backward reads them.
+    Attributes:
+        is_computed: The accelerator executes it in steps, not in passes.
+        has_parameters: It is trained.
+        is_loss: It ends a network.
+        reads_several: It joins two or more inputs.
+        rides_along: It happens in the unit that writes the tensor it acts on, and so has no tensor of its own.
+        makes_zeros: It is a ReLU.
+        ceiling: A ReLU's upper end, at which its gradient is zero as it is at 0.
+        hands_zeros_on: What comes out of a ReLU before it still counts as coming out of one behind it.
+        hands_ceiling_on: What was cut off at a ceiling before it is still equal to that behind it.
+        hands_gradient_on: The gradient to its input is its output's, or a part of it, and is not written anew.
+        is_part: It is stored as a part of its input, and its gradient as a part of that one's.
+        is_source: It reads nothing.
+        is_joined: Its inputs are stored as parts of its output.
+        sums_inputs: The gradient to its output is that to each input, and is stored once.
+        densifies_gradient: A pruned gradient is dense again behind its backward pass.
+        normalises: It divides each channel by the deviation of that channel.
+        keeps_input: Its backward reads its input.
+        keeps_output: Its backward reads its output.
     """
 
     is_computed: bool = False
@@ -62,11 +71,13 @@ class Traits:
 class PassWork:
     """What an elementwise pass of a layer does beside writing one tensor.
 
-    sweeps: how often all elements are gone through, and what it reads is read. reads_input, reads_output: a backward
-    pass reads the layer's input, or its output, beside the gradient. reads_mask: where all that the layer reads comes
-    out of a ReLU, a backward pass reads that one's mask. index_bits: of indices or flags moved besides, written forward
-    and read backward.
-    target_elements: numbers that a loss reads beside its scores.
+    Attributes:
+        sweeps: How often all elements are gone through, and what it reads is read.
+        reads_input: A backward pass reads the layer's input, or its output, beside the gradient.
+        reads_output: A backward pass reads the layer's input, or its output, beside the gradient.
+        reads_mask: Where all that the layer reads comes out of a ReLU, a backward pass reads that one's mask.
+        index_bits: Of indices or flags moved besides, written forward and read backward.
+        target_elements: Numbers that a loss reads beside its scores.
     """
 
     sweeps: int = 1

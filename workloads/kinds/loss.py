@@ -21,7 +21,8 @@ LossWeight = Annotated[float, Field(gt=0.0)]
 class LossLayer(LayerBase):
     """A loss of scores ``(N, classes)``, or at each place of ``(N, classes, H, W)``; a network may have several.
 
-    weight: with which it counts in the total, whose gradients are handed back.
+    Attributes:
+        weight: With which it counts in the total, whose gradients are handed back.
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -75,7 +76,11 @@ class LossLayer(LayerBase):
 
 
 class ValueLoss(LossLayer):
-    """A loss that compares each score with a number; limits: the least and the largest, where not all are taken."""
+    """A loss that compares each score with a number.
+
+    Attributes:
+        limits: The least and the largest, where not all are taken.
+    """
 
     limits: ClassVar[tuple[float, float] | None] = None
 

@@ -20,7 +20,9 @@ from workloads.shapes import Shape
 class Parameter(LayerBase):
     """The same trained tensor for each image, such as positions or class tokens: it reads nothing.
 
-    shape: without the batch. init: the value of every element at first; by default they are drawn by Kaiming's rule.
+    Attributes:
+        shape: Without the batch.
+        init: The value of every element at first; by default they are drawn by Kaiming's rule.
     """
 
     traits: ClassVar[Traits] = Traits(

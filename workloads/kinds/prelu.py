@@ -19,7 +19,10 @@ from workloads.shapes import Shape
 class Prelu(ElementwiseLayer):
     """x where it is positive, else slope x, with one slope that is trained, or one for each channel (second axis).
 
-    It is zero at zero alone, but for a slope of zero, so a layer behind one has no mask. init: the slopes at first.
+    It is zero at zero alone, but for a slope of zero, so a layer behind one has no mask.
+
+    Attributes:
+        init: The slopes at first.
     """
 
     traits: ClassVar[Traits] = Traits(

@@ -37,7 +37,11 @@ class GradientRule(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRules:
-    """The rules of a kind; spreads_gradient: its backward gives to more elements than it reads."""
+    """The rules of a kind.
+
+    Attributes:
+        spreads_gradient: Its backward gives to more elements than it reads.
+    """
 
     output: OutputRule
     gradient: GradientRule
@@ -48,8 +52,9 @@ class ProfileRules:
 class HandingPlace:
     """What is known where a layer hands one image's gradient back.
 
-    make_output: makes what the layer gives out, None where tensors before it were drawn without it; make_input: makes
-    what it reads, None where the output was drawn by its own figure. Shapes are of one image.
+    Attributes:
+        make_output: Makes what the layer gives out, None where tensors before it were drawn without it.
+        make_input: Makes what it reads, None where the output was drawn by its own figure. Shapes are of one image.
     """
 
     input_shape: Shape

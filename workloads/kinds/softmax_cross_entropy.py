@@ -18,7 +18,8 @@ from workloads.shapes import Shape
 class SoftmaxCrossEntropy(LossLayer):
     """The loss: mean over images, and places in them, of the cross entropy of softmax(scores) with the label.
 
-    label_smoothing: the share of the target that all classes have in equal parts.
+    Attributes:
+        label_smoothing: The share of the target that all classes have in equal parts.
     """
 
     type: Literal["softmax_cross_entropy"]

@@ -20,8 +20,10 @@ from workloads.shapes import Shape
 class Split(LayerBase):
     """One of the parts into which an axis is cut: it is read where the whole is stored.
 
-    sizes: the lengths of all parts. part: which one this is, from 0. Its gradient is stored as a part of the whole's,
-    so that parts which are read by different layers cost no sum.
+    Attributes:
+        sizes: The lengths of all parts.
+        part: Which one this is, from 0. Its gradient is stored as a part of the whole's, so that parts which are read
+            by different layers cost no sum.
     """
 
     traits: ClassVar[Traits] = Traits(

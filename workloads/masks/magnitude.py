@@ -15,7 +15,8 @@ from workloads.masks.producer import MaskedWeights, MaskKey, MaskProducer
 class MagnitudeMask(MaskProducer):
     """Keep a share of each layer's weights, those of the largest magnitude; of equal ones the first.
 
-    keep: the share, rounded to whole weights, at least one.
+    Attributes:
+        keep: The share, rounded to whole weights, at least one.
     """
 
     method: Literal["magnitude"]

@@ -36,8 +36,10 @@ class MaskKey:
 class MaskedWeights:
     """A layer's weights, float32, zero where the mask is not set.
 
-    mask: bool, the weights' shape. frozen: bool, of that shape too, the weights that training leaves as they are; None
-    where it moves all that the mask lets live. Nothing trains yet, so that nobody reads it.
+    Attributes:
+        mask: bool, the weights' shape.
+        frozen: bool, of that shape too, the weights that training leaves as they are; None where it moves all that the
+            mask lets live. Nothing trains yet, so that nobody reads it.
     """
 
     weights: Float32Array
@@ -55,8 +57,10 @@ class MaskedWeights:
 class MaskProducer(StrictModel, ABC):
     """A method of making weights sparse as a workload's file declares it, under `sparsify`.
 
-    A class derived from it declares ``method: Literal["name"]`` and its own parameters. layers: a pattern that the
-    names of the masked convolutions and fully connected layers match.
+    A class derived from it declares ``method: Literal["name"]`` and its own parameters.
+
+    Attributes:
+        layers: A pattern that the names of the masked convolutions and fully connected layers match.
     """
 
     method: str
@@ -66,7 +70,8 @@ class MaskProducer(StrictModel, ABC):
     def produce(self, weights: Float32Array, activations: Float32Array | None, key: MaskKey) -> MaskedWeights:
         """Mask the weights of a layer, ``(M, C / G, R, S)`` or ``(M, C)``, which stay as they are.
 
-        activations: the layer's input, where it is there before the weights are; None in every source that ships.
+        Args:
+            activations: The layer's input, where it is there before the weights are; None in every source that ships.
         """
 
     def select(self, network: Network) -> frozenset[str]:

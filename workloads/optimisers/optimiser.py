@@ -16,7 +16,9 @@ from workloads.reference.arrays import Array
 class OptimiserState:
     """What an optimiser keeps between updates.
 
-    updates: how many there were. slots: for each parameter, tensors of its shape by name, all there or none.
+    Attributes:
+        updates: How many there were.
+        slots: For each parameter, tensors of its shape by name, all there or none.
     """
 
     updates: int = 0
@@ -72,7 +74,9 @@ class Optimiser(StrictModel, ABC):
     def update_tensor(self, parameter: Array, gradient: Array, slots: Parameters, updates: int) -> TensorUpdate:
         """Update one parameter; nothing given is changed, and types are kept.
 
-        slots: empty before the first update. updates: how many were made before.
+        Args:
+            slots: Empty before the first update.
+            updates: How many were made before.
         """
 
     def update(self, parameters: Parameters, gradients: Parameters, state: OptimiserState) -> Update:

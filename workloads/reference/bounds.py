@@ -100,7 +100,11 @@ def bound_gtw(operands: Operands) -> Float64Array:
 
 
 def _longest_axis_sum(met: IntArray, size: int, step: Step) -> int:
-    """Products along one axis in the longest sum; met: the input that (output position, tap) meet, or one outside."""
+    """Products along one axis in the longest sum.
+
+    Args:
+        met: The input that (output position, tap) meet, or one outside.
+    """
     inside = (met >= 0) & (met < size)
     if step is Step.GTA:
         return int(np.bincount(met[inside], minlength=1).max())

@@ -97,7 +97,8 @@ def run_gtw(operands: Operands) -> Array:
 def require_float32(operands: Operands, step: Step, result: Array, part: Sequence[slice] = ()) -> None:
     """Refuse a result of a step, in any precision, that float32 does not hold.
 
-    part: where the result lies in that of the whole step.
+    Args:
+        part: Where the result lies in that of the whole step.
 
     Raises:
         InputError: an element rounds to infinity in float32, or is no number; names the first of them.
@@ -118,7 +119,11 @@ def require_float32(operands: Operands, step: Step, result: Array, part: Sequenc
 
 
 def add_bias(output: Array, bias: Array, axis: int) -> None:
-    """Add the bias ``(M,)`` to an output in place; axis: that of its channels, 1 or the last, -1."""
+    """Add the bias ``(M,)`` to an output in place.
+
+    Args:
+        axis: That of its channels, 1 or the last, -1.
+    """
     output += spread_bias(bias, output.ndim, axis)
 
 

@@ -18,8 +18,11 @@ APPLICATION_LIMIT = 5_000
 class Rewrite(StrictModel, ABC):
     """A change of the graph as a workload's file declares it, under `rewrites`.
 
-    A class derived from it declares ``method: Literal["name"]`` and its own parameters. claims_equality: whether the
-    rewritten network computes the same loss and the same gradients of the same parameters, bit for bit.
+    A class derived from it declares ``method: Literal["name"]`` and its own parameters.
+
+    Attributes:
+        claims_equality: Whether the rewritten network computes the same loss and the same gradients of the same
+            parameters, bit for bit.
     """
 
     claims_equality: ClassVar[bool] = False
@@ -36,7 +39,10 @@ class Rewrite(StrictModel, ABC):
 
 
 def rewrite_network(network: Network, rewrites: Sequence[Rewrite], label: str) -> Network:
-    """Apply rewrites, one after the other, each as often as it matches; label: the workload, as messages name it.
+    """Apply rewrites, one after the other, each as often as it matches.
+
+    Args:
+        label: The workload, as messages name it.
 
     Raises:
         InputError: a rewrite makes layers that are no network, or does not come to an end.

@@ -32,8 +32,9 @@ from workloads.words import list_words
 class HostOperands(OperandSource):
     """Tensors of one training iteration that the host runs on images of a dataset.
 
-    dataset: a shipped name, a path, or KIND:PATH, as `workloads.datasets.load_dataset` takes it. weights: an .npz file
-    of initial parameters; without it they are drawn. Paths are relative to the YAML file.
+    Attributes:
+        dataset: A shipped name, a path, or KIND:PATH, as `workloads.datasets.load_dataset` takes it.
+        weights: An .npz file of initial parameters; without it they are drawn. Paths are relative to the YAML file.
     """
 
     prunes_gradients: ClassVar[bool] = True
@@ -159,7 +160,11 @@ def select_targets(network: Network, dataset: Dataset, chosen: NDArray[np.intp])
 
 
 def describe_targets(network: Network, own: Collection[str]) -> str:
-    """Say which losses have a target at each place that was made up of the image's label; own: those with others."""
+    """Say which losses have a target at each place that was made up of the image's label.
+
+    Args:
+        own: Those with others.
+    """
     spread = [name for name in list_spread(network) if name not in own]
     if not spread:
         return ""

@@ -23,8 +23,11 @@ CHOSEN_COLUMN = "last"
 class ProfileOperands(OperandSource):
     """Random tensors with the densities of a table, layer by layer.
 
-    name: a shipped profile; path: a CSV file, relative to the YAML file. column: which of the table's figures, such as
-    last for `zeros_last`; needed where there are several. clustering: where absent, zeros are independent.
+    Attributes:
+        name: A shipped profile.
+        path: A CSV file, relative to the YAML file.
+        column: Which of the table's figures, such as last for `zeros_last`; needed where there are several.
+        clustering: Where absent, zeros are independent.
     """
 
     prunes_gradients: ClassVar[bool] = True

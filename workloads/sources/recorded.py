@@ -24,8 +24,12 @@ from workloads.words import list_words
 class RecordedPruning(StrictModel):
     """How gradients were pruned in the training that was recorded, so that the PPU prunes them alike.
 
-    seed, iteration: with the layer's name the key of the draws. thresholds: of each pruned gradient, by the layer to
-    whose output it is; 0 prunes nothing, as before a FIFO is full. rate: what they were chosen for.
+    Attributes:
+        seed: With the layer's name the key of the draws.
+        iteration: With the layer's name the key of the draws.
+        thresholds: Of each pruned gradient, by the layer to whose output it is; 0 prunes nothing, as before a FIFO is
+            full.
+        rate: What they were chosen for.
     """
 
     seed: Seed
@@ -59,9 +63,10 @@ class RecordedPruning(StrictModel):
 class RecordedOperands(OperandSource):
     """Tensors from an .npz file; the path is relative to the YAML file.
 
-    first_layer_gta: whether the layers that read images have a gta, whose result nobody needs in training.
-    without_gta: other layers that have no gta, as the first one of a model in a list of its layers. pruning: how the
-    recorded gradients were pruned.
+    Attributes:
+        first_layer_gta: Whether the layers that read images have a gta, whose result nobody needs in training.
+        without_gta: Other layers that have no gta, as the first one of a model in a list of its layers.
+        pruning: How the recorded gradients were pruned.
     """
 
     source: Literal["recorded"]

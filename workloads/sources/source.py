@@ -23,9 +23,11 @@ from workloads.settings import GradientPruning
 class OperandStream:
     """The operands of every layer, in the network's order, and the words that name their source.
 
-    facts: what else is known of the source, such as the loss of the host's iteration. pruned: the nodes the gradient to
-    whose output is pruned. images: the layers again, to be made image by image; None where all images are there.
-    notices: sentences on what is odd about them.
+    Attributes:
+        facts: What else is known of the source, such as the loss of the host's iteration.
+        pruned: The nodes the gradient to whose output is pruned.
+        images: The layers again, to be made image by image; None where all images are there.
+        notices: Sentences on what is odd about them.
     """
 
     layers: Iterator[Operands]
@@ -47,9 +49,12 @@ class OperandStream:
 class OperandRequest:
     """What a source is asked for: operands of which network, and what of the rest of the workload acts on them.
 
-    label: the workload's file or preset, as messages name it. base_directory: what paths in it are relative to. masks:
-    makes zeros of weights. iteration: the number of the iteration, which chooses its images; by default that behind its
-    warm-up. keeper: keeps what an iteration has to, where one is run.
+    Attributes:
+        label: The workload's file or preset, as messages name it.
+        base_directory: What paths in it are relative to.
+        masks: Makes zeros of weights.
+        iteration: The number of the iteration, which chooses its images; by default that behind its warm-up.
+        keeper: Keeps what an iteration has to, where one is run.
     """
 
     label: str
@@ -103,11 +108,13 @@ class OperandSource(StrictModel, ABC):
 
     A class derived from it declares ``source: Literal["name"]`` and its own fields, and says of itself:
 
-    prunes_gradients, masks_weights: whether it acts on the workload's `pruning` and `sparsify`, which are refused
-    otherwise. runs_iteration: whether it runs training iterations, for which a network needs a loss and memory for all
-    layers. follows_training: whether layers whose input needs no gradient have no GTA. makes_images: whether any images
-    can be made without the others. offers_choice: whether `--operands name` can choose it, without its fields in the
-    workload's file.
+    Attributes:
+        prunes_gradients: Whether it acts on the workload's `pruning` and `sparsify`, which are refused otherwise.
+        masks_weights: Whether it acts on the workload's `pruning` and `sparsify`, which are refused otherwise.
+        runs_iteration: Whether it runs training iterations, for which a network needs a loss and memory for all layers.
+        follows_training: Whether layers whose input needs no gradient have no GTA.
+        makes_images: Whether any images can be made without the others.
+        offers_choice: Whether `--operands name` can choose it, without its fields in the workload's file.
     """
 
     prunes_gradients: ClassVar[bool] = False
@@ -136,7 +143,10 @@ class OperandSource(StrictModel, ABC):
 
     @classmethod
     def choose(cls, workload: str, label: str, seed: int) -> Self:
-        """Make the source that `--operands` stands for, where it offers that; label: the workload in messages.
+        """Make the source that `--operands` stands for, where it offers that.
+
+        Args:
+            label: The workload in messages.
 
         Raises:
             InputError: it is not to be had for the workload of this name.

@@ -31,7 +31,8 @@ ALL_STEPS = (Step.FORWARD, Step.GTA, Step.GTW)
 class SyntheticOperands(OperandSource):
     """Random tensors: normal values, or with `integers` the small integers -4..4.
 
-    layer_density: densities of single layers, by name, in the place of `density`.
+    Attributes:
+        layer_density: Densities of single layers, by name, in the place of `density`.
     """
 
     masks_weights: ClassVar[bool] = True

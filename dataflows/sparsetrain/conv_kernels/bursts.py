@@ -54,7 +54,8 @@ class KernelCycles:
     def issue_groups(self, filters: range, groups: int) -> Float32Array:
         """Give the issue cycles of filters of a group and of those at their places in the groups behind it.
 
-        Returns ``(N, H, R, filters, groups C / G)``.
+        Returns:
+            ``(N, H, R, filters, groups C / G)``.
         """
         step = self._shape.group_out_channels
         parts = [
@@ -67,7 +68,9 @@ class KernelCycles:
 class PackedBursts:
     """Bursts of entries in the order in which they were packed; the room grows as it is needed.
 
-    ends: int64 ``(entries,)``, the number behind each entry's last burst. store_writes: words that each writes.
+    Attributes:
+        ends: int64 ``(entries,)``, the number behind each entry's last burst.
+        store_writes: Words that each writes.
     """
 
     ends: IntArray
@@ -113,8 +116,10 @@ def pack_entries(
 ) -> int:
     """Pack the entries ``first .. end``; give the first for which the room did not suffice, or `end`.
 
-    filters: of each entry; base_filter: the one that issued begins with. driver_bytes: ``(M, N, P)``. fetched
-    ``(P,)`` is room to work in.
+    Args:
+        filters: Of each entry.
+        base_filter: The one that issued begins with.
+        driver_bytes: ``(M, N, P)``. fetched ``(P,)`` is room to work in.
     """
     for entry in range(first, end):
         end_burst = ends[entry - 1] if entry else 0
@@ -173,12 +178,17 @@ def pack_kernels(
 ) -> tuple[int, int]:
     """Pack the items (n, h, local channel, r) of a GTW entry; rows are shared within a burst.
 
-    bounds: of each entry, first channel within its group (or block of groups), channels, and the ranges of images, of
-    input rows and of kernel rows: PE i owns channels ``first + i run ...``. Channels of further groups, which are
-    packed, have the filter at the same place of their group. pairs: ``(H, R)``; driver_bytes: ``(M, N, P)``;
-    second_bytes: ``(N, channels, H)``.
-    slot: the place of its first burst in the room. Returns that behind its last one, -1 if the room does not suffice,
-    and the words written into stores.
+    Args:
+        bounds: Of each entry, first channel within its group (or block of groups), channels, and the ranges of images,
+            of input rows and of kernel rows: PE i owns channels ``first + i run ...``. Channels of further groups,
+            which are packed, have the filter at the same place of their group.
+        pairs: ``(H, R)``.
+        driver_bytes: ``(M, N, P)``.
+        second_bytes: ``(N, channels, H)``.
+        slot: The place of its first burst in the room.
+
+    Returns:
+        That behind its last one, -1 if the room does not suffice, and the words written into stores.
     """
     first, total, image_low, image_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 2], bounds[entry, 3]
     row_low, row_high = bounds[entry, 4], bounds[entry, 5]

@@ -22,9 +22,12 @@ from workloads.shapes import ConvShape
 
 @dataclass(frozen=True, eq=False)
 class KernelsPlan:
-    """GTW of a convolution: both operands as they are stored; pairs: output row of (input row, kernel row) or -1.
+    """GTW of a convolution: both operands as they are stored.
 
-    tasks: how kernels are dealt. runs: the rows of a kernel that a PE accumulates at a time.
+    Attributes:
+        pairs: Output row of (input row, kernel row) or -1.
+        tasks: How kernels are dealt.
+        runs: The rows of a kernel that a PE accumulates at a time.
     """
 
     problem: StepProblem
@@ -94,7 +97,11 @@ class KernelsPlan:
 
 
 def plan_kernels(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None = None) -> KernelsPlan:
-    """Store both operands; formats: as in `KernelsPlan`, by default the best for these operands."""
+    """Store both operands.
+
+    Args:
+        formats: As in `KernelsPlan`, by default the best for these operands.
+    """
     shape, given = problem.conv_shape, (None, None) if formats is None else formats
     gradients = store_tensor(problem.operands.grad_output, problem.array, problem.share, given[0])
     inputs = store_tensor(problem.operands.input, problem.array, problem.share, given[1])

@@ -16,7 +16,10 @@ from workloads.arrays import IntArray
 
 
 def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
-    """Find the tiling of GTW for a batch that some images stand for; images: int64 ``(N,)``, what stands for each.
+    """Find the tiling of GTW for a batch that some images stand for.
+
+    Args:
+        images: int64 ``(N,)``, what stands for each.
 
     Raises:
         UnmappableLayerError: no tiling fits the buffer.

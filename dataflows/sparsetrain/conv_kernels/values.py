@@ -18,7 +18,8 @@ from workloads.shapes import Step
 def execute_gtw(problem: StepProblem, executed: BoolArray, kernels_per_pe: int | None = None) -> StepValues:
     """Sum the OSRC row operations of each executed block and run of kernels.
 
-    kernels_per_pe: k, where the tasks were dealt with another than the shape's own.
+    Args:
+        kernels_per_pe: K, where the tasks were dealt with another than the shape's own.
     """
     shape, runs = problem.conv_shape, cut_kernel(problem.conv_shape, problem.array)
     tasks = deal_kernels(shape, problem.array, kernels_per_pe)

@@ -26,9 +26,14 @@ STRIP, IMAGE, RESULT_ROW, GROUP, PES, LOW, HIGH = range(7)
 class Chunks:
     """The chunks of every kind of entry.
 
-    first: int64 ``(kinds + 1,)``, the chunks of each kind. low, high: the items of each chunk, o x R + r; items whose
-    kernel row meets no driver row take no part. count: those that do. size_bytes, segments: of each chunk.
-    store_writes: of each kind, words written into operand stores, without those of a mask.
+    Attributes:
+        first: int64 ``(kinds + 1,)``, the chunks of each kind.
+        low: The items of each chunk, o x R + r; items whose kernel row meets no driver row take no part.
+        high: The items of each chunk, o x R + r; items whose kernel row meets no driver row take no part.
+        count: Those that do.
+        size_bytes: Of each chunk.
+        segments: Of each chunk.
+        store_writes: Of each kind, words written into operand stores, without those of a mask.
     """
 
     first: IntArray
@@ -59,7 +64,11 @@ class Chunks:
 
 
 def cut_chunks(kinds: IntArray, plan: RowsPlan, half: int, bits: int) -> Chunks:
-    """Cut the items (o outer, r inner) of every kind of entry ``(kinds, 7)`` into chunks; half: bytes."""
+    """Cut the items (o outer, r inner) of every kind of entry ``(kinds, 7)`` into chunks.
+
+    Args:
+        half: Bytes.
+    """
     rows = plan.driver_bytes, plan.windows, plan.pairs, plan.weight_row_bytes, plan.blocks.outputs
     first = np.zeros(len(kinds) + 1, dtype=np.int64)
     store_writes = np.zeros(len(kinds), dtype=np.int64)
@@ -89,8 +98,11 @@ def walk_chunks(
 ) -> None:
     """Count the chunks of every kind into ``first[kind + 1]``, or fill them in.
 
-    driver_bytes: ``(N, groups, depth, Y)``; windows: what is fetched of a row for each strip, or -1 for all of it;
-    pairs: driver row of (result row, kernel row) or -1; group_outputs: those of a group of the convolution.
+    Args:
+        driver_bytes: ``(N, groups, depth, Y)``.
+        windows: What is fetched of a row for each strip, or -1 for all of it.
+        pairs: Driver row of (result row, kernel row) or -1.
+        group_outputs: Those of a group of the convolution.
     """
     R = pairs.shape[1]
     weight_words = count_words(weight_row, data_bits)
@@ -147,7 +159,11 @@ def set_chunk(chunks: IntArray, chunk: int, low: int, high: int, count: int, siz
 def sum_issues(
     kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, issued: IntArray
 ) -> IntArray:
-    """Sum the issue cycles of the driver rows of each chunk; issued: ``(N, groups, depth, Y)``."""
+    """Sum the issue cycles of the driver rows of each chunk.
+
+    Args:
+        issued: ``(N, groups, depth, Y)``.
+    """
     sums = np.zeros(len(low), dtype=np.int64)
     add_issues(kinds, first, low, high, pairs, issued, sums)
     return sums
@@ -171,9 +187,13 @@ def add_issues(
 def sum_drivers(
     kinds: IntArray, first: IntArray, low: IntArray, high: IntArray, pairs: IntArray, present: NDArray[np.bool_]
 ) -> Float32Array:
-    """Count the present driver elements of each chunk by column; present: ``(N, groups, depth, Y, X)``.
+    """Count the present driver elements of each chunk by column.
 
-    Returns float32 ``(chunks, X)``, whole numbers.
+    Args:
+        present: ``(N, groups, depth, Y, X)``.
+
+    Returns:
+        float32 ``(chunks, X)``, whole numbers.
     """
     sums = np.zeros((len(low), present.shape[4]), dtype=np.float32)
     add_drivers(kinds, first, low, high, pairs, present, sums)
@@ -217,8 +237,9 @@ def fill_bursts(
 ) -> None:
     """Fill in the bursts of some entries from the chunks of their kinds.
 
-    output: the first output of each entry within its group; cycles: ``(chunks, columns)``, each of them that of
-    per_column outputs. spent ``(PEs,)`` is room to work in.
+    Args:
+        output: The first output of each entry within its group.
+        cycles: ``(chunks, columns)``, each of them that of per_column outputs. spent ``(PEs,)`` is room to work in.
     """
     for number in range(len(entries)):
         entry = entries[number]

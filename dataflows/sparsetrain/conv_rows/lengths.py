@@ -90,7 +90,8 @@ def tally_forward(problem: StepProblem) -> Tally:
 def sum_weighted_rows(problem: StepProblem, strip: Strip) -> tuple[IntArray, IntArray, IntArray]:
     """Sum issue cycles, live taps, empty issue cycles of a strip of every output row where zero weights are skipped.
 
-    Returns three int64 ``(N, G, M / G, P)``.
+    Returns:
+        Three int64 ``(N, G, M / G, P)``.
     """
     shape = problem.conv_shape
     N, G, Cg, Mg = shape.batch, shape.groups, shape.group_in_channels, shape.group_out_channels
@@ -180,7 +181,12 @@ def weigh_masked_rows(
 ) -> IntArray:
     """List issue cycles, live taps and empty issue cycles of the row operations that add into a strip of grad_input.
 
-    allowed: of the strip's columns alone. place: image and row. Returns int64 ``(C, M / G, R, 3)``.
+    Args:
+        allowed: Of the strip's columns alone.
+        place: Image and row.
+
+    Returns:
+        int64 ``(C, M / G, R, 3)``.
     """
     (n, h), operands = place, problem.operands
     rows = compress_rows(operands.grad_output[n])

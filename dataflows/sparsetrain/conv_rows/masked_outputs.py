@@ -37,7 +37,8 @@ def cost_columns(problem: StepProblem, mask: BoolArray, strip: Strip) -> TapCost
 def sum_masked_outputs(problem: StepProblem, mask: BoolArray, strip: Strip) -> tuple[IntArray, IntArray, IntArray]:
     """Sum issue cycles, live taps, empty issue cycles of a strip of every output row under a mask.
 
-    Returns three int64 ``(N, G, M / G, P)``.
+    Returns:
+        Three int64 ``(N, G, M / G, P)``.
     """
     shape, array = problem.conv_shape, problem.array
     N, G, Mg, P = shape.batch, shape.groups, shape.group_out_channels, shape.out_height
@@ -59,7 +60,11 @@ def sum_masked_outputs(problem: StepProblem, mask: BoolArray, strip: Strip) -> t
 def weigh_masked_outputs(problem: StepProblem, mask: BoolArray, place: tuple[int, int], strip: Strip) -> IntArray:
     """List issue cycles, live taps and empty issue cycles of the row operations of a strip of one masked output row.
 
-    place: image and row. Returns int64 ``(M, C / G, R, 3)``.
+    Args:
+        place: Image and row.
+
+    Returns:
+        int64 ``(M, C / G, R, 3)``.
     """
     (n, p), shape, operands = place, problem.conv_shape, problem.operands
     G, Cg, Mg, R = shape.groups, shape.group_in_channels, shape.group_out_channels, shape.kernel_height

@@ -25,8 +25,10 @@ from workloads.shapes import ConvShape
 class RowsPlan:
     """What Forward and GTA have in common: driver rows, blocks of outputs, a reduction over driver channels.
 
-    drivers, written: the tensor that drives the step, ``(N, channels, Y)`` rows, and its result. summed: the gradients
-    that the PPU adds to the result.
+    Attributes:
+        drivers: The tensor that drives the step, ``(N, channels, Y)`` rows, and its result.
+        written: The tensor that drives the step, ``(N, channels, Y)`` rows, and its result.
+        summed: The gradients that the PPU adds to the result.
     """
 
     problem: StepProblem
@@ -131,7 +133,8 @@ class RowsPlan:
 def plan_rows(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None = None) -> RowsPlan:
     """Store the tensors of a step: the drivers as they are, the results as they will be.
 
-    formats: as in `RowsPlan`; by default the best for these operands.
+    Args:
+        formats: As in `RowsPlan`; by default the best for these operands.
     """
     given = (None,) * (2 + len(problem.summed)) if formats is None else formats
     return RowsPlan(

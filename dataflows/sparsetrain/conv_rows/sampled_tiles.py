@@ -17,7 +17,8 @@ from workloads.arrays import IntArray
 def plan_rows_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     """Find the tiling of Forward or GTA for a batch that some images stand for.
 
-    images: int64 ``(N,)``, the place in the operands of what stands for each image.
+    Args:
+        images: int64 ``(N,)``, the place in the operands of what stands for each image.
 
     Raises:
         UnmappableLayerError: no tiling fits the buffer.

@@ -129,9 +129,12 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
 def sum_written(
     plan: RowsPlan, n: IntArray, x: IntArray, strip: IntArray, owned: tuple[IntArray, IntArray]
 ) -> IntArray:
-    """Sum the stored bytes of what each entry writes; owned: its first output and their number, ``(entries,)`` both.
+    """Sum the stored bytes of what each entry writes.
 
     A strip of a compressed row of b bytes that ends at element e of X writes it up to ceil(b e / X).
+
+    Args:
+        owned: Its first output and their number, ``(entries,)`` both.
     """
     first, outputs = owned
     if len(plan.strips) == 1:

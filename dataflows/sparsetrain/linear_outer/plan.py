@@ -21,7 +21,11 @@ from workloads.shapes import LinearShape, Step
 
 @dataclass(frozen=True, eq=False)
 class OuterPlan:
-    """GTW of a fully connected layer: both operands as they are stored; run: inputs of a PE in one task."""
+    """GTW of a fully connected layer: both operands as they are stored.
+
+    Attributes:
+        run: Inputs of a PE in one task.
+    """
 
     problem: StepProblem
     shape: LinearShape
@@ -48,8 +52,9 @@ class OuterPlan:
     def find_idle(self, unknown: int = 0) -> NDArray[np.bool_]:
         """Tell for which filters no image has a product: bool ``(M,)``.
 
-        unknown: images of the batch that are not among these. A filter that none of these needs is then taken to be
-        idle where gradients as sparse as theirs would more likely than not leave it so.
+        Args:
+            unknown: Images of the batch that are not among these. A filter that none of these needs is then taken to be
+                idle where gradients as sparse as theirs would more likely than not leave it so.
         """
         present = np.diff(self.gradients.running, axis=1) > 0
         if not self.problem.array.skip_zeros or (1 - present.mean()) ** unknown < 0.5:
@@ -67,7 +72,11 @@ class OuterPlan:
 
 
 def plan_outer(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None = None) -> OuterPlan:
-    """Count along the rows of both operands; formats: as in `OuterPlan`, by default the best for these operands."""
+    """Count along the rows of both operands.
+
+    Args:
+        formats: As in `OuterPlan`, by default the best for these operands.
+    """
     given = (None, None) if formats is None else formats
     gradients = store_vectors(problem.operands.grad_output != 0, problem.array, problem.share, given[0])
     inputs = store_vectors(problem.operands.input != 0, problem.array, problem.share, given[1])

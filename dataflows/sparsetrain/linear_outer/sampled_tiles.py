@@ -14,7 +14,10 @@ from workloads.arrays import IntArray
 
 
 def plan_outer_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
-    """Find the tiling of GTW for a batch that some images stand for; images: what stands for each.
+    """Find the tiling of GTW for a batch that some images stand for.
+
+    Args:
+        images: What stands for each.
 
     Raises:
         UnmappableLayerError: no tiling fits the buffer.

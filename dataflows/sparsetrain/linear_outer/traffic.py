@@ -27,7 +27,8 @@ def make_outer_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
 def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle: NDArray[np.bool_]) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel.
 
-    idle: filters without a product in any part of the reduction, ``(M,)``; their tasks hand nothing to the PPU.
+    Args:
+        idle: Filters without a product in any part of the reduction, ``(M,)``; their tasks hand nothing to the PPU.
     """
     operands, shape, array, memory = plan.problem.operands, plan.shape, plan.problem.array, plan.problem.share
     B, run, block, gradients, inputs = array.pes_per_group, plan.run, plan.block, plan.gradients, plan.inputs

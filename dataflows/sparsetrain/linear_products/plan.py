@@ -68,7 +68,11 @@ def plan_products(
     problem: StepProblem,
     formats: tuple[RowFormat | None, ...] | None = None,
 ) -> ProductsPlan:
-    """Count along the rows of a step; formats: as in `ProductsPlan`, by default the best for these operands."""
+    """Count along the rows of a step.
+
+    Args:
+        formats: As in `ProductsPlan`, by default the best for these operands.
+    """
     given = (None,) * (2 + len(problem.summed)) if formats is None else formats
     return ProductsPlan(
         problem=problem,

@@ -25,8 +25,11 @@ def measure_products_tile(
 ) -> int:
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (image, block, reduction).
 
-    running: running counts of nonzeros of the driver rows, ``(N, depth + 1)``; code: how pieces of them are stored,
-    of `tabulate_code`. summed, summed_codes: the same of each gradient that the last part adds, stacked.
+    Args:
+        running: Running counts of nonzeros of the driver rows, ``(N, depth + 1)``.
+        code: How pieces of them are stored, of `tabulate_code`.
+        summed: The same of each gradient that the last part adds, stacked.
+        summed_codes: The same of each gradient that the last part adds, stacked.
     """
     N, depth = running.shape[0], running.shape[1] - 1
     widest = min(outputs, sizes[1] * block)
@@ -79,7 +82,9 @@ def search_products(
 ) -> tuple[IntArray, int]:
     """Search run lengths of (image, block, reduction) for a fully connected Forward or GTA.
 
-    written: each tile writes pieces of its own. summed: of `stack_vectors`.
+    Args:
+        written: Each tile writes pieces of its own.
+        summed: Of `stack_vectors`.
     """
     blocks = -(-written.width // block)
     best = np.zeros(3, dtype=np.int64)
@@ -111,8 +116,9 @@ def try_products(
 ) -> int:
     """Fill in the best run lengths of `search_products`, and give the bytes which they need.
 
-    written: running counts of nonzeros of the result's rows, ``(N, outputs + 1)``.
-    backs and added ``(blocks + 1,)``, zero, and sizes are room to work in.
+    Args:
+        written: Running counts of nonzeros of the result's rows, ``(N, outputs + 1)``. backs and added ``(blocks +
+            1,)``, zero, and sizes are room to work in.
     """
     N, depth, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1
     blocks = divide_up(outputs, block)

@@ -30,7 +30,11 @@ def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray)
 
 
 def describe_products(plan: ProductsPlan, entries: Entries, piece: int) -> tuple[Bursts, EntryResults]:
-    """Pack the entries' operand bursts, and say what they hand to the PPU; piece: elements of a cut driver row."""
+    """Pack the entries' operand bursts, and say what they hand to the PPU.
+
+    Args:
+        piece: Elements of a cut driver row.
+    """
     memory, (n, b) = plan.problem.share, entries.places.T
     first = b * plan.problem.array.pes_per_group
     owned = np.minimum(plan.outputs, first + plan.problem.array.pes_per_group) - first

@@ -83,7 +83,8 @@ def list_products(problem: StepProblem) -> list[StepProblem]:
 class FactorsPlan:
     """GTW before it is cut: rows of the gradient and of A ``(products x T, ...)``, of the result ``(products x M, C)``.
 
-    run: inputs of a PE in one task.
+    Attributes:
+        run: Inputs of a PE in one task.
     """
 
     problem: StepProblem

@@ -29,7 +29,8 @@ def measure_rows_of_products(
 ) -> int:
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of (product, row, block, reduction).
 
-    running: ``(products x T, depth + 1)``, running counts of nonzeros of the driver rows.
+    Args:
+        running: ``(products x T, depth + 1)``, running counts of nonzeros of the driver rows.
     """
     T, depth = len(running) // products, running.shape[1] - 1
     last = (depth - 1) // sizes[3] * sizes[3]
@@ -76,7 +77,8 @@ def try_rows_of_products(
 ) -> int:
     """Fill in the best run lengths of (product, row, block, reduction), and give the bytes which they need.
 
-    written: running counts of the results' nonzeros ``(products x T, outputs + 1)``; sizes is room to work in.
+    Args:
+        written: Running counts of the results' nonzeros ``(products x T, outputs + 1)``; sizes is room to work in.
     """
     rows, depth, outputs = len(running), running.shape[1] - 1, written.shape[1] - 1
     T, blocks = rows // products, divide_up(outputs, block)
@@ -137,8 +139,10 @@ def measure_factors(
 ) -> int:
     """Give the bytes of the largest operand tile of GTW for run lengths of (product, filter, block, row).
 
-    gradients ``(products x T, M + 1)``, inputs ``(products x T, C + 1)``: running counts. summed: of gradients
-    ``(any, products x M, C + 1)``.
+    Args:
+        gradients: ``(products x T, M + 1)``; running counts.
+        inputs: ``(products x T, C + 1)``; running counts.
+        summed: Of gradients ``(any, products x M, C + 1)``.
     """
     T, M, C = len(inputs) // products, gradients.shape[1] - 1, inputs.shape[1] - 1
     last = (T - 1) // sizes[3] * sizes[3]
@@ -185,7 +189,8 @@ def try_factors(
 ) -> int:
     """Fill in the best run lengths of (product, filter, block, row), and give the bytes which they need.
 
-    written: running counts of the result's nonzeros ``(products x M, C + 1)``; sizes is room to work in.
+    Args:
+        written: Running counts of the result's nonzeros ``(products x M, C + 1)``; sizes is room to work in.
     """
     rows, M, C = len(inputs), gradients.shape[1] - 1, inputs.shape[1] - 1
     T, blocks = rows // products, divide_up(C, block)

@@ -149,7 +149,7 @@ def test_a_network_without_blocks_is_as_it_was() -> None:
          "net.yaml, line 9: blocks.residual.layers[2] 'single.sum': an add's inputs must have one shape, but "
          "'single.norm' has (1, 5, 8, 8) and 'stage.2.relu' (1, 6, 8, 8)"),
         ("name: join, type: concat", "name: join, type: concat, bias: true",
-         "net.yaml, line 20: layers[3] 'join': unknown field 'bias' (the fields are name, inputs, input, type)"),
+         "net.yaml, line 20: layers[3] 'join': unknown field 'bias' (the fields are name, inputs, input, type, axis)"),
         ("stage.1.conv, stem]", "stage.3.conv, stem]",
          "net.yaml, line 20: layers[3] 'join': inputs names 'stage.3.conv', which is no layer and not 'input' (the "
          "layers are stem, stage.1.conv, stage.1.norm, stage.1.sum, stage.1.relu, stage.2.conv, stage.2.norm, "

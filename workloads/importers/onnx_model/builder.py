@@ -52,7 +52,11 @@ class NetworkBuilder:
         self.values[self.graph.input] = Value(INPUT, held)
 
     def add(self, kind: str, name: str, sources: Sequence[Value], held: AnyShape, **fields: Any) -> Value:
-        """Add a layer that reads some values; name: what it is called if nobody is called so."""
+        """Add a layer that reads some values.
+
+        Args:
+            name: What it is called if nobody is called so.
+        """
         taken = self.names.take(name, kind)
         layer: dict[str, Any] = {"name": taken, "type": kind}
         before = self.layers[-1]["name"] if self.layers else INPUT

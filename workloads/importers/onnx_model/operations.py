@@ -16,7 +16,9 @@ AnyShape = tuple[int, ...]
 class Operation:
     """A node: what it computes of which values.
 
-    kind: ONNX's operator, or the name of a pattern that stands for several. name: for messages.
+    Attributes:
+        kind: ONNX's operator, or the name of a pattern that stands for several.
+        name: For messages.
     """
 
     kind: str
@@ -49,7 +51,8 @@ class Operation:
 class OperationGraph:
     """Operations in an order in which they can be computed; what is constant has a value, all have a shape.
 
-    unknown: values whose shape depends on data.
+    Attributes:
+        unknown: Values whose shape depends on data.
     """
 
     input: str

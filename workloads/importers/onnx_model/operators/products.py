@@ -15,7 +15,11 @@ LINEAR = "Linear"
 
 
 def add_linear(operation: Operation, build: NetworkBuilder, weight: Array, bias: Array | None) -> None:
-    """Add a fully connected layer over the last axis; weight: (M, C)."""
+    """Add a fully connected layer over the last axis.
+
+    Args:
+        weight: (M, C).
+    """
     source = build.plain(operation.input(0))
     held = (*source.held[:-1], weight.shape[0])
     fields: dict[str, Any] = {"out_features": weight.shape[0]} | ({} if bias is not None else {"bias": False})

@@ -21,7 +21,11 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """A window as ONNX says it, of rows with a height of 1. padding: (top, left, bottom, right)."""
+    """A window as ONNX says it, of rows with a height of 1.
+
+    Attributes:
+        padding: (top, left, bottom, right).
+    """
 
     kernel: Pair
     stride: Pair
