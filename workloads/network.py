@@ -317,6 +317,8 @@ def _inputs_of(
     if layer.input is not None:
         if layer.inputs is not None:
             raise InputError(f"{where(index)}: has an input of its own and names inputs; one of both is possible")
+        if layer.traits.is_loss:
+            raise InputError(f"{where(index)}: a loss has no input of its own; it reads what a network computes")
         return (name_own_input(layer.name),)
     if layer.traits.is_source:
         # The input tells it the batch, and is not read.

@@ -11,11 +11,13 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.form_network import build_declared, build_rewritten
 from workloads.importers.reading import load_document
+from workloads.kinds.table import KINDS
 from workloads.network import Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandSource
+from workloads.words import list_words
 from workloads.yaml_file import validate_document
 
 BATCH_LIMIT = 2**24
@@ -166,7 +168,11 @@ def _override(form: WorkloadForm, document: YamlDocument, batch: int | None, see
 
 def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument) -> None:
     if not network.compute_nodes():
-        raise InputError(f"{document.place(('layers',))}: no conv2d or linear layer, so there is nothing to accelerate")
+        computed = list_words((kind for kind, made in KINDS.items() if made.traits.is_computed), limit=200)
+        raise InputError(
+            f"{document.place(('layers',))}: no layer that is computed in steps ({computed}), so there is nothing to "
+            "accelerate"
+        )
     source = form.operands
     if source is not None and source.runs_iteration and any(layer.input is not None for layer in form.layers):
         raise InputError(

@@ -291,6 +291,10 @@ GRAPH_CASES = (
     from_edit("groups that do not divide", "padding: 1", "padding: 1, groups: 2",
               ", line 5: layers[0] 'conv1': groups = 2 must divide the 2 input channels and the 3 filters; "
               "the input's shape is (2, 2, 6, 5)"),
+    from_edit("groups that do not divide what is transposed", "type: conv2d, out_channels: 3, kernel: 3, padding: 1",
+              "type: conv_transpose2d, out_channels: 3, kernel: 3, padding: 1, groups: 2",
+              ", line 5: layers[0] 'conv1': groups = 2 must divide the 2 input channels and the 3 filters; "
+              "the input's shape is (2, 2, 6, 5)"),
     from_edit("a kernel larger than its input", "[3, 2]", "[9, 2]",
               ", line 7: layers[2] 'conv2': the kernel of 9 x 2 is larger than the padded input of 6 x 5; "
               "the input's shape is (2, 3, 6, 5)"),
@@ -307,6 +311,9 @@ GRAPH_CASES = (
               "layer one of input: {channels: C, height: H, width: W}"),
     from_edit("an input and inputs", "padding: 1}", "input: {features: 4}, inputs: [input]}",
               ", line 5: layers[0] 'conv1': has an input of its own and names inputs; one of both is possible"),
+    from_edit("a loss in a list of layers", OPERANDS,
+              "  - {name: loss, type: mean_squared_error, input: {features: 4}}\n" + OPERANDS,
+              ", line 10: layers[5] 'loss': a loss has no input of its own; it reads what a network computes"),
     from_edit("features for a convolution", "padding: 1}", "input: {features: 4}}",
               ", line 5: layers[0] 'conv1': conv2d reads (batch, channels, height, width), but its input has the shape "
               "(2, 4)"),
@@ -333,7 +340,8 @@ GRAPH_CASES = (
               "would have more than 2147483648 elements"),
     from_text("nothing to accelerate",
               "name: a\ninput: {channels: 1, height: 1, width: 1}\nlayers:\n  - {name: r, type: relu}\n" + OPERANDS,
-              "{path}, line 3: layers: no conv2d or linear layer, so there is nothing to accelerate"),
+              "{path}, line 3: layers: no layer that is computed in steps (conv2d, conv1d, conv_transpose2d, linear, "
+              "matmul), so there is nothing to accelerate"),
 )  # fmt: skip
 
 OPERAND_CASES = (

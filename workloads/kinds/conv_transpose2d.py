@@ -48,6 +48,12 @@ class ConvTranspose2d(ComputedLayer):
         )
         if height < 1 or width < 1:
             raise ValueError(f"its output would have the size {height} x {width}; the input's shape is {shape}")
+        # The convolution it transposes would name the two the other way round.
+        if in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"groups = {self.groups} must divide the {in_channels} input channels and the {self.out_channels} "
+                f"filters; the input's shape is {shape}"
+            )
         try:
             conv = ConvShape(
                 batch, self.out_channels, height, width, in_channels, *kernel, stride, padding, dilation, self.groups,
