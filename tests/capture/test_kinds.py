@@ -81,6 +81,17 @@ MIDDLES: dict[str, list[Callable[[], Any]]] = {
                         1, CHANNELS, SIZE, SIZE),
     ],
     "concat": [lambda: lambda values: torch.cat([values, values.relu()], 1)],
+    "adaptive_avg_pool": [lambda: nn.AdaptiveAvgPool2d((4, 5))],
+    "upsample": [
+        lambda: nn.Upsample(scale_factor=2), lambda: nn.UpsamplingBilinear2d(scale_factor=2),
+        lambda: nn.Upsample(size=(2 * SIZE, 3 * SIZE), mode="bilinear"),
+        lambda: lambda values: functional.interpolate(values, scale_factor=(1, 2), mode="nearest"),
+    ],
+    "conv_transpose2d": [
+        lambda: nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, 2, 1, output_padding=1, groups=2),
+        lambda: nn.ConvTranspose2d(CHANNELS, 2, (3, 2), bias=False),
+    ],
+    "linear": [lambda: nn.Linear(SIZE, 5)],
 }  # fmt: skip
 CASES = [pytest.param(kind, make, id=f"{kind}-{number}")
          for kind, made in MIDDLES.items() for number, make in enumerate(made)]  # fmt: skip
