@@ -169,14 +169,17 @@ def list_everything() -> None:
 @click.argument("name", shell_complete=complete_shown)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_overrides,
               help="Override a field of an architecture.")  # fmt: skip
-def show(name: str, overrides: tuple[str, ...]) -> None:
+@click.option(
+    "--batch", type=click.IntRange(min=1), help="Images in the batch of an imported model that leaves it open."
+)
+def show(name: str, overrides: tuple[str, ...], batch: int | None) -> None:
     """Print the resolved YAML of a workload or an architecture, by preset or file NAME."""
     from workloads.yaml_file import dump_yaml
 
-    click.echo(dump_yaml(resolve(name, overrides)), nl=False)
+    click.echo(dump_yaml(resolve(name, overrides, batch)), nl=False)
 
 
-def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+def resolve(name: str, overrides: tuple[str, ...], batch: int | None = None) -> dict[str, Any]:
     """Load a workload or an architecture, whichever a name or file stands for, as plain data."""
     from sim.architecture import list_architectures, load_architecture
     from workloads.importers.reading import load_document
@@ -189,12 +192,12 @@ def resolve(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
         if not Path(name).exists() and Path(name).suffix not in (".yaml", ".yml"):
             known = ", ".join([*list_presets(), *architectures])
             raise InputError(f"'{name}' is neither a file nor a preset (the presets are {known})")
-        is_architecture = "layers" not in load_document(name).data
+        is_architecture = "layers" not in load_document(name, batch=batch).data
     if is_architecture:
         return load_architecture(name, overrides).model_dump(mode="json")
     if overrides:
         raise InputError(f"--set changes architectures; '{name}' is a workload")
-    return load_workload(name).resolved()
+    return load_workload(name, open_batch=batch).resolved()
 
 
 @main.command()

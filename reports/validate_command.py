@@ -30,7 +30,10 @@ LEFT_TO_SIMULATE = "Left to simulate: values, and tilings whose fit depends on t
               "skipping off.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_overrides,
               help="Override a field of the machine; may be repeated.")  # fmt: skip
-def validate(files: tuple[str, ...], arch: str, baselines: tuple[str, ...], overrides: tuple[str, ...]) -> None:
+@click.option("--batch", type=click.IntRange(min=1), help="Images in the batch of imported models that leave it open.")
+def validate(
+    files: tuple[str, ...], arch: str, baselines: tuple[str, ...], overrides: tuple[str, ...], batch: int | None
+) -> None:
     """Check FILEs of workloads, architectures, sweeps and technologies as simulate would, without simulating.
 
     Of a workload: its form, its shapes, the files of its operands, and whether every layer can fit the machines. Of an
@@ -42,7 +45,7 @@ def validate(files: tuple[str, ...], arch: str, baselines: tuple[str, ...], over
     failures = 0
     for name in files:
         try:
-            document = read_document(name)
+            document = read_document(name, batch)
             if "layers" in document.data and contenders is None:
                 contenders = choose_contenders(arch, list(baselines), overrides)
             say(f"{name}: {check_document(document, name, contenders or ())}")
@@ -55,8 +58,11 @@ def validate(files: tuple[str, ...], arch: str, baselines: tuple[str, ...], over
         raise click.exceptions.Exit(EXIT_BAD_INPUT)
 
 
-def read_document(name: str) -> YamlDocument:
+def read_document(name: str, batch: int | None = None) -> YamlDocument:
     """Read a file, or the preset of this name.
+
+    Args:
+        batch: That of imported models.
 
     Raises:
         InputError: it cannot be read.
@@ -71,7 +77,7 @@ def read_document(name: str) -> YamlDocument:
             return load_yaml(find_preset(name))
         if name in [preset.name for preset in list_architectures()]:
             return read_architecture(name)
-    return load_document(name)
+    return load_document(name, batch=batch)
 
 
 def check_document(document: YamlDocument, name: str, contenders: Sequence[Contender]) -> str:

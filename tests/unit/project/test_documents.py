@@ -113,7 +113,7 @@ def test_the_commands_for_onnx_and_peers_in_the_readme_work(tmp_path: Path) -> N
     (text,) = code_blocks(find_section(README, OWN_MODEL), "sh")
     for line in text.splitlines():
         outcome = run_command(tmp_path, *shlex.split(line)[1:])
-        assert outcome.exit_code == 0, (line, outcome.output)
+        assert outcome.exit_code == 0, (line, outcome.stdout, outcome.stderr)
 
 
 def test_the_network_of_the_readme_in_yaml_is_simulated(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli.command import run_command
 from onnx_models import import_model, make_model, node, save
 from peers import import_peer
 from unit.workloads.importers.onnx_cases import FEATURES, IMAGE, TOKENS, number, numbers
@@ -217,6 +218,14 @@ def test_a_model_with_a_damaged_byte_is_imported_or_refused(seed: int, tmp_path:
 def test_an_open_batch_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
     found = import_model(make_model(CONV, ("N", 4, 6, 5), WEIGHT), tmp_path, batch=3)
     assert found.data["batch"] == 3
+
+
+@pytest.mark.parametrize("command", ["validate", "show"])
+def test_commands_that_simulate_nothing_take_an_open_batch_too(command: str, tmp_path: Path) -> None:
+    save(make_model(CONV, ("N", 4, 6, 5), WEIGHT), tmp_path / "net.onnx")
+    refused = run_command(tmp_path, command, "net.onnx")
+    assert (refused.exit_code, "--batch" in refused.stderr) == (2, True)
+    assert run_command(tmp_path, command, "net.onnx", "--batch", "3").exit_code == 0
 
 
 def test_a_batch_that_is_asked_for_goes_before_the_models(tmp_path: Path) -> None:
