@@ -131,6 +131,23 @@ def _list_parameters(network: Network) -> Iterator[tuple[str, str, Parameter]]:
             yield node.name, name, parameter
 
 
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """How the host computes an iteration.
+
+    Attributes:
+        dtype: Of its arithmetic.
+        keep: Given each array that outlives its use, for the backward pass or the operands; hands back what is kept in
+            its place (`workloads.kept_tensors`).
+    """
+
+    dtype: DTypeLike = np.float32
+    keep: Keep = keep_in_memory
+
+
+FLOAT32, FLOAT64 = HostOptions(), HostOptions(np.float64)
+
+
 def run_iteration(
     network: Network,
     parameters: Parameters,
@@ -139,17 +156,15 @@ def run_iteration(
     *,
     seed: int,
     iteration: int = 0,
-    dtype: DTypeLike = np.float32,
     hook: GradientHook | None = None,
-    keep: Keep = keep_in_memory,
+    options: HostOptions = FLOAT32,
 ) -> Iteration:
     """Run forward, losses and backward once on images ``(N, C, H, W)`` and their class numbers ``(N,)``.
 
     Seed and iteration are the key of dropout's draws. `hook(node, gradient, mask)` is called with the gradient to each
     node's output once its consumers' shares are summed, and what it returns takes the gradient's place; the mask is
     given, and the gradient zero outside it, where the node feeds a convolution or fully connected layer from behind
-    a ReLU. `keep` is given each array that outlives its use, for the backward pass or the operands, and hands back what
-    is kept in its place (`workloads.kept_tensors`).
+    a ReLU.
 
     Raises:
         InputError: the network has no loss; images, targets or parameters do not fit it; or the numbers overflow.
@@ -158,6 +173,7 @@ def run_iteration(
     _check_images(network, images)
     compared = make_targets(network, given)
     _check_parameters(network, parameters)
+    dtype, keep = options.dtype, options.keep
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
     with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):

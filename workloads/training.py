@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
-from workloads.host import Iteration, run_iteration
+from workloads.host import FLOAT32, HostOptions, Iteration, run_iteration
 from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
-from workloads.reference.arrays import Array, Keep, keep_in_memory
+from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
 
 BatchLoader = Callable[[int], tuple[NDArray[Any], Labels | BatchTargets]]
@@ -102,15 +102,13 @@ class Pruner:
 def run_pruned_iteration(
     network: Network,
     parameters: Parameters,
-    images: NDArray[Any],
-    targets: Labels | BatchTargets,
+    batch: tuple[NDArray[Any], Labels | BatchTargets],
     *,
     pruning: GradientPruning,
     state: PruningState,
     seed: int,
     iteration: int,
-    dtype: DTypeLike = np.float32,
-    keep: Keep = keep_in_memory,
+    options: HostOptions = FLOAT32,
 ) -> PrunedIteration:
     """Run one iteration whose gradients are pruned with the thresholds of the state, or with their own.
 
@@ -119,9 +117,7 @@ def run_pruned_iteration(
     """
     sites = find_pruning_sites(network)
     pruner = Pruner(sites, pruning, state, seed, iteration)
-    found = run_iteration(
-        network, parameters, images, targets, seed=seed, iteration=iteration, dtype=dtype, hook=pruner, keep=keep
-    )
+    found = run_iteration(network, parameters, *batch, seed=seed, iteration=iteration, hook=pruner, options=options)
     pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items()})
     return PrunedIteration(found, iteration, seed, dict(pruner.prunings), pushed)
 
@@ -133,8 +129,7 @@ def warm_up(
     *,
     pruning: GradientPruning,
     seed: int,
-    dtype: DTypeLike = np.float32,
-    keep: Keep = keep_in_memory,
+    options: HostOptions = FLOAT32,
 ) -> PruningState:
     """Run iterations 0 .. warmup_batches - 1 for their thresholds, each on its own batch; with own_batch none is run.
 
@@ -142,10 +137,9 @@ def warm_up(
     """
     state = PruningState(pruning.fifo_depth)
     for number in range(count_warmup_batches(pruning)):
-        images, targets = load_batch(number)
         state = run_pruned_iteration(
-            network, parameters, images, targets, pruning=pruning, state=state, seed=seed, iteration=number,
-            dtype=dtype, keep=keep,
+            network, parameters, load_batch(number), pruning=pruning, state=state, seed=seed, iteration=number,
+            options=options,
         ).state  # fmt: skip
     return state
 

@@ -18,7 +18,7 @@ from torch.nn import functional  # noqa: E402
 
 from sim import simulate  # noqa: E402
 from workloads.capture import capture  # noqa: E402
-from workloads.host import initial_parameters, run_iteration  # noqa: E402
+from workloads.host import FLOAT64, initial_parameters, run_iteration  # noqa: E402
 
 BATCH, CHANNELS, SIZE, CLASSES = 2, 4, 6, 3
 LABELS = torch.tensor([0, 2])
@@ -132,7 +132,7 @@ def test_the_host_computes_what_autograd_does(kind: str, make: Callable[[], Any]
         name: trained.reshape(value.shape) if name.endswith("/value") else own.get(name, value)
         for name, value in initial_parameters(network, 1).items()
     }
-    host = run_iteration(network, parameters, images.numpy(), LABELS.numpy(), seed=1, dtype=np.float64)
+    host = run_iteration(network, parameters, images.numpy(), LABELS.numpy(), seed=1, options=FLOAT64)
     for ours, theirs in zip(recording.operands, host.operands(), strict=True):
         assert (ours.layer, ours.shape, ours.steps) == (theirs.layer, theirs.shape, theirs.steps)
         pairs = [(ours.input, theirs.input), (ours.grad_output, theirs.grad_output)]

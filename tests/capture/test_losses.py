@@ -17,7 +17,7 @@ from torch.nn import functional  # noqa: E402
 
 from sim import simulate  # noqa: E402
 from workloads.capture import capture  # noqa: E402
-from workloads.host import run_iteration  # noqa: E402
+from workloads.host import FLOAT64, run_iteration  # noqa: E402
 from workloads.losses import BatchTargets  # noqa: E402
 
 BATCH, SIZE, CLASSES = 2, 8, 3
@@ -73,7 +73,7 @@ def test_the_host_hands_back_what_autograd_does(name: str) -> None:
     assert [(layer["type"], layer.get("weight", 1.0)) for layer in losses] == kinds
     own = {name.replace(".", "/"): values.detach().numpy() for name, values in model.named_parameters()}
     network = recording.workload.network
-    host = run_iteration(network, own, images.numpy(), LABELS.numpy(), seed=1, dtype=np.float64)
+    host = run_iteration(network, own, images.numpy(), LABELS.numpy(), seed=1, options=FLOAT64)
     for ours, theirs in zip(recording.operands, host.operands(), strict=True):
         assert ours.layer == theirs.layer
         pairs = [(ours.grad_output, theirs.grad_output), *zip(ours.summed, theirs.summed, strict=True)]
@@ -100,7 +100,7 @@ def test_a_loss_at_each_pixel_is_one() -> None:
         images.numpy(),
         BatchTargets(LABELS.numpy(), {"softmax_cross_entropy": labels.numpy()}),
         seed=1,
-        dtype=np.float64,
+        options=FLOAT64,
     )
     for ours, theirs in zip(recording.operands, host.operands(), strict=True):
         np.testing.assert_allclose(ours.grad_output, theirs.grad_output, rtol=1e-6, atol=1e-12)

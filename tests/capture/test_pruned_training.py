@@ -21,6 +21,7 @@ from sim.results.rows import make_frame  # noqa: E402
 from workloads.capture import capture, prune_gradients  # noqa: E402
 from workloads.capture.pruner import GradientPruner  # noqa: E402
 from workloads.errors import InputError  # noqa: E402
+from workloads.host import FLOAT64  # noqa: E402
 from workloads.opening import open_operands  # noqa: E402
 from workloads.pruning import PruningState  # noqa: E402
 from workloads.settings import GradientPruning  # noqa: E402
@@ -35,8 +36,8 @@ def run_host(model: nn.Module, network: Any, number: int, state: PruningState, p
              ) -> PrunedIteration:  # fmt: skip
     images, labels = make_batch(BATCH, size, number)
     return run_pruned_iteration(
-        network, list_parameters(model, network), images.numpy(), labels.numpy(), pruning=pruning, state=state,
-        seed=SEED, iteration=number, dtype=np.float64,
+        network, list_parameters(model, network), (images.numpy(), labels.numpy()), pruning=pruning, state=state,
+        seed=SEED, iteration=number, options=FLOAT64,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from capture.models import make_batch, make_loss, make_model  # noqa: E402
 from sim import simulate  # noqa: E402
 from sim.results.rows import make_frame  # noqa: E402
 from workloads.capture import CapturedRecording, capture  # noqa: E402
-from workloads.host import Iteration, run_iteration  # noqa: E402
+from workloads.host import FLOAT64, Iteration, run_iteration  # noqa: E402
 
 BATCH = 2
 # Both compute in float64 and round to float32 once: a rounding apart, and what float64's own order of sums adds.
@@ -46,7 +46,7 @@ def recorded(request: pytest.FixtureRequest) -> Recorded:
     recording = capture(model, images, make_loss(labels))
     network = recording.workload.network
     host = run_iteration(
-        network, list_parameters(model, network), images.numpy(), labels.numpy(), seed=1, dtype=np.float64
+        network, list_parameters(model, network), images.numpy(), labels.numpy(), seed=1, options=FLOAT64
     )
     return Recorded(model, images, labels, recording, host)
 

@@ -12,7 +12,7 @@ import pytest
 
 from sim import simulate
 from sim.results.rows import make_frame
-from workloads.host import run_iteration
+from workloads.host import FLOAT64, run_iteration
 from workloads.opening import open_operands
 from workloads.operands import Operands
 from workloads.pruning import PruningKey, prune
@@ -58,7 +58,7 @@ def run_host(stored: Stored) -> Any:
 
     return run_iteration(
         stored.workload.network, stored.list_arrays("parameter"), stored.arrays["images"].astype(np.float64),
-        stored.arrays["labels"], seed=1, dtype=np.float64, hook=hook,
+        stored.arrays["labels"], seed=1, options=FLOAT64, hook=hook,
     )  # fmt: skip
 
 

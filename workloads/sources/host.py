@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets import Dataset, load_dataset
 from workloads.datasets.address import make_absolute
-from workloads.host import Iteration, initial_parameters, run_iteration
+from workloads.host import HostOptions, Iteration, initial_parameters, run_iteration
 from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape, prepare_images, select_batch
 from workloads.kept_tensors import TensorKeeper
@@ -101,7 +101,7 @@ def check_host(request: OperandRequest, source: HostOperands) -> None:
 def train_operands(request: OperandRequest, source: HostOperands) -> OperandStream:
     """Run one training iteration of the network on the host, from seeded initial weights, behind its warm-up."""
     pruning, seed, keeper = request.pruning, source.seed, request.keeper
-    keep = keep_in_memory if keeper is None else keeper.keep
+    options = HostOptions(source.dtype, keep_in_memory if keeper is None else keeper.keep)
     number = count_warmup_batches(pruning) if request.iteration is None else request.iteration
     network, batch = request.network, request.batch
     assert request.image is not None, "a workload without an input has no loss, and is refused when it is loaded"
@@ -125,16 +125,14 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     told = describe_images(dataset, chosen, source) + describe_targets(network, targets.own)
     headline = f"one host training iteration on {told}, {describe_weights(weights)}, seed {source.seed}"
     if pruning is None:
-        found = run_iteration(
-            network, parameters, images, targets, seed=seed, iteration=number, dtype=source.dtype, keep=keep
-        )
+        found = run_iteration(network, parameters, images, targets, seed=seed, iteration=number, options=options)
         facts |= tell_losses(found)
         notices = tell_saturation(found, batch)
         return OperandStream(release_gradients(found).operands(), headline, seed, facts, notices=notices)
-    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, dtype=source.dtype, keep=keep)
+    state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, options=options)
     done = run_pruned_iteration(
-        network, parameters, images, targets, pruning=pruning, state=state, seed=seed, iteration=number,
-        dtype=source.dtype, keep=keep,
+        network, parameters, (images, targets), pruning=pruning, state=state, seed=seed, iteration=number,
+        options=options,
     )  # fmt: skip
     facts |= tell_losses(done.iteration)
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}

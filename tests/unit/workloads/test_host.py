@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from workloads.errors import InputError
-from workloads.host import Iteration, initial_parameters, parameter_shapes, run_iteration
+from workloads.host import HostOptions, Iteration, initial_parameters, parameter_shapes, run_iteration
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.operands import Operands
@@ -67,7 +67,7 @@ def test_operands_come_in_the_order_of_the_network_with_their_shapes_and_steps()
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_operands_are_contiguous_float32_arrays_of_their_shapes(dtype: type[np.floating[Any]]) -> None:
-    for operands in iterate(make_network(CHAIN), dtype=dtype).operands():
+    for operands in iterate(make_network(CHAIN), options=HostOptions(dtype)).operands():
         shape = operands.shape
         tensors = {"input": shape.input_shape, "weight": shape.weight_shape, "grad_output": shape.output_shape}
         for tensor, expected in tensors.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from sim import simulate
-from workloads.host import parameter_shapes, run_iteration
+from workloads.host import FLOAT64, parameter_shapes, run_iteration
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.passes import PassStep, list_passes
@@ -69,7 +69,7 @@ def test_a_tensor_that_is_read_twice_has_the_loss_and_gradients_of_torch(kind: s
     steps = {"c1/weight": 3, "c1/bias": 2, "c2/weight": 4, "fc/weight": 2}
     parameters = {name: spread(shape, steps[name]) for name, shape in parameter_shapes(net).items()}
     parameters["fc/weight"] /= 2
-    found = run_iteration(net, parameters, spread((2, 2, 3, 3), 5), np.array([2, 0]), seed=1, dtype=np.float64)
+    found = run_iteration(net, parameters, spread((2, 2, 3, 3), 5), np.array([2, 0]), seed=1, options=FLOAT64)
     assert found.loss == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(found.grads["c1/bias"], bias, rtol=1e-11)
     np.testing.assert_allclose(found.grads["c2/weight"].ravel(), weight, rtol=1e-11, atol=1e-14)

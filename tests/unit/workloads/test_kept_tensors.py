@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from workloads.errors import InputError
-from workloads.host import initial_parameters, run_iteration
+from workloads.host import HostOptions, initial_parameters, run_iteration
 from workloads.kept_tensors import TensorKeeper, open_keeper, parse_size
 from workloads.opening import open_operands
 from workloads.operands import Operands
@@ -174,7 +174,14 @@ def test_every_tensor_and_gradient_of_a_layer_is_within_the_limit() -> None:
     images = np.random.default_rng(2).standard_normal(network.input_shape, dtype=np.float32)
     with open_keeper("0") as keeper:
         assert keeper is not None
-        done = run_iteration(network, initial_parameters(network, 1), images, np.array([3]), seed=1, keep=keeper.keep)
+        done = run_iteration(
+            network,
+            initial_parameters(network, 1),
+            images,
+            np.array([3]),
+            seed=1,
+            options=HostOptions(keep=keeper.keep),
+        )
         for name, tensors in done.tensors.items():
             kept = [tensors.grad_output, *tensors.summed, *([] if tensors.input is images else [tensors.input])]
             assert all(isinstance(array, np.memmap) for array in kept), name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from workloads.errors import InputError
-from workloads.host import initial_parameters, run_iteration
+from workloads.host import FLOAT64, initial_parameters, run_iteration
 from workloads.kinds import Layer
 from workloads.kinds.loss import LossLayer
 from workloads.losses import BatchTargets, count_classes, list_spread, make_targets
@@ -139,7 +139,7 @@ def run(network: Network, targets: Any = LABELS, **changed: Any) -> Any:
         for name, values in initial_parameters(network, 1).items()
     } | changed
     images = np.random.default_rng(7).standard_normal(network.input_shape)
-    return run_iteration(network, parameters, images, targets, seed=1, dtype=np.float64)
+    return run_iteration(network, parameters, images, targets, seed=1, options=FLOAT64)
 
 
 def test_the_gradients_of_several_outputs_equal_differences_of_their_weighted_sum() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from dataflows.storage.written import finish_gradient
-from workloads.host import initial_parameters, run_iteration
+from workloads.host import FLOAT64, initial_parameters, run_iteration
 from workloads.kinds import Layer
 from workloads.kinds.execution import Place
 from workloads.kinds.matmul import Matmul
@@ -153,11 +153,11 @@ IMAGES, LABELS = np.random.default_rng(3).standard_normal((N, 3, T, C)), np.arra
 
 def test_the_hosts_parameters_have_the_gradients_of_differences() -> None:
     parameters = {name: value.astype(np.float64) for name, value in initial_parameters(HOST, 1).items()}
-    found = run_iteration(HOST, parameters, IMAGES, LABELS, seed=1, dtype=np.float64)
+    found = run_iteration(HOST, parameters, IMAGES, LABELS, seed=1, options=FLOAT64)
     for name in ("query/weight", "key/weight", "stem/weight"):
         moved = {**parameters, name: parameters[name].copy()}
         moved[name][2, 1] += 1e-6
-        change = (run_iteration(HOST, moved, IMAGES, LABELS, seed=1, dtype=np.float64).loss - found.loss) / 1e-6
+        change = (run_iteration(HOST, moved, IMAGES, LABELS, seed=1, options=FLOAT64).loss - found.loss) / 1e-6
         assert found.grads[name][2, 1] == pytest.approx(change, rel=1e-3, abs=1e-7)
 
 
@@ -180,7 +180,7 @@ def test_the_gradient_to_a_factor_behind_a_relu_is_pruned_where_it_is_written() 
     pruning = GradientPruning(rate=0.9, threshold="own_batch")
     state = PruningState(pruning.fifo_depth)
     done = run_pruned_iteration(
-        HOST, initial_parameters(HOST, 1), IMAGES, LABELS, pruning=pruning, state=state, seed=1, iteration=0
+        HOST, initial_parameters(HOST, 1), (IMAGES, LABELS), pruning=pruning, state=state, seed=1, iteration=0
     )
     layers = {one.layer: one for one in done.operands()}
     finish = layers["scores"].weight_finish

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from random_graphs import CLASSES, INPUT_SHAPE, LAYERS, make_random_network
 
-from workloads.host import Iteration, initial_parameters, run_iteration
+from workloads.host import FLOAT64, Iteration, initial_parameters, run_iteration
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.reference.convolution import conv_forward, conv_gta
@@ -38,7 +38,7 @@ def draw_batch(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def run_graph(seed: int) -> tuple[Network, dict[str, NDArray[np.float64]], Iteration]:
     network = make_random_network(seed)
     parameters = draw_parameters(network, seed)
-    return network, parameters, run_iteration(network, parameters, *draw_batch(seed), seed=seed, dtype=np.float64)
+    return network, parameters, run_iteration(network, parameters, *draw_batch(seed), seed=seed, options=FLOAT64)
 
 
 @pytest.mark.parametrize("seed", range(GRAPHS))
@@ -49,7 +49,7 @@ def test_the_gradients_of_a_random_graph_equal_finite_differences(seed: int) -> 
         moved = parameters[name].copy()
         moved.flat[element] += change
         changed: dict[str, NDArray[Any]] = {**parameters, name: moved}
-        return run_iteration(network, changed, *draw_batch(seed), seed=seed, dtype=np.float64).loss
+        return run_iteration(network, changed, *draw_batch(seed), seed=seed, options=FLOAT64).loss
 
     for name, values in parameters.items():
         for element in range(0, values.size, 1 + values.size // ELEMENTS):
@@ -87,7 +87,7 @@ def test_the_last_gta_and_what_it_adds_make_the_whole_gradient(seed: int) -> Non
         totals[name] = gradient
         return gradient
 
-    iteration = run_iteration(network, parameters, *draw_batch(seed), seed=seed, dtype=np.float64, hook=keep)
+    iteration = run_iteration(network, parameters, *draw_batch(seed), seed=seed, options=FLOAT64, hook=keep)
     for operands in iteration.operands():
         node = network.node(operands.layer)
         for source, step in zip(node.inputs, (Step.GTA, Step.GTW), strict=False):

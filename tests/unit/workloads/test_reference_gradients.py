@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from workloads.host import initial_parameters, run_iteration
+from workloads.host import FLOAT64, initial_parameters, run_iteration
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
 
@@ -197,9 +197,9 @@ def assert_gradients_equal_differences(network: Network, absolute: float = 1e-8)
     parameters = draw_parameters(network)
 
     def loss_of(parameters: dict[str, NDArray[np.float64]]) -> float:
-        return run_iteration(network, parameters, images, labels, seed=5, dtype=np.float64).loss
+        return run_iteration(network, parameters, images, labels, seed=5, options=FLOAT64).loss
 
-    grads = run_iteration(network, parameters, images, labels, seed=5, dtype=np.float64).grads
+    grads = run_iteration(network, parameters, images, labels, seed=5, options=FLOAT64).grads
     assert list(grads) == list(parameters)
     for name, values in parameters.items():
         # At most some thirty elements of each parameter, spread over it.

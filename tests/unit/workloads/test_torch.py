@@ -12,7 +12,7 @@ from peers import import_peer
 from random_graphs import CLASSES, INPUT_SHAPE, make_random_network
 from torch_layers import OTHER_SHAPE, SAME_SHAPE
 
-from workloads.host import initial_parameters, run_iteration
+from workloads.host import FLOAT64, initial_parameters, run_iteration
 from workloads.kinds.add import Add
 from workloads.kinds.avg_pool import AvgPool
 from workloads.kinds.batch_norm import BatchNorm
@@ -113,7 +113,7 @@ def assert_equals_torch(network: Network, seed: int, classes: int) -> None:
         name: values + 0.05 * rng.standard_normal(values.shape)
         for name, values in initial_parameters(network, seed).items()
     }
-    ours = run_iteration(network, parameters, images, labels, seed=seed, dtype=np.float64)
+    ours = run_iteration(network, parameters, images, labels, seed=seed, options=FLOAT64)
     loss, grads = run_torch(network, parameters, images, labels, seed)
     assert ours.loss == pytest.approx(loss, rel=1e-10)
     assert set(ours.grads) == set(grads)

@@ -70,7 +70,7 @@ def test_the_batch_behind_a_full_fifo_is_pruned_with_its_mean() -> None:
     pruning = GradientPruning(rate=0.9, fifo_depth=2, warmup_batches=2)
     state = warm_up(network, parameters, load_batch, pruning=pruning, seed=SEED)
     done = run_pruned_iteration(
-        network, parameters, *load_batch(2), pruning=pruning, state=state, seed=SEED, iteration=2
+        network, parameters, load_batch(2), pruning=pruning, state=state, seed=SEED, iteration=2
     )
     gradient, mask = record_gradients(2, parameters)["flat"]
     found = done.prunings["flat"]
@@ -113,7 +113,7 @@ def test_the_pruned_gradient_is_what_the_layers_before_get() -> None:
     parameters = initial_parameters(network, SEED)
     pruning = GradientPruning(rate=0.9, threshold="own_batch")
     done = run_pruned_iteration(
-        network, parameters, *load_batch(0), pruning=pruning, state=PruningState(5), seed=SEED, iteration=0
+        network, parameters, load_batch(0), pruning=pruning, state=PruningState(5), seed=SEED, iteration=0
     )
     gradient, _ = record_gradients(0, parameters)["flat"]
     pruned = prune(gradient, done.prunings["flat"].threshold, PruningKey(SEED, "flat", 0))
@@ -131,7 +131,7 @@ def test_the_layer_that_writes_a_pruned_gradient_is_given_threshold_and_key() ->
     parameters = initial_parameters(network, SEED)
     pruning = GradientPruning(rate=0.9, threshold="own_batch")
     done = run_pruned_iteration(
-        network, parameters, *load_batch(4), pruning=pruning, state=PruningState(5), seed=SEED, iteration=4
+        network, parameters, load_batch(4), pruning=pruning, state=PruningState(5), seed=SEED, iteration=4
     )
     finishes = {each.layer: each.finish for each in done.operands()}
     assert (finishes["fc"].tau, finishes["fc"].key) == (
