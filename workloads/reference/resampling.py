@@ -46,13 +46,15 @@ def weigh_linear(size: int, scale: int, align_corners: bool) -> Weights:
     Output i lies at (i + 1/2) / scale - 1/2, not before the first input; with aligned corners at i (H - 1) / (h - 1).
     """
     outputs = scale * size
+    places = np.arange(outputs)
     if align_corners:
-        places = np.arange(outputs) * ((size - 1) / (outputs - 1) if outputs > 1 else 0.0)
+        # Whole numbers, for a place that is rounded beside an input would give a share to that one's neighbour too.
+        below, rest = np.divmod(places * (size - 1), max(outputs - 1, 1))
+        share = rest / max(outputs - 1, 1)
     else:
-        places = np.maximum((np.arange(outputs) + 0.5) / scale - 0.5, 0.0)
-    below = np.minimum(places.astype(np.int64), size - 1)
+        below, rest = np.divmod(np.maximum(2 * places + 1 - scale, 0), 2 * scale)
+        share = rest / (2 * scale)
     above = np.minimum(below + 1, size - 1)
-    share = places - below
     weights = np.zeros((outputs, size))
     np.add.at(weights, (np.arange(outputs), below), 1 - share)
     np.add.at(weights, (np.arange(outputs), above), share)

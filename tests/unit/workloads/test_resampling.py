@@ -50,3 +50,15 @@ def test_weights_are_shares(weigh: Callable[[int], NDArray[np.float64]], size: i
     weights = weigh(size)
     assert weights.min() >= 0
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "align_corners", "on_inputs"),
+    [(8, 7, True, {0: 0, 55: 7}), (29, 3, True, {0: 0, 43: 14, 86: 28}), (29, 3, False, {1: 0, 43: 14, 85: 28})],
+)
+def test_an_output_on_an_input_is_that_one_alone(
+    size: int, scale: int, align_corners: bool, on_inputs: dict[int, int]
+) -> None:
+    weights = weigh_linear(size, scale, align_corners)
+    for output, place in on_inputs.items():
+        np.testing.assert_array_equal(weights[output], np.eye(size)[place])
