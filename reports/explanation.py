@@ -92,16 +92,19 @@ def describe_rivals(run: Run, row: pd.Series) -> str:
 
 def tell_work(row: pd.Series) -> str:
     """Say how much work the step is, and what is left of it when zeros are skipped."""
+    is_product = row["kind"] == "matmul"
     densities = ", ".join(
         f"{words} {row[column]:.3g}"
-        for column, words in (("input_density", "input"), ("weight_density", "weight"),
+        for column, words in (("input_density", "first factor" if is_product else "input"),
+                              ("weight_density", "second factor" if is_product else "weight"),
                               ("grad_output_density", "gradient to output"), ("mask_density", "mask"))
     )  # fmt: skip
     return (
         f"Work: {row['dense_macs']:,} multiplications lie inside the tensors, {row['effectual_macs']:,} "
         f"({write_percent(row['effectual_macs'], row['dense_macs'])}) are left when zeros and masked results are "
-        f"skipped (densities: {densities}). They are done in {row['row_ops']:,} row operations, {row['tasks']:,} tasks "
-        f"(one for each {row['task_indices']}) and {row['tiles']:,} tiles. All multipliers together would need "
+        f"skipped (densities: {densities}). They are done in {row['row_ops']:,} row operations, {row['tasks']:,} "
+        f"{'task' if row['tasks'] == 1 else 'tasks'} (one for each {row['task_indices']}) and "
+        f"{row['tiles']:,} {'tile' if row['tiles'] == 1 else 'tiles'}. All multipliers together would need "
         f"{row['bound_cycles']:,} cycles for this machine's multiplications."
     )
 

@@ -18,6 +18,7 @@ from reports.run_ablation import write_ablation
 from reports.run_files import SCOPE_WORDS, WORD_COLUMNS, Run
 from reports.sampled_words import describe_sampling
 from sim.results.rows import SCOPES, describe_columns
+from workloads.row_kinds import CONVOLUTION_KINDS
 from workloads.yaml_file import dump_yaml
 
 WIDE = ("cycles", "time", "energy", "utilization", "densities")
@@ -104,14 +105,15 @@ def make_card(words: str, value: str, more: str) -> str:
 def write_headline(run: Run) -> str:
     """Write the headline: ratios to the baselines, cycles, time and energy."""
     cards = []
+    scopes = SCOPES if has_convolutions(run) else ("network",)
     dead = describe_dead(run.record, run.layers())
     for baseline in run.machines[1:2]:
-        for scope in SCOPES:
+        for scope in scopes:
             found = run.ratios(baseline)[scope]
             cards.append(
                 make_card(f"Speed-up, {SCOPE_WORDS[scope]}", write_ratio(found["speedup"]), f"over {baseline}{dead}")
             )
-        for scope in SCOPES:
+        for scope in scopes:
             found = run.ratios(baseline)[scope]
             if found["energy_ratio"] is not None:
                 without = f"{write_ratio(found['dynamic_energy_ratio'])} without leakage{dead}"
@@ -121,13 +123,19 @@ def write_headline(run: Run) -> str:
     totals = run.totals(run.machine)
     cycles = totals["cycles"]
     milliseconds = cycles / run.clock_mhz / 1000
-    cards.append(make_card("Cycles of the iteration", f"{cycles:,}", describe_convolutions(run)))
+    more = describe_convolutions(run) if has_convolutions(run) else "no convolution among them"
+    cards.append(make_card("Cycles of the iteration", f"{cycles:,}", more))
     cards.append(make_card("Time", f"{milliseconds:,.4g} ms", f"at {run.clock_mhz:g} MHz"))
     if totals["energy_pj"] is not None:
         leakage = write_percent(totals["leakage_pj"], totals["energy_pj"])
         more = f"{write_energy(totals['dynamic_pj'])} without leakage ({leakage})"
         cards.append(make_card("Energy", write_energy(totals["energy_pj"]), more))
     return f'<dl class="cards">{"".join(cards)}</dl>{write_ablation(run)}'
+
+
+def has_convolutions(run: Run) -> bool:
+    """Tell whether any layer of a run is a convolution."""
+    return bool(run.frame["kind"].isin(CONVOLUTION_KINDS).any())
 
 
 def describe_convolutions(run: Run) -> str:

@@ -9,7 +9,7 @@ from reports.sampled_words import write_width
 from reports.tables import format_ratio, format_share
 from sim.iteration.run_result import RunResult
 from sim.results.rows import StepResult
-from workloads.row_kinds import COMPUTE_KINDS
+from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
 
 VERDICT_WORDS = {"exact": "equal", "tolerance": "close", "failed": "FAILED", "none": "-"}
 STATES = {
@@ -41,7 +41,8 @@ def make_steps_grid(result: RunResult) -> Grid:
         cells = [layer if layer != previous else "", step_name, *list_cells(result, by_machine)]
         grid.add(cells, begins=is_pass and not was_pass)
         previous, was_pass = layer, is_pass
-    for scope in SCOPE_WORDS:
+    has_convolutions = any(step.kind in CONVOLUTION_KINDS for step in result.steps)
+    for scope in SCOPE_WORDS if has_convolutions else ("network",):
         grid.add([SCOPE_WORDS[scope], "", *list_total_cells(result, scope)], begins=True, bold=True)
     return grid
 

@@ -24,7 +24,7 @@ from dataflows.sparsetrain.linear_products.mapping import LinearProducts
 from dataflows.sparsetrain.mapping import Mapping
 from dataflows.sparsetrain.matmul.factors import MatmulFactors
 from dataflows.sparsetrain.matmul.rows import MatmulRows
-from dataflows.sparsetrain.views import see_step, show_values
+from dataflows.sparsetrain.views import name_indices, see_step, show_values
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step
 
@@ -67,6 +67,7 @@ class RowConvolution:
         mapping = find_mapping(problem)
         require_accumulators(problem)
         names, indices = mapping.list_tasks(problem)
+        names = name_indices(names, problem)
         if problem.memory is None:
             return TaskTable(mapping.measure_tasks(problem), names, indices, mapping.count(problem))
         traffic, dispatch = mapping.cut(problem)
@@ -94,7 +95,8 @@ class RowConvolution:
         require_accumulators(problem)
         require_images(problem)
         mapping = find_mapping(problem)
-        return dataclasses.replace(mapping.plan_tiles(problem, images), index_names=mapping.list_tasks(problem)[0])
+        names = name_indices(mapping.list_tasks(problem)[0], problem)
+        return dataclasses.replace(mapping.plan_tiles(problem, images), index_names=names)
 
     def count(self, problem: StepProblem) -> StepCounts:
         """Count what the PEs do in a step, without cutting it into tasks."""

@@ -56,6 +56,18 @@ def see_step(problem: StepProblem) -> StepProblem:
     return dataclasses.replace(problem, operands=seen, step=step, origin=problem)
 
 
+def name_indices(names: tuple[str, ...], problem: StepProblem) -> tuple[str, ...]:
+    """Call the task indices of a step that is seen as another one's by what they count in its own layer."""
+    own, words = problem.own, {}
+    if isinstance(own.shape, MatmulShape):
+        words = {"batch": "product", "image": "row", "filter": "column"}
+    elif isinstance(own.shape, TransposedConvShape):
+        words = {"filter": "channel"}
+    elif isinstance(own.shape, LinearShape) and own.shape.tokens:
+        words = {"image": "token"}
+    return tuple(words.get(name, name) for name in names)
+
+
 def lay_out(tensor: NDArray[Kind], is_turned: bool, shape: tuple[int, ...]) -> NDArray[Kind]:
     """Exchange the last two axes of what is turned, and give the tensor another shape, in C order."""
     turned = np.swapaxes(tensor, -1, -2) if is_turned else tensor

@@ -74,6 +74,60 @@ def test_explain_tells_what_a_task_is_also_of_strips_runs_and_packed_groups(tmp_
     assert " tasks (one for each image/block) and " in told["fc", "gta"]
 
 
+OTHERS = """\
+name: others
+input: {channels: 3, height: 8, width: 8}
+layers:
+  - {name: down, type: conv2d, out_channels: 6, kernel: 4, stride: 4}
+  - {name: up, type: conv_transpose2d, out_channels: 6, kernel: 2}
+  - {name: rows, type: reshape, shape: [6, 9]}
+  - {name: query, type: linear, out_features: 6}
+  - {name: key, type: linear, out_features: 6, inputs: [rows]}
+  - {name: mixed, type: matmul, inputs: [query, key], transpose_b: true}
+operands: {source: synthetic, seed: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("others")
+    (folder / "others.yaml").write_text(OTHERS)
+    for name, layers in (("all", "*"), ("mixed", "mixed")):
+        options = ("--layers", layers, "--no-verify", "--out", name)
+        assert run_command(folder, "simulate", "others.yaml", *options).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("layer", "step", "words"),
+    [
+        ("up", "forward", "image/row/block"),
+        ("up", "gtw", "channel/block"),
+        ("query", "gta", "token/block"),
+        ("query", "gtw", "filter/block"),
+        ("mixed", "forward", "product/row/block"),
+        ("mixed", "gtw", "product/column/block"),
+    ],
+)
+def test_explain_tells_tasks_by_what_they_are_in_the_layer(others: Path, layer: str, step: str, words: str) -> None:
+    told = run_command(others, "explain", "all", layer, step).stdout
+    assert f" tasks (one for each {words}) and 1 tile. " in told
+    assert ("first factor 1, second factor 1" in told) == (layer == "mixed")
+
+
+def test_a_run_without_convolutions_tells_nothing_of_them(others: Path) -> None:
+    done = run_command(others, "simulate", "others.yaml", "--layers", "mixed", "--no-verify", "--out", "again")
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith(("convolutions", "whole"))] == [
+        "whole"
+    ]
+    for name, is_told in (("all", True), ("mixed", False)):
+        assert run_command(others, "report", name, "-o", f"{name}.html").exit_code == 0
+        page = (others / f"{name}.html").read_text()
+        assert ("Speed-up, convolutions" in page) == is_told
+        assert (" in convolutions</small>" in page) == is_told
+        assert ("no convolution among them" in page) != is_told
+
+
 def test_explain_tells_bound_and_advice_first_and_sources_only_when_asked(folder: Path) -> None:
     outcome = run_command(folder, "explain", "full", "conv1", "gtw")
     lines = [line.partition(":")[0] for line in outcome.stdout.splitlines()]

@@ -82,7 +82,7 @@ def test_tasks_take_the_cycles_of_the_definition(step: Step, skips: bool, transp
     operands, array = draw(transpose_a, transpose_b), replace(ARRAY, skip_zeros=skips)
     table = RowConvolution().lower(StepProblem(operands, step, array))
     assert table.pe_cycles.tolist() == work_task(operands, step, skips)
-    assert table.index_names == ("batch", "filter" if step is Step.GTW else "image", "block")
+    assert table.index_names == ("product", "column" if step is Step.GTW else "row", "block")
     cut = RowConvolution().lower(StepProblem(operands, step, array, MemoryShare()))
     np.testing.assert_array_equal(cut.pe_cycles, table.pe_cycles)
     assert table.counts.nominal_macs == N * HEADS * T * C * M
