@@ -24,7 +24,7 @@ from sim.results.rows import make_actions_frame, make_frame
 from sim.results.run_outputs import RunFindings, RunTargets, check_targets, write_results
 from sim.results.trace_file import IterationTrace
 from sim.sampling.options import AIM, SampleOptions
-from sim.step.sampled_run import require_sampled
+from sim.step.sampled_run import require_sampled, require_sampled_layers
 from sim.step.work import StepOptions, StepWork
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper, parse_size
@@ -111,6 +111,9 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
         refuse_values(request.outputs.values, request.outputs.trace, request.engine)
         for machine in request.machines:
             require_sampled(machine)
+        network = request.workload.network
+        chosen = [node.name for node in network.compute_nodes() if node.name in request.chosen]
+        require_sampled_layers({name: network.layer_shape(name) for name in chosen}, request.machines)
     if request.memory_limit is not None and work is not None:
         raise InputError("a memory limit was given beside work that keeps its operands; give one of the two")
     sets = group_contenders(request.workload, request.contenders)

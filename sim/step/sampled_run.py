@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import prod
 
@@ -25,7 +26,13 @@ from workloads.errors import InputError
 from workloads.kinds import name_kind
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
-from workloads.shapes import Step
+from workloads.shapes import LayerShape, LinearShape, Step
+from workloads.words import list_words
+
+PRODUCT_REASON = "their tasks in gtw belong to one image each"
+TOKENS_REASON = "a tile need not hold whole images"
+# Characters of a list of layers; two of them and the reasons fit the sentence of an error.
+LISTED = 60
 
 # What an estimate has by the same name as the measures of a step.
 ESTIMATED = ({field.name for field in fields(StepEstimate)} & {field.name for field in fields(StepMeasures)}) - {
@@ -48,6 +55,33 @@ def require_sampled(machine: Architecture) -> SampledDataflow:
     return dataflow
 
 
+def require_sampled_layers(shapes: Mapping[str, LayerShape], machines: Sequence[Architecture]) -> None:
+    """Refuse layers of which no tiles can be drawn, before anything runs.
+
+    Args:
+        shapes: By the names of the layers that are to be sampled.
+
+    Raises:
+        InputError: names them, and the others.
+    """
+    has_tiles = any(not machine.is_ideal for machine in machines)
+    refused = {
+        f"products of two activations ({PRODUCT_REASON})": [
+            name for name, shape in shapes.items() if shape.weighs_activations
+        ],
+        f"linear on tokens ({TOKENS_REASON})": [
+            name for name, shape in shapes.items() if has_tiles and isinstance(shape, LinearShape) and shape.tokens
+        ],
+    }
+    names = {name for group in refused.values() for name in group}
+    if not names:
+        return
+    reasons = "; ".join(f"{words} in {list_words(group, LISTED)}" for words, group in refused.items() if group)
+    others = [name for name in shapes if name not in names]
+    way = f", or choose with --layers among {list_words(others, LISTED)}" if others else ""
+    raise InputError(f"the run cannot be sampled because of {reasons}; leave the sample away{way}")
+
+
 def run_sampled_step(
     layer: LayerImages, step: Step, machines: tuple[Architecture, ...], options: SampleOptions
 ) -> list[StepRun]:
@@ -59,8 +93,8 @@ def run_sampled_step(
     """
     if layer.shape.weighs_activations:
         raise InputError(
-            f"layer '{layer.layer}', step {step}: a product of two activations cannot be sampled, because its tasks "
-            "in gtw belong to one image each; leave the sample away, or the layer out"
+            f"layer '{layer.layer}', step {step}: products of two activations cannot be sampled, because "
+            f"{PRODUCT_REASON}; leave the sample away, or the layer out"
         )
     pool, draws = ImagePool(layer), StepDraws(options.seed, layer.layer, step.value)
     bound = options.bound(layer.layer, step.value, layer.shape.nominal_macs, layer.has_all)

@@ -232,6 +232,49 @@ def test_what_a_sampled_run_cannot_give_is_refused(tmp_path: Path, options: tupl
     assert not (tmp_path / "run").exists()
 
 
+ATTENTION = """\
+name: attention
+input: {channels: 3, height: 8, width: 8}
+layers:
+  - {name: patches, type: conv2d, out_channels: 6, kernel: 4, stride: 4}
+  - {name: rows, type: reshape, shape: [6, 4]}
+  - {name: tokens, type: transpose, axes: [2, 1]}
+  - {name: query, type: linear, out_features: 6}
+  - {name: key, type: linear, out_features: 6, inputs: [tokens]}
+  - {name: mixed, type: matmul, inputs: [query, key], transpose_b: true}
+  - {name: flat, type: flatten}
+  - {name: head, type: linear, out_features: 10}
+operands: {source: synthetic, seed: 1}
+"""
+PRODUCTS = "products of two activations (their tasks in gtw belong to one image each) in mixed"
+TOKENS = "linear on tokens (a tile need not hold whole images) in query, key"
+
+
+@pytest.mark.parametrize(
+    ("options", "reasons", "way"),
+    [
+        ((), f"{PRODUCTS}; {TOKENS}", ", or choose with --layers among patches, head"),
+        (("--arch", "ideal"), PRODUCTS, ", or choose with --layers among patches, query, key, head"),
+        (("--layers", "[qk]*"), TOKENS, ""),
+    ],
+    ids=["memory", "ideal", "tokens"],
+)
+def test_layers_of_which_no_tiles_can_be_drawn_are_named_before_anything_runs(
+    tmp_path: Path, options: tuple[str, ...], reasons: str, way: str
+) -> None:
+    (tmp_path / "net.yaml").write_text(ATTENTION)
+    done = run_command(tmp_path, "simulate", "net.yaml", *options, "--sample", "auto", "--out", "run")
+    message = f"the run cannot be sampled because of {reasons}; leave the sample away{way}"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"sparsetrain: {message}\n")
+
+
+def test_the_other_layers_of_such_a_network_are_sampled(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(ATTENTION)
+    done = run_command(tmp_path, "simulate", "net.yaml", "--layers", "*a[td]*", "--sample", "auto", "--out", "run")
+    assert done.exit_code == 0
+    assert {row["layer"] for row in read_rows(tmp_path / "run")} == {"patches", "head"}
+
+
 @pytest.mark.parametrize("sample", [[0.1], {"fraction": 0.1}, True], ids=str)
 def test_what_is_no_fraction_is_refused_in_python_too(tmp_path: Path, sample: Any) -> None:
     message = f"sample must be auto, or a fraction above 0 and at most 1, got '{sample}'"
