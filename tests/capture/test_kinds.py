@@ -91,7 +91,15 @@ MIDDLES: dict[str, list[Callable[[], Any]]] = {
         lambda: nn.ConvTranspose2d(CHANNELS, CHANNELS, 3, 2, 1, output_padding=1, groups=2),
         lambda: nn.ConvTranspose2d(CHANNELS, 2, (3, 2), bias=False),
     ],
-    "linear": [lambda: nn.Linear(SIZE, 5)],
+    "linear": [lambda: nn.Linear(SIZE, 5), lambda: Trained(torch.matmul, SIZE, 5)],
+    "matmul": [
+        lambda: lambda values: values.relu() @ values.sigmoid(),
+        lambda: lambda values: torch.matmul(values.relu() * 0.25, values.mT) / 3,
+        lambda: lambda values: values.transpose(2, 3) @ values.relu(),
+        lambda: lambda values: (values.tanh() @ (values.relu() / 2).transpose(-1, -2)).mul_(0.5).softmax(-1) @ values,
+        lambda: lambda values: torch.bmm(values.flatten(2), values.flatten(2).relu().transpose(1, 2)).unsqueeze(-1),
+        lambda: Trained(lambda values, trained: (trained @ values.flatten(2)).unsqueeze(-1), 3, CHANNELS),
+    ],
 }  # fmt: skip
 CASES = [pytest.param(kind, make, id=f"{kind}-{number}")
          for kind, made in MIDDLES.items() for number, make in enumerate(made)]  # fmt: skip
@@ -128,6 +136,8 @@ def test_the_host_computes_what_autograd_does(kind: str, make: Callable[[], Any]
     network = recording.workload.network
     own = {name.replace(".", "/"): values.detach().numpy() for name, values in model.named_parameters()}
     trained = own.get("middle/trained")
+    if trained is not None and trained.ndim > 1:
+        own["middle.linear/weight"] = trained.T
     parameters = {
         name: trained.reshape(value.shape) if name.endswith("/value") else own.get(name, value)
         for name, value in initial_parameters(network, 1).items()
@@ -135,7 +145,8 @@ def test_the_host_computes_what_autograd_does(kind: str, make: Callable[[], Any]
     host = run_iteration(network, parameters, images.numpy(), LABELS.numpy(), seed=1, options=FLOAT64)
     for ours, theirs in zip(recording.operands, host.operands(), strict=True):
         assert (ours.layer, ours.shape, ours.steps) == (theirs.layer, theirs.shape, theirs.steps)
-        pairs = [(ours.input, theirs.input), (ours.grad_output, theirs.grad_output)]
-        for mine, other in [*pairs, *zip(ours.summed, theirs.summed, strict=True)]:
+        pairs = [(ours.input, theirs.input), (ours.weight, theirs.weight), (ours.grad_output, theirs.grad_output)]
+        pairs += [*zip(ours.summed, theirs.summed, strict=True)]
+        for mine, other in [*pairs, *zip(ours.weight_summed, theirs.weight_summed, strict=True)]:
             np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-9)
     assert simulate(recording, "ideal", baseline=None).is_correct

@@ -13,7 +13,7 @@ from workloads.capture.calls import Calls, LayerCall, SameTensor, Tensor, Unmapp
 from workloads.capture.joining import JOINING
 from workloads.capture.losses import LOSSES
 from workloads.capture.pooling import POOLING
-from workloads.capture.reshaping import RESHAPING
+from workloads.capture.reshaping import RESHAPING, read_transpose
 
 Reader = Callable[..., Calls]
 
@@ -284,5 +284,6 @@ READERS: dict[str, Reader] = {
 
 
 def make_table() -> dict[Any, Reader]:
-    """Give the reader of each torch function and tensor method that is known, by the function itself."""
-    return {one: reader for name, reader in READERS.items() for one in name_methods(torch.Tensor, name)}
+    """Give the reader of each torch function, method and attribute of tensors that is known, by the function itself."""
+    attributes = {torch.Tensor.mT.__get__: partial(read_transpose, dim0=-2, dim1=-1)}
+    return attributes | {one: reader for name, reader in READERS.items() for one in name_methods(torch.Tensor, name)}

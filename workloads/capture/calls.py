@@ -69,6 +69,26 @@ class PaddedTensor:
 
 
 @dataclass(frozen=True, eq=False)
+class ScaledTensor:
+    """A tensor times a number: a part of a product of matrices before or behind it, and of no other layer.
+
+    reason: why it stands for no layer of its own. version: of the tensor before the call.
+    """
+
+    input: Tensor
+    factor: float
+    reason: str
+    version: int
+    kind: str = "mul"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What it reads."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, eq=False)
 class ScaledLoss:
     """A weighted sum of losses, which a callable of the outputs makes of them: tensors and their factors."""
 
@@ -80,7 +100,20 @@ class ScaledLoss:
         return tuple(tensor for tensor, _ in self.shares)
 
 
-Call = LayerCall | SameTensor | PaddedTensor | ScaledLoss
+@dataclass(frozen=True, eq=False)
+class UnknownCall:
+    """A call that stands for nothing known; has_weights: it reads a parameter of the model, trained or frozen."""
+
+    kind: str
+    inputs: tuple[Tensor, ...]
+    reason: str
+    has_weights: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+# A call that leaves no layer where what reads its tensor can do its work.
+FoldedCall = PaddedTensor | ScaledTensor
+Call = LayerCall | SameTensor | FoldedCall | ScaledLoss
 # One for each tensor that a function gives out, where it gives several.
 Calls = Call | Sequence[Call]
 

@@ -40,8 +40,8 @@ class GradientTaker:
         """Put hooks into autograd's graph, behind those that a user's tensors have."""
         self.watch_outputs(seen[node.name] for node in network.compute_nodes())
         for node in network.compute_nodes():
-            if network.summed_gradients(node.name):
-                for name in node.inputs:
+            for name in node.inputs:
+                if network.summed_gradients(node.name, name):
                     for reader in network.consumers(name):
                         self._watch_shares(seen[reader.name], name)
 
@@ -81,11 +81,10 @@ class GradientTaker:
 
         return take
 
-    def list_summed(self, network: Network, node: Node) -> list[tuple[str, Tensor]]:
-        """Give the stored gradients that a layer's GTA adds to its own, by the names of `Network.summed_gradients`."""
-        if not network.summed_gradients(node.name):
+    def list_summed(self, network: Network, node: Node, source: str) -> list[tuple[str, Tensor]]:
+        """Give the stored gradients that a layer adds to its own, by the names of `Network.summed_gradients`."""
+        if not network.summed_gradients(node.name, source):
             return []
-        source = node.inputs[0]
         stored: dict[str, Tensor] = {}
         total = None
         for reader in order_readers(network, source):

@@ -126,7 +126,8 @@ def find_misfit(seen: SeenLayer) -> str | None:
     if seen.kind not in KINDS:
         return f"{seen.kind} is known only as a part of a loss"
     try:
-        KINDS[seen.kind].model_validate({"name": seen.name, "type": seen.kind, **seen.fields})
+        form = {"name": seen.name, "type": seen.kind, "inputs": list(seen.inputs), **seen.fields}
+        KINDS[seen.kind].model_validate(form)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

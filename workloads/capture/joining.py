@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
-from workloads.capture.calls import Calls, LayerCall, SameTensor, ScaledLoss, Tensor, UnmappedCallError
+from workloads.capture.calls import (
+    Calls,
+    LayerCall,
+    SameTensor,
+    ScaledLoss,
+    ScaledTensor,
+    Tensor,
+    UnmappedCallError,
+)
 
 
 def read_sum(input: Tensor, other: Any, *, alpha: float = 1, **_: Any) -> Calls:
@@ -37,7 +45,7 @@ def read_difference(input: Tensor, other: Any, *, alpha: float = 1, **_: Any) ->
 
 
 def read_product(input: Tensor, other: Any, **_: Any) -> Calls:
-    """Read a product element by element, or a weighted loss."""
+    """Read a product element by element, or with a number, or a weighted loss."""
     for tensor, factor in ((input, other), (other, input)):
         if is_constant(factor):
             if is_scalar(tensor):
@@ -45,17 +53,24 @@ def read_product(input: Tensor, other: Any, **_: Any) -> Calls:
             if is_number(factor) and factor == 1:
                 return SameTensor(tensor)
             if is_number(factor):
-                raise UnmappedCallError(f"a product with the number {factor} is no layer")
+                return scale(tensor, float(factor), f"a product with the number {factor} is no layer")
     return LayerCall("multiply", (input, other))
 
 
 def read_quotient(input: Tensor, other: Any, **_: Any) -> Calls:
-    """Read a loss that is divided by a number."""
+    """Read a tensor, or a loss, that is divided by a number."""
     if is_scalar(input) and is_constant(other):
         return ScaledLoss(((input, 1.0 / float(other)),))
     if is_number(other) and other == 1:
         return SameTensor(input)
+    if is_number(other) and other != 0:
+        return scale(input, 1.0 / float(other), "a division is no layer")
     raise UnmappedCallError("a division is no layer")
+
+
+def scale(tensor: Tensor, factor: float, reason: str) -> ScaledTensor:
+    """Give a tensor times a number, which is no layer of its own for a reason."""
+    return ScaledTensor(tensor, factor, reason, tensor._version)
 
 
 def is_number(value: Any) -> bool:

@@ -19,15 +19,19 @@ from torch.overrides import TorchFunctionMode
 from workloads.capture.call_table import make_table
 from workloads.capture.calls import (
     Call,
+    FoldedCall,
     LayerCall,
     PaddedTensor,
     SameTensor,
     ScaledLoss,
+    ScaledTensor,
     Tensor,
+    UnknownCall,
     UnmappedCallError,
     add_padding,
 )
-from workloads.capture.places import CallPlace, ModulePaths
+from workloads.capture.factors import find_part, fold_factors
+from workloads.capture.places import CallPlace, ModulePaths, describe_function
 from workloads.kinds.table import KINDS
 from workloads.network import INPUT
 
@@ -80,14 +84,16 @@ class TrackedTensor:
 
     Attributes:
         shares: Of a loss, the weight of each loss layer in it.
-        padded: What has zeros around it here.
+        maker: The call that made it, which may be a part of what reads it.
+        maker_version: Of that call's input.
     """
 
     reference: Any
     name: str
     version: int
     shares: Mapping[str, float] | None = None
-    padded: PaddedTensor | None = None
+    maker: FoldedCall | LayerCall | None = None
+    maker_version: int = 0
 
 
 @dataclass(eq=False)
@@ -101,21 +107,6 @@ class SeenGraph:
     layers: dict[str, SeenLayer] = field(default_factory=dict)
     value_reads: list[tuple[CallPlace, str]] = field(default_factory=list)
     loss_reads: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class UnknownCall:
-    """A call that stands for nothing known.
-
-    Attributes:
-        has_weights: It reads a parameter of the model, trained or frozen.
-    """
-
-    kind: str
-    inputs: tuple[Tensor, ...]
-    reason: str
-    has_weights: bool = False
-    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,14 +145,28 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         self._table = make_table()
         self._tracked: dict[int, TrackedTensor] = {}
 
-    def track(self, tensor: Tensor, name: str, shares: Mapping[str, float] | None = None) -> None:
+    def track(
+        self,
+        tensor: Tensor,
+        name: str,
+        shares: Mapping[str, float] | None = None,
+        maker: FoldedCall | LayerCall | None = None,
+    ) -> None:
         """Say that a tensor is a layer's output, or the network's input."""
-        self._tracked[id(tensor)] = TrackedTensor(weakref.ref(tensor), name, tensor._version, shares)
+        version = 0 if maker is None else maker.inputs[0]._version
+        self._tracked[id(tensor)] = TrackedTensor(weakref.ref(tensor), name, tensor._version, shares, maker, version)
 
     def find(self, tensor: Any) -> TrackedTensor | None:
         """Find what a tensor is the output of."""
         found = self._tracked.get(id(tensor))
         return found if found is not None and found.reference() is tensor else None
+
+    def find_maker(self, tensor: Tensor) -> FoldedCall | LayerCall | None:
+        """Find the call that made a tensor, as long as neither the tensor nor what that call read has changed."""
+        found = self.find(tensor)
+        if found is None or found.maker is None or found.version != tensor._version:
+            return None
+        return found.maker if found.maker.inputs[0]._version == found.maker_version else None
 
     def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry a call out, and note what it stands for."""
@@ -199,25 +204,25 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         except (TypeError, ValueError, AttributeError, IndexError):
             reason = f"torch's {words} is called here in a way that is not known"
             return [UnknownCall(words, tuple(read), reason, has_weights)]
-        return [calls] if isinstance(calls, LayerCall | SameTensor | PaddedTensor | ScaledLoss) else list(calls)
+        return [calls] if isinstance(calls, LayerCall | SameTensor | FoldedCall | ScaledLoss) else list(calls)
 
     def _prepare(self, call: Call | UnknownCall) -> PreparedCall:
         if isinstance(call, LayerCall):
-            call = self._unpad(call)
+            call = fold_factors(call, self.find_maker) if call.kind == "matmul" else self._unpad(call)
         edges = tuple(find_edge(one) for one in call.inputs)
         if isinstance(call, LayerCall):
             inputs, fault = self._name_inputs(call)
             return PreparedCall(call, inputs, edges, fault or find_fault(call))
         inputs = tuple(found.name for one in call.inputs if (found := self.find(one)) is not None)
-        return PreparedCall(call, inputs, edges, call.reason if isinstance(call, UnknownCall) else None)
+        return PreparedCall(call, inputs, edges, call.reason if isinstance(call, UnknownCall | ScaledTensor) else None)
 
     def _unpad(self, call: LayerCall) -> LayerCall:
         """Let a convolution pad what it reads, in place of the call before it."""
-        found = self.find(call.inputs[0])
-        if call.kind != "conv2d" or found is None or found.padded is None:
+        padded = self.find_maker(call.inputs[0])
+        if call.kind != "conv2d" or not isinstance(padded, PaddedTensor):
             return call
-        padding = add_padding(call.fields["padding"], found.padded.sides)
-        return dataclasses.replace(call, inputs=(found.padded.input,), fields={**call.fields, "padding": padding})
+        padding = add_padding(call.fields["padding"], padded.sides)
+        return dataclasses.replace(call, inputs=(padded.input,), fields={**call.fields, "padding": padding})
 
     def _note(self, prepared: PreparedCall, tensor: Tensor) -> None:
         call = prepared.call
@@ -225,6 +230,8 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             self._note_loss(call, tensor)
         elif isinstance(call, PaddedTensor):
             self._note_padding(call, tensor)
+        elif isinstance(call, ScaledTensor) and (product := self._find_product(call)) is not None:
+            self._scale_product(product, call, tensor)
         elif isinstance(call, SameTensor) and tensor.requires_grad == call.input.requires_grad:
             found = self.find(call.input)
             if found is not None:
@@ -233,12 +240,34 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             self._note_layer(prepared, tensor)
 
     def _note_padding(self, call: PaddedTensor, tensor: Tensor) -> None:
-        found = self.find(call.input)
+        found, padded = self.find(call.input), self.find_maker(call.input)
         assert found is not None
-        if found.padded is not None:
-            sides = [own + more for own, more in zip(found.padded.sides, call.sides, strict=True)]
-            call = PaddedTensor(found.padded.input, (sides[0], sides[1], sides[2], sides[3]))
-        self._tracked[id(tensor)] = TrackedTensor(weakref.ref(tensor), found.name, tensor._version, None, call)
+        if isinstance(padded, PaddedTensor):
+            sides = [own + more for own, more in zip(padded.sides, call.sides, strict=True)]
+            call = PaddedTensor(padded.input, (sides[0], sides[1], sides[2], sides[3]))
+        self.track(tensor, found.name, maker=call)
+
+    def _find_product(self, call: ScaledTensor) -> SeenLayer | None:
+        """Find the product of matrices whose result alone a call scales."""
+        found = self.find(call.input)
+        seen = None if found is None else self.graph.layers.get(found.name)
+        if seen is None or found is None or seen.kind != "matmul" or found.version != call.version:
+            return None
+        is_read = any(seen.name in other.inputs for other in self.graph.layers.values())
+        return None if is_read or seen.in_loss != self.in_loss else seen
+
+    def _scale_product(self, product: SeenLayer, call: ScaledTensor, tensor: Tensor) -> None:
+        """Have a product scale its result: what it was before is no layer's output any more."""
+        place = self._paths.place()
+        name = self._name_layer("unscaled", place.module)
+        reason = "a product of matrices is scaled here, and read without its scale as well"
+        self.graph.layers[name] = dataclasses.replace(product, name=name, place=place, reason=reason, operands=None)
+        fields = {**product.fields, "scale": product.fields.get("scale", 1.0) * call.factor}
+        self.graph.layers[product.name] = dataclasses.replace(product, fields=fields, output=find_edge(tensor))
+        for key, one in self._tracked.items():
+            if one.name == product.name:
+                self._tracked[key] = dataclasses.replace(one, name=name)
+        self.track(tensor, product.name)
 
     def _note_loss(self, call: ScaledLoss, tensor: Tensor) -> None:
         shares: dict[str, float] = {}
@@ -262,11 +291,11 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         prepares = bool(reason and inputs) and not has_gradient and not has_weights and tensor.is_floating_point()
         if self.in_loss:
             self.graph.loss_reads += inputs
-        kinds: list[tuple[str, Mapping[str, Any]]] = [(call.kind, call.fields)]
-        operands = None
+        kinds, operands = [(call.kind, call.fields)], None
         if isinstance(call, LayerCall):
             kinds += call.then
-            operands = self._take_operands(call, tensor) if call.weight is not None and reason is None else None
+            is_computed = call.kind in KINDS and KINDS[call.kind].traits.is_computed
+            operands = self._take_operands(call, tensor) if is_computed and reason is None else None
         for number, (kind, fields) in enumerate(kinds):
             is_last = number == len(kinds) - 1
             seen = SeenLayer(
@@ -277,7 +306,7 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             )  # fmt: skip
             self.graph.layers[seen.name] = seen
             inputs = (seen.name,)
-        self.track(tensor, seen.name)
+        self.track(tensor, seen.name, maker=find_part(call, tensor))
         if self._take_output is not None:
             self._take_output(seen, tensor)
 
@@ -300,7 +329,7 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             if found is None:
                 fault = fault or "it reads a tensor that comes from no layer"
                 continue
-            if found.padded is not None:
+            if isinstance(found.maker, PaddedTensor):
                 fault = fault or "only a convolution may read what has zeros around it"
             if found.version != tensor._version:
                 fault = fault or f"the output of '{found.name}' was changed in place through a tensor that shares it"
@@ -354,8 +383,6 @@ def find_fault(call: LayerCall) -> str | None:
     """Say why a call stands for no layer of a network although it is known, if so."""
     if call.kind not in LOSS_PARTS and (missing := find_missing(call.kind)) is not None:
         return missing
-    if call.weight is None and call.kind in KINDS and KINDS[call.kind].traits.is_computed:
-        return f"the operands of the layer kind '{call.kind}' cannot be recorded"
     if call.weight is not None and not call.weight.requires_grad:
         return "its weight is frozen, and a recorded layer has a gradient to its weight"
     return None
@@ -385,11 +412,3 @@ def _walk(value: Any) -> Iterator[Tensor]:
 def find_edge(tensor: Tensor) -> tuple[Any, int] | None:
     """Give the node of autograd's graph that made a tensor, and which of its outputs it is."""
     return None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
-
-
-def describe_function(maker: Any) -> str:
-    """Name a custom autograd function, and the file and line at which it is defined."""
-    made = getattr(type(maker), "_forward_cls", type(maker))
-    code = getattr(getattr(made, "forward", None), "__code__", None)
-    where = f" ({code.co_filename.rpartition('/')[2]}, line {code.co_firstlineno})" if code else ""
-    return f"{made.__name__}{where}"

@@ -23,7 +23,10 @@ def choose_part(graph: SeenGraph, pattern: str, label: str) -> list[SeenLayer]:
     Raises:
         InputError: none does.
     """
-    names = {name: seen for name, seen in graph.layers.items() if seen.operands is not None and not seen.in_loss}
+    names = {
+        name: seen for name, seen in graph.layers.items()
+        if seen.operands is not None and not seen.in_loss and not KINDS[seen.kind].traits.reads_several
+    }  # fmt: skip
     chosen = [seen for name, seen in names.items() if fnmatchcase(name, pattern)]
     if not chosen:
         there = f"; the layers are {list_words(names)}" if names else ", and no layer that is known"

@@ -120,3 +120,11 @@ def telling_failure(what: str, torch_folder: str = OWN_FOLDER) -> Iterator[None]
         where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
         words = (str(error).splitlines() or [""])[0]
         raise InputError(f"{what} fails{where}: {type(error).__name__}: {words}") from error
+
+
+def describe_function(maker: Any) -> str:
+    """Name a custom autograd function, and the file and line at which it is defined."""
+    made = getattr(type(maker), "_forward_cls", type(maker))
+    code = getattr(getattr(made, "forward", None), "__code__", None)
+    where = f" ({code.co_filename.rpartition('/')[2]}, line {code.co_firstlineno})" if code else ""
+    return f"{made.__name__}{where}"

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ class HeldOperands:
 
 def hold_operands(call: LayerCall, output: Tensor) -> HeldOperands:
     """Copy what a layer reads, in the number format in which it was multiplied, which autocast may have chosen."""
-    input, weight = (to_float32(one.detach().to(output.dtype)) for one in (call.inputs[0], call.weight))
+    factor = call.inputs[1] if call.weight is None else call.weight
+    input, weight = (to_float32(one.detach().to(output.dtype)) for one in (call.inputs[0], factor))
     return HeldOperands(input, weight, None if call.bias is None else to_float32(call.bias.detach().to(output.dtype)))
 
 
@@ -193,7 +195,10 @@ def join_operands(
         seen = form.seen[node.name]
         steps = tuple(Step) if has_gta or node.inputs[0] in network.trained else WITHOUT_GTA
         made = make_operands(network, seen, taker, label, steps)
-        yield dataclasses.replace(made, summed=list_stored(network, node, made.input, taker))
+        stored: dict[str, Any] = {"summed": list_stored(network, node, node.inputs[0], made.input, taker)}
+        if made.shape.weighs_activations:
+            stored["weight_summed"] = list_stored(network, node, node.inputs[1], made.weight, taker)
+        yield dataclasses.replace(made, **stored)
 
 
 def refuse_missing(layers: Iterable[SeenLayer], taker: GradientTaker, label: str) -> None:
@@ -220,18 +225,27 @@ def make_operands(
         if not np.isfinite(values).all():
             raise InputError(f"{label}: the {tensor} of '{seen.name}' is not finite")
     return Operands(
-        seen.name, shape, held.input.reshape(shape.input_shape), held.weight.reshape(shape.weight_shape), held.bias,
+        seen.name, shape, fit(held.input, shape.input_shape), fit(held.weight, shape.weight_shape), held.bias,
         grad_output.reshape(shape.output_shape), None, steps,
     )  # fmt: skip
 
 
-def list_stored(network: Network, node: Node, input: Float32Array, taker: GradientTaker) -> tuple[Float32Array, ...]:
-    """Give what a layer's GTA adds; behind a ReLU all but an add's own gradient are stored with its mask."""
-    mask = make_mask(network, node.name, input)
+def fit(values: Float32Array, shape: tuple[int, ...]) -> Float32Array:
+    """Give a tensor the shape that a layer has; a trained factor of a product is the same for every image."""
+    if values.size == prod(shape):
+        return values.reshape(shape)
+    return np.ascontiguousarray(np.broadcast_to(values, shape))
+
+
+def list_stored(
+    network: Network, node: Node, source: str, read: Float32Array, taker: GradientTaker
+) -> tuple[Float32Array, ...]:
+    """Give what a layer adds to the gradient to what it reads; behind a ReLU all but an add's own are masked."""
+    mask = make_mask(network, node.name, read, source)
     gradients = []
-    for name, gradient in taker.list_summed(network, node):
+    for name, gradient in taker.list_summed(network, node, source):
         values = to_float32(gradient)
-        is_add = name != node.inputs[0] and network.node(name).layer.traits.sums_inputs
+        is_add = name != source and network.node(name).layer.traits.sums_inputs
         gradients.append(values if mask is None or is_add else values * mask)
     return tuple(gradients)
 

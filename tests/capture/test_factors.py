@@ -1,0 +1,86 @@
+"""What is done to the factors and the result of a product of matrices is a part of it, where nothing else reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip(
+    "torch", reason="torch is not installed, so no product of matrices was recorded; the extra 'torch' installs it"
+)
+
+from torch import nn  # noqa: E402
+
+from workloads.capture import capture  # noqa: E402
+from workloads.errors import InputError  # noqa: E402
+
+
+class Product(nn.Module):
+    """Tokens of a fully connected layer, and a product of two matrices that are made of them."""
+
+    def __init__(self, multiply: Callable[[Any], Any]) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.fc = nn.Linear(6, 6)
+        self.multiply = multiply
+
+    def forward(self, images: Any) -> Any:
+        return self.multiply(self.fc(images))
+
+
+def record(multiply: Callable[[Any], Any]) -> Any:
+    return capture(Product(multiply), torch.randn(2, 3, 6, 6), lambda scores: scores.square().sum())
+
+
+@pytest.mark.parametrize(
+    ("multiply", "fields"),
+    [
+        (lambda x: x.relu() @ x.transpose(2, 3), {"transpose_b": True}),
+        (lambda x: x.relu().mT @ x.mT, {"transpose_a": True, "transpose_b": True}),
+        (lambda x: x.relu() @ x.mT.mT, {}),
+        (lambda x: (x.relu() * 0.5) @ (x / 2), {"scale": 0.25}),
+        (lambda x: (0.5 * (x.relu() @ x)) / 4, {"scale": 0.125}),
+        (lambda x: (x.relu() @ (x / 2).mT).div_(2), {"transpose_b": True, "scale": 0.25}),
+    ],
+)
+def test_turns_and_scales_are_fields_of_the_product(multiply: Callable[[Any], Any], fields: dict[str, Any]) -> None:
+    linear, relu, matmul = record(multiply).form["layers"]
+    assert (linear["type"], relu["type"]) == ("linear", "relu")
+    inputs = [relu["name"], linear["name"]]
+    assert matmul == {"name": "matmul", "type": "matmul", "inputs": inputs, **fields}
+
+
+def read_before_scaling(x: Any) -> Any:
+    scores = x.relu() @ x
+    return scores.tanh() + scores * 0.5
+
+
+def read_behind_scaling(x: Any) -> Any:
+    scores = x.relu() @ x
+    return scores * 0.5 + scores
+
+
+def change_before_product(x: Any) -> Any:
+    values = x.tanh()
+    half = values * 0.5
+    values.relu_()
+    return half @ x
+
+
+@pytest.mark.parametrize(
+    ("multiply", "reason"),
+    [
+        (read_before_scaling, "a product with the number 0.5 is no layer"),
+        (read_behind_scaling, "a product of matrices is scaled here, and read without its scale as well"),
+        (change_before_product, "a product with the number 0.5 is no layer"),
+        (lambda x: (x * 0.5).relu() @ x, "a product with the number 0.5 is no layer"),
+        (lambda x: (x / 2) @ x, "a matmul reads two tensors, but both of its inputs are 'fc'"),
+        (lambda x: x.relu()[:, :1] @ x, "equal axes before the last two, but have the shapes (2, 1, 6, 6) and (2, 3"),
+    ],
+)
+def test_another_use_of_what_is_scaled_is_refused(multiply: Callable[[Any], Any], reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        record(multiply)
+    assert reason in str(caught.value)
