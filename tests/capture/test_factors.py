@@ -12,6 +12,7 @@ torch = pytest.importorskip(
 )
 
 from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 from workloads.capture import capture  # noqa: E402
 from workloads.errors import InputError  # noqa: E402
@@ -76,6 +77,7 @@ def change_before_product(x: Any) -> Any:
         (read_behind_scaling, "a product of matrices is scaled here, and read without its scale as well"),
         (change_before_product, "a product with the number 0.5 is no layer"),
         (lambda x: (x * 0.5).relu() @ x, "a product with the number 0.5 is no layer"),
+        (lambda x: functional.scaled_dot_product_attention(x, x.relu(), x.relu(), is_causal=True), "with a mask"),
         (lambda x: (x / 2) @ x, "a matmul reads two tensors, but both of its inputs are 'fc'"),
         (lambda x: x.relu()[:, :1] @ x, "equal axes before the last two, but have the shapes (2, 1, 6, 6) and (2, 3"),
     ],

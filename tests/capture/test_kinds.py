@@ -98,6 +98,7 @@ MIDDLES: dict[str, list[Callable[[], Any]]] = {
         lambda: lambda values: values.transpose(2, 3) @ values.relu(),
         lambda: lambda values: (values.tanh() @ (values.relu() / 2).transpose(-1, -2)).mul_(0.5).softmax(-1) @ values,
         lambda: lambda values: torch.bmm(values.flatten(2), values.flatten(2).relu().transpose(1, 2)).unsqueeze(-1),
+        lambda: lambda values: functional.scaled_dot_product_attention(values, values.relu(), values.tanh()),
         lambda: Trained(lambda values, trained: (trained @ values.flatten(2)).unsqueeze(-1), 3, CHANNELS),
     ],
 }  # fmt: skip

@@ -154,3 +154,8 @@ def expect_axes(tensor: Tensor, axes: int, what: str) -> None:
     """
     if tensor.dim() != axes:
         raise UnmappedCallError(f"{what} reads a tensor of {axes} axes, batch first; here it is of {tensor.dim()}")
+
+
+def find_edge(tensor: Tensor) -> tuple[Any, int] | None:
+    """Give the node of autograd's graph that made a tensor, and which of its outputs it is."""
+    return None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)

@@ -9,6 +9,7 @@ import dataclasses
 import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
+from workloads.capture.attention import SPELLED_OUT
 from workloads.capture.call_table import make_table
 from workloads.capture.calls import (
     Call,
@@ -29,6 +31,7 @@ from workloads.capture.calls import (
     UnknownCall,
     UnmappedCallError,
     add_padding,
+    find_edge,
 )
 from workloads.capture.factors import find_part, fold_factors
 from workloads.capture.places import CallPlace, ModulePaths, describe_function
@@ -175,6 +178,9 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         read = [tensor for tensor in list_tensors((args, kwargs)) if self.find(tensor) is not None]
         if not read:
             return func(*args, **kwargs)
+        if func in SPELLED_OUT:
+            with suppress(UnmappedCallError), self:
+                return SPELLED_OUT[func](*args, **kwargs)
         if name in VALUE_READS and not self.in_loss:
             self.graph.value_reads.append((self._paths.place(), name))
         # Where inputs come from is asked before the call, which may write into one of them.
@@ -213,8 +219,8 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         if isinstance(call, LayerCall):
             inputs, fault = self._name_inputs(call)
             return PreparedCall(call, inputs, edges, fault or find_fault(call))
-        inputs = tuple(found.name for one in call.inputs if (found := self.find(one)) is not None)
-        return PreparedCall(call, inputs, edges, call.reason if isinstance(call, UnknownCall | ScaledTensor) else None)
+        names = tuple(found.name for one in call.inputs if (found := self.find(one)) is not None)
+        return PreparedCall(call, names, edges, call.reason if isinstance(call, UnknownCall | ScaledTensor) else None)
 
     def _unpad(self, call: LayerCall) -> LayerCall:
         """Let a convolution pad what it reads, in place of the call before it."""
@@ -407,8 +413,3 @@ def _walk(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, dict):
         for one in value.values():
             yield from _walk(one)
-
-
-def find_edge(tensor: Tensor) -> tuple[Any, int] | None:
-    """Give the node of autograd's graph that made a tensor, and which of its outputs it is."""
-    return None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
