@@ -12,7 +12,7 @@ from workloads.errors import InputError
 from workloads.form_network import build_declared, build_rewritten
 from workloads.importers.reading import load_document
 from workloads.kinds.table import KINDS
-from workloads.network import Network
+from workloads.network import INPUT, Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
@@ -184,3 +184,13 @@ def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument)
             f"{document.place(('operands',))}: source {source.source} trains the network, which needs a loss; "
             f"add a softmax_cross_entropy layer after '{network.nodes[-1].name}'"
         )
+    if source is not None and source.runs_iteration and not reads_images(network):
+        raise InputError(
+            f"{document.place(('operands',))}: source {source.source} trains on images, and no layer reads the network's "
+            "input"
+        )
+
+
+def reads_images(network: Network) -> bool:
+    """Tell whether a layer reads the network's input for more than its batch."""
+    return any(not reader.layer.traits.is_source for reader in network.consumers(INPUT))

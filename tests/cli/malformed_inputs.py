@@ -319,6 +319,11 @@ GRAPH_CASES = (
               "(2, 4)"),
     from_edit("an own input of two forms", "padding: 1}", "input: {features: 4, width: 2}}",
               f", line 5: layers[0] 'conv1': input must be {OWN_INPUT}, got {{features: 4, width: 2}}"),
+    from_text("a network that reads no image", "name: a\ninput: {channels: 1, height: 2, width: 2}\nlayers:\n"
+              "  - {name: p, type: parameter, shape: [4]}\n  - {name: fc, type: linear, out_features: 10}\n"
+              "  - {name: loss, type: softmax_cross_entropy}\n"
+              "operands: {source: host, dataset: fashion_mnist, seed: 1}\n",
+              "{path}, line 7: operands: source host trains on images, and no layer reads the network's input"),
     from_text("a list of layers trained by the host", "name: a\nlayers:\n  - {name: fc, type: linear, "
               "out_features: 2, input: {features: 4}}\noperands: {source: host, dataset: fashion_mnist, seed: 1}\n",
               "{path}, line 4: operands: source host trains the network, and layers with inputs of their own are none; "
