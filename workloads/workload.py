@@ -186,8 +186,8 @@ def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument)
         )
     if source is not None and source.runs_iteration and not reads_images(network):
         raise InputError(
-            f"{document.place(('operands',))}: source {source.source} trains on images, and no layer reads the network's "
-            "input"
+            f"{document.place(('operands',))}: source {source.source} trains on images, and no layer reads the "
+            "network's input"
         )
 
 
