@@ -6,20 +6,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from peers import import_peer
 
-pytest.importorskip("torch", reason="torch is not installed, so no model was recorded; the extra 'torch' installs it")
+import_peer("torch")
 
-from cli.command import run_command
+from cli.command import run_command  # noqa: E402
 
-from sim import simulate
-from sim.results.rows import make_frame
-from workloads.capture import capture
-from workloads.capture.entry import make_subject
+from sim import simulate  # noqa: E402
+from sim.results.rows import make_frame  # noqa: E402
+from workloads.capture import capture  # noqa: E402
+from workloads.capture.entry import make_subject  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 SOURCE = """\
-import torch
-from torch import nn
-from torch.nn import functional
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 def make():
     torch.manual_seed(1)

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no product of matrices was recorded; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from workloads.capture import capture  # noqa: E402
 from workloads.errors import InputError  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 
 class Product(nn.Module):

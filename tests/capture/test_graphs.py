@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no graph of a model was read; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
@@ -20,6 +19,8 @@ from workloads.capture import CapturedRecording, capture  # noqa: E402
 from workloads.errors import InputError  # noqa: E402
 from workloads.opening import open_operands  # noqa: E402
 from workloads.operands import Operands  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 BATCH, CLASSES = 2, 3
 LABELS = torch.tensor([0, 2])

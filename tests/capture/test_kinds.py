@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no layer kind was compared with autograd; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
@@ -19,6 +18,8 @@ from torch.nn import functional  # noqa: E402
 from sim import simulate  # noqa: E402
 from workloads.capture import capture  # noqa: E402
 from workloads.host import FLOAT64, initial_parameters, run_iteration  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 BATCH, CHANNELS, SIZE, CLASSES = 2, 4, 6, 3
 LABELS = torch.tensor([0, 2])

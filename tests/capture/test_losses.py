@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no loss was compared with autograd; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
@@ -19,6 +18,8 @@ from sim import simulate  # noqa: E402
 from workloads.capture import capture  # noqa: E402
 from workloads.host import FLOAT64, run_iteration  # noqa: E402
 from workloads.losses import BatchTargets  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 BATCH, SIZE, CLASSES = 2, 8, 3
 LABELS = torch.tensor([0, 2])

@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from peers import import_peer
 
-pytest.importorskip("torch", reason="torch is not installed, so that the page's examples did not run")
+import_peer("torch")
+
+pytestmark = pytest.mark.peers
 
 PAGE = Path(__file__).parents[2] / "workloads" / "capture" / "README.md"
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no part of a model was recorded; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from capture.models import SmallCnn, make_batch, make_loss, make_model  # noqa: E402
 from torch import nn  # noqa: E402
@@ -20,6 +19,8 @@ from workloads.capture import capture, prune_gradients  # noqa: E402
 from workloads.errors import InputError  # noqa: E402
 from workloads.opening import open_operands  # noqa: E402
 from workloads.shapes import Step  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 BATCH = 2
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no pruned training was compared; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from capture.comparison import LayerWatch, list_parameters  # noqa: E402
 from capture.models import SmallCnn, make_batch, make_loss, make_model  # noqa: E402
@@ -26,6 +25,8 @@ from workloads.opening import open_operands  # noqa: E402
 from workloads.pruning import PruningState  # noqa: E402
 from workloads.settings import GradientPruning  # noqa: E402
 from workloads.training import PrunedIteration, run_pruned_iteration  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 RATE, SEED, DEPTH, BATCH = 0.9, 5, 2, 2
 # The number of batches of which some are pruned with a full FIFO, and some not at all.

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from peers import import_peer
 
-torch = pytest.importorskip(
-    "torch", reason="torch is not installed, so no recording was compared with autograd; the extra 'torch' installs it"
-)
+torch = import_peer("torch")
 
 from capture.comparison import LayerWatch, as_float32, list_parameter_gradients, list_parameters  # noqa: E402
 from capture.models import make_batch, make_loss, make_model  # noqa: E402
@@ -21,6 +20,8 @@ from sim import simulate  # noqa: E402
 from sim.results.rows import make_frame  # noqa: E402
 from workloads.capture import CapturedRecording, capture  # noqa: E402
 from workloads.host import FLOAT64, Iteration, run_iteration  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 BATCH = 2
 # Both compute in float64 and round to float32 once: a rounding apart, and what float64's own order of sums adds.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from peers import import_peer
 
-pytest.importorskip("torch", reason="torch is not installed, so no model was refused; the extra 'torch' installs it")
+import_peer("torch")
 
-from capture.refused_models import REFUSED, RefusedModel
+from capture.refused_models import REFUSED, RefusedModel  # noqa: E402
 
-from workloads.capture import capture
-from workloads.errors import InputError
+from workloads.capture import capture  # noqa: E402
+from workloads.errors import InputError  # noqa: E402
+
+pytestmark = pytest.mark.peers
 
 
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
