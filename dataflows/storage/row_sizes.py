@@ -73,6 +73,20 @@ def size_piece(nonzeros: int, width: int, code: IntArray) -> int:
     return int(size_encoded(nonzeros, int(code[width, 0]), int(code[width, 1]), int(code[width, 2])))
 
 
+@kernel
+def sum_pieces(running: IntArray, code: IntArray, first: int, end: int, low: int, high: int) -> int:
+    """Give the stored bytes of the pieces, from element `low` to `high`, of the rows from `first` to `end`.
+
+    Args:
+        running: ``(rows, width + 1)``; running counts of each row's nonzeros.
+        code: Of `tabulate_code`.
+    """
+    total = 0
+    for row in range(first, end):
+        total += size_piece(running[row, high] - running[row, low], high - low, code)
+    return total
+
+
 def size_rows(nonzeros: IntArray, width: int | IntArray, row_format: RowFormat, data_bits: int) -> IntArray:
     """Give the bytes of rows of `width` elements with so many nonzeros, pointers of compressed rows included."""
     code = encode_widths(width, row_format, data_bits)

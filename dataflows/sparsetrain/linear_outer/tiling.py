@@ -6,7 +6,7 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
-from dataflows.storage.row_sizes import size_piece
+from dataflows.storage.row_sizes import sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
@@ -30,11 +30,9 @@ def measure_outer_tile(
         for b in range(0, blocks, sizes[1]):
             c, c_end = b * block, min(C, (b + sizes[1]) * block)
             for n in range(0, N, sizes[2]):
-                load = 0
-                for image in range(n, min(N, n + sizes[2])):
-                    held = gradients[image, m_end] - gradients[image, m]
-                    load += size_piece(held, m_end - m, gradient_code)
-                    load += size_piece(inputs[image, c_end] - inputs[image, c], c_end - c, input_code)
+                n_end = min(N, n + sizes[2])
+                load = sum_pieces(gradients, gradient_code, n, n_end, m, m_end)
+                load += sum_pieces(inputs, input_code, n, n_end, c, c_end)
                 largest = max(largest, load)
     return largest
 
@@ -75,16 +73,14 @@ def try_outer(
     for size in range(1, M + 1):
         for m in range(0, M, size):
             m_end = min(M, m + size)
-            for n in range(N):
-                by_filters[size] += size_piece(gradients[n, m_end] - gradients[n, m], m_end - m, gradient_code)
+            by_filters[size] += sum_pieces(gradients, gradient_code, 0, N, m, m_end)
         least = min(least, by_filters[size])
     best_bytes = best_tiles = best_needed = 2**62
     for b_size in range(blocks, 0, -1):
         channels = 0
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(C, (b + b_size) * block)
-            for n in range(N):
-                channels += size_piece(inputs[n, c_end] - inputs[n, c], c_end - c, input_code)
+            channels += sum_pieces(inputs, input_code, 0, N, c, c_end)
         for m_size in range(M, 0, -1):
             # Shorter runs of filters only read the inputs more often.
             if divide_up(blocks, b_size) * least + divide_up(M, m_size) * channels > best_bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataflows.contract.kernel import kernel
-from dataflows.storage.row_sizes import size_piece
+from dataflows.storage.row_sizes import sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
@@ -40,17 +40,14 @@ def measure_products_tile(
         for o in range(0, depth, sizes[2]):
             o_end = min(depth, o + sizes[2])
             load = widest * divide_up((o_end - o) * data_bits, 8) + (n_end - n) * mask_bytes
-            for image in range(n, n_end):
-                load += size_piece(running[image, o_end] - running[image, o], o_end - o, code)
+            load += sum_pieces(running, code, n, n_end, o, o_end)
             largest = max(largest, load)
     if not len(summed):
         return largest
     o = (depth - 1) // sizes[2] * sizes[2]
     for n in range(0, N, sizes[0]):
         n_end = min(N, n + sizes[0])
-        drivers = 0
-        for image in range(n, n_end):
-            drivers += size_piece(running[image, depth] - running[image, o], depth - o, code)
+        drivers = sum_pieces(running, code, n, n_end, o, depth)
         for c in range(0, outputs, sizes[1] * block):
             c_end = min(outputs, c + sizes[1] * block)
             load = drivers + (c_end - c) * divide_up((depth - o) * data_bits, 8)
@@ -65,9 +62,7 @@ def size_summed(summed: IntArray, codes: IntArray, n: int, n_end: int, c: int, c
     """Give the stored bytes of pieces, from c to c_end, of the rows of images of all gradients that are added."""
     total = 0
     for gradient in range(len(summed)):
-        for image in range(n, n_end):
-            nonzeros = summed[gradient, image, c_end] - summed[gradient, image, c]
-            total += size_piece(nonzeros, c_end - c, codes[gradient])
+        total += sum_pieces(summed[gradient], codes[gradient], n, n_end, c, c_end)
     return total
 
 
@@ -127,8 +122,7 @@ def try_products(
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(outputs, (b + b_size) * block)
             added[b_size] += size_summed(summed, summed_codes, 0, N, c, c_end)
-            for n in range(N):
-                backs[b_size] += size_piece(written[n, c_end] - written[n, c], c_end - c, written_code)
+            backs[b_size] += sum_pieces(written, written_code, 0, N, c, c_end)
         least_back = min(least_back, backs[b_size])
     best_bytes = best_tiles = best_needed = 2**62
     for o_size in range(depth, 0, -1):
@@ -136,8 +130,7 @@ def try_products(
         for o in range(0, depth, o_size):
             o_end = min(depth, o + o_size)
             weights += outputs * divide_up((o_end - o) * data_bits, 8)
-            for n in range(N):
-                drivers += size_piece(running[n, o_end] - running[n, o], o_end - o, code)
+            drivers += sum_pieces(running, code, 0, N, o, o_end)
         # Longer runs of blocks have weights alone that do not fit twice.
         widest = capacity // (2 * divide_up(o_size * data_bits, 8))
         longest = blocks if widest >= outputs else widest // block

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile, size_summed
-from dataflows.storage.row_sizes import size_piece
+from dataflows.storage.row_sizes import sum_pieces
 from dataflows.tiling.search import copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
 
@@ -43,8 +43,7 @@ def measure_rows_of_products(
                 o_end = min(depth, o + sizes[3])
                 drivers = 0
                 for product in range(p, p_end):
-                    for row in range(product * T + n, product * T + n_end):
-                        drivers += size_piece(running[row, o_end] - running[row, o], o_end - o, code)
+                    drivers += sum_pieces(running, code, product * T + n, product * T + n_end, o, o_end)
                 for c in range(0, outputs, sizes[2] * block):
                     c_end = min(outputs, c + sizes[2] * block)
                     load = drivers + (p_end - p) * (c_end - c) * divide_up((o_end - o) * data_bits, 8)
@@ -89,15 +88,13 @@ def try_rows_of_products(
             c, c_end = b * block, min(outputs, (b + b_size) * block)
             masks += rows * divide_up(c_end - c, 8) * has_mask
             added += size_summed(summed, summed_codes, 0, rows, c, c_end)
-            for row in range(rows):
-                backs += size_piece(written[row, c_end] - written[row, c], c_end - c, written_code)
+            backs += sum_pieces(written, written_code, 0, rows, c, c_end)
         for o_size in range(depth, 0, -1):
             drivers, weights, parts = 0, 0, divide_up(depth, o_size)
             for o in range(0, depth, o_size):
                 o_end = min(depth, o + o_size)
                 weights += products * outputs * divide_up((o_end - o) * data_bits, 8)
-                for row in range(rows):
-                    drivers += size_piece(running[row, o_end] - running[row, o], o_end - o, code)
+                drivers += sum_pieces(running, code, 0, rows, o, o_end)
             fixed = divide_up(blocks, b_size) * drivers + parts * masks + added + backs
             if fixed + weights > best_bytes:
                 continue
@@ -156,9 +153,9 @@ def measure_factors(
                 for n in range(0, T, sizes[3]):
                     load = 0
                     for product in range(p, p_end):
-                        for row in range(product * T + n, product * T + min(T, n + sizes[3])):
-                            load += size_piece(gradients[row, m_end] - gradients[row, m], m_end - m, gradient_code)
-                            load += size_piece(inputs[row, c_end] - inputs[row, c], c_end - c, input_code)
+                        row, end = product * T + n, product * T + min(T, n + sizes[3])
+                        load += sum_pieces(gradients, gradient_code, row, end, m, m_end)
+                        load += sum_pieces(inputs, input_code, row, end, c, c_end)
                         if n == last:
                             first = product * M
                             load += size_summed(summed, summed_codes, first + m, first + m_end, c, c_end)
@@ -201,20 +198,15 @@ def try_factors(
             c, c_end = b * block, min(C, (b + b_size) * block)
             added += size_summed(summed, summed_codes, 0, products * M, c, c_end)
             masks += products * M * divide_up(c_end - c, 8) * has_mask
-            for row in range(rows):
-                channels += size_piece(inputs[row, c_end] - inputs[row, c], c_end - c, input_code)
-            for row in range(products * M):
-                backs += size_piece(written[row, c_end] - written[row, c], c_end - c, written_code)
+            channels += sum_pieces(inputs, input_code, 0, rows, c, c_end)
+            backs += sum_pieces(written, written_code, 0, products * M, c, c_end)
         for m_size in range(M, 0, -1):
             fixed = divide_up(M, m_size) * channels + added + backs
             if fixed > best_bytes:
                 break
             for m in range(0, M, m_size):
                 m_end = min(M, m + m_size)
-                for row in range(rows):
-                    fixed += divide_up(blocks, b_size) * size_piece(
-                        gradients[row, m_end] - gradients[row, m], m_end - m, gradient_code
-                    )
+                fixed += divide_up(blocks, b_size) * sum_pieces(gradients, gradient_code, 0, rows, m, m_end)
             if fixed > best_bytes:
                 continue
             for n_size in range(T, 0, -1):
