@@ -20,17 +20,9 @@ from sim.sweep.values import Value
 from workloads.errors import InputError
 
 APPLICATION_ID = 0x53505357
-
-
 SCHEMA_VERSION = 1
-
-
 CHECKPOINT_WAIT_MS = 2000
-
-
 FINISHED = (Status.DONE, Status.INFEASIBLE)
-
-
 SCHEMA = """
 CREATE TABLE points (key TEXT PRIMARY KEY, status TEXT NOT NULL, reason TEXT NOT NULL, workload TEXT NOT NULL,
   architecture TEXT NOT NULL, model_version TEXT NOT NULL, workload_digest TEXT NOT NULL);

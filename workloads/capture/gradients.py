@@ -10,7 +10,7 @@ import numpy as np
 
 from workloads.arrays import Float32Array
 from workloads.capture.calls import Tensor
-from workloads.capture.observer import SeenLayer
+from workloads.capture.seen import SeenLayer
 from workloads.network import Network, Node
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from workloads.capture.observer import LOSS_PARTS, SeenGraph, SeenLayer
+from workloads.capture.observer import LOSS_PARTS
+from workloads.capture.seen import SeenGraph, SeenLayer
 from workloads.errors import InputError
 from workloads.kinds.table import KINDS
 from workloads.network import INPUT, Network

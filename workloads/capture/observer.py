@@ -10,7 +10,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,7 +34,8 @@ from workloads.capture.calls import (
     find_edge,
 )
 from workloads.capture.factors import find_part, fold_factors
-from workloads.capture.places import CallPlace, ModulePaths, describe_function
+from workloads.capture.places import ModulePaths, describe_function
+from workloads.capture.seen import SeenGraph, SeenLayer
 from workloads.kinds.table import KINDS
 from workloads.network import INPUT
 
@@ -46,39 +47,6 @@ VALUE_READS = frozenset(
 LOSS_PARTS = frozenset({"log_softmax"})
 # What may read a trained tensor, as a class token or positions are, beside a layer's output.
 PARAMETER_READERS = frozenset({"add", "subtract", "multiply", "concat", "matmul"})
-
-
-@dataclass(frozen=True, eq=False)
-class SeenLayer:
-    """A layer that a call stands for.
-
-    Attributes:
-        reason: Why it stands for none that is known, or None.
-        inputs: Names of layers, or ``input``.
-        edges: Where in autograd's graph each input came from, None where no gradient goes back.
-        output: The node of autograd's graph that made the output, and which of its outputs; None without one.
-        in_loss: It was seen while the loss was computed.
-        prepares: It makes the input of images, without a gradient, and stands for no layer.
-        operands: Of a layer that the accelerator executes.
-    """
-
-    name: str
-    kind: str
-    fields: Mapping[str, Any]
-    inputs: tuple[str, ...]
-    place: CallPlace
-    shape: tuple[int, ...] | None
-    reason: str | None = None
-    edges: tuple[tuple[Any, int] | None, ...] = ()
-    output: tuple[Any, int] | None = None
-    in_loss: bool = False
-    prepares: bool = False
-    operands: Any = None
-
-    @property
-    def is_loss(self) -> bool:
-        """Whether it is a loss that is known."""
-        return self.kind in KINDS and KINDS[self.kind].traits.is_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +65,6 @@ class TrackedTensor:
     shares: Mapping[str, float] | None = None
     maker: FoldedCall | LayerCall | None = None
     maker_version: int = 0
-
-
-@dataclass(eq=False)
-class SeenGraph:
-    """What was seen of one run, in its order.
-
-    Attributes:
-        value_reads: Places at which the program read a tensor's values.
-    """
-
-    layers: dict[str, SeenLayer] = field(default_factory=dict)
-    value_reads: list[tuple[CallPlace, str]] = field(default_factory=list)
-    loss_reads: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)

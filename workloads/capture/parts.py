@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from workloads.arrays import BoolArray, Float32Array
-from workloads.capture.observer import SeenGraph, SeenLayer
+from workloads.capture.seen import SeenGraph, SeenLayer
 from workloads.errors import InputError
 from workloads.kinds.table import KINDS
 from workloads.words import list_words

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from workloads.arrays import BoolArray
 from workloads.capture.calls import LayerCall, Tensor
 from workloads.capture.graph_form import compare_shapes, find_ends, make_graph_form, name_workload
-from workloads.capture.observer import GraphObserver, SeenLayer
+from workloads.capture.observer import GraphObserver
 from workloads.capture.places import ModulePaths
+from workloads.capture.seen import SeenLayer
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask

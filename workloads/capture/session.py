@@ -24,11 +24,12 @@ from workloads.capture.graph_form import (
     name_workload,
     refuse_faults,
 )
-from workloads.capture.observer import GraphObserver, SeenLayer
+from workloads.capture.observer import GraphObserver
 from workloads.capture.parts import choose_part, make_part_layers, make_part_mask
 from workloads.capture.places import ModulePaths, telling_failure
 from workloads.capture.pruner import GradientPruner, find_pruner
 from workloads.capture.recording import CapturedRecording
+from workloads.capture.seen import SeenLayer
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
