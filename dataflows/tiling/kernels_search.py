@@ -13,7 +13,7 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.tiling.rows_search import find_widest
-from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, is_better
+from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
 from dataflows.tiling.spans import RowSpans, sum_run
 from workloads.arrays import IntArray
 
@@ -60,6 +60,7 @@ class KernelsTables:
         outer_kernels: Running numbers of kernels; a tile has the product of both.
         inner_kernels: Running numbers of kernels; a tile has the product of both.
         run_bytes: Running sums of the bytes that a run of rows of one kernel takes.
+        written_bytes: What all tiles write back, the same in every tiling.
     """
 
     lone: StreamedRows
@@ -69,6 +70,7 @@ class KernelsTables:
     outer_kernels: IntArray
     inner_kernels: IntArray
     run_bytes: IntArray
+    written_bytes: int
 
     def parts(self) -> KernelsParts:
         """Give the tables in the order of the search's arguments."""
@@ -116,12 +118,15 @@ def search_kernels(tables: KernelsTables, capacity: int) -> tuple[IntArray, int]
     """Search run lengths of (outer, inner, run, image, row) for GTW."""
     outer, units = len(tables.units), tables.paired.sums.shape[1]
     best = np.zeros(5, dtype=np.int64)
-    room = np.zeros((outer + 1, units), dtype=np.int64), np.zeros(units, dtype=np.int64)
-    needed = try_kernels(
-        *tables.parts(), tables.outer_kernels, tables.inner_kernels, tables.run_bytes, capacity, *room,
-        np.zeros(outer + 1, dtype=np.int64), np.zeros_like(best), best,
-    )  # fmt: skip
-    return best, needed
+
+    def attempt(most: int) -> tuple[int, int]:
+        room = np.zeros((outer + 1, units), dtype=np.int64), np.zeros(units, dtype=np.int64)
+        return try_kernels(
+            *tables.parts(), tables.outer_kernels, tables.inner_kernels, tables.run_bytes, capacity, most, *room,
+            np.zeros(outer + 1, dtype=np.int64), np.zeros_like(best), best,
+        )  # fmt: skip
+
+    return best, find_best(attempt, tables.written_bytes)
 
 
 @kernel
@@ -149,16 +154,17 @@ def stream_kernels(
 def try_kernels(
     lone: IntArray, lone_low: IntArray, lone_high: IntArray, lone_met: IntArray, paired: IntArray,
     paired_low: IntArray, paired_high: IntArray, paired_met: IntArray, units: IntArray, ranges: IntArray,
-    outer_kernels: IntArray, inner_kernels: IntArray, run_bytes: IntArray, capacity: int, touches: IntArray,
+    outer_kernels: IntArray, inner_kernels: IntArray, run_bytes: IntArray, capacity: int, most: int, touches: IntArray,
     streamed: IntArray, paired_bytes: IntArray, sizes: IntArray, best: IntArray,
-) -> int:  # fmt: skip
-    """Fill in the best run lengths of `search_kernels`, and give the bytes which they need.
+) -> tuple[int, int]:  # fmt: skip
+    """Fill in the best run lengths of `search_kernels` that load at most so many bytes; give what they load and need.
 
     touches ``(outer + 1, units)``, streamed ``(units,)``, paired_bytes ``(outer + 1,)``, zero, and sizes are room to
     work in.
     """
     outer, inner, runs = lone.shape[4] - 1, paired.shape[4] - 1, len(ranges) - 1
     N, H = lone.shape[2] - 1, lone_low.shape[1]
+    finds_least = most == UNLIMITED
     for size in range(1, outer + 1):
         for a in range(0, outer, size):
             for unit in range(units[a], units[min(outer, a + size) - 1] + 1):
@@ -178,25 +184,29 @@ def try_kernels(
                 outer_kernel_bytes = find_widest(outer_kernels, a_size) * kernel_bytes
                 for b_size in range(inner, 0, -1):
                     loads = divide_up(inner, b_size) * lone_bytes + paired_bytes[a_size]
-                    if loads > best_bytes:
+                    if loads > most:
+                        break
+                    cuts = divide_up(outer, a_size) * divide_up(inner, b_size) * divide_up(runs, run_size)
+                    if cuts * divide_up(H, h_size) > best_tiles:
                         break
                     held = outer_kernel_bytes * find_widest(inner_kernels, b_size)
                     if held > capacity:
                         continue
                     for n_size in range(N, 0, -1):
                         parts = divide_up(N, n_size) * divide_up(H, h_size)
-                        tiles = divide_up(outer, a_size) * divide_up(inner, b_size) * divide_up(runs, run_size) * parts
+                        tiles = cuts * parts
                         output = held * (2 if parts == 1 else 1)
                         if output + 2 * divide_up(loads, tiles) > capacity:
                             continue
                         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4] = a_size, b_size, run_size, n_size, h_size
-                        if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
+                        if not is_better(tiles, loads, sizes, best_tiles, best_bytes, best):
                             continue
                         needed = output + 2 * measure_kernels_tile(
                             sizes, lone, lone_low, lone_high, lone_met, paired, paired_low, paired_high, paired_met,
                             units, ranges, (capacity - output) // 2,
                         )  # fmt: skip
                         if needed <= capacity:
-                            best_bytes, best_tiles, best_needed = loads, tiles, needed
+                            best_bytes, best_needed = loads, needed
+                            most, best_tiles = (loads - 1, best_tiles) if finds_least else (most, tiles)
                             copy_sizes(sizes, best)
-    return best_needed
+    return best_bytes, best_needed

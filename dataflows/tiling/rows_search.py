@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataflows.contract.kernel import kernel
-from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, is_better
+from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
 from dataflows.tiling.spans import RowSpans, sum_box, sum_run
 from workloads.arrays import IntArray
 
@@ -54,6 +54,7 @@ class RowsTables:
         summed: Sums of the stored bytes of gradients that the last part adds ``(N + 1, outputs + 1, X + 1)``, or of
             size 1.
         weight: Bytes of a row of a kernel.
+        written_bytes: What all tiles write back, the same in every tiling.
     """
 
     drivers: IntArray
@@ -65,6 +66,7 @@ class RowsTables:
     summed: IntArray
     strips: StripBytes
     weight: int
+    written_bytes: int
 
     def parts(self) -> RowsParts:
         """Give the tables in the order of the search's arguments."""
@@ -126,12 +128,15 @@ def search_rows(tables: RowsTables, capacity: int) -> tuple[IntArray, int]:
     """Search run lengths of (image, row, strip, block, channel) for Forward or GTA."""
     groups, blocks, strips = len(tables.drivers), len(tables.first_group), tables.strips
     best = np.zeros(5, dtype=np.int64)
-    room = np.zeros((blocks + 1, groups), dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64)
-    needed = try_rows(
-        *tables.parts(), tables.weight, strips.whole, strips.partial, capacity, *room,
-        np.zeros(groups, dtype=np.int64), np.zeros_like(best), best,
-    )  # fmt: skip
-    return best, needed
+
+    def attempt(most: int) -> tuple[int, int]:
+        room = np.zeros((blocks + 1, groups), dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64)
+        return try_rows(
+            *tables.parts(), tables.weight, strips.whole, strips.partial, capacity, most, *room,
+            np.zeros(groups, dtype=np.int64), np.zeros_like(best), best,
+        )  # fmt: skip
+
+    return best, find_best(attempt, tables.written_bytes)
 
 
 @kernel
@@ -185,17 +190,17 @@ def try_rows(
     drivers: IntArray, span_low: IntArray, span_high: IntArray, met: IntArray, kernel_rows: IntArray,
     first_group: IntArray, last_group: IntArray, block_outputs: IntArray, summed: IntArray, windows: IntArray,
     summed_strips: IntArray, mask_bytes: IntArray, weight_row_bytes: int, whole_bytes: IntArray,
-    partial_bytes: IntArray, capacity: int, touches: IntArray, widest: IntArray, streamed: IntArray, sizes: IntArray,
-    best: IntArray,
-) -> int:  # fmt: skip
-    """Fill in the best run lengths of `search_rows`, and give the bytes which they need.
+    partial_bytes: IntArray, capacity: int, most: int, touches: IntArray, widest: IntArray, streamed: IntArray,
+    sizes: IntArray, best: IntArray,
+) -> tuple[int, int]:  # fmt: skip
+    """Fill in the best run lengths of `search_rows` that load at most so many bytes; give what they load and need.
 
     touches ``(blocks + 1, groups)`` and widest ``(blocks + 1,)``, zero, streamed ``(groups,)`` and sizes are room to
     work in.
     """
     groups, N, depth = drivers.shape[0], drivers.shape[1] - 1, drivers.shape[3] - 1
     X, blocks, strips = len(span_low), len(first_group), len(mask_bytes) - 1
-    all_outputs = block_outputs[blocks]
+    all_outputs, finds_least = block_outputs[blocks], most == UNLIMITED
     for size in range(1, blocks + 1):
         widest[size] = find_widest(block_outputs, size)
         for b in range(0, blocks, size):
@@ -217,17 +222,18 @@ def try_rows(
                         inputs += touches[b_size, group] * streamed[group]
                     fixed = window * inputs + divide_up(N, n_size) * weights
                     held = n_size * x_size * widest[b_size]
-                    if fixed > best_bytes or held * least_strip > capacity:
+                    runs = divide_up(N, n_size) * divide_up(X, x_size) * s_runs * divide_up(blocks, b_size)
+                    if fixed > most or held * least_strip > capacity or runs > best_tiles:
                         continue
                     for o_size in range(depth, 0, -1):
                         parts = divide_up(depth, o_size)
                         loads = fixed + parts * N * X * all_outputs * mask_bytes[strips] + added
-                        tiles = divide_up(N, n_size) * divide_up(X, x_size) * s_runs * divide_up(blocks, b_size) * parts
+                        tiles = runs * parts
                         output = held * (2 * whole_strip if parts == 1 else partial_strip)
-                        if loads > best_bytes or output + 2 * divide_up(loads, tiles) > capacity:
+                        if loads > most or output + 2 * divide_up(loads, tiles) > capacity:
                             continue
                         sizes[0], sizes[1], sizes[2], sizes[3], sizes[4] = n_size, x_size, s_size, b_size, o_size
-                        if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
+                        if not is_better(tiles, loads, sizes, best_tiles, best_bytes, best):
                             continue
                         needed = output + 2 * measure_rows_tile(
                             sizes, drivers, span_low, span_high, met, kernel_rows, first_group, last_group,
@@ -235,6 +241,7 @@ def try_rows(
                             (capacity - output) // 2,
                         )  # fmt: skip
                         if needed <= capacity:
-                            best_bytes, best_tiles, best_needed = loads, tiles, needed
+                            best_bytes, best_needed = loads, needed
+                            most, best_tiles = (loads - 1, best_tiles) if finds_least else (most, tiles)
                             copy_sizes(sizes, best)
-    return best_needed
+    return best_bytes, best_needed

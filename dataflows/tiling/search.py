@@ -1,16 +1,38 @@
 """What the searches for a tiling share: every run length of every index is tried, and the best that fits is taken.
 
-The best has the least DRAM bytes, then the fewest tiles, then the longest runs, compared index by index, task indices
-before reduction indices. A tiling whose average tile is too large is passed over unmeasured. All searches return the
-run lengths found (0 where none fits) and the buffer bytes which that tiling needs.
+The best has the fewest tiles among those whose DRAM bytes are at most 33/32 of the least that fit, then the least DRAM
+bytes, then the longest runs, compared index by index, task indices before reduction indices. So a search tries all run
+lengths twice: first for the least bytes, then for the best. A tiling whose average tile is too large is passed over
+unmeasured. All searches return the run lengths found (0 where none fits) and the buffer bytes which that tiling needs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
 
 UNLIMITED = 2**62
+# Bytes alone may cost a factor of two in cycles: many small tiles leave groups idle at their ends.
+ALLOWED_NUMERATOR, ALLOWED_DENOMINATOR = 33, 32
+
+
+def find_best(attempt: Callable[[int], tuple[int, int]], written_bytes: int = 0) -> int:
+    """Find the best tiling, and give the bytes which it needs.
+
+    Args:
+        attempt: Tries all run lengths of at most so many DRAM bytes and gives the bytes of the best, and those which it
+            needs; where the bytes are not limited, the best has the least of them.
+        written_bytes: DRAM bytes of every tiling that the attempts do not count.
+    """
+    least, needed = attempt(UNLIMITED)
+    return needed if least == UNLIMITED else attempt(allow_bytes(least, written_bytes))[1]
+
+
+def allow_bytes(least: int, written_bytes: int = 0) -> int:
+    """Give the most DRAM bytes that the tiling to be chosen may have, counted as the least are."""
+    return (int(least) + written_bytes) * ALLOWED_NUMERATOR // ALLOWED_DENOMINATOR - written_bytes
 
 
 @kernel
@@ -27,12 +49,12 @@ def copy_sizes(sizes: IntArray, best: IntArray) -> None:
 
 
 @kernel
-def is_better(loads: int, tiles: int, sizes: IntArray, best_loads: int, best_tiles: int, best_sizes: IntArray) -> bool:
-    """Compare tilings: DRAM bytes, then tiles, then longer runs."""
-    if loads != best_loads:
-        return bool(loads < best_loads)
+def is_better(tiles: int, loads: int, sizes: IntArray, best_tiles: int, best_loads: int, best_sizes: IntArray) -> bool:
+    """Compare tilings: tiles, then DRAM bytes, then longer runs."""
     if tiles != best_tiles:
         return bool(tiles < best_tiles)
+    if loads != best_loads:
+        return bool(loads < best_loads)
     for index in range(len(sizes)):
         if sizes[index] != best_sizes[index]:
             return bool(sizes[index] > best_sizes[index])

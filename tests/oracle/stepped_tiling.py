@@ -14,7 +14,8 @@ C4. The output tile counts once if the reduction is cut, else twice. That holds 
 C5. The output tile is sized raw (GTW: always at acc_bits), each convolution row rounded up to a byte; the largest
     output tile and the largest operand tile need not be the same tile.
 C6. Partial rows stay in the buffer: tiles but the last of a reduction write nothing back.
-C7. Ties: fewest tiles, then the longest runs, compared index by index, task indices before reduction indices.
+C7. The choice: of the tilings that fit, those of at most 33/32 of the least DRAM bytes; of these the fewest tiles, then
+    the least DRAM bytes, then the longest runs, compared index by index, task indices before reduction indices.
 C8. Without a capacity one tile holds the layer.
 """
 
@@ -46,7 +47,7 @@ class Tiling:
     @property
     def order(self) -> tuple[int, int, tuple[int, ...]]:
         """Return what tilings are compared by; the least is the best."""
-        return self.dram_bytes, len(self.tiles), tuple(-size for size in self.task_sizes + self.reduction_sizes)
+        return len(self.tiles), self.dram_bytes, tuple(-size for size in self.task_sizes + self.reduction_sizes)
 
     def __str__(self) -> str:
         """Return the run lengths, task indices first."""
@@ -98,4 +99,6 @@ def choose_tiling(work: Work) -> Tiling:
         raise ValueError(
             f"Layer {work.name} cannot be tiled in {work.step}: it needs {needed} bytes, the buffer has {capacity}."
         )
-    return min(fitting, key=lambda tiling: tiling.order)
+    least = min(tiling.dram_bytes for tiling in fitting)
+    affordable = [tiling for tiling in fitting if 32 * tiling.dram_bytes <= 33 * least]
+    return min(affordable, key=lambda tiling: tiling.order)

@@ -27,8 +27,9 @@ def tabulate_kernels(plan: KernelsPlan) -> KernelsTables:
         units, lone, paired = outer // tasks.group_filters, drivers, inputs
         outer_kernels, inner_kernels = np.ones_like(outer), tasks.own_channels(inner, inner)[1]
     return KernelsTables(
-        lone, paired, units, ranges, add_up(outer_kernels), add_up(inner_kernels), add_up(plan.run_bytes)
-    )
+        lone, paired, units, ranges, add_up(outer_kernels), add_up(inner_kernels), add_up(plan.run_bytes),
+        plan.shape.out_channels * plan.shape.group_in_channels * int(plan.run_bytes.sum()),
+    )  # fmt: skip
 
 
 def add_up(amounts: IntArray) -> IntArray:

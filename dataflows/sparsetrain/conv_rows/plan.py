@@ -100,6 +100,13 @@ class RowsPlan:
         return self.size_strips(1) * self.problem.has_mask
 
     @property
+    def written_bytes(self) -> int:
+        """Bytes of all results as they are stored; a raw row that is cut is rounded up strip by strip."""
+        if self.written.row_format is RowFormat.RAW:
+            return self.written.nonzeros.size * int(self.size_strips(self.problem.share.data_bits).sum())
+        return int(self.written.row_bytes.sum())
+
+    @property
     def weight_row_bytes(self) -> int:
         """Bytes of one row of a kernel."""
         return size_raw(self.shape.kernel_width, self.problem.share.data_bits)

@@ -35,7 +35,7 @@ def tabulate_rows(plan: RowsPlan) -> RowsTables:
         summed = np.pad(summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
     return RowsTables(
         np.ascontiguousarray(drivers), find_spans(plan.pairs), met, first_group, last_group,
-        plan.blocks.first_outputs, summed, tabulate_strips(plan), plan.weight_row_bytes,
+        plan.blocks.first_outputs, summed, tabulate_strips(plan), plan.weight_row_bytes, plan.written_bytes,
     )  # fmt: skip
 
 

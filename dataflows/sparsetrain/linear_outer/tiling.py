@@ -6,9 +6,9 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
-from dataflows.storage.row_sizes import sum_pieces
+from dataflows.storage.row_sizes import size_raw, sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
-from dataflows.tiling.search import copy_sizes, divide_up, is_better
+from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
 from workloads.arrays import IntArray
 
 
@@ -42,12 +42,17 @@ def search_outer(
 ) -> tuple[IntArray, int]:
     """Search run lengths of (filter, block, image) for a fully connected GTW."""
     best = np.zeros(3, dtype=np.int64)
-    by_filters = np.zeros(gradients.width + 1, dtype=np.int64)
-    needed = try_outer(
-        gradients.running, gradients.code, inputs.running, inputs.code, acc_bits, block, capacity, by_filters,
-        np.zeros_like(best), best,
-    )  # fmt: skip
-    return best, needed
+    tasks, short = divmod(inputs.width, block)
+    written_bytes = gradients.width * (tasks * size_raw(block, acc_bits) + size_raw(short, acc_bits))
+
+    def attempt(most: int) -> tuple[int, int]:
+        by_filters = np.zeros(gradients.width + 1, dtype=np.int64)
+        return try_outer(
+            gradients.running, gradients.code, inputs.running, inputs.code, acc_bits, block, capacity, most, by_filters,
+            np.zeros_like(best), best,
+        )  # fmt: skip
+
+    return best, find_best(attempt, written_bytes)
 
 
 @kernel
@@ -59,23 +64,24 @@ def try_outer(
     acc_bits: int,
     block: int,
     capacity: int,
+    most: int,
     by_filters: IntArray,
     sizes: IntArray,
     best: IntArray,
-) -> int:
-    """Fill in the best run lengths of `search_outer`, and give the bytes which they need.
+) -> tuple[int, int]:
+    """Fill in the best run lengths of `search_outer` that load at most so many bytes; give what they load and need.
 
     by_filters ``(M + 1,)``, zero, and sizes are room to work in.
     """
     N, M, C = inputs.shape[0], gradients.shape[1] - 1, inputs.shape[1] - 1
     blocks = divide_up(C, block)
-    least = 2**62
+    least, finds_least = UNLIMITED, most == UNLIMITED
     for size in range(1, M + 1):
         for m in range(0, M, size):
             m_end = min(M, m + size)
             by_filters[size] += sum_pieces(gradients, gradient_code, 0, N, m, m_end)
         least = min(least, by_filters[size])
-    best_bytes = best_tiles = best_needed = 2**62
+    best_bytes = best_tiles = best_needed = UNLIMITED
     for b_size in range(blocks, 0, -1):
         channels = 0
         for b in range(0, blocks, b_size):
@@ -83,22 +89,25 @@ def try_outer(
             channels += sum_pieces(inputs, input_code, 0, N, c, c_end)
         for m_size in range(M, 0, -1):
             # Shorter runs of filters only read the inputs more often.
-            if divide_up(blocks, b_size) * least + divide_up(M, m_size) * channels > best_bytes:
+            cuts = divide_up(M, m_size) * divide_up(blocks, b_size)
+            if divide_up(blocks, b_size) * least + divide_up(M, m_size) * channels > most or cuts > best_tiles:
                 break
             loads = divide_up(blocks, b_size) * by_filters[m_size] + divide_up(M, m_size) * channels
-            if loads > best_bytes:
+            if loads > most:
                 continue
             for n_size in range(N, 0, -1):
                 parts = divide_up(N, n_size)
-                tiles = divide_up(M, m_size) * divide_up(blocks, b_size) * parts
+                tiles = cuts * parts
                 sizes[0], sizes[1], sizes[2] = m_size, b_size, n_size
-                if not is_better(loads, tiles, sizes, best_bytes, best_tiles, best):
-                    continue
+                if not is_better(tiles, loads, sizes, best_tiles, best_bytes, best):
+                    break
                 output = size_products_tile(sizes, M, C, block, acc_bits) * (2 if parts == 1 else 1)
                 if output + 2 * divide_up(loads, tiles) > capacity:
                     continue
                 needed = output + 2 * measure_outer_tile(sizes, gradients, gradient_code, inputs, input_code, block)
                 if needed <= capacity:
-                    best_bytes, best_tiles, best_needed = loads, tiles, needed
+                    best_bytes, best_needed = loads, needed
+                    most, best_tiles = (loads - 1, best_tiles) if finds_least else (most, tiles)
                     copy_sizes(sizes, best)
-    return best_needed
+                    break
+    return best_bytes, best_needed

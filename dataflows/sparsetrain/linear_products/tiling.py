@@ -7,7 +7,7 @@ import numpy as np
 from dataflows.contract.kernel import kernel
 from dataflows.storage.row_sizes import sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
-from dataflows.tiling.search import copy_sizes, divide_up, is_better
+from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
 from workloads.arrays import IntArray
 
 
@@ -83,12 +83,15 @@ def search_products(
     """
     blocks = -(-written.width // block)
     best = np.zeros(3, dtype=np.int64)
-    room = np.zeros(blocks + 1, dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64), np.zeros_like(best)
-    needed = try_products(
-        drivers.running, drivers.code, written.running, written.code, drivers.data_bits, acc_bits, block, has_mask,
-        *summed, capacity, *room, best,
-    )  # fmt: skip
-    return best, needed
+
+    def attempt(most: int) -> tuple[int, int]:
+        room = np.zeros(blocks + 1, dtype=np.int64), np.zeros(blocks + 1, dtype=np.int64), np.zeros_like(best)
+        return try_products(
+            drivers.running, drivers.code, written.running, written.code, drivers.data_bits, acc_bits, block, has_mask,
+            *summed, capacity, most, *room, best,
+        )  # fmt: skip
+
+    return best, find_best(attempt)
 
 
 @kernel
@@ -104,12 +107,13 @@ def try_products(
     summed: IntArray,
     summed_codes: IntArray,
     capacity: int,
+    most: int,
     backs: IntArray,
     added: IntArray,
     sizes: IntArray,
     best: IntArray,
-) -> int:
-    """Fill in the best run lengths of `search_products`, and give the bytes which they need.
+) -> tuple[int, int]:
+    """Fill in the best run lengths of `search_products` that move at most so many bytes; give what they move and need.
 
     Args:
         written: Running counts of nonzeros of the result's rows, ``(N, outputs + 1)``. backs and added ``(blocks +
@@ -117,14 +121,14 @@ def try_products(
     """
     N, depth, outputs = running.shape[0], running.shape[1] - 1, written.shape[1] - 1
     blocks = divide_up(outputs, block)
-    least_back = 2**62
+    least_back, finds_least = UNLIMITED, most == UNLIMITED
     for b_size in range(1, blocks + 1):
         for b in range(0, blocks, b_size):
             c, c_end = b * block, min(outputs, (b + b_size) * block)
             added[b_size] += size_summed(summed, summed_codes, 0, N, c, c_end)
             backs[b_size] += sum_pieces(written, written_code, 0, N, c, c_end)
         least_back = min(least_back, backs[b_size])
-    best_bytes = best_tiles = best_needed = 2**62
+    best_bytes = best_tiles = best_needed = UNLIMITED
     for o_size in range(depth, 0, -1):
         drivers, weights, parts = 0, 0, divide_up(depth, o_size)
         for o in range(0, depth, o_size):
@@ -137,9 +141,9 @@ def try_products(
         for b_size in range(longest, 0, -1):
             runs = divide_up(blocks, b_size)
             # Shorter runs of blocks only read the drivers more often.
-            if runs * drivers + weights + least_back > best_bytes:
+            if runs * drivers + weights + least_back > most or runs * parts > best_tiles:
                 break
-            if runs * drivers + weights + backs[b_size] > best_bytes:
+            if runs * drivers + weights + backs[b_size] > most:
                 continue
             masks = 0
             if has_mask:
@@ -150,8 +154,8 @@ def try_products(
                 moved = loads + backs[b_size]
                 tiles = divide_up(N, n_size) * runs * parts
                 sizes[0], sizes[1], sizes[2] = n_size, b_size, o_size
-                if not is_better(moved, tiles, sizes, best_bytes, best_tiles, best):
-                    continue
+                if moved > most or not is_better(tiles, moved, sizes, best_tiles, best_bytes, best):
+                    break
                 output = size_products_tile(sizes, N, outputs, block, data_bits if parts == 1 else acc_bits)
                 output *= 2 if parts == 1 else 1
                 if output + 2 * divide_up(loads, tiles) > capacity:
@@ -160,9 +164,10 @@ def try_products(
                     sizes, running, code, data_bits, outputs, block, has_mask, summed, summed_codes
                 )
                 if needed <= capacity:
-                    best_bytes, best_tiles, best_needed = moved, tiles, needed
+                    best_bytes, best_needed = moved, needed
+                    most, best_tiles = (moved - 1, best_tiles) if finds_least else (most, tiles)
                     copy_sizes(sizes, best)
-    return best_needed
+    return best_bytes, best_needed
 
 
 @kernel

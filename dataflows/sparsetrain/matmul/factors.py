@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
 from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
+from dataflows.tiling.search import find_best
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import MatmulShape
@@ -146,10 +148,11 @@ def find_tiling(plan: FactorsPlan) -> IntArray:
     rows = shape.products, gradients.running, gradients.code, inputs.running, inputs.code
     summed = stack_vectors(plan.summed, shape.products * shape.out_features, shape.in_features)
     sizes, best = start_sizes()
-    try_factors(
-        *rows, plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits, plan.block, has_mask,
-        *summed, memory.capacity_bytes, sizes, best,
+    attempt = partial(
+        try_factors, *rows, plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits, plan.block,
+        has_mask, *summed, memory.capacity_bytes, sizes, best,
     )  # fmt: skip
+    find_best(attempt)
     if not best.all():
         owned = min(plan.block, shape.in_features)
         whole, ones = np.array([1, 1, 1, shape.rows], dtype=np.int64), np.ones(4, dtype=np.int64)

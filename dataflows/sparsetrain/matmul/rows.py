@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from dataflows.sparsetrain.matmul.refusal import refuse_sample
 from dataflows.sparsetrain.matmul.tiling import measure_rows_of_products, start_sizes, try_rows_of_products
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import stack_vectors
+from dataflows.tiling.search import find_best
 from dataflows.tiling.traffic import TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 
@@ -93,10 +95,11 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
     drivers, written = plan.drivers, plan.written
     summed = stack_vectors(plan.summed, rows, plan.outputs)
     sizes, best = start_sizes()
-    try_rows_of_products(
-        products, drivers.running, drivers.code, written.running, written.code, memory.data_bits, memory.acc_bits,
-        block, plan.has_mask, *summed, memory.capacity_bytes, sizes, best,
+    attempt = partial(
+        try_rows_of_products, products, drivers.running, drivers.code, written.running, written.code, memory.data_bits,
+        memory.acc_bits, block, plan.has_mask, *summed, memory.capacity_bytes, sizes, best,
     )  # fmt: skip
+    find_best(attempt)
     if not best.all():
         owned = min(block, plan.outputs)
         whole, ones = np.array([1, 1, 1, depth], dtype=np.int64), np.ones(4, dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile, size_summed
 from dataflows.storage.row_sizes import sum_pieces
-from dataflows.tiling.search import copy_sizes, divide_up, is_better
+from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
 
 
@@ -73,15 +73,19 @@ def try_rows_of_products(
     capacity: int,
     sizes: IntArray,
     best: IntArray,
-) -> int:
-    """Fill in the best run lengths of (product, row, block, reduction), and give the bytes which they need.
+    most: int,
+) -> tuple[int, int]:
+    """Fill in the best run lengths of (product, row, block, reduction) that move at most so many bytes.
+
+    Gives what they move and need.
 
     Args:
         written: Running counts of the results' nonzeros ``(products x T, outputs + 1)``; sizes is room to work in.
     """
     rows, depth, outputs = len(running), running.shape[1] - 1, written.shape[1] - 1
     T, blocks = rows // products, divide_up(outputs, block)
-    best_bytes = best_tiles = best_needed = 2**62
+    best_bytes = best_tiles = best_needed = UNLIMITED
+    finds_least = most == UNLIMITED
     for b_size in range(blocks, 0, -1):
         backs, masks, added = 0, 0, 0
         for b in range(0, blocks, b_size):
@@ -96,16 +100,17 @@ def try_rows_of_products(
                 weights += products * outputs * divide_up((o_end - o) * data_bits, 8)
                 drivers += sum_pieces(running, code, 0, rows, o, o_end)
             fixed = divide_up(blocks, b_size) * drivers + parts * masks + added + backs
-            if fixed + weights > best_bytes:
+            if fixed + weights > most or divide_up(blocks, b_size) * parts > best_tiles:
                 continue
             for n_size in range(T, 0, -1):
                 moved = fixed + divide_up(T, n_size) * weights
-                if moved > best_bytes:
+                cuts = divide_up(T, n_size) * divide_up(blocks, b_size) * parts
+                if moved > most or cuts > best_tiles:
                     break
                 for p_size in range(products, 0, -1):
-                    tiles = divide_up(products, p_size) * divide_up(T, n_size) * divide_up(blocks, b_size) * parts
+                    tiles = divide_up(products, p_size) * cuts
                     sizes[0], sizes[1], sizes[2], sizes[3] = p_size, n_size, b_size, o_size
-                    if not is_better(moved, tiles, sizes, best_bytes, best_tiles, best):
+                    if not is_better(tiles, moved, sizes, best_tiles, best_bytes, best):
                         break
                     output = size_products_tile(sizes[1:], T, outputs, block, data_bits if parts == 1 else acc_bits)
                     output *= p_size * (2 if parts == 1 else 1)
@@ -115,10 +120,11 @@ def try_rows_of_products(
                         sizes, products, running, code, data_bits, outputs, block, has_mask, summed, summed_codes
                     )
                     if needed <= capacity:
-                        best_bytes, best_tiles, best_needed = moved, tiles, needed
+                        best_bytes, best_needed = moved, needed
+                        most, best_tiles = (moved - 1, best_tiles) if finds_least else (most, tiles)
                         copy_sizes(sizes, best)
                         break
-    return best_needed
+    return best_bytes, best_needed
 
 
 @kernel
@@ -183,15 +189,19 @@ def try_factors(
     capacity: int,
     sizes: IntArray,
     best: IntArray,
-) -> int:
-    """Fill in the best run lengths of (product, filter, block, row), and give the bytes which they need.
+    most: int,
+) -> tuple[int, int]:
+    """Fill in the best run lengths of (product, filter, block, row) that move at most so many bytes.
+
+    Gives what they move and need.
 
     Args:
         written: Running counts of the result's nonzeros ``(products x M, C + 1)``; sizes is room to work in.
     """
     rows, M, C = len(inputs), gradients.shape[1] - 1, inputs.shape[1] - 1
     T, blocks = rows // products, divide_up(C, block)
-    best_bytes = best_tiles = best_needed = 2**62
+    best_bytes = best_tiles = best_needed = UNLIMITED
+    finds_least = most == UNLIMITED
     for b_size in range(blocks, 0, -1):
         channels, backs, added, masks = 0, 0, 0, 0
         for b in range(0, blocks, b_size):
@@ -202,20 +212,23 @@ def try_factors(
             backs += sum_pieces(written, written_code, 0, products * M, c, c_end)
         for m_size in range(M, 0, -1):
             fixed = divide_up(M, m_size) * channels + added + backs
-            if fixed > best_bytes:
+            if fixed > most or divide_up(M, m_size) * divide_up(blocks, b_size) > best_tiles:
                 break
             for m in range(0, M, m_size):
                 m_end = min(M, m + m_size)
                 fixed += divide_up(blocks, b_size) * sum_pieces(gradients, gradient_code, 0, rows, m, m_end)
-            if fixed > best_bytes:
+            if fixed > most:
                 continue
             for n_size in range(T, 0, -1):
                 parts = divide_up(T, n_size)
                 moved = fixed + parts * masks
+                cuts = divide_up(M, m_size) * divide_up(blocks, b_size) * parts
+                if moved > most or cuts > best_tiles:
+                    break
                 for p_size in range(products, 0, -1):
-                    tiles = divide_up(products, p_size) * divide_up(M, m_size) * divide_up(blocks, b_size) * parts
+                    tiles = divide_up(products, p_size) * cuts
                     sizes[0], sizes[1], sizes[2], sizes[3] = p_size, m_size, b_size, n_size
-                    if not is_better(moved, tiles, sizes, best_bytes, best_tiles, best):
+                    if not is_better(tiles, moved, sizes, best_tiles, best_bytes, best):
                         break
                     output = size_products_tile(sizes[1:], M, C, block, data_bits if parts == 1 else acc_bits)
                     output *= p_size * (2 if parts == 1 else 1)
@@ -226,10 +239,11 @@ def try_factors(
                         summed_codes,
                     )  # fmt: skip
                     if needed <= capacity:
-                        best_bytes, best_tiles, best_needed = moved, tiles, needed
+                        best_bytes, best_needed = moved, needed
+                        most, best_tiles = (moved - 1, best_tiles) if finds_least else (most, tiles)
                         copy_sizes(sizes, best)
                         break
-    return best_needed
+    return best_bytes, best_needed
 
 
 def start_sizes() -> tuple[IntArray, IntArray]:

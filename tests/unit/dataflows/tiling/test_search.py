@@ -1,4 +1,4 @@
-"""The search takes the least DRAM bytes that fit, then the fewest tiles, then the longest runs."""
+"""The search takes the fewest tiles that fit at next to the least DRAM bytes, then the least bytes, then long runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from dataflows.tiling.kernels_search import KernelsTables, StreamedRows, measure_kernels_tile, search_kernels
 from dataflows.tiling.rows_search import RowsTables, StripBytes, measure_rows_tile, search_rows
-from dataflows.tiling.search import is_better
+from dataflows.tiling.search import UNLIMITED, allow_bytes, find_best, is_better
 from dataflows.tiling.spans import RowSpans
 
 # Two images of one driver row in one channel, one result row and one block of one output.
@@ -23,7 +23,7 @@ def tabulate() -> RowsTables:
         np.ones((2, 2), np.int64), np.zeros((2, 2), np.int64), 0 * ends, RESULT * ends, 2 * RESULT * ends
     )
     none = np.zeros((1, 1, 1), np.int64)
-    return RowsTables(drivers, spans, np.array([[0], [1]]), zero, zero, ends, none, strips, WEIGHT)
+    return RowsTables(drivers, spans, np.array([[0], [1]]), zero, zero, ends, none, strips, WEIGHT, 0)
 
 
 def need(images: int) -> int:
@@ -47,12 +47,33 @@ def test_a_tile_is_measured_with_its_drivers_and_weights() -> None:
     assert measure_rows_tile(np.array([2, 1, 1, 1, 1]), *tabulate().parts(), WEIGHT) == IMAGES * DRIVER + WEIGHT
 
 
-def test_bytes_come_before_tiles_and_tiles_before_longer_runs() -> None:
+def test_tiles_come_before_bytes_and_bytes_before_longer_runs() -> None:
     short, long = np.array([1, 2]), np.array([2, 1])
-    assert is_better(9, 5, short, 10, 1, long)
-    assert is_better(10, 1, short, 10, 2, long)
-    assert is_better(10, 1, long, 10, 1, short)
-    assert not is_better(10, 1, long, 10, 1, long)
+    assert is_better(1, 10, short, 2, 9, long)
+    assert is_better(1, 9, short, 1, 10, long)
+    assert is_better(1, 10, long, 1, 10, short)
+    assert not is_better(1, 10, long, 1, 10, long)
+
+
+@pytest.mark.parametrize(
+    ("least", "written", "most"), [(32, 0, 33), (31, 0, 31), (31, 1, 32), (0, 64, 2), (64, 64, 68)]
+)
+def test_a_tiling_may_have_a_part_in_32_more_bytes_than_the_least(least: int, written: int, most: int) -> None:
+    assert allow_bytes(least, written) == most
+    for amount in range(most + 2):
+        assert (32 * (amount + written) <= 33 * (least + written)) == (amount <= most)
+
+
+def test_the_least_bytes_are_found_first_and_then_the_best_of_next_to_as_few() -> None:
+    asked = []
+
+    def attempt(most: int) -> tuple[int, int]:
+        asked.append(most)
+        return (640, 7) if most == UNLIMITED else (650, 5)
+
+    assert find_best(attempt, 320) == 5
+    assert asked == [UNLIMITED, 640 + 30]
+    assert find_best(lambda most: (most, most)) == UNLIMITED
 
 
 def stream(amounts: list[list[int]]) -> StreamedRows:
@@ -66,7 +87,7 @@ def stream(amounts: list[list[int]]) -> StreamedRows:
 FILTERS, BLOCKS, KERNEL = [[5, 6, 7]], [[10, 20], [40, 80]], 3
 KERNELS = KernelsTables(
     stream(FILTERS), stream(BLOCKS), np.array([0, 0, 1]), np.array([[0, 0], [0, 0]]), np.arange(4), np.arange(3),
-    np.array([0, KERNEL]),
+    np.array([0, KERNEL]), 6 * KERNEL,
 )  # fmt: skip
 
 
