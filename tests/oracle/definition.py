@@ -10,6 +10,10 @@ D1. A task's index holds a strip only where rows are cut, and a run only where k
     (n, h[, strip], block), (m, block[, run]), packed (block, place[, run]). Blocks are numbered on through the groups.
 D2. Whether rows are cut depends on the step's own result row: one step of a layer may have strips, another none.
 D3. Steps of a transposed convolution are those of its K, whose P and Q are given; only mask and names are its own.
+D4. Of a fully connected layer's GTW the driver row is a PE's block of the input, read element by element; the gradient
+    of the task's output is no row, and where it is 0 nothing is examined.
+D5. Row operations are examined where a machine that leaves none out would execute them; a product that is none, since
+    its mask is not set or its gradient is 0, is not among them.
 """
 
 from __future__ import annotations
@@ -46,7 +50,10 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class StepOracle:
-    """Hold what a step computes and takes; cycles count from its start to the end of its last task."""
+    """Hold what a step computes and takes; cycles count from its start to the end of its last task.
+
+    row_ops: those that are executed; examined_row_ops: those that are left out since they cannot multiply too.
+    """
 
     cycles: int
     task_cycles: list[int]
@@ -54,6 +61,7 @@ class StepOracle:
     task_indices: list[TaskIndex]
     group_busy: list[int]
     row_ops: int
+    examined_row_ops: int
     multiplications: int
     empty_issue_cycles: int
     output: Array
@@ -94,7 +102,8 @@ def run_step(
         pe_cycles=pe_cycles,
         task_indices=[task.index for task in tasks],
         group_busy=group_busy,
-        row_ops=len(all_rows),
+        row_ops=sum(row.is_executed for row in all_rows),
+        examined_row_ops=len(all_rows),
         multiplications=sum(row.multiplications for row in all_rows),
         empty_issue_cycles=sum(row.empty_issue_cycles for row in all_rows),
         output=output,

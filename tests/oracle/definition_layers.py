@@ -17,7 +17,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Machine:
-    """Describe the part of the accelerator that the ideal machine depends on; skip_zeros=False is the dense machine."""
+    """Describe the part of the accelerator that the ideal machine depends on; skip_zeros=False is the dense machine.
+
+    skip_empty_rows: row operations that cannot multiply are none; the dense machine knows no such thing.
+    """
 
     groups: int = 56
     pes_per_group: int = 3
@@ -29,6 +32,12 @@ class Machine:
     skip_zeros: bool = True
     skip_weights: bool = False
     pack_groups: bool = False
+    skip_empty_rows: bool = False
+
+    @property
+    def leaves_rows_out(self) -> bool:
+        """Say whether row operations that cannot multiply are left out."""
+        return self.skip_zeros and self.skip_empty_rows
 
 
 def split_pair(sizes: int | Pair) -> Pair:

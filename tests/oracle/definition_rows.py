@@ -18,11 +18,15 @@ class Tensors(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Count what one row operation of one PE takes."""
+    """Count what one row operation of one PE takes; one that is not executed is examined and takes nothing."""
 
     cycles: int
     multiplications: int
     empty_issue_cycles: int
+    is_executed: bool = True
+
+
+NO_OPERATION = Row(0, 0, 0, is_executed=False)
 
 
 def charge_row(machine: Machine, taps: list[int]) -> Row:
@@ -34,12 +38,25 @@ def charge_row(machine: Machine, taps: list[int]) -> Row:
 
 def charge_dot(machine: Machine, products: int) -> Row:
     """Charge a row operation of a fully connected layer, whose products are packed across driver elements."""
+    if machine.leaves_rows_out and products == 0:
+        return NO_OPERATION
     return Row(machine.row_overhead_cycles + divide_up(products, machine.multipliers_per_pe), products, 0)
 
 
 def list_driving(machine: Machine, driver: Array, window: Iterable[int]) -> list[int]:
     """Return the positions of a window that the machine issues: nonzeros, or all on a dense machine."""
     return [x for x in window if not machine.skip_zeros or driver[x] != 0]
+
+
+def is_none(machine: Machine, driver: Array, window: Iterable[int], other: Array | None, columns: range) -> bool:
+    """Say whether a row operation cannot multiply: no nonzero in its window, or none in the columns of another row.
+
+    other: the mask row of the result, or the second operand of OSRC; None where there is neither.
+    """
+    if not machine.leaves_rows_out:
+        return False
+    has_driver = any(driver[x] != 0 for x in window)
+    return not has_driver or (other is not None and not any(other[x] != 0 for x in columns))
 
 
 def list_src_window(layer: Conv, strip: range) -> list[int]:
@@ -71,8 +88,11 @@ def run_src(
     strip: range,
 ) -> Row:  # fmt: skip
     """Add I[n, c, h, :] (W) convolved with Wt[m, c, r, :] (S) into the strip of O[n, m, p, :] (Q)."""
+    window = list_src_window(layer, strip)
+    if is_none(machine, driver, window, mask_row, strip):
+        return NO_OPERATION
     taps = []
-    for w in list_driving(machine, driver, list_src_window(layer, strip)):
+    for w in list_driving(machine, driver, window):
         live = 0
         for s in range(layer.S):
             q, remainder = divmod(w - layer.find_width(0, s), layer.U_w)
@@ -89,8 +109,11 @@ def run_msrc(
     strip: range,
 ) -> Row:  # fmt: skip
     """Add dO[n, m, p, :] (Q) spread by Wt[m, c, r, :] (S) into the strip of dI[n, c, h, :] (W) behind its mask."""
+    window = list_msrc_window(layer, strip)
+    if is_none(machine, driver, window, mask_row, strip):
+        return NO_OPERATION
     taps = []
-    for q in list_driving(machine, driver, list_msrc_window(layer, strip)):
+    for q in list_driving(machine, driver, window):
         live = 0
         for s in range(layer.S):
             w = layer.find_width(q, s)
@@ -104,6 +127,8 @@ def run_msrc(
 
 def run_osrc(layer: Conv, machine: Machine, driver: Array, input_row: Array, kernel_sums: Array) -> Row:
     """Add the products of dO[n, m, p, :] (Q) and I[n, c, h, :] (W) into dWt[m, c, r, :] (S)."""
+    if is_none(machine, driver, range(layer.Q), input_row, range(layer.W)):
+        return NO_OPERATION
     taps = []
     for q in list_driving(machine, driver, range(layer.Q)):
         live = 0

@@ -19,6 +19,7 @@ class Machine:
     skip_zeros: bool = True
     skip_weights: bool = False
     pack_groups: bool = False
+    skip_empty_rows: bool = False
     capacity_bytes: int | None = 395264
     ports: int | None = 32
     bytes_per_port_cycle: int | None = 16
@@ -42,6 +43,11 @@ class Machine:
                     raise ValueError(f"Machine field {field.name} is {value}; it must be at least {least}.")
         if self.sparse_format not in ("auto", "raw", "offset", "bitmask"):
             raise ValueError(f"sparse_format is {self.sparse_format!r}; allowed are auto, raw, offset and bitmask.")
+
+    @property
+    def leaves_rows_out(self) -> bool:
+        """Say whether row operations that cannot multiply are left out; the dense machine executes all."""
+        return self.skip_zeros and self.skip_empty_rows
 
 
 @dataclass(frozen=True)
