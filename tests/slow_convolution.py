@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oracle.stepped_lowering import Item, Operands, Results, Row, Tile, Work
+from oracle.stepped_lowering import Item, Operands, Results, Row, Tile, Work, size_occupancies
 from oracle.stepped_records import Machine, divide_up
+from slow_dealing import Dealing, Task
 
 from dataflows.contract.problem import StepProblem
 from dataflows.storage.written import find_written
@@ -20,28 +21,16 @@ from workloads.shapes import ConvShape, Step
 
 @dataclass(frozen=True)
 class Operation:
-    """One row operation: what it reads, and the live taps of each driver element that it issues."""
+    """One row operation: what it reads, and the live taps of each driver element that it issues.
+
+    is_executed: false of one that cannot multiply, on a machine that leaves such out.
+    """
 
     driver: Row
     second: Row
     elements: tuple[int, ...]
     taps: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one task computes; a PE's outputs are (channel or filter, ...) in the order of its work."""
-
-    pes: tuple[tuple[tuple[int, int], ...], ...]
-    columns: range
-    kernel_rows: range
-
-
-def cut(size: int, most: int) -> list[range]:
-    """Cut a size into the fewest parts of at most `most`, all as long as the first but the last."""
-    parts = divide_up(size, most)
-    length = divide_up(size, parts)
-    return [range(start, min(size, start + length)) for start in range(0, size, length)]
+    is_executed: bool
 
 
 class SlowWork(Work):
@@ -65,7 +54,7 @@ class SlowWork(Work):
         )  # fmt: skip
         self.summed_formats = [Operands(summed=one).find_formats(machine)["summed"] for one in self.summed]
         self.name = operands.layer
-        self.tasks = self.list_tasks()
+        self.tasks = Dealing(self.shape, self.array, self.which).list_tasks()
         self.task_limits = tuple(last + 1 for last in max(self.tasks))
         self.reduction_limits = self.list_reductions()
 
@@ -73,63 +62,6 @@ class SlowWork(Work):
     def width(self) -> int:
         """Give the width of a result row."""
         return self.shape.out_width if self.which is Step.FORWARD else self.shape.in_width
-
-    def list_blocks(self, outputs: int, run: int) -> list[list[list[tuple[int, int]]]]:
-        """Deal outputs of all groups, (group, place), to the PEs of blocks."""
-        B, G = self.array.pes_per_group, self.shape.groups
-        if self.array.pack_groups and G > 1 and 2 * outputs <= B:
-            packed = B // outputs
-            starts = range(0, G, packed)
-            return [
-                [[(g, one)] for g in range(start, min(G, start + packed)) for one in range(outputs)] for start in starts
-            ]
-        blocks = []
-        for g in range(G):
-            for start in range(0, outputs, B * run):
-                owned = [(g, one) for one in range(start, min(outputs, start + B * run))]
-                blocks.append([owned[at : at + run] for at in range(0, len(owned), run)])
-        return blocks
-
-    def list_tasks(self) -> dict[tuple[int, ...], Task]:
-        """Give the task of each place, in order; strips and runs have an index where there are several."""
-        s, A = self.shape, self.array.accumulators
-        every_row = range(s.kernel_height)
-        if self.which is Step.GTW:
-            return self.list_kernels()
-        rows, outputs = (s.out_height, s.group_out_channels)
-        if self.which is Step.GTA:
-            rows, outputs = s.in_height, s.group_in_channels
-        strips = cut(self.width, A)
-        tasks = {}
-        for n in range(s.batch):
-            for row in range(rows):
-                for strip, columns in enumerate(strips):
-                    for number, block in enumerate(self.list_blocks(outputs, 1)):
-                        place = (n, row, strip, number) if len(strips) > 1 else (n, row, number)
-                        tasks[place] = Task(tuple(tuple(pe) for pe in block), columns, every_row)
-        return tasks
-
-    def list_kernels(self) -> dict[tuple[int, ...], Task]:
-        """Give the tasks of GTW; PEs own (filter, channel within its group)."""
-        s, B = self.shape, self.array.pes_per_group
-        fitting = self.array.accumulators // (s.kernel_height * s.kernel_width)
-        shared = s.out_channels * s.group_in_channels // (B * self.array.groups * self.array.min_tasks_per_group)
-        packed = self.array.pack_groups and s.groups > 1 and 2 * s.group_in_channels <= B
-        run = 1 if packed else max(1, min(fitting, shared))
-        runs = cut(s.kernel_height, self.array.accumulators // s.kernel_width)
-        blocks = self.list_blocks(s.group_in_channels, run)
-        tasks = {}
-        per_group = len(blocks) // s.groups
-        outer = range(len(blocks) if packed else s.out_channels)
-        for a in outer:
-            for b in range(s.group_out_channels if packed else per_group):
-                for t, rows in enumerate(runs):
-                    block = blocks[a] if packed else blocks[a // s.group_out_channels * per_group + b]
-                    m = [[g * s.group_out_channels + b if packed else a for g, _ in pe] for pe in block]
-                    pes = tuple(tuple(zip(m[i], [c for _, c in pe], strict=True)) for i, pe in enumerate(block))
-                    place = (a, b, t) if len(runs) > 1 else (a, b)
-                    tasks[place] = Task(pes, range(0), rows)
-        return tasks
 
     def list_reductions(self) -> tuple[int, ...]:
         """Give the limits of what is reduced over."""
@@ -168,13 +100,19 @@ class SlowWork(Work):
         w = q * s.stride_width + tap * s.dilation_width - s.pad_left
         return w if 0 <= w < s.in_width else None
 
-    def charge(self, elements: list[int], taps: dict[int, list[bool]], row: Row, second: Row) -> Operation:
-        """Make an operation; taps: whether each in-range tap of an element is live."""
+    def charge(
+        self, elements: list[int], taps: dict[int, list[bool]], row: Row, second: Row, *, is_reached: bool = True
+    ) -> Operation:
+        """Make an operation; taps: whether each in-range tap of an element is live.
+
+        is_reached: whether the mask of its columns, or the second operand of OSRC, holds anything.
+        """
         values = self.operands.take(str(row[0]))[tuple(row[1:])]
         skips = self.machine.skip_zeros
         issued = [at for at in elements if (values[at] != 0 if skips else True)]
         counts = [sum(taps.get(at, [])) if skips else len(taps.get(at, [])) for at in issued]
-        return Operation(row, second, tuple(issued), tuple(counts))
+        has_product = is_reached and any(values[at] != 0 for at in elements)
+        return Operation(row, second, tuple(issued), tuple(counts), has_product or not self.machine.leaves_rows_out)
 
     def count_cycles(self, operation: Operation) -> int:
         """Give the cycles of a row operation."""
@@ -182,7 +120,7 @@ class SlowWork(Work):
         issued = [max(floor, divide_up(live, self.machine.multipliers_per_pe)) for live in operation.taps]
         return self.machine.row_overhead_cycles + sum(issued)
 
-    def list_operations(
+    def list_row_operations(
         self, place: tuple[int, ...], reduction: tuple[range, ...]
     ) -> Iterator[tuple[tuple[int, ...], int, Operation]]:
         """List the row operations of a task: loop indices of their item, PE, operation."""
@@ -232,15 +170,15 @@ class SlowWork(Work):
                 if p is None:
                     continue
                 taps: dict[int, list[bool]] = {}
+                mask = self.operands.mask
+                kept = [w for w in task.columns if mask is None or mask[n, g * s.group_in_channels + c, h, w]]
                 for q in range(s.out_width):
                     for tap in range(s.kernel_width):
                         w = self.find_column(q, tap)
                         if w is not None and w in task.columns:
-                            mask = self.operands.mask
-                            kept = mask is None or bool(mask[n, g * s.group_in_channels + c, h, w])
-                            taps.setdefault(q, []).append(kept and self.is_weight_live(m, c, r, tap))
-                row = ("grad_output", n, m, p)
-                yield (local, r), pe, self.charge(self.find_window(task.columns), taps, row, ("weight", m, c, r))
+                            taps.setdefault(q, []).append(w in kept and self.is_weight_live(m, c, r, tap))
+                row, window = ("grad_output", n, m, p), self.find_window(task.columns)
+                yield (local, r), pe, self.charge(window, taps, row, ("weight", m, c, r), is_reached=bool(kept))
 
     def list_gtw(
         self, task: Task, pe: int, kernel: tuple[int, int, int], reduction: tuple[range, ...]
@@ -262,7 +200,9 @@ class SlowWork(Work):
                                 present = bool(self.operands.take("input")[n, channel, h, w] != 0)
                                 taps.setdefault(q, []).append(present)
                     row, second = ("grad_output", n, m, p), ("input", n, channel, h)
-                    yield (n, h, local, r), pe, self.charge(list(range(s.out_width)), taps, row, second)
+                    is_reached = bool(self.operands.take("input")[n, channel, h].any())
+                    operation = self.charge(list(range(s.out_width)), taps, row, second, is_reached=is_reached)
+                    yield (n, h, local, r), pe, operation
 
     def size_row(self, row: Row, columns: range) -> int:
         """Give what a task fetches of a row: of a raw driver row that is cut the window, else all of it."""
@@ -277,7 +217,9 @@ class SlowWork(Work):
         """Return a task's items in order: the rows and cycles of all PEs at one set of loop indices."""
         task = self.tasks[index]
         items: dict[tuple[int, ...], tuple[dict[Row, int], list[int]]] = {}
-        for key, pe, operation in self.list_operations(index, reduction):
+        for key, pe, operation in self.list_row_operations(index, reduction):
+            if not operation.is_executed:
+                continue
             rows, cycles = items.setdefault(key, ({}, [0] * len(task.pes)))
             for row in (operation.driver, operation.second):
                 rows[row] = self.size_row(row, task.columns)
@@ -289,8 +231,9 @@ class SlowWork(Work):
         half = self.machine.operand_store_bytes and self.machine.operand_store_bytes // 2
         task, bursts = self.tasks[index], [set[tuple[Row, int]]()]
         receivers: dict[tuple[int, ...], set[tuple[Row, int]]] = {}
-        for key, pe, operation in self.list_operations(index, tile.reduction):
-            receivers.setdefault(key, set()).update({(operation.driver, pe), (operation.second, pe)})
+        for key, pe, operation in self.list_row_operations(index, tile.reduction):
+            if operation.is_executed:
+                receivers.setdefault(key, set()).update({(operation.driver, pe), (operation.second, pe)})
         size = {row: self.size_row(row, task.columns) for rows in receivers.values() for row, _ in rows}
         for _, rows in sorted(receivers.items()):
             together = {row for row, _ in bursts[-1] | rows}
@@ -360,14 +303,20 @@ class SlowWork(Work):
         """Return the bytes of what a tile's tasks read: rows once, of raw ones that are cut each element once."""
         whole: dict[Row, int] = {}
         elements: dict[tuple[Row, str], set[int]] = {}
+        masked: set[Row] = set()
         besides = 0
         for index in map(tile.place, tile.tasks):
             task = self.tasks[index]
-            for _, _, operation in self.list_operations(index, tile.reduction):
+            for _, _, operation in self.list_row_operations(index, tile.reduction):
                 whole[operation.second] = self.size_row(operation.second, task.columns)
                 form = self.formats[str(operation.driver[0])]
                 elements.setdefault((operation.driver, form), set()).update(self.find_window(task.columns))
             besides += self.size_mask(index)
+            masked |= (
+                {("mask", *index[:2], g, c) for ((g, c),) in task.pes if self.has_mask}
+                if self.which is Step.GTA
+                else set()
+            )
             if tile.is_last_part:
                 for number, form in enumerate(self.summed_formats):
                     for ((g, c),) in task.pes:
@@ -377,11 +326,19 @@ class SlowWork(Work):
             name = str(row[0])
             tensor = self.summed[int(name[-1])] if name.startswith("summed") else self.operands.take(name)
             besides += self.size_part(tensor[tuple(row[1:])], form, places)
-        return sum(whole.values()) + besides
+        moved = [*masked, *whole, *(row for row, _ in elements)]
+        return (
+            sum(whole.values()) + besides + size_occupancies([row for row in moved if row[0] != "weight"], self.machine)
+        )
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile."""
-        return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
+        written: set[Row] = set()
+        if self.which is Step.GTA or (self.which is Step.FORWARD and self.operands.has_occupancy("written")):
+            for index in map(tile.place, tile.tasks):
+                written |= {("written", *index[:2], g, one) for ((g, one),) in self.tasks[index].pes}
+        result_bytes = sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
+        return result_bytes + size_occupancies(written, self.machine)
 
 
 def describe_machine(problem: StepProblem) -> Machine:

@@ -15,19 +15,21 @@ G7. Which rows are cut follows from the accumulators alone, also on the dense ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from oracle.stepped_conv import Conv, time_row
 from oracle.stepped_lowering import (
-    Item,
     Operands,
+    Operation,
     Results,
     Row,
+    Tensor,
     Tile,
     Work,
     count_kernels_per_pe,
+    size_occupancies,
     split_blocks,
 )
 from oracle.stepped_records import Machine, divide_up
@@ -61,7 +63,7 @@ class ConvWork(Work):
         self.name = layer.name
         self.walk = layer.find_walk(step)
         self.ifmap, self.ofmap = ("grad_output", "input") if layer.is_transposed else ("input", "grad_output")
-        self.known_cycles: dict[tuple[int | range, ...], int] = {}
+        self.known_cycles: dict[tuple[int | range, ...], int | None] = {}
         self.share_in = layer.in_channels // layer.groups
         self.share_out = layer.out_channels // layer.groups
         self.kernels = 1
@@ -142,26 +144,40 @@ class ConvWork(Work):
             return range(layer.in_width if is_forward else layer.out_width)
         return layer.find_in_window(cut) if is_forward else layer.find_out_window(cut)
 
-    def list_items(self, index: tuple[int, ...], reduction: tuple[range, ...]) -> list[Item]:
-        """Return a task's items in order."""
+    def list_operations(
+        self, index: tuple[int, ...], reduction: tuple[range, ...]
+    ) -> Iterator[tuple[Operation | None, ...]]:
+        """Run through the row operations of each PE at one set of loop indices after the other."""
         place = self.find_place(index)
         if self.walk == "gtw":
-            return list(self._list_gtw(place, *reduction))
-        return list((self._list_forward if self.walk == "forward" else self._list_gta)(place, reduction[0]))
+            return self._list_gtw(place, *reduction)
+        return (self._list_forward if self.walk == "forward" else self._list_gta)(place, reduction[0])
 
-    def _list_forward(self, place: Place, channels: range) -> Iterator[Item]:
+    def is_none(self, driver: Tensor, other: Tensor | None) -> bool:
+        """Say whether the elements of a driver row that are read, or those of a second row, rule multiplications out.
+
+        other: the mask of the operation's own columns or the second operand of OSRC, None where there is neither.
+        """
+        if not self.machine.leaves_rows_out:
+            return False
+        return not np.any(driver) or (other is not None and not np.any(other))
+
+    def _list_forward(self, place: Place, channels: range) -> Iterator[tuple[Operation | None, ...]]:
         (n, p), window = place.outer, self.find_window(place.cut)
         for local in channels:
             for r in range(self.layer.kernel_height):
                 h = self.layer.find_height(p, r)
                 if h is not None:
                     drivers = {m: m // self.share_out * self.share_in + local for m in place.outputs}
-                    rows = dict(self.read_part(self.ifmap, window, n, c, h) for c in drivers.values())
-                    rows |= dict(self.read("weight", m, local, r) for m in place.outputs)
-                    cycles = (self._time_src((n, c, h), (m, local, r), p, place.cut) for m, c in drivers.items())
-                    yield Item(rows, tuple(cycles))
+                    yield tuple(
+                        Operation(
+                            dict([self.read_part(self.ifmap, window, n, c, h), self.read("weight", m, local, r)]),
+                            self._time_src((n, c, h), (m, local, r), p, place.cut),
+                        )
+                        for m, c in drivers.items()
+                    )
 
-    def _time_src(self, at: tuple[int, ...], kernel: tuple[int, ...], p: int, cut: range) -> int:
+    def _time_src(self, at: tuple[int, ...], kernel: tuple[int, ...], p: int, cut: range) -> int | None:
         key = (*at, *kernel, p, cut)
         if key not in self.known_cycles:
             layer, kernel_row = self.layer, self.operands.take("weight")[kernel]
@@ -175,26 +191,36 @@ class ConvWork(Work):
                     if rest == 0 and q in cut
                 ]
 
-            driver = self.operands.take(self.ifmap)[at]
-            self.known_cycles[key] = time_row(driver, self.find_window(cut), list_taps, self.machine)
+            driver, window = self.operands.take(self.ifmap)[at], self.find_window(cut)
+            own_mask = None if mask is None else mask[at[0], kernel[0], p, cut.start : cut.stop]
+            is_none = self.is_none(driver[window.start : window.stop], own_mask)
+            self.known_cycles[key] = None if is_none else time_row(driver, window, list_taps, self.machine)
         return self.known_cycles[key]
 
     def _has_weight(self, weight: np.generic) -> bool:
         return not self.machine.skip_weights or bool(weight != 0)
 
-    def _list_gta(self, place: Place, filters: range) -> Iterator[Item]:
+    def _list_gta(self, place: Place, filters: range) -> Iterator[tuple[Operation | None, ...]]:
         (n, h), window = place.outer, self.find_window(place.cut)
         for local in filters:
             for r in range(self.layer.kernel_height):
                 p = self.layer.find_out_height(h, r)
                 if p is not None:
                     drivers = {c: c // self.share_in * self.share_out + local for c in place.outputs}
-                    rows = dict(self.read_part(self.ofmap, window, n, m, p) for m in drivers.values())
-                    rows |= dict(self.read("weight", m, c % self.share_in, r) for c, m in drivers.items())
-                    cycles = (self._time_msrc((n, m, p), c, h, r, place.cut) for c, m in drivers.items())
-                    yield Item(rows, tuple(cycles))
+                    yield tuple(
+                        Operation(
+                            dict(
+                                [
+                                    self.read_part(self.ofmap, window, n, m, p),
+                                    self.read("weight", m, c % self.share_in, r),
+                                ]
+                            ),
+                            self._time_msrc((n, m, p), c, h, r, place.cut),
+                        )
+                        for c, m in drivers.items()
+                    )
 
-    def _time_msrc(self, at: tuple[int, ...], c: int, h: int, r: int, cut: range) -> int:
+    def _time_msrc(self, at: tuple[int, ...], c: int, h: int, r: int, cut: range) -> int | None:
         key = (*at, c, h, r, cut)
         if key not in self.known_cycles:
             layer, mask = self.layer, self.operands.mask
@@ -208,15 +234,17 @@ class ConvWork(Work):
                     if w in cut
                 ]
 
-            driver = self.operands.take(self.ofmap)[at]
-            self.known_cycles[key] = time_row(driver, self.find_window(cut), list_taps, self.machine)
+            driver, window = self.operands.take(self.ofmap)[at], self.find_window(cut)
+            own_mask = None if mask is None else mask[at[0], c, h, cut.start : cut.stop]
+            is_none = self.is_none(driver[window.start : window.stop], own_mask)
+            self.known_cycles[key] = None if is_none else time_row(driver, window, list_taps, self.machine)
         return self.known_cycles[key]
 
     def split_runs(self, outputs: range) -> list[range]:
         """Split the channels of a block of GTW into the runs of its PEs."""
         return [outputs[start : start + self.kernels] for start in range(0, len(outputs), self.kernels)]
 
-    def _list_gtw(self, place: Place, images: range, heights: range) -> Iterator[Item]:
+    def _list_gtw(self, place: Place, images: range, heights: range) -> Iterator[tuple[Operation | None, ...]]:
         runs = self.split_runs(place.outputs)
         order = [(n, h, at) for n in images for h in heights for at in range(len(runs[0]))]
         for n, h, at in order:
@@ -225,12 +253,17 @@ class ConvWork(Work):
             for r in place.cut:
                 p = self.layer.find_out_height(h, r)
                 if p is not None:
-                    rows = dict(self.read(self.ofmap, n, m, p) for m in drivers.values())
-                    rows |= dict(self.read(self.ifmap, n, c, h) for c in drivers)
-                    cycles = (0 if c is None else self._time_osrc((n, drivers[c], p), c, h) for c in channels)
-                    yield Item(rows, tuple(cycles))
+                    yield tuple(
+                        None
+                        if c is None
+                        else Operation(
+                            dict([self.read(self.ofmap, n, drivers[c], p), self.read(self.ifmap, n, c, h)]),
+                            self._time_osrc((n, drivers[c], p), c, h),
+                        )
+                        for c in channels
+                    )
 
-    def _time_osrc(self, at: tuple[int, ...], c: int, h: int) -> int:
+    def _time_osrc(self, at: tuple[int, ...], c: int, h: int) -> int | None:
         key = (*at, c, h)
         if key not in self.known_cycles:
             layer, second = self.layer, self.operands.take(self.ifmap)[at[0], c, h]
@@ -239,8 +272,9 @@ class ConvWork(Work):
                 places = [layer.meet(1, q, s) for s in range(layer.kernel_width)]
                 return [bool(second[w] != 0) for w in places if 0 <= w < layer.in_width]
 
-            driver = self.operands.take(self.ofmap)[at]
-            self.known_cycles[key] = time_row(driver, range(layer.out_width), list_taps, self.machine)
+            driver, width = self.operands.take(self.ofmap)[at], range(layer.out_width)
+            is_none = self.is_none(driver, second)
+            self.known_cycles[key] = None if is_none else time_row(driver, width, list_taps, self.machine)
         return self.known_cycles[key]
 
     def size_mask(self, index: tuple[int, ...]) -> int:
@@ -278,15 +312,18 @@ class ConvWork(Work):
         return len(place.outputs) * divide_up(len(place.cut) * self.machine.data_bits, 8)
 
     def size_load(self, tile: Tile) -> int:
-        """Return the stored bytes of the distinct rows that a tile's items, masks and sums read."""
+        """Return the stored bytes of the distinct rows that a tile's operations, masks and sums read."""
         rows: dict[Row, int] = {}
+        masked: set[Row] = set()
         mask_bytes = 0
         for index in map(tile.place, tile.tasks):
-            for item in self.list_items(index, tile.reduction):
-                rows |= item.rows
+            for operations in self.list_operations(index, tile.reduction):
+                for operation in operations:
+                    rows |= {} if operation is None else operation.rows
             mask_bytes += self.size_mask(index)
+            place = self.find_place(index)
+            masked |= {("mask", place.outer[0], at, *place.outer[1:]) for at in place.outputs if self.has_mask}
             if self.operands.summed is not None and tile.is_last_part:
-                place = self.find_place(index)
                 rows |= dict(self.read("summed", place.outer[0], at, place.outer[1]) for at in place.outputs)
         if self.walk != "gtw" and len(self.cuts) > 1:
             strips = [self.cuts[at] for at in tile.indices[2]]
@@ -299,8 +336,17 @@ class ConvWork(Work):
             for key in rows:
                 if key[0] in parts:
                     rows[key] = self.read_part(str(key[0]), parts[str(key[0])], *map(int, key[1:]))[1]
-        return sum(rows.values()) + mask_bytes
+        return sum(rows.values()) + mask_bytes + self.size_bits([*rows, *masked])
+
+    def size_bits(self, rows: Iterable[Row]) -> int:
+        """Return the bytes of the bits that are stored with distinct rows."""
+        return size_occupancies([row for row in rows if self.operands.has_occupancy(str(row[0]))], self.machine)
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile."""
-        return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
+        result_bytes = sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
+        if self.walk == "gtw":
+            return result_bytes
+        places = [self.find_place(tile.place(at)) for at in tile.tasks]
+        rows: set[Row] = {("written", *place.outer, at) for place in places for at in place.outputs}
+        return result_bytes + self.size_bits(rows)

@@ -13,10 +13,21 @@ M3. Its mask and gradients to be summed are read by the PPU with the last part: 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from oracle.stepped_lowering import Item, Operands, Results, Row, Tile, Work, count_kernels_per_pe, split_blocks
+from oracle.stepped_lowering import (
+    Operands,
+    Operation,
+    Results,
+    Row,
+    Tile,
+    Work,
+    count_kernels_per_pe,
+    size_occupancies,
+    split_blocks,
+)
 from oracle.stepped_records import Machine, divide_up
 
 
@@ -84,26 +95,30 @@ class LinearWork(Work):
         row = values[:, at] if tensor == "weight" and self.step == "gta" else values[at]
         return (tensor, at, piece.start, piece.stop), self.size_stored(tensor, row[piece.start : piece.stop])
 
-    def time_piece(self, lead: tuple[int, ...], tensor: str, at: int, piece: range) -> int:
-        """Return the cycles of a PE for a piece of a driver row."""
+    def time_piece(self, lead: tuple[int, ...], tensor: str, at: int, piece: range) -> int | None:
+        """Return the cycles of a PE for a piece of a driver row, None where it is left out."""
         row = self.operands.take(tensor)[lead][at, piece.start : piece.stop]
+        if self.machine.leaves_rows_out and not np.any(row):
+            return None
         products = int(np.count_nonzero(row)) if self.machine.skip_zeros else len(row)
         return self.machine.row_overhead_cycles + divide_up(products, self.machine.multipliers_per_pe)
 
-    def list_items(self, index: tuple[int, ...], reduction: tuple[range, ...]) -> list[Item]:
-        """Return a task's items in order."""
+    def list_operations(
+        self, index: tuple[int, ...], reduction: tuple[range, ...]
+    ) -> Iterator[tuple[Operation | None, ...]]:
+        """Run through the products of each PE, one image after the other."""
         if self.step == "gtw":
-            return [item for n in reduction[0] for item in self._list_gtw(n, index)]
+            yield from (operations for n in reduction[0] for operations in self._list_gtw(n, index))
+            return
         lead, n, outputs, piece = index[:-2], index[-2], self.blocks[index[-1]], reduction[0]
         driver = "input" if self.step == "forward" else "grad_output"
-        is_working = [self._has_operation(lead, n, output) for output in outputs]
-        if not any(is_working):
-            return []
-        working = [output for output, works in zip(outputs, is_working, strict=True) if works]
-        rows = dict([self.read(lead, driver, n, piece)])
-        rows |= dict(self.read(lead, "weight", output, piece) for output in working)
         cycles = self.time_piece(lead, driver, n, piece)
-        return [Item(rows, tuple(cycles if works else 0 for works in is_working))]
+        yield tuple(
+            Operation(dict([self.read(lead, driver, n, piece), self.read(lead, "weight", output, piece)]), cycles)
+            if self._has_operation(lead, n, output)
+            else None
+            for output in outputs
+        )
 
     def _has_operation(self, lead: tuple[int, ...], n: int, output: int) -> bool:
         mask = self.operands.mask
@@ -116,14 +131,15 @@ class LinearWork(Work):
         inputs = self.blocks[block]
         return [inputs[start : start + self.kernels] for start in range(0, len(inputs), self.kernels)]
 
-    def _list_gtw(self, n: int, index: tuple[int, ...]) -> list[Item]:
+    def _list_gtw(self, n: int, index: tuple[int, ...]) -> Iterator[tuple[Operation | None, ...]]:
         lead, m = index[:-2], index[-2]
         if self.machine.skip_zeros and self.operands.take("grad_output")[lead][n, m] == 0:
-            return []
-        runs = self.split_runs(index[-1])
-        driver = self.read(lead, "grad_output", n, range(m, m + 1))
-        rows = dict([driver, *(self.read(lead, "input", n, run) for run in runs)])
-        return [Item(rows, tuple(self.time_piece(lead, "input", n, run) for run in runs))]
+            return
+        gradient = self.read(lead, "grad_output", n, range(m, m + 1))
+        yield tuple(
+            Operation(dict([gradient, self.read(lead, "input", n, run)]), self.time_piece(lead, "input", n, run))
+            for run in self.split_runs(index[-1])
+        )
 
     def size_mask(self, index: tuple[int, ...]) -> int:
         """Return the bytes of the mask of a task."""
@@ -165,11 +181,15 @@ class LinearWork(Work):
             if self.operands.summed is not None and tile.is_last_part:
                 pieces += [self.read(lead, "summed", at, outputs) for at in places]
         mask_rows = len(self._list_leads(tile)) * len(places) if self.has_mask else 0
-        return sum(size for _, size in pieces) + mask_rows * divide_up(len(outputs), 8)
+        occupied = [row for row, _ in pieces if self.operands.has_occupancy(str(row[0]))]
+        bits_bytes = size_occupancies(occupied, self.machine)
+        return sum(size for _, size in pieces) + mask_rows * divide_up(len(outputs), 8) + bits_bytes
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile, activations compressed on their way to DRAM."""
         if self.is_always_wide:
             return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
         span, leads = self._span(tile), self._list_leads(tile)
-        return sum(self.read(lead, "written", at, span)[1] for lead in leads for at in tile.indices[-2])
+        pieces = [self.read(lead, "written", at, span) for lead in leads for at in tile.indices[-2]]
+        occupied = [row for row, _ in pieces] if self.operands.has_occupancy("written") else []
+        return sum(size for _, size in pieces) + size_occupancies(occupied, self.machine)

@@ -20,11 +20,25 @@ L9. The PPU reads partial rows at acc_bits in all parts but the first, and in th
     every part.
 L10. A forward output is written in the sparse format if a ReLU follows directly, else raw; grad_input is always
     written in the sparse format (which may be raw). Biases are not fetched.
+
+Choices of a machine that leaves out row operations which cannot multiply:
+
+E1. Of a fully connected layer the driver row is the piece that a PE reads element by element: in a cut reduction the
+    part of it that the tile has, in GTW the PE's block of the input. Each piece is empty or not on its own.
+E2. A PE without an operation in an item has 0 cycles in it; in a burst that it has no operation in it starts and ends
+    as one whose operations take 0 cycles does (T9).
+E3. The mask rows of a task are fetched with its first burst for all its PEs, those without an operation too.
+E4. Tiles are loaded and their buffers sized as if every row operation were executed: what is left out is not fetched
+    into the stores, but values do not matter to what the DMA loads.
+E5. One bit a row is stored with every tensor that is stored in the sparse format, whatever format that turns out to be
+    (input, grad_output, gradients to be summed, grad_input, an output that a ReLU follows), and with the mask rows of a
+    convolution. A tile's load or write-back holds the bits of the rows that it moves, a row that it moves in part among
+    them, rounded up to a byte once a tensor. Bursts and the PPU's transfers hold none: the sequencer has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +57,23 @@ class Item:
 
     rows: dict[Row, int]
     pe_cycles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Hold the row operation of a PE: the rows it reads with their bytes, and its cycles, None if it is left out."""
+
+    rows: dict[Row, int]
+    cycles: int | None
+
+
+def gather_item(operations: Sequence[Operation | None]) -> Item | None:
+    """Return the item of the operations of each PE, None where a PE has none in it; None if no PE executes any."""
+    executed = [one if one is not None and one.cycles is not None else None for one in operations]
+    rows: dict[Row, int] = {}
+    for one in executed:
+        rows |= {} if one is None else one.rows
+    return Item(rows, tuple(one.cycles or 0 if one else 0 for one in executed)) if any(executed) else None
 
 
 @dataclass(frozen=True)
@@ -101,6 +132,16 @@ class Operands:
         sparse |= {"weight": self.is_weight_pruned, "written": self.is_written_compressed}
         present = {name: tensor for name in sparse if (tensor := getattr(self, name)) is not None}
         return {name: choose_format(tensor, machine) if sparse[name] else "raw" for name, tensor in present.items()}
+
+    def has_occupancy(self, name: str) -> bool:
+        """Say whether a bit for each row is stored with a tensor."""
+        return name in ("input", "grad_output", "summed", "mask") or (name == "written" and self.is_written_compressed)
+
+
+def size_occupancies(rows: Iterable[Row], machine: Machine) -> int:
+    """Return the bytes of the bits that say of each of some distinct rows whether it is empty, tensor by tensor."""
+    names = [row[0] for row in rows]
+    return sum(divide_up(names.count(name), 8) for name in set(names)) if machine.leaves_rows_out else 0
 
 
 def split_blocks(outputs: int, groups: int, block: int) -> list[range]:
@@ -187,9 +228,16 @@ class Work:
     task_limits: tuple[int, ...]
     reduction_limits: tuple[int, ...]
 
+    def list_operations(
+        self, index: tuple[int, ...], reduction: tuple[range, ...]
+    ) -> Iterator[tuple[Operation | None, ...]]:
+        """Run through the row operations of each PE at one set of loop indices after the other."""
+        raise NotImplementedError
+
     def list_items(self, index: tuple[int, ...], reduction: tuple[range, ...]) -> list[Item]:
         """Return a task's items in order."""
-        raise NotImplementedError
+        items = (gather_item(operations) for operations in self.list_operations(index, reduction))
+        return [item for item in items if item is not None]
 
     def size_mask(self, index: tuple[int, ...]) -> int:
         """Return the bytes of the mask rows of a task."""

@@ -102,7 +102,7 @@ def test_tasks_counts_and_values_are_those_of_the_loops(index: int) -> None:
         row_ops = live = empty = examined = 0
         for number, index_of in enumerate(work.tasks):
             cycles = [0] * drawn.array.pes_per_group
-            for _, pe, operation in work.list_operations(index_of, whole):
+            for _, pe, operation in work.list_row_operations(index_of, whole):
                 cycles[pe] += work.count_cycles(operation)
                 row_ops, live = row_ops + 1, live + sum(operation.taps)
                 busy = sum(-(-taps // drawn.array.multipliers_per_pe) for taps in operation.taps)
