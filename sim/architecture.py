@@ -45,6 +45,7 @@ class ArraySection(StrictModel):
     skip_zeros: bool = True
     skip_weights: bool = False
     pack_groups: bool = True
+    skip_empty_rows: bool = False
 
     def describe(self) -> PEArray:
         """Give the record that dataflows see."""

@@ -19,6 +19,7 @@ COMPONENT_OF_ACTION = {
     "operand_store_reads": "operand_store",
     "operand_store_writes": "operand_store",
     "taps_examined": "index_logic",
+    "rows_examined": "index_logic",
     "ppu_elements": "ppu",
     "pruned_elements": "pruning",
     "buffer_reads": "buffer",
@@ -40,7 +41,7 @@ DATAFLOW_COMPONENT = "dataflow"
 
 
 # Actions that a dataflow declares and the technology table prices.
-DECLARED_ACTIONS = ("operand_store_reads", "taps_examined")
+DECLARED_ACTIONS = ("operand_store_reads", "taps_examined", "rows_examined")
 
 
 SQUARE_MM_PER_SQUARE_UM = 1e-6
@@ -65,6 +66,7 @@ class ActionCounts:
     operand_store_reads: int = 0
     operand_store_writes: int = 0
     taps_examined: int = 0
+    rows_examined: int = 0
     ppu_elements: int = 0
     pruned_elements: int = 0
     buffer_reads: int = 0
@@ -279,7 +281,7 @@ def list_own(declared: tuple[Action, ...]) -> tuple[Action, ...]:
     for action in declared:
         if action.price is None and action.name not in DECLARED_ACTIONS:
             raise InputError(
-                f"the dataflow's action '{action.name}' has no price; without one are {' and '.join(DECLARED_ACTIONS)}"
+                f"the dataflow's action '{action.name}' has no price; without one are {', '.join(DECLARED_ACTIONS)}"
             )
         if names.count(action.name) > 1 or (action.price is not None and action.name in COMPONENT_OF_ACTION):
             raise InputError(

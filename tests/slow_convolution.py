@@ -343,8 +343,8 @@ class SlowWork(Work):
 
 def describe_machine(problem: StepProblem) -> Machine:
     """Give the machine of a step to the cycle-stepped model."""
-    array = {field.name: getattr(problem.array, field.name) for field in dataclasses.fields(problem.array)}
-    array.pop("pack_groups")
+    known = {field.name for field in dataclasses.fields(Machine)} - {"pack_groups"}
+    array = {name: value for name, value in dataclasses.asdict(problem.array).items() if name in known}
     if problem.memory is None:
         return Machine(**array, capacity_bytes=None, operand_store_bytes=None)
     share = problem.memory

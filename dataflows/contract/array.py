@@ -11,7 +11,8 @@ class PEArray:
 
     accumulators counts words of partial sums in one PE. pack_groups lets the PEs of a group share out several small
     groups of a convolution. With skip_zeros off the machine is dense: it does every in-range multiplication, and
-    empty_issue_cycles and skip_weights play no part.
+    empty_issue_cycles, skip_weights and skip_empty_rows play no part. With skip_empty_rows a row operation that cannot
+    multiply, because one of its rows is empty, is none.
     """
 
     groups: int = 56
@@ -24,6 +25,12 @@ class PEArray:
     skip_zeros: bool = True
     skip_weights: bool = False
     pack_groups: bool = True
+    skip_empty_rows: bool = False
+
+    @property
+    def passes_empty_rows(self) -> bool:
+        """Whether row operations that cannot multiply are none."""
+        return self.skip_zeros and self.skip_empty_rows
 
     @property
     def multipliers(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dataflows.contract.entries import Entries, cut_runs, fill_tiles
 from dataflows.contract.memory import RowFormat
-from workloads.arrays import IntArray
+from workloads.arrays import BoolArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class TilePlan:
         image_axis: The axis of images.
         formats: Of the tensors, the step's sparse operand first (input in Forward, else grad_output).
         headers: Row operations that a PE does for each one of the uncut step.
-        idle: Filters of a fully connected GTW that no image of the batch needs.
+        idle: Tasks of a GTW without a row operation, over the limits of the task indices; None where none is known.
         index_names: Of the task indices, as in `TaskTable`; none where they are not told.
     """
 
@@ -34,7 +34,7 @@ class TilePlan:
     image_axis: int
     formats: tuple[RowFormat, ...]
     headers: int = 1
-    idle: frozenset[int] = frozenset()
+    idle: BoolArray | None = None
     index_names: tuple[str, ...] = ()
 
     @property
@@ -47,8 +47,8 @@ class TilePlan:
 
     def is_same(self, other: TilePlan) -> bool:
         """Tell whether another plan of the same step cuts it alike; the classes follow from runs and idle filters."""
-        mine, others = ((plan.runs, plan.formats, plan.headers, plan.idle) for plan in (self, other))
-        return mine == others
+        mine, others = ((plan.runs, plan.formats, plan.headers) for plan in (self, other))
+        return mine == others and np.array_equal(list_idle(self), list_idle(other))
 
     def choose(self, tiles: IntArray, images: Sequence[int]) -> Entries:
         """List the entries of some tiles, by their numbers; images are counted among those of these numbers, ascending.
@@ -71,6 +71,11 @@ class TilePlan:
             first.append(not parts.any())
             last.append(bool((parts == np.array(shape[self.indices :]) - 1).all()))
         return fill_tiles(ranges, self.indices, first, last)
+
+
+def list_idle(plan: TilePlan) -> IntArray:
+    """Number the tasks of a plan that are known to be idle."""
+    return np.zeros(0, dtype=np.int64) if plan.idle is None else np.flatnonzero(plan.idle)
 
 
 def cut_axes(limits: Sequence[int], sizes: Sequence[int]) -> tuple[tuple[range, ...], ...]:

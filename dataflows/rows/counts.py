@@ -15,6 +15,7 @@ from dataflows.rows.cycles import (
     count_partners,
     gather_kernel_rows,
 )
+from dataflows.rows.strips import cut_strips
 from dataflows.rows.taps import pair_rows, tabulate_taps
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape, Step
@@ -45,16 +46,23 @@ def gather_gradients(present: BoolArray, shape: ConvShape) -> IntArray:
 
 
 def tally_partners(
-    drivers: IntArray, wanted: BoolArray, shape: ConvShape, array: PEArray, window: range | None = None
+    drivers: IntArray,
+    wanted: BoolArray,
+    shape: ConvShape,
+    array: PEArray,
+    window: range | None = None,
+    worked: BoolArray | None = None,
 ) -> tuple[int, int]:
     """Count live taps and empty issue cycles of drivers ``(N, G, H, Q)`` that meet the wanted columns of an input.
 
     Args:
         window: Of the drivers that are read, where not all of them are.
-    """
+        worked: Rows of the input that take part, ``(N, G, C / G, H)``; by default all of them.
+    """  # fmt: skip
     N, G, Cg = shape.batch, shape.groups, shape.group_in_channels
     costs = cost_taps(count_partners(wanted, shape, window), array)
-    parts = (part.reshape(N, G, Cg, *part.shape[2:]).sum(axis=2) for part in (costs.taps, costs.empty(array)))
+    by_group = (part.reshape(N, G, Cg, *part.shape[2:]) for part in (costs.taps, costs.empty(array)))
+    parts = ((part if worked is None else part * worked[..., None]).sum(axis=2) for part in by_group)
     if window is not None:
         drivers = drivers[..., window.start : window.stop]
     live, empty = (int((drivers * part).sum()) for part in parts)
@@ -76,5 +84,20 @@ def make_counts(problem: StepProblem, tally: Callable[[StepProblem], Tally]) -> 
         nominal_macs=shape.nominal_macs,
         header_cycles=done.row_ops * problem.array.row_overhead_cycles,
         empty_issue_cycles=done.empty_issue_cycles,
-        actions={"taps_examined": done.driver_elements * shape.kernel_width if problem.array.skip_zeros else 0},
+        actions=count_index_actions(problem, done.driver_elements),
     )
+
+
+def count_index_actions(problem: StepProblem, driver_elements: int) -> dict[str, int]:
+    """Count the looks at taps, and those at rows that might be empty; a dense machine takes neither."""
+    shape, array, step = problem.conv_shape, problem.array, problem.step
+    strips = 1 if step is Step.GTW else len(cut_strips(shape, step, array))
+    row_pairs = strips * int((pair_rows(shape) >= 0).sum())
+    return {
+        "taps_examined": driver_elements * shape.kernel_width * array.skip_zeros,
+        "rows_examined": shape.batch
+        * shape.out_channels
+        * shape.group_in_channels
+        * row_pairs
+        * array.passes_empty_rows,
+    }

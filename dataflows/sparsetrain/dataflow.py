@@ -49,6 +49,7 @@ MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
 ACTIONS = (
     Action("operand_store_reads", "words", "Words of data_bits read from operand stores.", per_multiplication=2),
     Action("taps_examined", "taps", "Taps whose indices or masks were looked at; none on a dense machine."),
+    Action("rows_examined", "rows", "Row operations of which it was looked up whether their rows are empty."),
 )
 
 

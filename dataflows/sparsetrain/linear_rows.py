@@ -11,9 +11,15 @@ from workloads.operands import Operands
 from workloads.shapes import ConvShape
 
 
-def make_linear_counts(problem: StepProblem, row_ops: int, multiplications: int, effectual_macs: int) -> StepCounts:
-    """Fill in the counts of a step; a row without taps of its own has no issue that is empty."""
-    shape, array = problem.linear_shape, problem.array
+def make_linear_counts(
+    problem: StepProblem, products: tuple[int, int], multiplications: int, effectual_macs: int
+) -> StepCounts:
+    """Fill in the counts of a step; a row without taps of its own has no issue that is empty.
+
+    Args:
+        products: Those of a row with something that are done, and those of which it was looked up.
+    """
+    (row_ops, examined), shape, array = products, problem.linear_shape, problem.array
     return StepCounts(
         row_ops=row_ops,
         multiplications=multiplications,
@@ -22,7 +28,10 @@ def make_linear_counts(problem: StepProblem, row_ops: int, multiplications: int,
         nominal_macs=shape.nominal_macs,
         header_cycles=row_ops * array.row_overhead_cycles,
         empty_issue_cycles=0,
-        actions={"taps_examined": multiplications if array.skip_zeros else 0},
+        actions={
+            "taps_examined": multiplications * array.skip_zeros,
+            "rows_examined": examined * array.passes_empty_rows,
+        },
     )
 
 

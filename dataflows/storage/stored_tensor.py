@@ -30,6 +30,10 @@ class StoredTensor:
         """Stored bytes of each row, pointers included, int64 in the shape of `nonzeros`."""
         return size_rows(self.nonzeros, self.width, self.row_format, self.data_bits)
 
+    def count_rows(self) -> StoredTensor:
+        """Give the tensor as it would be if each of its rows took one byte, so that sums of bytes count rows."""
+        return StoredTensor(np.zeros_like(self.nonzeros), 1, RowFormat.RAW, 8)
+
     def repeat(self, images: IntArray) -> Self:
         """Give the tensor of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(self, nonzeros=self.nonzeros[images])

@@ -12,7 +12,7 @@ from dataflows.tiling.spans import RowSpans, sum_box, sum_run
 from workloads.arrays import IntArray
 
 RowsParts = tuple[
-    IntArray, IntArray, IntArray, IntArray, IntArray, IntArray,
+    IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray,
     IntArray, IntArray, IntArray, IntArray, IntArray, IntArray,
 ]  # fmt: skip
 
@@ -48,6 +48,7 @@ class RowsTables:
     Attributes:
         drivers: Sums of stored bytes ``(groups, N + 1, rows + 1, depth + 1)``.
         kernel_rows: ``(X + 1, R)``, running counts of the rows x that meet kernel row r.
+        masked: ``(X + 1,)``, running counts of the rows x whose masks are read.
         first_group: ``(blocks,)``, the groups of the convolution that a block belongs to.
         last_group: ``(blocks,)``, the groups of the convolution that a block belongs to.
         block_outputs: ``(blocks + 1,)`` running.
@@ -60,6 +61,7 @@ class RowsTables:
     drivers: IntArray
     spans: RowSpans
     kernel_rows: IntArray
+    masked: IntArray
     first_group: IntArray
     last_group: IntArray
     block_outputs: IntArray
@@ -71,14 +73,22 @@ class RowsTables:
     def parts(self) -> RowsParts:
         """Give the tables in the order of the search's arguments."""
         blocks = self.first_group, self.last_group, self.block_outputs
-        return self.drivers, *self.spans.parts(), self.kernel_rows, *blocks, self.summed, *self.strips.parts()
+        return (
+            self.drivers,
+            *self.spans.parts(),
+            self.kernel_rows,
+            self.masked,
+            *blocks,
+            self.summed,
+            *self.strips.parts(),
+        )
 
 
 @kernel
 def measure_rows_tile(
     sizes: IntArray, drivers: IntArray, span_low: IntArray, span_high: IntArray, met: IntArray, kernel_rows: IntArray,
-    first_group: IntArray, last_group: IntArray, block_outputs: IntArray, summed: IntArray, windows: IntArray,
-    summed_strips: IntArray, mask_bytes: IntArray, weight_row_bytes: int, limit: int = UNLIMITED,
+    masked: IntArray, first_group: IntArray, last_group: IntArray, block_outputs: IntArray, summed: IntArray,
+    windows: IntArray, summed_strips: IntArray, mask_bytes: IntArray, weight_row_bytes: int, limit: int = UNLIMITED,
 ) -> int:  # fmt: skip
     """Give the bytes of the largest operand tile of Forward or GTA for run lengths of what `search_rows` cuts.
 
@@ -107,7 +117,7 @@ def measure_rows_tile(
                     weights = outputs * (o_end - o) * used * weight_row_bytes
                     for n in range(0, N, sizes[0]):
                         n_end = min(N, n + sizes[0])
-                        load = weights + (n_end - n) * (x_end - x) * outputs * mask
+                        load = weights + (n_end - n) * (masked[x_end] - masked[x]) * outputs * mask
                         for group in range(first_group[b], last_group[b_end - 1] + 1):
                             load += window * sum_run(
                                 drivers[group], n, n_end, low, high, o, o_end, met, x, x_end
@@ -188,8 +198,8 @@ def stream_rows(
 @kernel
 def try_rows(
     drivers: IntArray, span_low: IntArray, span_high: IntArray, met: IntArray, kernel_rows: IntArray,
-    first_group: IntArray, last_group: IntArray, block_outputs: IntArray, summed: IntArray, windows: IntArray,
-    summed_strips: IntArray, mask_bytes: IntArray, weight_row_bytes: int, whole_bytes: IntArray,
+    masked: IntArray, first_group: IntArray, last_group: IntArray, block_outputs: IntArray, summed: IntArray,
+    windows: IntArray, summed_strips: IntArray, mask_bytes: IntArray, weight_row_bytes: int, whole_bytes: IntArray,
     partial_bytes: IntArray, capacity: int, most: int, touches: IntArray, widest: IntArray, streamed: IntArray,
     sizes: IntArray, best: IntArray,
 ) -> tuple[int, int]:  # fmt: skip
@@ -227,7 +237,7 @@ def try_rows(
                         continue
                     for o_size in range(depth, 0, -1):
                         parts = divide_up(depth, o_size)
-                        loads = fixed + parts * N * X * all_outputs * mask_bytes[strips] + added
+                        loads = fixed + parts * N * masked[X] * all_outputs * mask_bytes[strips] + added
                         tiles = runs * parts
                         output = held * (2 * whole_strip if parts == 1 else partial_strip)
                         if loads > most or output + 2 * divide_up(loads, tiles) > capacity:
@@ -236,7 +246,7 @@ def try_rows(
                         if not is_better(tiles, loads, sizes, best_tiles, best_bytes, best):
                             continue
                         needed = output + 2 * measure_rows_tile(
-                            sizes, drivers, span_low, span_high, met, kernel_rows, first_group, last_group,
+                            sizes, drivers, span_low, span_high, met, kernel_rows, masked, first_group, last_group,
                             block_outputs, summed, windows, summed_strips, mask_bytes, weight_row_bytes,
                             (capacity - output) // 2,
                         )  # fmt: skip

@@ -57,10 +57,12 @@ class TileBytes:
 
     Attributes:
         write_back: None where it is what the entries' PPU writes.
+        bits: What is loaded and written back besides, which takes no room in the buffer; None is nothing.
     """
 
     load: IntArray
     write_back: IntArray | None = None
+    bits: tuple[IntArray, IntArray] | None = None
 
 
 def assemble_traffic(
@@ -80,11 +82,13 @@ def assemble_traffic(
     write_back = tiles.write_back
     if write_back is None:
         write_back = sum_spans(results.written_bytes, entries.tile_first)
+    write_back = np.where(is_last[entries.tile_first[:-1]], write_back, 0)
+    loaded_bits, written_bits = tiles.bits or (np.zeros_like(write_back), np.zeros_like(write_back))
     indices = entries.places.shape[1]
     return Traffic(
         tile_first=entries.tile_first,
-        tile_load_bytes=tiles.load,
-        tile_write_back_bytes=np.where(is_last[entries.tile_first[:-1]], write_back, 0),
+        tile_load_bytes=tiles.load + loaded_bits,
+        tile_write_back_bytes=write_back + written_bits,
         burst_first=bursts.first,
         burst_bytes=bursts.size_bytes,
         burst_cycles=bursts.pe_cycles,

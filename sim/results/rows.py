@@ -193,6 +193,7 @@ class StepActions:
     operand_store_reads: int = column("words", "Words of data_bits read from operand stores.")
     operand_store_writes: int = column("words", "Words of data_bits that fetches write into operand stores.")
     taps_examined: int = column("taps", "Taps whose indices or masks were looked at; none on a dense machine.")
+    rows_examined: int = column("rows", "Row operations of which it was looked up whether their rows are empty.")
     ppu_elements: int = column("elements", "Elements that PPUs process, those of elementwise passes included.")
     pruned_elements: int = column("elements", "Elements that gradient pruning compares; none on a dense machine.")
     buffer_reads: int = column("accesses", "Reads of the global buffer, each of a port's full width, DMA's included.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -91,6 +92,30 @@ def make_room(entries: int, pes: int) -> PackedBursts:
     return PackedBursts(count, count.copy(), np.zeros(room, dtype=np.int64), np.zeros((room, pes), dtype=np.int64))
 
 
+class PackingRoom(NamedTuple):
+    """Room to work in: what a burst has fetched, by its number, and the input rows of the PEs at one place.
+
+    Attributes:
+        fetched: The burst that last fetched each driver row of a packed group, ``(groups, P)``.
+        received: The burst that last brought it to each PE, ``(P, PEs)``.
+        inputs_fetched: The burst that fetched the input rows of a group's PEs, ``(groups,)``.
+        inputs: Their bytes, ``(groups,)``.
+        seconds: The bytes of each PE's, -1 where it has no operation, ``(PEs,)``.
+    """
+
+    fetched: IntArray
+    received: IntArray
+    inputs_fetched: IntArray
+    inputs: IntArray
+    seconds: IntArray
+
+
+def make_packing_room(groups: int, rows: int, pes: int) -> PackingRoom:
+    """Make room for bursts of so many packed groups, driver rows and PEs."""
+    sizes = (groups, rows), (rows, pes), (groups,), (groups,), (pes,)
+    return PackingRoom(*(np.zeros(size, dtype=np.int64) for size in sizes))
+
+
 @kernel
 def pack_entries(
     first: int,
@@ -112,21 +137,21 @@ def pack_entries(
     store_writes: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
-    fetched: IntArray,
+    room: PackingRoom,
 ) -> int:
     """Pack the entries ``first .. end``; give the first for which the room did not suffice, or `end`.
 
     Args:
         filters: Of each entry.
         base_filter: The one that issued begins with.
-        driver_bytes: ``(M, N, P)``. fetched ``(P,)`` is room to work in.
+        driver_bytes: ``(M, N, P)``, -1 of a row that no operation reads.
     """
     for entry in range(first, end):
         end_burst = ends[entry - 1] if entry else 0
         m = filters[entry]
         end_burst, written = pack_kernels(
             bounds, entry, run, group_filters, group_channels, pairs, driver_bytes, m, second_bytes, issued,
-            m - base_filter, overhead, half, data_bits, end_burst, burst_bytes, burst_cycles, fetched,
+            m - base_filter, overhead, half, data_bits, end_burst, burst_bytes, burst_cycles, room,
         )  # fmt: skip
         if end_burst < 0:
             return entry
@@ -174,7 +199,7 @@ def pack_kernels(
     slot: int,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
-    fetched: IntArray,
+    room: PackingRoom,
 ) -> tuple[int, int]:
     """Pack the items (n, h, local channel, r) of a GTW entry; rows are shared within a burst.
 
@@ -183,118 +208,89 @@ def pack_kernels(
             of input rows and of kernel rows: PE i owns channels ``first + i run ...``. Channels of further groups,
             which are packed, have the filter at the same place of their group.
         pairs: ``(H, R)``.
-        driver_bytes: ``(M, N, P)``.
-        second_bytes: ``(N, channels, H)``.
+        driver_bytes: ``(M, N, P)``, -1 of a row that no operation reads.
+        second_bytes: ``(N, channels, H)``, -1 likewise.
         slot: The place of its first burst in the room.
 
     Returns:
         That behind its last one, -1 if the room does not suffice, and the words written into stores.
     """
-    first, total, image_low, image_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 2], bounds[entry, 3]
-    row_low, row_high = bounds[entry, 4], bounds[entry, 5]
-    writes = 0
-    r_low, r_high = bounds[entry, 6], bounds[entry, 7]
+    image_low, image_high, row_low, row_high = bounds[entry, 2], bounds[entry, 3], bounds[entry, 4], bounds[entry, 5]
+    first, total, r_low, r_high = bounds[entry, 0], bounds[entry, 1], bounds[entry, 6], bounds[entry, 7]
     pes, groups = -(-total // run), -(-total // group_channels)
-    gathered, burst = 0, 0
+    share = pes // groups
+    writes, gathered, burst = 0, 0, 0
     is_open = False
-    # The burst that last fetched each driver row, and the one that fetched the PEs' present input rows.
     for n in range(image_low, image_high):
-        for p in range(len(fetched)):
-            fetched[p] = -1
+        room.fetched[:groups] = -1
+        room.received[:, :pes] = -1
         for h in range(row_low, row_high):
             for local in range(min(run, total)):
-                inputs_fetched = -1
-                inputs, input_words, working = 0, 0, 0
+                room.inputs_fetched[:groups] = -1
+                room.inputs[:groups] = 0
                 for pe in range(pes):
-                    if pe * run + local < total:
-                        size = second_bytes[n, first + pe * run + local, h]
-                        inputs += size
-                        input_words += count_words(size, data_bits)
-                        working += 1
-                receiving = working // groups
+                    channel = pe * run + local
+                    room.seconds[pe] = second_bytes[n, first + channel, h] if channel < total else -1
+                    room.inputs[pe // share] += max(0, room.seconds[pe])
                 for r in range(r_low, r_high):
                     p = pairs[h, r]
                     if p < 0:
                         continue
-                    driver = driver_bytes[m, n, p]
-                    for group in range(1, groups):
-                        driver += driver_bytes[m + group * group_filters, n, p]
-                    whole = driver + inputs
-                    added = whole
-                    if is_open:
-                        added = 0
-                        if fetched[p] != burst:
-                            added += driver
-                        if inputs_fetched != burst:
-                            added += inputs
-                        if gathered + added > half:
-                            is_open = False
-                            slot += 1
-                            added = whole
-                    segments = 1
-                    if whole > half:
-                        if is_open:
-                            is_open = False
-                            slot += 1
-                        segments = -(-whole // half)
-                        share = -(-whole // segments)
-                        words = count_driver_words(driver_bytes, m, n, p, groups, group_filters, data_bits)
-                        writes += input_words + receiving * words
-                        if slot + segments > len(burst_bytes):
-                            return -1, 0
+                    whole, added = 0, 0
+                    for group in range(groups):
+                        driver = driver_bytes[m + group * group_filters, n, p]
+                        if driver >= 0 and room.inputs[group] > 0:
+                            whole += driver + room.inputs[group]
+                            added += driver * (room.fetched[group, p] != burst)
+                            added += room.inputs[group] * (room.inputs_fetched[group] != burst)
+                    if whole == 0:
+                        continue
+                    if is_open and (whole > half or gathered + added > half):
+                        is_open = False
+                        slot += 1
+                    segments = -(-whole // half)
+                    if slot + segments > len(burst_bytes):
+                        return -1, 0
+                    if segments > 1:
+                        # What is fetched in segments is a burst of its own, and nothing is reused from it.
+                        burst += 1
                         for segment in range(segments):
-                            burst_bytes[slot + segment] = min(share, whole - segment * share)
+                            part = -(-whole // segments)
+                            burst_bytes[slot + segment] = min(part, whole - segment * part)
+                            clear_cycles(burst_cycles, slot + segment)
                     else:
                         if not is_open:
-                            is_open, gathered, burst = True, 0, burst + 1
-                            if slot >= len(burst_bytes):
-                                return -1, 0
-                            clear_cycles(burst_cycles, slot, slot + 1, 0)
-                        if fetched[p] != burst:
-                            words = count_driver_words(driver_bytes, m, n, p, groups, group_filters, data_bits)
-                            writes += receiving * words
-                        if inputs_fetched != burst:
-                            writes += input_words
-                        fetched[p] = burst
-                        inputs_fetched = burst
+                            is_open, gathered, burst, added = True, 0, burst + 1, whole
+                            clear_cycles(burst_cycles, slot)
                         gathered += added
                         burst_bytes[slot] = gathered
                     for pe in range(pes):
-                        if pe * run + local >= total:
-                            # In segments, a PE without this item must not keep what a smaller pool left there.
-                            if segments > 1:
-                                for segment in range(segments):
-                                    burst_cycles[slot + segment, pe] = 0
+                        group = pe // share
+                        driver = driver_bytes[m + group * group_filters, n, p]
+                        if driver < 0 or room.seconds[pe] < 0:
                             continue
+                        if room.received[p, pe] != burst:
+                            room.received[p, pe] = burst
+                            writes += count_words(driver, data_bits)
+                        if room.inputs_fetched[group] != burst:
+                            writes += count_words(room.seconds[pe], data_bits)
                         cycles = np.int64(issued[n, h, r, place_of_filter, first + pe * run + local]) + overhead
-                        if segments == 1:
-                            burst_cycles[slot, pe] += cycles
-                            continue
                         for segment in range(segments):
                             done = cycles * segment // segments
-                            burst_cycles[slot + segment, pe] = cycles * (segment + 1) // segments - done
+                            burst_cycles[slot + segment, pe] += cycles * (segment + 1) // segments - done
+                    for group in range(groups):
+                        if driver_bytes[m + group * group_filters, n, p] >= 0 and room.inputs[group] > 0:
+                            room.fetched[group, p] = burst
+                            room.inputs_fetched[group] = burst
                     if segments > 1:
-                        clear_cycles(burst_cycles, slot, slot + segments, pes)
                         slot += segments
     if is_open:
         slot += 1
     return slot, writes
 
 
-@kernel(inlines=True)
-def count_driver_words(
-    driver_bytes: IntArray, m: int, n: int, p: int, groups: int, group_filters: int, data_bits: int
-) -> int:
-    """Count the words of the driver rows of filters at one place of some groups."""
-    words = 0
-    for group in range(groups):
-        words += count_words(driver_bytes[m + group * group_filters, n, p], data_bits)
-    return words
-
-
 @kernel
-def clear_cycles(burst_cycles: IntArray, first: int, end: int, pes: int) -> None:
-    """Set the cycles of some bursts to zero, from one PE on."""
-    for burst in range(first, end):
-        for pe in range(pes, burst_cycles.shape[1]):
-            burst_cycles[burst, pe] = 0
+def clear_cycles(burst_cycles: IntArray, burst: int) -> None:
+    """Set the cycles of a burst to zero."""
+    for pe in range(burst_cycles.shape[1]):
+        burst_cycles[burst, pe] = 0

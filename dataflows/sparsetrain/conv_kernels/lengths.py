@@ -13,8 +13,8 @@ from dataflows.rows.cycles import (
     multiply_exactly,
 )
 from dataflows.rows.dealing import deal_kernels
+from dataflows.rows.occupied import count_kernel_operations, mark_inputs
 from dataflows.rows.strips import cut_kernel
-from dataflows.rows.taps import pair_rows
 from workloads.arrays import BoolArray, IntArray
 
 
@@ -32,14 +32,15 @@ def deal_gtw(problem: StepProblem) -> IntArray:
     N, G, Cg, Mg = shape.batch, shape.groups, shape.group_in_channels, shape.group_out_channels
     present, allowed = find_pairs(problem)
     costs = cost_taps(count_partners(allowed, shape), problem.array).cycles
+    costs = costs * mark_inputs(problem).reshape(N, shape.in_channels, shape.in_height, 1)
     right = np.moveaxis(costs.reshape(N, G, Cg, -1), 0, 2).reshape(G, Cg, -1)
-    runs, pairs, counted = cut_kernel(shape, problem.array), pair_rows(shape), present.astype(np.int64)
+    runs, counted = cut_kernel(shape, problem.array), present.astype(np.int64)
     work = np.zeros((len(runs), G, Mg, Cg), dtype=np.int64)
     for place, run in enumerate(runs):
         drivers = gather_kernel_rows(counted, shape, run)
         left = np.moveaxis(drivers.reshape(N, G, Mg, -1), 0, 2).reshape(G, Mg, -1)
-        headers = N * int((pairs[:, run.start : run.stop] >= 0).sum())
-        work[place] = multiply_exactly(left, np.swapaxes(right, 1, 2)) + headers * problem.array.row_overhead_cycles
+        headers = count_kernel_operations(problem, run) * problem.array.row_overhead_cycles
+        work[place] = multiply_exactly(left, np.swapaxes(right, 1, 2)) + headers
     return deal_kernels(shape, problem.array).deal(work).reshape(-1, problem.array.pes_per_group)
 
 
@@ -47,8 +48,7 @@ def tally_gtw(problem: StepProblem) -> Tally:
     """Count what GTW's row operations add up to."""
     shape = problem.conv_shape
     present, allowed = find_pairs(problem)
-    pairs = int((pair_rows(shape) >= 0).sum())
-    drivers = gather_gradients(present, shape)
-    live, empty = tally_partners(drivers, allowed, shape, problem.array)
-    row_ops = shape.batch * shape.out_channels * shape.group_in_channels * pairs
-    return Tally(row_ops, live, empty, int(drivers.sum()) * shape.group_in_channels)
+    drivers, worked = gather_gradients(present, shape), mark_inputs(problem)
+    live, empty = tally_partners(drivers, allowed, shape, problem.array, worked=worked)
+    row_ops = int(count_kernel_operations(problem, range(shape.kernel_height)).sum())
+    return Tally(row_ops, live, empty, int((drivers.sum(axis=-1) * worked.sum(axis=2)).sum()))

@@ -11,12 +11,13 @@ import numpy as np
 from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import KernelTasks, deal_kernels
+from dataflows.rows.occupied import count_kernel_operations, mark_gradients, mark_inputs
 from dataflows.rows.strips import cut_kernel
 from dataflows.rows.taps import pair_rows
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredTensor, store_tensor
 from dataflows.tiling.spans import RowSpans, find_spans
-from workloads.arrays import IntArray
+from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape
 
 
@@ -52,6 +53,31 @@ class KernelsPlan:
     def input_bytes(self) -> IntArray:
         """Stored bytes of the rows of the input, ``(N, C, H)``."""
         return self.inputs.row_bytes
+
+    @cached_property
+    def fetched_bytes(self) -> tuple[IntArray, IntArray]:
+        """What is fetched of a row of either operand, ``(M, N, P)`` and ``(N, C, H)``; -1 where no operation is."""
+        gradients, inputs = (
+            np.where(marked.reshape(rows.shape), rows, -1)
+            for marked, rows in (
+                (mark_gradients(self.problem), self.driver_bytes), (mark_inputs(self.problem), self.input_bytes),
+            )
+        )  # fmt: skip
+        return np.ascontiguousarray(gradients.transpose(1, 0, 2)), inputs
+
+    def find_idle(self, unknown: int = 0) -> BoolArray:
+        """Tell which tasks have no row operation at all: ``(outer, inner, runs)``.
+
+        Args:
+            unknown: Images of the batch that are not among these. A task that none of these gives work is then taken to
+                be idle where it would more likely than not be left so by images like these.
+        """
+        if not self.problem.array.passes_empty_rows:
+            works = np.array([(self.pairs[:, run.start : run.stop] >= 0).any() for run in self.runs])
+            return np.broadcast_to(~works, (*self.tasks.limits, len(self.runs)))
+        operations = np.stack([count_kernel_operations(self.problem, run) for run in self.runs])
+        idle = np.asarray(self.tasks.deal(operations).sum(axis=-1) == 0)
+        return idle & bool(idle.mean() ** (unknown / self.shape.batch) >= 0.5)
 
     @property
     def limits(self) -> tuple[int, ...]:

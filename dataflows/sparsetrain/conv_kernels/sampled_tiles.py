@@ -24,7 +24,8 @@ def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    plan = plan_kernels(problem).repeat(images)
+    known = plan_kernels(problem)
+    idle, plan = known.find_idle(len(images) - problem.operands.shape.batch), known.repeat(images)
     tables = tabulate_kernels(plan)
     sizes = tuple(int(size) for size in find_kernels_tiling(plan, tables))
     runs = cut_axes((*plan.limits, *plan.reductions), sizes)
@@ -43,11 +44,12 @@ def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     rows = [(len(run), spans.count(run.start, run.stop), tuple(met[list(run)])) for run in runs[indices + 1]]
     keys.append(mark_ends(rows))
     classes = tuple(number_classes(axis_keys) for axis_keys in keys)
-    return TilePlan(sizes, runs, classes, indices=indices, image_axis=indices, formats=plan.formats)
+    return TilePlan(sizes, runs, classes, indices=indices, image_axis=indices, formats=plan.formats, idle=idle)
 
 
 def pack_kernels_tiles(plan: TilePlan, problem: StepProblem, images: Sequence[int], tiles: IntArray) -> Traffic:
     """Pack some tiles of GTW; operands: of the images of these numbers."""
     entries = plan.choose(tiles, images)
     kernels = plan_kernels(problem, plan.formats)
-    return pack_kernels_traffic(kernels, tabulate_kernels(kernels), entries, np.array(plan.sizes, dtype=np.int64))
+    idle = kernels.find_idle() if plan.idle is None else plan.idle
+    return pack_kernels_traffic(kernels, tabulate_kernels(kernels), entries, np.array(plan.sizes, dtype=np.int64), idle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from dataflows.contract.entries import Entries
 from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan
 from dataflows.tiling.kernels_search import KernelsTables, StreamedRows
+from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.spans import RowSpans, count_met
 from workloads.arrays import IntArray
 
@@ -76,8 +78,23 @@ def stack_rows(tables: Sequence[IntArray], spans: Sequence[RowSpans], met: IntAr
     return StreamedRows(np.ascontiguousarray(sums), low, high, met)
 
 
+def size_kernel_bits(plan: KernelsPlan, entries: Entries) -> tuple[IntArray, IntArray] | None:
+    """Size the bits of the rows of both operands that tiles load; none are written."""
+    array = plan.problem.array
+    if not array.passes_empty_rows:
+        return None
+    counted = dataclasses.replace(plan, gradients=plan.gradients.count_rows(), inputs=plan.inputs.count_rows())
+    rows = measure_tiles(counted, tabulate_kernels(counted), entries)
+    return pair_bits([size_bits(array, list(pair)) for pair in rows], [0] * len(rows))
+
+
 def size_kernel_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> IntArray:
     """Size the loads of all tiles."""
+    return np.array([sum(pair) for pair in measure_tiles(plan, tables, entries)], dtype=np.int64)
+
+
+def measure_tiles(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> list[tuple[int, int]]:
+    """Sum what every tile loads of the rows that depend on the outer index alone, and of the others."""
     loads = []
     for tile in entries.tiles:
         outer, inner, images, rows = tile[0], tile[1], tile[-2], tile[-1]
@@ -85,6 +102,6 @@ def size_kernel_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries
         kind = int(tables.ranges[runs.start, runs.stop])
         units = slice(tables.units[outer.start], tables.units[outer.stop - 1] + 1)
         lone, paired = tables.lone, tables.paired
-        load = lone.spans(kind).sum_up(lone.sums[kind], images, rows, outer)
-        loads.append(load + paired.spans(kind).sum_up(paired.sums[kind, units], images, rows, inner))
-    return np.array(loads, dtype=np.int64)
+        alone = lone.spans(kind).sum_up(lone.sums[kind], images, rows, outer)
+        loads.append((alone, paired.spans(kind).sum_up(paired.sums[kind, units], images, rows, inner)))
+    return loads

@@ -15,16 +15,17 @@ from dataflows.sparsetrain.conv_kernels.bursts import (
     KernelCycles,
     PackedBursts,
     gather_bursts,
+    make_packing_room,
     make_room,
     pack_entries,
 )
 from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan, plan_kernels
-from dataflows.sparsetrain.conv_kernels.tile_tables import size_kernel_loads, tabulate_kernels
+from dataflows.sparsetrain.conv_kernels.tile_tables import size_kernel_bits, size_kernel_loads, tabulate_kernels
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.kernels_search import KernelsTables, measure_kernels_tile, search_kernels
 from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
-from workloads.arrays import IntArray
+from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import Step
 
 
@@ -38,7 +39,7 @@ def make_kernels_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
     tables = tabulate_kernels(plan)
     sizes = find_kernels_tiling(plan, tables)
     entries = list_entries(plan.limits, plan.reductions, tuple(int(size) for size in sizes))
-    return pack_kernels_traffic(plan, tables, entries, sizes), entries.task_numbers(plan.limits)
+    return pack_kernels_traffic(plan, tables, entries, sizes, plan.find_idle()), entries.task_numbers(plan.limits)
 
 
 def find_kernels_tiling(plan: KernelsPlan, tables: KernelsTables) -> IntArray:
@@ -60,24 +61,32 @@ def find_kernels_tiling(plan: KernelsPlan, tables: KernelsTables) -> IntArray:
     return sizes if len(plan.runs) > 1 else np.delete(sizes, 2)
 
 
-def pack_kernels_traffic(plan: KernelsPlan, tables: KernelsTables, entries: Entries, sizes: IntArray) -> Traffic:
-    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
+def pack_kernels_traffic(
+    plan: KernelsPlan, tables: KernelsTables, entries: Entries, sizes: IntArray, idle: BoolArray
+) -> Traffic:
+    """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel.
+
+    Args:
+        idle: Tasks without a row operation in any part of the reduction, which hand nothing to the PPU,
+            ``(outer, inner, runs)``.
+    """
     outer, inner, run = plan.split_places(entries.places)
     first, channels = plan.tasks.own_channels(outer, inner)
     kernel_bytes = channels * plan.run_bytes[run]
-    rows = np.array([len(one) for one in plan.runs], dtype=np.int64)
-    works = np.array([(plan.pairs[:, one.start : one.stop] >= 0).any() for one in plan.runs])
+    heights = np.array([len(one) for one in plan.runs], dtype=np.int64)
     results = EntryResults(
         pes=-(-channels // plan.tasks.kernels),
-        elements=channels * rows[run] * plan.shape.kernel_width,
+        elements=channels * heights[run] * plan.shape.kernel_width,
         partial_bytes=kernel_bytes,
         whole_bytes=kernel_bytes,
         written_bytes=kernel_bytes,
         added_bytes=np.zeros_like(kernel_bytes),
-        passes=works[run],
+        passes=~idle[outer, inner, run],
     )
     bursts = pack_all_kernels(plan, entries, first, channels)
-    return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_kernel_loads(plan, tables, entries)))
+    bits = size_kernel_bits(plan, entries)
+    tiles = TileBytes(size_kernel_loads(plan, tables, entries), bits=bits)
+    return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 
 def pack_all_kernels(plan: KernelsPlan, entries: Entries, first: IntArray, channels: IntArray) -> Bursts:
@@ -139,16 +148,16 @@ def pack_span(
     """Pack a span of entries whose filters begin with `base`, and make more room where it does not suffice."""
     array, share, shape = plan.problem.array, plan.problem.share, plan.shape
     half = share.half_store_bytes or UNLIMITED_BYTES
-    drivers = np.ascontiguousarray(plan.driver_bytes.transpose(1, 0, 2))
+    drivers, inputs = plan.fetched_bytes
     first_channel = base // shape.group_out_channels * shape.group_in_channels
-    seconds = np.ascontiguousarray(plan.input_bytes[:, first_channel : first_channel + issued.shape[4]])
-    done = span[0]
+    seconds = np.ascontiguousarray(inputs[:, first_channel : first_channel + issued.shape[4]])
+    room, done = make_packing_room(plan.tasks.packed, drivers.shape[2], plan.tasks.pes), span[0]
     while done < span[1]:
         done = pack_entries(
             done, span[1], filters, base, bounds, plan.tasks.kernels, shape.group_out_channels,
             shape.group_in_channels, plan.pairs, drivers, seconds, issued, array.row_overhead_cycles, half,
             share.data_bits, packed.ends, packed.store_writes, packed.size_bytes, packed.cycles,
-            np.zeros(drivers.shape[2], dtype=np.int64),
+            room,
         )  # fmt: skip
         if done < span[1]:
             packed.grow()

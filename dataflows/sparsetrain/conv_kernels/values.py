@@ -7,6 +7,7 @@ import numpy as np
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
 from dataflows.rows.dealing import deal_kernels
+from dataflows.rows.occupied import count_kernel_operations
 from dataflows.rows.strips import cut_kernel
 from dataflows.rows.taps import pair_rows, tabulate_taps
 from dataflows.rows.values import correlate_osrc_rows
@@ -35,6 +36,9 @@ def execute_gtw(problem: StepProblem, executed: BoolArray, kernels_per_pe: int |
             np.ascontiguousarray(pairs[:, run.start : run.stop]), taps, shape.kernel_width,
         )  # fmt: skip
         parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
+        if problem.array.passes_empty_rows:
+            by_filter = wanted[:, :, place].reshape(shape.groups, shape.group_out_channels, -1)
+            operations = int((count_kernel_operations(problem, run) * by_filter).sum())
         row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
     return StepValues(whole, row_ops, multiplications)

@@ -13,6 +13,7 @@ from dataflows.rows.cycles import (
     multiply_exactly,
     skips_weights,
 )
+from dataflows.rows.occupied import mark_drivers
 from dataflows.rows.strips import Strip, tabulate_strip
 from dataflows.sparsetrain.conv_rows.chunks import GROUP, IMAGE, RESULT_ROW, Chunks, sum_drivers, sum_issues
 from dataflows.sparsetrain.conv_rows.lengths import weigh_masked_rows
@@ -29,6 +30,7 @@ class ChunkCycles:
         """Prepare what all chunks share."""
         self._plan, self.strip = plan, strip
         self._rows = self._partners = self._weighted = None
+        self._occupied = mark_drivers(plan.problem, strip).astype(np.int64) if plan.blocks.packed > 1 else None
         if skips_weights(plan.problem):
             self._weighted = WeightedRows(plan, strip)
         elif plan.problem.array.skip_zeros and (plan.problem.step is Step.GTA or plan.problem.mask is not None):
@@ -43,7 +45,6 @@ class ChunkCycles:
         """
         parts = [self._issue(self._shift(kinds, group), chunks) for group in range(self._plan.blocks.packed)]
         issued = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-        issued += (chunks.count * self._plan.problem.array.row_overhead_cycles)[:, None]
         return issued, self._plan.blocks.outputs if self._rows is not None else 1
 
     def _shift(self, kinds: IntArray, group: int) -> IntArray:
@@ -56,11 +57,19 @@ class ChunkCycles:
 
     def _issue(self, kinds: IntArray, chunks: Chunks) -> IntArray:
         if self._weighted is not None:
-            return sum_weighted_items(self._plan, self._weighted, kinds, chunks)
-        if self._partners is not None:
-            return multiply_partners(self._plan, self._present, self._partners, kinds, chunks)
-        assert self._rows is not None
-        return sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, self._rows)[:, None]
+            issued = sum_weighted_items(self._plan, self._weighted, kinds, chunks)
+        elif self._partners is not None:
+            issued = multiply_partners(self._plan, self._present, self._partners, kinds, chunks)
+        else:
+            assert self._rows is not None
+            issued = self._sum_rows(kinds, chunks, self._rows)[:, None]
+        # Of the items of a chunk, not all are operations of each of the groups that a block packs.
+        operations = chunks.count if self._occupied is None else self._sum_rows(kinds, chunks, self._occupied)
+        issued += (operations * self._plan.problem.array.row_overhead_cycles)[:, None]
+        return issued
+
+    def _sum_rows(self, kinds: IntArray, chunks: Chunks, amounts: IntArray) -> IntArray:
+        return sum_issues(kinds, chunks.first, chunks.low, chunks.high, self._plan.pairs, amounts)
 
 
 def issue_rows(plan: RowsPlan, strip: Strip) -> IntArray:

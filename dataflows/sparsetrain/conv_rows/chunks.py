@@ -16,10 +16,10 @@ from dataflows.contract.entries import sum_spans
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
 from dataflows.tiling.bursts import add_segments, count_words
-from workloads.arrays import Float32Array, IntArray
+from workloads.arrays import BoolArray, Float32Array, IntArray
 
 # Columns of a kind of entry.
-STRIP, IMAGE, RESULT_ROW, GROUP, PES, LOW, HIGH = range(7)
+STRIP, IMAGE, RESULT_ROW, GROUP, WORKERS, LOW, HIGH = range(7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +63,15 @@ class Chunks:
         return sum_spans(self.segments, self.first)
 
 
-def cut_chunks(kinds: IntArray, plan: RowsPlan, half: int, bits: int) -> Chunks:
+def cut_chunks(kinds: IntArray, workers: IntArray, plan: RowsPlan, half: int, bits: int) -> Chunks:
     """Cut the items (o outer, r inner) of every kind of entry ``(kinds, 7)`` into chunks.
 
     Args:
+        workers: What the column WORKERS of a kind numbers, the PEs that work for each packed group:
+            ``(numbers, packed)``.
         half: Bytes.
     """
-    rows = plan.driver_bytes, plan.windows, plan.pairs, plan.weight_row_bytes, plan.blocks.outputs
+    rows = workers, plan.fetched_bytes, plan.pairs, plan.weight_row_bytes
     first = np.zeros(len(kinds) + 1, dtype=np.int64)
     store_writes = np.zeros(len(kinds), dtype=np.int64)
     none = np.zeros((0, 5), dtype=np.int64)
@@ -84,11 +86,10 @@ def cut_chunks(kinds: IntArray, plan: RowsPlan, half: int, bits: int) -> Chunks:
 @kernel
 def walk_chunks(
     kinds: IntArray,
+    workers: IntArray,
     driver_bytes: IntArray,
-    windows: IntArray,
     pairs: IntArray,
     weight_row: int,
-    group_outputs: int,
     half: int,
     data_bits: int,
     fills: bool,
@@ -99,17 +100,14 @@ def walk_chunks(
     """Count the chunks of every kind into ``first[kind + 1]``, or fill them in.
 
     Args:
-        driver_bytes: ``(N, groups, depth, Y)``.
-        windows: What is fetched of a row for each strip, or -1 for all of it.
+        driver_bytes: What is fetched of each driver row, ``(strips, N, groups, depth, Y)``; -1 where no operation is.
         pairs: Driver row of (result row, kernel row) or -1.
-        group_outputs: Those of a group of the convolution.
     """
-    R = pairs.shape[1]
+    R, packed = pairs.shape[1], workers.shape[1]
     weight_words = count_words(weight_row, data_bits)
     for kind in range(len(kinds)):
-        n, x, group, pes = kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP], kinds[kind, PES]
-        window, group_end = windows[kinds[kind, STRIP]], group - (-pes // group_outputs)
-        sharing = min(pes, group_outputs)
+        strip, n, x, group = kinds[kind, STRIP], kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP]
+        number = kinds[kind, WORKERS]
         chunk = first[kind] if fills else 0
         is_open = False
         gathered, low, count, writes = 0, 0, 0, 0
@@ -117,12 +115,17 @@ def walk_chunks(
             for r in range(R):
                 if pairs[x, r] < 0:
                     continue
-                size = pes * weight_row
-                writes += pes * weight_words
-                for member in range(group, group_end):
-                    driver = window if window >= 0 else driver_bytes[n, member, o, pairs[x, r]]
-                    size += driver
-                    writes += sharing * count_words(driver, data_bits)
+                size = 0
+                for member in range(packed):
+                    sharing = workers[number, member]
+                    if sharing == 0:
+                        continue
+                    driver = driver_bytes[strip, n, group + member, o, pairs[x, r]]
+                    if driver >= 0:
+                        size += driver + sharing * weight_row
+                        writes += sharing * (weight_words + count_words(driver, data_bits))
+                if size == 0:
+                    continue
                 if is_open and gathered + size > half:
                     if fills:
                         set_chunk(chunks, chunk, low, o * R + r, count, gathered, 1)
@@ -223,6 +226,7 @@ def fill_bursts(
     kind_of: IntArray,
     output: IntArray,
     pes: IntArray,
+    works: BoolArray,
     mask_bytes: IntArray,
     first: IntArray,
     size_bytes: IntArray,
@@ -239,6 +243,7 @@ def fill_bursts(
 
     Args:
         output: The first output of each entry within its group.
+        works: PEs that the mask does not hold back, ``(entries, PEs)``; no entries where it holds back none.
         cycles: ``(chunks, columns)``, each of them that of per_column outputs. spent ``(PEs,)`` is room to work in.
     """
     for number in range(len(entries)):
@@ -248,6 +253,8 @@ def fill_bursts(
         for chunk in range(first[kind], first[kind + 1]):
             for pe in range(pes[entry]):
                 spent[pe] = cycles[chunk, (output[entry] + pe) // per_column]
+                if len(works) and not works[entry, pe]:
+                    spent[pe] = 0
             if segments[chunk] > 1:
                 burst = add_segments(size_bytes[chunk], half, spent, pes[entry], burst, True, burst_bytes, burst_cycles)
                 continue

@@ -18,6 +18,7 @@ from dataflows.rows.cycles import (
 )
 from dataflows.rows.dealing import deal_outputs
 from dataflows.rows.masked_cycles import list_masked_rows
+from dataflows.rows.occupied import count_operations, hold_back, mark_results
 from dataflows.rows.strips import Strip, cut_strips, tabulate_strip
 from dataflows.rows.taps import pair_rows
 from dataflows.sparsetrain.conv_rows.masked_outputs import find_output_mask, sum_masked_outputs
@@ -32,9 +33,9 @@ def find_drivers(problem: StepProblem) -> BoolArray:
     return problem.operands.input != 0 if problem.array.skip_zeros else np.ones(shape.input_shape, dtype=np.bool_)
 
 
-def deal_rows(work: IntArray, shape: ConvShape, problem: StepProblem) -> IntArray:
+def deal_rows(work: IntArray, problem: StepProblem) -> IntArray:
     """Deal what every output of a group works, ``(strips, N, G, outputs, X)``, to the PEs of the tasks, in order."""
-    blocks = deal_outputs(shape, problem.step, problem.array)
+    blocks = deal_outputs(problem.conv_shape, problem.step, problem.array)
     by_place = work.transpose(1, 4, 0, 2, 3)
     return blocks.deal(by_place).reshape(-1, problem.array.pes_per_group)
 
@@ -42,10 +43,14 @@ def deal_rows(work: IntArray, shape: ConvShape, problem: StepProblem) -> IntArra
 def deal_forward(problem: StepProblem) -> IntArray:
     """Give the PEs' cycles of Forward's tasks: one for each image, output row p, strip and block of filters."""
     shape = problem.conv_shape
-    issued = np.stack([issue_forward(problem, strip) for strip in cut_strips(shape, Step.FORWARD, problem.array)])
-    headers = scatter_kernel_rows(np.ones((shape.in_height, 1), dtype=np.int64), shape)[:, 0]
-    work = issued + headers * shape.group_in_channels * problem.array.row_overhead_cycles
-    return deal_rows(work, shape, problem)
+    strips = cut_strips(shape, Step.FORWARD, problem.array)
+    return deal_rows(np.stack([sum_work(issue_forward(problem, strip), problem, strip) for strip in strips]), problem)
+
+
+def sum_work(issued: IntArray, problem: StepProblem, strip: Strip) -> IntArray:
+    """Add the headers of a strip's row operations to their issue cycles ``(N, G, outputs, X)``."""
+    held = hold_back(issued, problem, strip)
+    return held + count_operations(problem, strip) * problem.array.row_overhead_cycles
 
 
 def issue_forward(problem: StepProblem, strip: Strip) -> IntArray:
@@ -68,15 +73,17 @@ def tally_forward(problem: StepProblem) -> Tally:
     shape = problem.conv_shape
     strips = cut_strips(shape, Step.FORWARD, problem.array)
     row_pairs = (pair_rows(shape) >= 0).sum(axis=1)
-    row_ops = len(strips) * shape.batch * shape.out_channels * shape.group_in_channels * int(row_pairs.sum())
     # How often each column drives a row operation of one filter.
     met = row_pairs @ find_drivers(problem).sum(axis=(0, 1))
-    drivers = sum(int(met[strip.window.start : strip.window.stop].sum()) for strip in strips)
     mask = find_output_mask(problem)
-    live = empty = 0
+    row_ops = drivers = live = empty = 0
     for strip in strips:
+        row_ops += count_all_operations(problem, strip)
+        drivers += count_examined(problem, strip, met)
         if mask is not None:
-            parts = [int(part.sum()) for part in sum_masked_outputs(problem, mask, strip)[1:]]
+            parts = [
+                int(hold_back(part, problem, strip).sum()) for part in sum_masked_outputs(problem, mask, strip)[1:]
+            ]
         elif skips_weights(problem):
             parts = [int(part.sum()) for part in sum_weighted_rows(problem, strip)[1:]]
         else:
@@ -84,7 +91,31 @@ def tally_forward(problem: StepProblem) -> Tally:
             counts = costs.taps, costs.empty(problem.array)
             parts = [int(strip.cut_drivers(met) @ part) * shape.group_out_channels for part in counts]
         live, empty = live + parts[0], empty + parts[1]
-    return Tally(row_ops, live, empty, drivers * shape.group_out_channels)
+    return Tally(row_ops, live, empty, drivers)
+
+
+def count_all_operations(problem: StepProblem, strip: Strip) -> int:
+    """Count the row operations on a strip of all result rows."""
+    counted = count_operations(problem, strip)
+    outputs = problem.conv_shape.group_out_channels
+    if problem.step is Step.GTA:
+        outputs = problem.conv_shape.group_in_channels
+    return int(counted.sum()) * (outputs if counted.shape[2] == 1 else 1)
+
+
+def count_examined(problem: StepProblem, strip: Strip, met: IntArray) -> int:
+    """Count the driver elements of Forward's row operations on a strip.
+
+    Args:
+        met: How many elements of each column meet one filter, ``(W,)``.
+    """
+    shape, wanted = problem.conv_shape, mark_results(problem, strip)
+    if wanted is None:
+        return int(met[strip.window.start : strip.window.stop].sum()) * shape.group_out_channels
+    present = strip.cut_drivers(find_drivers(problem)).sum(axis=-1, dtype=np.int64)
+    by_group = present.reshape(shape.batch, shape.groups, -1, shape.in_height).sum(axis=2)
+    drivers = scatter_kernel_rows(by_group[..., None], shape)[:, :, None, :, 0]
+    return int((drivers * wanted).sum())
 
 
 def sum_weighted_rows(problem: StepProblem, strip: Strip) -> tuple[IntArray, IntArray, IntArray]:
@@ -139,13 +170,13 @@ def deal_gta(problem: StepProblem) -> IntArray:
     shape = problem.conv_shape
     strips = cut_strips(shape, Step.GTA, problem.array)
     if skips_weights(problem):
-        issued = np.stack([sum_masked_rows(problem, strip)[..., 0] for strip in strips])
+        issued = [sum_masked_rows(problem, strip)[..., 0] for strip in strips]
     else:
         present, wanted = find_gradients(problem)
         gathered = gather_gradients(present, shape)
-        issued = np.stack([issue_gta(gathered, wanted, problem, strip) for strip in strips])
-    headers = (pair_rows(shape) >= 0).sum(axis=1) * shape.group_out_channels
-    return deal_rows(issued + headers * problem.array.row_overhead_cycles, shape, problem)
+        issued = [issue_gta(gathered, wanted, problem, strip) for strip in strips]
+    work = [sum_work(part, problem, strip) for part, strip in zip(issued, strips, strict=True)]
+    return deal_rows(np.stack(work), problem)
 
 
 def issue_gta(gathered: IntArray, wanted: BoolArray, problem: StepProblem, strip: Strip) -> IntArray:
@@ -162,16 +193,21 @@ def tally_gta(problem: StepProblem) -> Tally:
     shape = problem.conv_shape
     strips = cut_strips(shape, Step.GTA, problem.array)
     present, wanted = find_gradients(problem)
-    row_pairs = int((pair_rows(shape) >= 0).sum())
-    row_ops = len(strips) * shape.batch * shape.in_channels * row_pairs * shape.group_out_channels
     drivers = gather_gradients(present, shape)
-    elements = live = empty = 0
+    row_ops = elements = live = empty = 0
     for strip in strips:
-        elements += int(drivers[..., strip.window.start : strip.window.stop].sum()) * shape.group_in_channels
-        if skips_weights(problem):
-            parts = sum_masked_rows(problem, strip).sum(axis=(0, 1, 2, 3))[1:].tolist()
+        row_ops += count_all_operations(problem, strip)
+        worked = mark_results(problem, strip)
+        in_window = strip.cut_drivers(drivers).sum(axis=-1)
+        if worked is None:
+            elements += int(in_window.sum()) * shape.group_in_channels
         else:
-            parts = tally_partners(drivers, strip.limit(wanted), shape, problem.array, strip.window)
+            elements += int((in_window * worked.sum(axis=2)).sum())
+        if skips_weights(problem):
+            sums = sum_masked_rows(problem, strip)
+            parts = [int(hold_back(sums[..., place], problem, strip).sum()) for place in (1, 2)]
+        else:
+            parts = list(tally_partners(drivers, strip.limit(wanted), shape, problem.array, strip.window, worked))
         live, empty = live + parts[0], empty + parts[1]
     return Tally(row_ops, live, empty, elements)
 

@@ -13,11 +13,12 @@ from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import GroupedBlocks, deal_outputs
 from dataflows.rows.geometry import RowsGeometry, describe_rows
+from dataflows.rows.occupied import count_operations, mark_drivers, mark_results
 from dataflows.rows.strips import Strip, cut_strips
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredTensor, store_tensor
 from dataflows.storage.written import is_written_sparse, locate_written
-from workloads.arrays import IntArray
+from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape
 
 
@@ -89,6 +90,37 @@ class RowsPlan:
     def windows(self) -> IntArray:
         """Bytes of a driver row that a task of each strip fetches, -1 where it fetches all of the row."""
         return self.list_windows(self.drivers, [strip.window for strip in self.strips])
+
+    @cached_property
+    def fetched_bytes(self) -> IntArray:
+        """Bytes that a task of each strip fetches of a driver row, -1 where none is: ``(strips, N, groups, depth, Y)``.
+
+        Strips are told apart only where they differ.
+        """
+        sizes = []
+        for strip, window in zip(self.strips, self.windows.tolist(), strict=True):
+            whole = self.driver_bytes if window < 0 else np.full_like(self.driver_bytes, window)
+            sizes.append(np.where(mark_drivers(self.problem, strip), whole, -1))
+        return np.ascontiguousarray(np.stack(sizes))
+
+    @cached_property
+    def operations(self) -> IntArray | None:
+        """Row operations of each strip of each result row, ``(strips, N, outputs, X)``; None where no row can be none.
+
+        Then every result row that meets a driver row has some.
+        """
+        if not self.problem.array.passes_empty_rows:
+            return None
+        size = self.shape.batch, self.blocks.groups, self.blocks.outputs, len(self.pairs)
+        counted = [np.broadcast_to(count_operations(self.problem, strip), size) for strip in self.strips]
+        return np.stack(counted).reshape(len(self.strips), size[0], -1, size[3])
+
+    @cached_property
+    def wanted(self) -> BoolArray | None:
+        """Strips of result rows with a set bit in their mask ``(strips, N, outputs, X)``; None where all are worked."""
+        marked = [mark_results(self.problem, strip) for strip in self.strips]
+        found = [one for one in marked if one is not None]
+        return np.stack(found).reshape(len(found), self.shape.batch, -1, len(self.pairs)) if found else None
 
     def size_strips(self, bits: int) -> IntArray:
         """Give the bytes of each strip of a row, raw: ``(strips,)``."""

@@ -11,32 +11,46 @@ from dataflows.sparsetrain.conv_rows.chunk_cycles import ChunkCycles
 from dataflows.sparsetrain.conv_rows.chunks import IMAGE, STRIP, cut_chunks, fill_bursts
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
 from dataflows.storage.row_sizes import size_raw
-from dataflows.storage.written import masks_in_ppu
+from dataflows.storage.written import is_written_sparse, masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.kinds import find_kinds
+from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.rows_search import RowsTables, StripBytes, measure_rows_tile, search_rows
 from dataflows.tiling.spans import find_spans, sum_box
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
-from workloads.arrays import IntArray
+from workloads.arrays import BoolArray, IntArray
 
 
 def tabulate_rows(plan: RowsPlan) -> RowsTables:
     """Sum driver bytes, and note which driver rows and kernel rows each result row meets."""
-    used = np.zeros(plan.driver_bytes.shape[3], dtype=np.bool_)
-    used[plan.pairs[plan.pairs >= 0]] = True
     taken = plan.driver_bytes if plan.windows[0] < 0 else np.ones_like(plan.driver_bytes)
-    by_place = np.where(used, taken, 0).transpose(1, 0, 3, 2)
+    by_place = np.where(tabulate_used(plan), taken, 0).transpose(1, 0, 3, 2)
     drivers = np.pad(by_place, [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
     met = np.pad(plan.pairs >= 0, [(1, 0), (0, 0)]).cumsum(axis=0).astype(np.int64)
     first_group, last_group = plan.blocks.group_ends
+    masked = np.append(0, np.cumsum(mark_masked(plan))).astype(np.int64)
     summed = np.zeros((1, 1, 1), dtype=np.int64)
     summed_bytes, _ = plan.split_summed()
     if summed_bytes is not None:
         summed = np.pad(summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
     return RowsTables(
-        np.ascontiguousarray(drivers), find_spans(plan.pairs), met, first_group, last_group,
+        np.ascontiguousarray(drivers), find_spans(plan.pairs), met, masked, first_group, last_group,
         plan.blocks.first_outputs, summed, tabulate_strips(plan), plan.weight_row_bytes, plan.written_bytes,
     )  # fmt: skip
+
+
+def tabulate_used(plan: RowsPlan) -> BoolArray:
+    """Tell which driver rows meet any result row, ``(Y,)``."""
+    used = np.zeros(plan.driver_bytes.shape[3], dtype=np.bool_)
+    used[plan.pairs[plan.pairs >= 0]] = True
+    return used
+
+
+def mark_masked(plan: RowsPlan) -> BoolArray:
+    """Tell the masks of which result rows are read, ``(X,)``: by a row operation, or by a PPU that all rows pass."""
+    if masks_in_ppu(plan.problem) and plan.summed:
+        return np.ones(len(plan.pairs), dtype=np.bool_)
+    return np.asarray((plan.pairs >= 0).any(axis=1))
 
 
 def tabulate_strips(plan: RowsPlan) -> StripBytes:
@@ -103,12 +117,12 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
     outputs = np.minimum(tables.block_outputs[b + 1] - first, plan.blocks.pes)
     mask_bytes = outputs * plan.mask_bytes[strip]
     in_ppu = masks_in_ppu(plan.problem)
-    bursts = pack_all_rows(plan, entries, first, outputs, np.zeros_like(mask_bytes) if in_ppu else mask_bytes)
+    bursts = pack_all_rows(plan, entries, first, outputs)
 
     passes = np.ones(len(x), dtype=np.bool_)
     summed_bytes, cut = plan.split_summed()
     if plan.problem.writes_gradient and summed_bytes is None:
-        passes = np.any(plan.pairs >= 0, axis=1)[x]
+        passes = find_working(plan, n, x, strip, (first, outputs))
     added_bytes = mask_bytes if in_ppu else np.zeros_like(mask_bytes)
     if summed_bytes is not None:
         added_bytes = added_bytes + sum_outputs(summed_bytes, n, first, outputs, x)
@@ -123,7 +137,8 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
         added_bytes=added_bytes,
         passes=passes,
     )
-    return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_loads(plan, tables, entries)))
+    tiles = TileBytes(size_loads(plan, tables, entries), bits=size_all_bits(plan, tables, entries))
+    return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 
 def sum_written(
@@ -151,6 +166,23 @@ def sum_written(
     return sums
 
 
+def find_working(
+    plan: RowsPlan, n: IntArray, x: IntArray, strip: IntArray, owned: tuple[IntArray, IntArray]
+) -> BoolArray:
+    """Tell which entries' tasks have a row operation in any part of their reduction, ``(entries,)``.
+
+    Args:
+        owned: Its first output and their number, ``(entries,)`` both.
+    """
+    if plan.operations is None:
+        return np.asarray(np.any(plan.pairs >= 0, axis=1)[x])
+    works = np.zeros(len(x), dtype=np.bool_)
+    for place, operations in enumerate(plan.operations):
+        mine = strip == place
+        works[mine] = sum_outputs(operations, n[mine], owned[0][mine], owned[1][mine], x[mine]) > 0
+    return works
+
+
 def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntArray, x: IntArray) -> IntArray:
     """Sum bytes of rows ``(N, outputs, X)`` over the outputs of each entry, ``(entries,)``."""
     running = np.pad(row_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
@@ -172,7 +204,8 @@ def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> IntArray
         load = int(strip_bytes.windows[strips.start, strips.stop]) * drivers
         load += len(owned) * len(channels) * used * plan.weight_row_bytes
         results = len(images) * len(rows) * len(owned)
-        load += results * int(strip_bytes.mask[strips.stop] - strip_bytes.mask[strips.start])
+        masks = len(images) * int(tables.masked[x_end] - tables.masked[x]) * len(owned)
+        load += masks * int(strip_bytes.mask[strips.stop] - strip_bytes.mask[strips.start])
         if plan.summed and channels.stop == plan.reductions:
             load += results * int(strip_bytes.summed[strips.start, strips.stop])
             load += sum_box.function(tables.summed, images.start, images.stop, owned.start, owned.stop, x, x_end)
@@ -180,14 +213,40 @@ def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> IntArray
     return np.array(loads, dtype=np.int64)
 
 
-def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray, mask_bytes: IntArray) -> Bursts:
+def size_all_bits(plan: RowsPlan, tables: RowsTables, entries: Entries) -> tuple[IntArray, IntArray] | None:
+    """Size the bits of all tiles' rows: of drivers, masks that PEs know, gradients that are added, and results."""
+    array, problem = plan.problem.array, plan.problem
+    if not array.passes_empty_rows:
+        return None
+    by_place = np.broadcast_to(tabulate_used(plan), plan.driver_bytes.shape).transpose(1, 0, 3, 2)
+    counts = np.pad(by_place.astype(np.int64), [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
+    loaded, written = [], []
+    for tile in entries.tiles:
+        images, rows, blocks, channels = tile[0], tile[1], tile[-2], tile[-1]
+        groups = slice(tables.first_group[blocks.start], tables.last_group[blocks.stop - 1] + 1)
+        owned = int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
+        results, is_last = len(images) * len(rows) * owned, channels.stop == plan.reductions
+        masked = len(images) * int(tables.masked[rows.stop] - tables.masked[rows.start]) * owned
+        drivers = int(tables.spans.sum_up(counts[groups], images, rows, channels))
+        loaded.append(
+            size_bits(array, [drivers, masked * (problem.mask is not None), *[results * is_last] * len(plan.summed)])
+        )
+        written.append(size_bits(array, [results * is_last * is_written_sparse(problem)]))
+    return pair_bits(loaded, written)
+
+
+def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: IntArray) -> Bursts:
     """Cut the items of every kind of entry into bursts, and fill them in for every entry."""
     half = plan.problem.share.half_store_bytes or UNLIMITED_BYTES
     bits, share = plan.problem.share.data_bits, plan.blocks.outputs
     n, x, strip, _ = plan.split_places(entries.places)
-    columns = [strip, n, x, first // share, outputs, entries.low[:, 0], entries.high[:, 0]]
+    works = find_wanted(plan, n, x, strip, first)
+    workers, worker_kind = number_workers(plan, works, outputs)
+    columns = [strip, n, x, first // share, worker_kind, entries.low[:, 0], entries.high[:, 0]]
     kinds, kind_of = find_kinds(columns)
-    chunks = cut_chunks(kinds, plan, half, bits)
+    chunks = cut_chunks(kinds, workers, plan, half, bits)
+    has_bursts = chunks.bursts[kind_of] > 0
+    mask_bytes = outputs * has_bursts * (plan.mask_bytes[strip] * (not masks_in_ppu(plan.problem)))
     burst_first = np.append(0, np.cumsum(chunks.bursts[kind_of])).astype(np.int64)
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.blocks.pes), dtype=np.int64)
@@ -202,9 +261,34 @@ def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: In
         part = chunks.span(start, end)
         cycles, per_column = cost.sum_up(kinds[start:end], part)
         fill_bursts(
-            members, kind_of - start, first % share, outputs, mask_bytes, part.first, part.size_bytes,
+            members, kind_of - start, first % share, outputs, works, mask_bytes, part.first, part.size_bytes,
             part.segments, half, cycles, per_column, burst_first, burst_bytes, burst_cycles,
             np.zeros(plan.blocks.pes, dtype=np.int64),
         )  # fmt: skip
-    writes = chunks.store_writes[kind_of] + np.where(chunks.bursts[kind_of] > 0, -(-mask_bytes * 8 // bits), 0)
+    writes = chunks.store_writes[kind_of] - (-mask_bytes * 8 // bits)
     return Bursts(burst_first, burst_bytes, burst_cycles, writes.astype(np.int64))
+
+
+def find_wanted(plan: RowsPlan, n: IntArray, x: IntArray, strip: IntArray, first: IntArray) -> BoolArray:
+    """Tell which PEs' mask rows have a bit set, ``(entries, PEs)``; without entries where none is held back."""
+    if plan.wanted is None:
+        return np.zeros((0, plan.blocks.pes), dtype=np.bool_)
+    padded = np.pad(plan.wanted, [(0, 0), (0, 0), (0, plan.blocks.pes), (0, 0)])
+    pes = np.arange(plan.blocks.pes)
+    return np.ascontiguousarray(padded[strip[:, None], n[:, None], first[:, None] + pes, x[:, None]])
+
+
+def number_workers(plan: RowsPlan, works: BoolArray, outputs: IntArray) -> tuple[IntArray, IntArray]:
+    """Count the PEs of each entry that work for each of the groups that a block packs.
+
+    Returns:
+        Counts that occur, ``(numbers, packed)``, and the number of each entry's, ``(entries,)``.
+    """
+    pes, packed, share = plan.blocks.pes, plan.blocks.packed, plan.blocks.outputs
+    owned = np.arange(pes) < outputs[:, None]
+    working = owned & works if len(works) else owned
+    if packed == 1:
+        return np.arange(pes + 1)[:, None], working.sum(axis=1)
+    counts = working[:, : packed * share].reshape(-1, packed, share).sum(axis=2)
+    distinct, number_of = np.unique(counts, axis=0, return_inverse=True)
+    return distinct.astype(np.int64), number_of.reshape(-1).astype(np.int64)

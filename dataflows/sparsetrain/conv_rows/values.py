@@ -11,6 +11,7 @@ from dataflows.contract.kernel import freeze, kernel
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
 from dataflows.rows.dealing import deal_outputs
+from dataflows.rows.occupied import count_operations
 from dataflows.rows.strips import Strip, cut_strips, tabulate_strip
 from dataflows.rows.taps import pair_rows
 from dataflows.rows.values import convolve_msrc_rows, convolve_src_rows
@@ -48,7 +49,7 @@ def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
             parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
             row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
     whole = [join(parts[at : at + len(strips)], axis=3) for at in range(0, len(parts), len(strips))]
-    return StepValues(join(whole, axis=1), row_ops, multiplications)
+    return StepValues(join(whole, axis=1), pass_empty_rows(problem, wanted, row_ops), multiplications)
 
 
 def cut_mask(mask: BoolArray | None, filters: slice, strip: Strip) -> BoolArray | None:
@@ -115,4 +116,21 @@ def execute_gta(problem: StepProblem, executed: BoolArray) -> StepValues:
         )  # fmt: skip
         parts.append(np.ascontiguousarray(output.transpose(0, 3, 1, 2)))
         row_ops, multiplications = row_ops + int(operations), multiplications + int(products)
-    return StepValues(join(parts, axis=3), row_ops, multiplications)
+    return StepValues(join(parts, axis=3), pass_empty_rows(problem, wanted, row_ops), multiplications)
+
+
+def pass_empty_rows(problem: StepProblem, wanted: BoolArray, row_ops: int) -> int:
+    """Give the row operations of the executed tasks, of which those with an empty row may be none.
+
+    Args:
+        wanted: Of every output whether its task was executed, ``(N, rows, strips, outputs)``.
+        row_ops: All of them, empty or not.
+    """
+    if not problem.array.passes_empty_rows:
+        return row_ops
+    shape, done = problem.conv_shape, 0
+    for place, strip in enumerate(cut_strips(shape, problem.step, problem.array)):
+        flags = wanted[:, :, place].transpose(0, 2, 1)
+        grouped = flags.reshape(shape.batch, shape.groups, -1, flags.shape[2])
+        done += int((grouped * count_operations(problem, strip)).sum())
+    return done

@@ -35,16 +35,37 @@ def measure_outer(problem: StepProblem) -> IntArray:
     """Give the PEs' cycles of every task: int64 ``(tasks, PEs)``."""
     array, (gradients, inputs) = problem.array, find_present(problem)
     elements = deal_inputs(problem).deal(inputs.astype(np.int64))
-    per_image = np.where(find_owners(problem), array.row_overhead_cycles - (-elements // array.multipliers_per_pe), 0)
+    worked = find_worked(problem, elements)
+    per_image = np.where(worked, array.row_overhead_cycles - (-elements // array.multipliers_per_pe), 0)
     pe_cycles: IntArray = np.einsum("nm,nbi->mbi", gradients.astype(np.int64), per_image)
     return np.asarray(pe_cycles.reshape(-1, array.pes_per_group), dtype=np.int64)
 
 
+def find_worked(problem: StepProblem, elements: IntArray) -> BoolArray:
+    """Tell which PEs have a product of an image: the owners of inputs, but of none that holds something.
+
+    Args:
+        elements: That take part, of each PE's inputs ``(N, blocks, PEs)``.
+
+    Returns:
+        bool ``(N, blocks, PEs)``.
+    """
+    owners = np.broadcast_to(find_owners(problem), elements.shape)
+    return owners & (elements > 0) if problem.array.passes_empty_rows else owners
+
+
+def count_products(problem: StepProblem) -> IntArray:
+    """Count the products of one gradient of each image that is there: ``(N,)``."""
+    _, inputs = find_present(problem)
+    counted: IntArray = find_worked(problem, deal_inputs(problem).deal(inputs.astype(np.int64))).sum(axis=(1, 2))
+    return counted
+
+
 def count_outer(problem: StepProblem) -> StepCounts:
     """Count the products of a gradient with a PE's inputs, and their multiplications."""
-    gradients, _ = find_present(problem)
-    row_ops = int(gradients.sum()) * int(find_owners(problem).sum())
-    return make_linear_counts(problem, row_ops, count_macs(problem), count_macs(problem.skipping_zeros()))
+    by_image = find_present(problem)[0].sum(axis=1)
+    done, examined = int(by_image @ count_products(problem)), int(by_image.sum()) * int(find_owners(problem).sum())
+    return make_linear_counts(problem, (done, examined), count_macs(problem), count_macs(problem.skipping_zeros()))
 
 
 def count_macs(problem: StepProblem) -> int:

@@ -15,8 +15,8 @@ from dataflows.sparsetrain.conv_kernels.values import execute_gtw
 from dataflows.sparsetrain.linear_outer.lengths import (
     count_outer,
     deal_inputs,
-    find_owners,
     find_present,
+    find_worked,
     measure_outer,
 )
 from dataflows.sparsetrain.linear_outer.plan import plan_outer
@@ -56,8 +56,9 @@ class LinearOuter:
     def pack_tiles(self, problem: StepProblem, plan: TilePlan, images: Sequence[int], tiles: IntArray) -> Traffic:
         """Traffic of chosen tiles."""
         entries, sizes = plan.choose(tiles, images), np.array(plan.sizes, dtype=np.int64)
-        idle = np.isin(np.arange(plan.runs[0][-1].stop), list(plan.idle))
-        return pack_outer_traffic(plan_outer(problem, plan.formats), entries, sizes, idle)
+        outer = plan_outer(problem, plan.formats)
+        idle = outer.find_idle() if plan.idle is None else plan.idle
+        return pack_outer_traffic(outer, entries, sizes, idle)
 
     def execute(self, problem: StepProblem, executed: BoolArray) -> StepValues:
         """Compute the products as those of a convolution with 1 x 1 kernels on 1 x 1 maps.
@@ -68,7 +69,7 @@ class LinearOuter:
         run = count_kernels_per_pe(problem.linear_shape, problem.array)
         values = execute_gtw(view_as_convolution(problem), executed, run)
         flags = executed.reshape(problem.linear_shape.out_features, -1)
-        gradients, _ = find_present(problem)
-        owners = find_owners(problem).sum(axis=1)
-        row_ops = int((flags * owners).sum(axis=1) @ gradients.sum(axis=0))
+        gradients, inputs = find_present(problem)
+        worked = find_worked(problem, deal_inputs(problem).deal(inputs.astype(np.int64))).sum(axis=2)
+        row_ops = int(((gradients.T.astype(np.int64) @ worked) * flags).sum())
         return StepValues(values.output[:, :, 0, 0], row_ops, values.multiplications)

@@ -50,7 +50,7 @@ class OuterPlan:
         return self.gradients.row_format, self.inputs.row_format
 
     def find_idle(self, unknown: int = 0) -> NDArray[np.bool_]:
-        """Tell for which filters no image has a product: bool ``(M,)``.
+        """Tell which tasks have no product of any image: bool ``(M, blocks)``.
 
         Args:
             unknown: Images of the batch that are not among these. A filter that none of these needs is then taken to be
@@ -58,8 +58,13 @@ class OuterPlan:
         """
         present = np.diff(self.gradients.running, axis=1) > 0
         if not self.problem.array.skip_zeros or (1 - present.mean()) ** unknown < 0.5:
-            return np.zeros(present.shape[1], dtype=np.bool_)
-        return np.logical_not(present.any(axis=0))
+            return np.zeros(self.limits[:2], dtype=np.bool_)
+        starts = np.arange(0, self.shape.in_features, self.block)
+        ends = np.minimum(starts + self.block, self.shape.in_features)
+        driven = self.inputs.count(starts, ends) > 0
+        if not self.problem.array.passes_empty_rows:
+            driven = np.ones_like(driven)
+        return np.asarray(present.T.astype(np.int64) @ driven.astype(np.int64) == 0)
 
     def repeat(self, images: IntArray) -> OuterPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""

@@ -28,9 +28,11 @@ def plan_outer_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     runs = cut_axes(plan.limits, sizes)
     inputs = [count_owned(run, plan.block, plan.shape.in_features) for run in runs[1]]
     # Tiles of filters at rest take next to no time in every part, so they stand for one another only.
+    at_rest = np.asarray(idle.all(axis=1))
     filters = [
-        (len(run), bool(idle[run.start : run.stop].all()), bool(idle[run.start : run.stop].any())) for run in runs[0]
+        (len(run), bool(at_rest[run.start : run.stop].all()), bool(at_rest[run.start : run.stop].any()))
+        for run in runs[0]
     ]
     keys: tuple[Sequence[Hashable], ...] = filters, inputs, mark_ends([len(run) for run in runs[2]])
     classes = tuple(number_classes(axis_keys) for axis_keys in keys)
-    return TilePlan(sizes, runs, classes, 2, 2, plan.formats, idle=frozenset(np.flatnonzero(idle).tolist()))
+    return TilePlan(sizes, runs, classes, 2, 2, plan.formats, idle=idle)

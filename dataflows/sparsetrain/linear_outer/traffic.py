@@ -10,6 +10,7 @@ from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.linear_outer.plan import OuterPlan, find_outer_tiling, plan_outer
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
+from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.traffic import EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
@@ -28,7 +29,7 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel.
 
     Args:
-        idle: Filters without a product in any part of the reduction, ``(M,)``; their tasks hand nothing to the PPU.
+        idle: Tasks without a product in any part of the reduction ``(M, blocks)``, which hand nothing to the PPU.
     """
     operands, shape, array, memory = plan.problem.operands, plan.shape, plan.problem.array, plan.problem.share
     B, run, block, gradients, inputs = array.pes_per_group, plan.run, plan.block, plan.gradients, plan.inputs
@@ -41,7 +42,8 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
     piece_bytes = inputs.size(starts, ends)
     elements = inputs.count(starts, ends) if array.skip_zeros else np.broadcast_to(ends - starts, piece_bytes.shape)
     cycles = (array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)).T[:, :, None]
-    second = np.ascontiguousarray(piece_bytes.T)[:, :, None]
+    fetched = np.where(elements > 0, piece_bytes, -1) if array.passes_empty_rows else piece_bytes
+    second = np.ascontiguousarray(fetched.T)[:, :, None]
     filters = np.arange(shape.out_features)
     driver_bytes = gradients.size(filters, filters + 1)
     if array.skip_zeros:
@@ -64,9 +66,11 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
         whole_bytes=result_bytes,
         written_bytes=result_bytes,
         added_bytes=none,
-        passes=~idle[m],
+        passes=~idle[m, b],
     )
-    return assemble_traffic(entries, sizes, bursts, results, TileBytes(size_loads(plan, entries)))
+    loaded = [size_bits(array, [len(images), len(images)]) for _, _, images in entries.tiles]
+    tiles = TileBytes(size_loads(plan, entries), bits=pair_bits(loaded, [0] * len(loaded)))
+    return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 
 def size_loads(plan: OuterPlan, entries: Entries) -> IntArray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataflows.contract.array import PEArray
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepCounts
 from dataflows.rows.dealing import Blocks
@@ -16,10 +17,15 @@ from workloads.shapes import Step
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Which elements of the driver rows take part ``(N, depth)``, and which results are wanted ``(N, outputs)``."""
+    """Which elements of the driver rows take part ``(N, depth)``, and which results are wanted ``(N, outputs)``.
+
+    Attributes:
+        worked: Results for which there is a product: those wanted, but where the driver row is empty and that is none.
+    """
 
     drivers: BoolArray
     wanted: BoolArray
+    worked: BoolArray
 
     @property
     def macs(self) -> int:
@@ -35,16 +41,21 @@ def find_operands(problem: StepProblem) -> Products:
     else:
         drivers = operands.grad_output != 0
         wanted = np.ones(shape.input_shape, dtype=np.bool_) if problem.mask is None else problem.mask
-    if problem.array.skip_zeros:
-        return Products(drivers, wanted)
-    return Products(np.ones_like(drivers), np.ones_like(wanted))
+    if not problem.array.skip_zeros:
+        return Products(np.ones_like(drivers), np.ones_like(wanted), np.ones_like(wanted))
+    return Products(drivers, wanted, wanted & mark_rows(drivers, problem.array)[:, None])
+
+
+def mark_rows(drivers: BoolArray, array: PEArray) -> BoolArray:
+    """Tell for which rows ``(..., depth)`` there are products: those that hold something, or all of them."""
+    return np.asarray(drivers.any(axis=-1)) if array.passes_empty_rows else np.ones(drivers.shape[:-1], dtype=np.bool_)
 
 
 def measure_products(problem: StepProblem) -> IntArray:
     """Give the PEs' cycles of every task: int64 ``(tasks, PEs)``, 0 where a result is not wanted."""
     array, products = problem.array, find_operands(problem)
     cycles = array.row_overhead_cycles - (-products.drivers.sum(axis=1) // array.multipliers_per_pe)
-    work = np.where(products.wanted, cycles[:, None], 0).astype(np.int64)
+    work = np.where(products.worked, cycles[:, None], 0).astype(np.int64)
     return Blocks(work.shape[1], array.pes_per_group).deal(work).reshape(-1, array.pes_per_group)
 
 
@@ -52,4 +63,5 @@ def count_products(problem: StepProblem) -> StepCounts:
     """Count the dot products and their multiplications."""
     products = find_operands(problem)
     effectual = find_operands(problem.skipping_zeros()).macs
-    return make_linear_counts(problem, int(products.wanted.sum()), products.macs, effectual)
+    done, examined = int(products.worked.sum()), int(products.wanted.sum())
+    return make_linear_counts(problem, (done, examined), products.macs, effectual)

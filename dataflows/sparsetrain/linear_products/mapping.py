@@ -63,7 +63,7 @@ class LinearProducts:
         values = execute(view_as_convolution(problem), executed)
         blocks = Blocks(count_outputs(problem), problem.array.pes_per_group)
         wanted = blocks.spread(executed.reshape(problem.linear_shape.batch, -1))
-        row_ops = int((wanted & find_operands(problem).wanted).sum())
+        row_ops = int((wanted & find_operands(problem).worked).sum())
         return StepValues(values.output[:, :, 0, 0], row_ops, values.multiplications)
 
 

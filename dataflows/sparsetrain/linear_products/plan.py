@@ -14,6 +14,7 @@ from dataflows.rows.dealing import Blocks
 from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
 from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
 from dataflows.storage.written import is_written_sparse, locate_written
+from dataflows.tiling.occupancy import size_bits
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -52,6 +53,16 @@ class ProductsPlan:
     def formats(self) -> tuple[RowFormat, ...]:
         """Formats of the driver, of the results, and of each gradient that is added."""
         return tuple(tensor.row_format for tensor in (self.drivers, self.written, *self.summed))
+
+    def size_row_bits(self, rows: int, *, is_last: bool) -> tuple[int, int]:
+        """Give the bytes of the bits that a tile with so many rows loads and writes back.
+
+        Args:
+            is_last: It holds the last part of a reduction, with which gradients are added and results are written.
+        """
+        array, added = self.problem.array, len(self.summed) * is_last
+        written = rows * is_last * is_written_sparse(self.problem)
+        return size_bits(array, [rows, *[rows] * added]), size_bits(array, [written])
 
     def repeat(self, images: IntArray) -> ProductsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""

@@ -11,6 +11,7 @@ from dataflows.sparsetrain.linear_products.plan import ProductsPlan, find_produc
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
+from dataflows.tiling.occupancy import pair_bits
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 
@@ -48,7 +49,7 @@ def describe_products(plan: ProductsPlan, entries: Entries, piece: int) -> tuple
     passes = np.ones(len(owned), dtype=np.bool_)
     if plan.problem.writes_gradient and not plan.summed:
         starts = np.arange(0, plan.outputs, plan.problem.array.pes_per_group)
-        passes = np.logical_or.reduceat(works, starts, axis=1)[n, b]
+        passes = np.logical_or.reduceat(works & find_driven(plan)[:, None], starts, axis=1)[n, b]
     results = EntryResults(
         pes=owned,
         elements=owned,
@@ -59,6 +60,11 @@ def describe_products(plan: ProductsPlan, entries: Entries, piece: int) -> tuple
         passes=passes,
     )
     return bursts, results
+
+
+def find_driven(plan: ProductsPlan) -> BoolArray:
+    """Tell for which images the driver row gives work, bool ``(N,)``: all of them, but where empty rows are none."""
+    return plan.drivers.nonzeros > 0 if plan.problem.array.passes_empty_rows else plan.drivers.nonzeros >= 0
 
 
 def find_working(plan: ProductsPlan) -> BoolArray:
@@ -80,6 +86,8 @@ def pack_products(
     elements = plan.drivers.count(low, high) if array.skip_zeros else np.broadcast_to(high - low, driver_bytes.shape)
     cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
     weight_bytes = divide_up((high - low) * memory.data_bits, 8)
+    if array.passes_empty_rows:
+        driver_bytes = np.where(elements > 0, driver_bytes, -1)
 
     def item_rows(image: int) -> tuple[IntArray, IntArray, IntArray]:
         second = np.where(works[image][:, None], weight_bytes, -1)[:, :, None]
@@ -95,7 +103,7 @@ def pack_products(
 def size_tiles(plan: ProductsPlan, entries: Entries) -> TileBytes:
     """Size the loads of all tiles, and what they write back: compressed on the way to DRAM."""
     B, bits = plan.problem.array.pes_per_group, plan.problem.share.data_bits
-    loads, write_backs = [], []
+    loads, write_backs, loaded, written = [], [], [], []
     for images, blocks, piece in entries.tiles:
         first, end = np.array([blocks.start * B]), np.array([min(plan.outputs, blocks.stop * B)])
         outputs, chosen = int(end[0] - first[0]), slice(images.start, images.stop)
@@ -105,4 +113,7 @@ def size_tiles(plan: ProductsPlan, entries: Entries) -> TileBytes:
             load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed)
         loads.append(load)
         write_backs.append(int(plan.written.size(first, end)[chosen].sum()))
-    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))
+        moved = plan.size_row_bits(len(images), is_last=piece.stop == plan.depth)
+        loaded.append(moved[0])
+        written.append(moved[1])
+    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64), pair_bits(loaded, written))

@@ -25,6 +25,7 @@ from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
 from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
+from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.search import find_best
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -54,9 +55,8 @@ class MatmulFactors:
         sizes = find_tiling(plan)
         entries = list_entries(plan.limits[:3], plan.limits[3:], tuple(int(size) for size in sizes))
         bursts, results = pack_factors(plan, entries), describe_results(plan, entries)
-        return assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries)), entries.task_numbers(
-            plan.limits[:3]
-        )
+        traffic = assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
+        return traffic, entries.task_numbers(plan.limits[:3])
 
     def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
         """Items are not divided; headers are as counted."""
@@ -109,11 +109,17 @@ class FactorsPlan:
         return self.shape.products, self.shape.out_features, blocks, self.shape.rows
 
     def find_idle(self) -> NDArray[np.bool_]:
-        """Tell for which filters no row has a product: bool ``(products, M)``."""
-        shape = self.shape
-        if not self.problem.array.skip_zeros:
-            return np.zeros((shape.products, shape.out_features), dtype=np.bool_)
-        return np.asarray(np.logical_not((self.problem.operands.grad_output != 0).any(axis=1)))
+        """Tell which tasks have no product of any row: bool ``(products, M, blocks)``."""
+        array, limits = self.problem.array, self.limits
+        if not array.skip_zeros:
+            return np.zeros(limits[:3], dtype=np.bool_)
+        starts = np.arange(0, self.shape.in_features, self.block)
+        ends = np.minimum(starts + self.block, self.shape.in_features)
+        driven = (self.inputs.count(starts, ends) > 0).reshape(limits[0], limits[3], limits[2])
+        if not array.passes_empty_rows:
+            driven = np.ones_like(driven)
+        present = (self.problem.operands.grad_output != 0).reshape(limits[0], limits[3], limits[1])
+        return np.asarray(np.einsum("ptm,ptb->pmb", present.astype(np.int64), driven.astype(np.int64)) == 0)
 
 
 def plan_factors(problem: StepProblem) -> FactorsPlan:
@@ -182,6 +188,8 @@ def pack_factors(plan: FactorsPlan, entries: Entries) -> Bursts:
     driver_bytes = plan.gradients.size(filters, filters + 1).reshape(P, T, M)
     if array.skip_zeros:
         driver_bytes = np.where(plan.problem.operands.grad_output != 0, driver_bytes, -1)
+    if array.passes_empty_rows:
+        piece_bytes = np.where(elements > 0, piece_bytes, -1)
     second, spent = (rows.reshape(P, T, -1).transpose(0, 2, 1)[:, :, :, None] for rows in (piece_bytes, cycles))
 
     def item_rows(place: int) -> tuple[IntArray, IntArray, IntArray]:
@@ -207,7 +215,7 @@ def describe_results(plan: FactorsPlan, entries: Entries) -> EntryResults:
     memory, (batch, m, b) = plan.problem.share, entries.places.T
     owned = count_owned(plan, b)
     whole = divide_up(owned * memory.data_bits, 8)
-    passes = np.ones(len(owned), dtype=np.bool_) if plan.summed else ~plan.find_idle()[batch, m]
+    passes = np.ones(len(owned), dtype=np.bool_) if plan.summed else ~plan.find_idle()[batch, m, b]
     return EntryResults(
         pes=divide_up(owned, plan.run),
         elements=owned,
@@ -221,7 +229,7 @@ def describe_results(plan: FactorsPlan, entries: Entries) -> EntryResults:
 
 def size_tiles(plan: FactorsPlan, entries: Entries) -> TileBytes:
     """Size the loads of all tiles, and what they write back: compressed on the way to DRAM."""
-    shape, loads, write_backs = plan.shape, [], []
+    shape, array, loads, write_backs, loaded, written = plan.shape, plan.problem.array, [], [], [], []
     for products, filters, blocks, rows in entries.tiles:
         places = np.arange(products.start, products.stop)[:, None]
         read = (places * shape.rows + np.array(rows)).reshape(-1)
@@ -235,4 +243,7 @@ def size_tiles(plan: FactorsPlan, entries: Entries) -> TileBytes:
             load += sum(int(gradient.size(first, end)[results].sum()) for gradient in plan.summed)
         loads.append(load)
         write_backs.append(int(plan.written.size(first, end)[results].sum()))
-    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))
+        is_last = rows.stop == shape.rows
+        loaded.append(size_bits(array, [len(read), len(read), *[len(results) * is_last] * len(plan.summed)]))
+        written.append(size_bits(array, [len(results) * is_last * is_written_sparse(plan.problem)]))
+    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64), pair_bits(loaded, written))

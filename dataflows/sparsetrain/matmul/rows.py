@@ -24,6 +24,7 @@ from dataflows.sparsetrain.matmul.refusal import refuse_sample
 from dataflows.sparsetrain.matmul.tiling import measure_rows_of_products, start_sizes, try_rows_of_products
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import stack_vectors
+from dataflows.tiling.occupancy import pair_bits
 from dataflows.tiling.search import find_best
 from dataflows.tiling.traffic import TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -120,7 +121,7 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
 def size_tiles(plan: ProductsPlan, entries: Entries, rows: int) -> TileBytes:
     """Size the loads of all tiles, each product's weights among them, and what they write back."""
     B, bits = plan.problem.array.pes_per_group, plan.problem.share.data_bits
-    loads, write_backs = [], []
+    loads, write_backs, loaded, written = [], [], [], []
     for products, images, blocks, piece in entries.tiles:
         chosen = (np.arange(products.start, products.stop)[:, None] * rows + np.array(images)).reshape(-1)
         first, end = np.array([blocks.start * B]), np.array([min(plan.outputs, blocks.stop * B)])
@@ -132,4 +133,7 @@ def size_tiles(plan: ProductsPlan, entries: Entries, rows: int) -> TileBytes:
             load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed)
         loads.append(load)
         write_backs.append(int(plan.written.size(first, end)[chosen].sum()))
-    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64))
+        moved = plan.size_row_bits(len(chosen), is_last=piece.stop == plan.depth)
+        loaded.append(moved[0])
+        written.append(moved[1])
+    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64), pair_bits(loaded, written))

@@ -59,5 +59,5 @@ def test_an_action_without_a_price_is_refused_by_name() -> None:
     with pytest.raises(InputError) as error:
         price_machine(parts, load_technology("14nm"), (BARE,))
     assert str(error.value) == (
-        "the dataflow's action 'hops' has no price; without one are operand_store_reads and taps_examined"
+        "the dataflow's action 'hops' has no price; without one are operand_store_reads, taps_examined, rows_examined"
     )

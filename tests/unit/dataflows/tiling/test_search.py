@@ -23,7 +23,7 @@ def tabulate() -> RowsTables:
         np.ones((2, 2), np.int64), np.zeros((2, 2), np.int64), 0 * ends, RESULT * ends, 2 * RESULT * ends
     )
     none = np.zeros((1, 1, 1), np.int64)
-    return RowsTables(drivers, spans, np.array([[0], [1]]), zero, zero, ends, none, strips, WEIGHT, 0)
+    return RowsTables(drivers, spans, np.array([[0], [1]]), ends, zero, zero, ends, none, strips, WEIGHT, 0)
 
 
 def need(images: int) -> int:

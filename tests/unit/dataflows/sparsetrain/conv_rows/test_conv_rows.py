@@ -45,7 +45,7 @@ def test_an_unlimited_store_takes_all_items_of_a_task_in_one_burst() -> None:
     plan = plan_rows(pose_conv(Step.FORWARD))
     # Columns: strip, image, result row, group, PEs, first and last channel.
     kinds = np.array([[0, 0, x, 0, PES, 0, C] for x in range(len(DRIVER_NONZEROS))])
-    chunks = cut_chunks(kinds, plan, UNLIMITED_BYTES, 16)
+    chunks = cut_chunks(kinds, np.arange(PES + 1)[:, None], plan, UNLIMITED_BYTES, 16)
     assert chunks.first.tolist() == [0, 1, 2]
     sizes = [sum(size_mask_row(W, count) + size_kernel_rows(PES) for count in nonzeros) for nonzeros in DRIVER_NONZEROS]
     assert chunks.size_bytes.tolist() == sizes
@@ -56,7 +56,7 @@ def test_an_unlimited_store_takes_all_items_of_a_task_in_one_burst() -> None:
 def test_a_store_that_holds_one_item_makes_a_burst_of_each_channel() -> None:
     plan = plan_rows(pose_conv(Step.FORWARD))
     half = size_mask_row(W, 3) + size_kernel_rows(PES)
-    chunks = cut_chunks(np.array([[0, 0, 0, 0, PES, 0, C]]), plan, half, 16)
+    chunks = cut_chunks(np.array([[0, 0, 0, 0, PES, 0, C]]), np.arange(PES + 1)[:, None], plan, half, 16)
     sizes = [size_mask_row(W, count) + size_kernel_rows(PES) for count in DRIVER_NONZEROS[0]]
     assert chunks.size_bytes.tolist() == sizes
 
