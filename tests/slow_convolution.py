@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oracle.stepped_lowering import Item, Operands, Results, Row, Tile, Work, size_occupancies
+from oracle.stepped_lowering import Item, Operands, Results, Row, Tile, Work
 from oracle.stepped_records import Machine, divide_up
 from slow_dealing import Dealing, Task
 
@@ -303,7 +303,6 @@ class SlowWork(Work):
         """Return the bytes of what a tile's tasks read: rows once, of raw ones that are cut each element once."""
         whole: dict[Row, int] = {}
         elements: dict[tuple[Row, str], set[int]] = {}
-        masked: set[Row] = set()
         besides = 0
         for index in map(tile.place, tile.tasks):
             task = self.tasks[index]
@@ -312,11 +311,6 @@ class SlowWork(Work):
                 form = self.formats[str(operation.driver[0])]
                 elements.setdefault((operation.driver, form), set()).update(self.find_window(task.columns))
             besides += self.size_mask(index)
-            masked |= (
-                {("mask", *index[:2], g, c) for ((g, c),) in task.pes if self.has_mask}
-                if self.which is Step.GTA
-                else set()
-            )
             if tile.is_last_part:
                 for number, form in enumerate(self.summed_formats):
                     for ((g, c),) in task.pes:
@@ -326,19 +320,11 @@ class SlowWork(Work):
             name = str(row[0])
             tensor = self.summed[int(name[-1])] if name.startswith("summed") else self.operands.take(name)
             besides += self.size_part(tensor[tuple(row[1:])], form, places)
-        moved = [*masked, *whole, *(row for row, _ in elements)]
-        return (
-            sum(whole.values()) + besides + size_occupancies([row for row in moved if row[0] != "weight"], self.machine)
-        )
+        return sum(whole.values()) + besides
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile."""
-        written: set[Row] = set()
-        if self.which is Step.GTA or (self.which is Step.FORWARD and self.operands.has_occupancy("written")):
-            for index in map(tile.place, tile.tasks):
-                written |= {("written", *index[:2], g, one) for ((g, one),) in self.tasks[index].pes}
-        result_bytes = sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
-        return result_bytes + size_occupancies(written, self.machine)
+        return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
 
 
 def describe_machine(problem: StepProblem) -> Machine:

@@ -15,7 +15,7 @@ G7. Which rows are cut follows from the accumulators alone, also on the dense ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +29,6 @@ from oracle.stepped_lowering import (
     Tile,
     Work,
     count_kernels_per_pe,
-    size_occupancies,
     split_blocks,
 )
 from oracle.stepped_records import Machine, divide_up
@@ -314,16 +313,14 @@ class ConvWork(Work):
     def size_load(self, tile: Tile) -> int:
         """Return the stored bytes of the distinct rows that a tile's operations, masks and sums read."""
         rows: dict[Row, int] = {}
-        masked: set[Row] = set()
         mask_bytes = 0
         for index in map(tile.place, tile.tasks):
             for operations in self.list_operations(index, tile.reduction):
                 for operation in operations:
                     rows |= {} if operation is None else operation.rows
             mask_bytes += self.size_mask(index)
-            place = self.find_place(index)
-            masked |= {("mask", place.outer[0], at, *place.outer[1:]) for at in place.outputs if self.has_mask}
             if self.operands.summed is not None and tile.is_last_part:
+                place = self.find_place(index)
                 rows |= dict(self.read("summed", place.outer[0], at, place.outer[1]) for at in place.outputs)
         if self.walk != "gtw" and len(self.cuts) > 1:
             strips = [self.cuts[at] for at in tile.indices[2]]
@@ -336,17 +333,23 @@ class ConvWork(Work):
             for key in rows:
                 if key[0] in parts:
                     rows[key] = self.read_part(str(key[0]), parts[str(key[0])], *map(int, key[1:]))[1]
-        return sum(rows.values()) + mask_bytes + self.size_bits([*rows, *masked])
-
-    def size_bits(self, rows: Iterable[Row]) -> int:
-        """Return the bytes of the bits that are stored with distinct rows."""
-        return size_occupancies([row for row in rows if self.operands.has_occupancy(str(row[0]))], self.machine)
+        return sum(rows.values()) + mask_bytes
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile."""
-        result_bytes = sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
+        return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
+
+    def list_moved(self, tile: Tile) -> tuple[list[Row], list[Row]]:
+        """List the rows of all tensors that a tile loads and those that it writes back, a row that is cut once."""
+        loaded: set[Row] = set()
+        results: set[tuple[int, ...]] = set()
+        for index in map(tile.place, tile.tasks):
+            place, operations = self.find_place(index), list(self.list_operations(index, tile.reduction))
+            loaded |= {row for item in operations for one in item if one is not None for row in one.rows}
+            results |= {(*place.outer, at) for at in place.outputs}
+            loaded |= {("mask", *place.outer, at) for at in place.outputs if self.has_mask and operations}
         if self.walk == "gtw":
-            return result_bytes
-        places = [self.find_place(tile.place(at)) for at in tile.tasks]
-        rows: set[Row] = {("written", *place.outer, at) for place in places for at in place.outputs}
-        return result_bytes + self.size_bits(rows)
+            return list(loaded), []
+        if self.operands.summed is not None and tile.is_last_part:
+            loaded |= {("summed", *at) for at in results}
+        return list(loaded), [("written", *at) for at in results]

@@ -25,7 +25,6 @@ from oracle.stepped_lowering import (
     Tile,
     Work,
     count_kernels_per_pe,
-    size_occupancies,
     split_blocks,
 )
 from oracle.stepped_records import Machine, divide_up
@@ -166,8 +165,8 @@ class LinearWork(Work):
     def _list_leads(self, tile: Tile) -> list[tuple[int, ...]]:
         return [(z,) for z in tile.indices[0]] if self.lead else [()]
 
-    def size_load(self, tile: Tile) -> int:
-        """Return the stored bytes of a tile's operands, whatever their values: pieces of rows, each once."""
+    def _list_loaded(self, tile: Tile) -> list[tuple[Row, int]]:
+        """List the pieces of rows that a tile loads, with their bytes, whatever their values, each once."""
         outputs, piece, places = self._span(tile), tile.reduction[0], tile.indices[-2]
         driver = "input" if self.step == "forward" else "grad_output"
         pieces = []
@@ -180,16 +179,26 @@ class LinearWork(Work):
                 pieces += [self.read(lead, "weight", output, piece) for output in outputs]
             if self.operands.summed is not None and tile.is_last_part:
                 pieces += [self.read(lead, "summed", at, outputs) for at in places]
-        mask_rows = len(self._list_leads(tile)) * len(places) if self.has_mask else 0
-        occupied = [row for row, _ in pieces if self.operands.has_occupancy(str(row[0]))]
-        bits_bytes = size_occupancies(occupied, self.machine)
-        return sum(size for _, size in pieces) + mask_rows * divide_up(len(outputs), 8) + bits_bytes
+        return pieces
+
+    def size_load(self, tile: Tile) -> int:
+        """Return the stored bytes of a tile's operands."""
+        mask_rows = len(self._list_leads(tile)) * len(tile.indices[-2]) if self.has_mask else 0
+        mask_bytes = mask_rows * divide_up(len(self._span(tile)), 8)
+        return sum(size for _, size in self._list_loaded(tile)) + mask_bytes
+
+    def _list_written(self, tile: Tile) -> list[tuple[Row, int]]:
+        """List the pieces of rows that a tile writes back as activations or their gradients, with their bytes."""
+        span, leads = self._span(tile), self._list_leads(tile)
+        return [self.read(lead, "written", at, span) for lead in leads for at in tile.indices[-2]]
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile, activations compressed on their way to DRAM."""
         if self.is_always_wide:
             return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
-        span, leads = self._span(tile), self._list_leads(tile)
-        pieces = [self.read(lead, "written", at, span) for lead in leads for at in tile.indices[-2]]
-        occupied = [row for row, _ in pieces] if self.operands.has_occupancy("written") else []
-        return sum(size for _, size in pieces) + size_occupancies(occupied, self.machine)
+        return sum(size for _, size in self._list_written(tile))
+
+    def list_moved(self, tile: Tile) -> tuple[list[Row], list[Row]]:
+        """List the pieces of rows that a tile loads and writes back; of a mask, element by element, none."""
+        written = [] if self.is_always_wide else [row for row, _ in self._list_written(tile)]
+        return [row for row, _ in self._list_loaded(tile)], written

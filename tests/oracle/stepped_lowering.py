@@ -31,14 +31,15 @@ E3. The mask rows of a task are fetched with its first burst for all its PEs, th
 E4. Tiles are loaded and their buffers sized as if every row operation were executed: what is left out is not fetched
     into the stores, but values do not matter to what the DMA loads.
 E5. One bit a row is stored with every tensor that is stored in the sparse format, whatever format that turns out to be
-    (input, grad_output, gradients to be summed, grad_input, an output that a ReLU follows), and with the mask rows of a
-    convolution. A tile's load or write-back holds the bits of the rows that it moves, a row that it moves in part among
-    them, rounded up to a byte once a tensor. Bursts and the PPU's transfers hold none: the sequencer has them.
+    (input, grad_output, gradients to be summed, grad_input, an output that a ReLU follows), and with the mask rows that
+    the PEs of a convolution know. A tile's load or write-back moves the bits of the rows that it moves, of a row that
+    it moves in part too, rounded up to a byte once a tensor. The sequencer keeps them: they take no room in the buffer,
+    tilings are chosen without them, and neither bursts nor the PPU's transfers hold any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,13 +136,9 @@ class Operands:
 
     def has_occupancy(self, name: str) -> bool:
         """Say whether a bit for each row is stored with a tensor."""
-        return name in ("input", "grad_output", "summed", "mask") or (name == "written" and self.is_written_compressed)
-
-
-def size_occupancies(rows: Iterable[Row], machine: Machine) -> int:
-    """Return the bytes of the bits that say of each of some distinct rows whether it is empty, tensor by tensor."""
-    names = [row[0] for row in rows]
-    return sum(divide_up(names.count(name), 8) for name in set(names)) if machine.leaves_rows_out else 0
+        if name == "mask":
+            return self.mask is not None
+        return name in ("input", "grad_output", "summed") or (name == "written" and self.is_written_compressed)
 
 
 def split_blocks(outputs: int, groups: int, block: int) -> list[range]:
@@ -273,6 +270,20 @@ class Work:
     def size_stored(self, tensor: str, row: Tensor) -> int:
         """Return the bytes of a row, or a piece of one, in its tensor's format."""
         return size_row(row, self.formats[tensor], self.machine.data_bits)
+
+    def list_moved(self, tile: Tile) -> tuple[list[Row], list[Row]]:
+        """List the rows of all tensors that a tile loads and those that it writes back, a row that is cut once."""
+        raise NotImplementedError
+
+    def size_bits(self, tile: Tile) -> tuple[int, int]:
+        """Return the bytes of the bits, one a row, that a tile loads and writes back beside the rows."""
+        if not self.machine.leaves_rows_out:
+            return 0, 0
+        loaded, written = (
+            [row[0] for row in rows if self.operands.has_occupancy(str(row[0]))] for rows in self.list_moved(tile)
+        )
+        load_bytes = sum(divide_up(loaded.count(name), 8) for name in set(loaded))
+        return load_bytes, divide_up(len(written), 8) if tile.is_last_part else 0
 
     def size_output_tile(self, tile: Tile, is_cut: bool) -> int:
         """Return the raw bytes of a tile's outputs."""

@@ -125,12 +125,13 @@ def make_work(
 def lower_step(work: Work) -> tuple[list[TimedTile], str]:
     """Return the tiles of the chosen tiling as the timing takes them, and the tiling in words."""
     tiling = choose_tiling(work)
-    tiles = [
-        TimedTile(tuple(work.time_task(tile.place(at), tile) for at in tile.tasks), load_bytes, write_back_bytes)
-        for tile, load_bytes, write_back_bytes in zip(
-            tiling.tiles, tiling.load_bytes, tiling.write_back_bytes, strict=True
-        )
-    ]
+    tiles = []
+    for tile, load_bytes, write_back_bytes in zip(
+        tiling.tiles, tiling.load_bytes, tiling.write_back_bytes, strict=True
+    ):
+        tasks = tuple(work.time_task(tile.place(at), tile) for at in tile.tasks)
+        loaded_bits, written_bits = work.size_bits(tile)
+        tiles.append(TimedTile(tasks, load_bytes + loaded_bits, write_back_bytes + written_bits))
     return tiles, str(tiling)
 
 

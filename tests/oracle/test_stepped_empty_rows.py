@@ -129,15 +129,15 @@ def test_gtw_fetches_the_input_rows_that_meet_a_gradient_and_ends_tasks_that_mee
     assert tile.write_back_bytes == 2 * 2 * 4
 
 
-def test_bits_are_rounded_up_once_a_tensor_and_tile() -> None:
+@pytest.mark.parametrize(("rows", "bits_bytes"), [(2, 2), (1, 1)])
+def test_bits_are_rounded_up_once_a_tensor_and_tile(rows: int, bits_bytes: int) -> None:
+    # Of five channels a tile of two rows loads ten rows, one of one row five; it writes one or two.
     layer = Conv("conv", 1, 5, 2, 1, 1, 1, 1)
-    image, weight = np.zeros((1, 5, 2, 1)), np.ones((1, 5, 1, 1))
-    for sizes, bits_bytes in (((1, 2, 1), 2), ((1, 1, 1), 1)):
-        works = (
-            make_work(layer, "forward", replace(PAIR, skip_empty_rows=skips), image, weight) for skips in (False, True)
-        )
-        executed, left = (plan_tiling(work, sizes, (5,)).load_bytes for work in works)
-        assert [one - other for one, other in zip(left, executed, strict=True)] == [bits_bytes] * len(left)
+    work = make_work(layer, "forward", PAIR, np.zeros((1, 5, 2, 1)), np.ones((1, 5, 1, 1)), output_is_relu=True)
+    tiles = plan_tiling(work, (1, rows, 1), (5,)).tiles
+    assert [work.size_bits(tile) for tile in tiles] == [(bits_bytes, 1)] * len(tiles)
+    parts = plan_tiling(work, (1, rows, 1), (3,)).tiles
+    assert [work.size_bits(tile)[1] for tile in parts] == [0, 1] * len(tiles)
 
 
 def test_fully_connected_pieces_are_empty_on_their_own() -> None:
