@@ -46,6 +46,9 @@ def compare_step(
     counts = table.counts
     assert counts.row_ops == defined.row_ops
     assert counts.multiplications == defined.multiplications
+    assert counts.actions["taps_examined"] == defined.examined_taps
+    examined_row_ops = defined.examined_row_ops * (array.skip_zeros and array.skip_empty_rows)
+    assert counts.actions["rows_examined"] == examined_row_ops
     assert counts.effectual_macs == effectual_macs
     assert counts.dense_macs == definition_layers.dense_macs(layer)
     assert counts.nominal_macs == definition_layers.nominal_macs(layer)

@@ -37,25 +37,33 @@ PLACES = [(kind, index) for kind, record in RECORDS.items() if record is not Non
 @pytest.mark.parametrize(("kind", "index"), PLACES)
 def test_tasks_cycles_and_values_are_those_of_the_definition(kind: str, index: int) -> None:
     case = draw_operator(kind, SEED, index)
-    array = describe_array(case.machine)
-    words = Machine(**{field.name: getattr(case.machine, field.name) for field in fields(Machine)})
     for step in ALL_STEPS:
-        if is_refused(case, step):
-            with pytest.raises(UnmappableLayerError, match="'layer'"):
-                lower(case.operands, step, array)
-            continue
-        defined = definition.run_step(case.layer, step.value, words, **case.tensors)
-        table = lower(case.operands, step, array)
-        assert table.pe_cycles.tolist() == defined.pe_cycles, step
-        counts = table.counts
-        assert (counts.row_ops, counts.multiplications) == (defined.row_ops, defined.multiplications), step
-        timing = run_tasks(table, array.groups)
-        assert timing.cycles == defined.cycles
-        values = DATAFLOW.execute(StepProblem(case.operands, step, array), timing.executed)
-        assert (values.row_ops, values.multiplications) == (defined.row_ops, defined.multiplications), step
-        output = finish_values(case.operands, step, values)
-        result = {Step.FORWARD: "grad_output", Step.GTA: "input", Step.GTW: "weight"}[step]
-        np.testing.assert_array_equal(output, give_tensor(case.operands.shape, result, defined.output))
+        compare_with_definition(case, step)
+
+
+def compare_with_definition(case: OperatorCase, step: Step) -> None:
+    """Compare a step on the ideal machine with the definition's: tasks, cycles, counts and values, or the refusal."""
+    array = describe_array(case.machine)
+    if is_refused(case, step):
+        with pytest.raises(UnmappableLayerError, match="'layer'"):
+            lower(case.operands, step, array)
+        return
+    words = Machine(**{field.name: getattr(case.machine, field.name) for field in fields(Machine)})
+    defined = definition.run_step(case.layer, step.value, words, **case.tensors)
+    table = lower(case.operands, step, array)
+    assert table.pe_cycles.tolist() == defined.pe_cycles, step
+    counts = table.counts
+    assert (counts.row_ops, counts.multiplications) == (defined.row_ops, defined.multiplications), step
+    assert counts.actions["taps_examined"] == defined.examined_taps, step
+    examined_row_ops = defined.examined_row_ops * words.leaves_rows_out
+    assert counts.actions["rows_examined"] == examined_row_ops, step
+    timing = run_tasks(table, array.groups)
+    assert timing.cycles == defined.cycles
+    values = DATAFLOW.execute(StepProblem(case.operands, step, array), timing.executed)
+    assert (values.row_ops, values.multiplications) == (defined.row_ops, defined.multiplications), step
+    output = finish_values(case.operands, step, values)
+    result = {Step.FORWARD: "grad_output", Step.GTA: "input", Step.GTW: "weight"}[step]
+    np.testing.assert_array_equal(output, give_tensor(case.operands.shape, result, defined.output))
 
 
 @pytest.mark.parametrize(("kind", "index"), PLACES)

@@ -53,6 +53,7 @@ class StepOracle:
     """Hold what a step computes and takes; cycles count from its start to the end of its last task.
 
     row_ops: those that are executed; examined_row_ops: those that are left out since they cannot multiply too.
+    Where some are left out, each examined one is an index action beside those of the examined taps.
     """
 
     cycles: int
@@ -62,6 +63,7 @@ class StepOracle:
     group_busy: list[int]
     row_ops: int
     examined_row_ops: int
+    examined_taps: int
     multiplications: int
     empty_issue_cycles: int
     output: Array
@@ -104,6 +106,7 @@ def run_step(
         group_busy=group_busy,
         row_ops=sum(row.is_executed for row in all_rows),
         examined_row_ops=len(all_rows),
+        examined_taps=sum(row.examined_taps for row in all_rows),
         multiplications=sum(row.multiplications for row in all_rows),
         empty_issue_cycles=sum(row.empty_issue_cycles for row in all_rows),
         output=output,

@@ -18,29 +18,37 @@ class Tensors(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Count what one row operation of one PE takes; one that is not executed is examined and takes nothing."""
+    """Count what one row operation of one PE takes; one that is not executed is examined and takes nothing.
+
+    examined_taps: S for each driver nonzero of a convolution, one for each of a dot product; none on a dense machine.
+    """
 
     cycles: int
     multiplications: int
     empty_issue_cycles: int
+    examined_taps: int
     is_executed: bool = True
 
 
-NO_OPERATION = Row(0, 0, 0, is_executed=False)
+NO_OPERATION = Row(0, 0, 0, 0, is_executed=False)
 
 
-def charge_row(machine: Machine, taps: list[int]) -> Row:
+def charge_row(machine: Machine, taps: list[int], kernel_width: int) -> Row:
     """Charge a row operation of a convolution; taps holds the multiplications of each driver element issued."""
     floor = machine.empty_issue_cycles if machine.skip_zeros else 0
     issue_cycles = [max(floor, divide_up(count, machine.multipliers_per_pe)) for count in taps]
-    return Row(machine.row_overhead_cycles + sum(issue_cycles), sum(taps), floor * taps.count(0))
+    examined_taps = kernel_width * len(taps) if machine.skip_zeros else 0
+    return Row(machine.row_overhead_cycles + sum(issue_cycles), sum(taps), floor * taps.count(0), examined_taps)
 
 
 def charge_dot(machine: Machine, products: int) -> Row:
     """Charge a row operation of a fully connected layer, whose products are packed across driver elements."""
     if machine.leaves_rows_out and products == 0:
         return NO_OPERATION
-    return Row(machine.row_overhead_cycles + divide_up(products, machine.multipliers_per_pe), products, 0)
+    examined_taps = products if machine.skip_zeros else 0
+    return Row(
+        machine.row_overhead_cycles + divide_up(products, machine.multipliers_per_pe), products, 0, examined_taps
+    )
 
 
 def list_driving(machine: Machine, driver: Array, window: Iterable[int]) -> list[int]:
@@ -101,7 +109,7 @@ def run_src(
             out_row[q] += driver[w] * kernel_row[s]
             live += 1
         taps.append(live)
-    return charge_row(machine, taps)
+    return charge_row(machine, taps, layer.S)
 
 
 def run_msrc(
@@ -122,7 +130,7 @@ def run_msrc(
             out_row[w] += driver[q] * kernel_row[s]
             live += 1
         taps.append(live)
-    return charge_row(machine, taps)
+    return charge_row(machine, taps, layer.S)
 
 
 def run_osrc(layer: Conv, machine: Machine, driver: Array, input_row: Array, kernel_sums: Array) -> Row:
@@ -141,7 +149,7 @@ def run_osrc(layer: Conv, machine: Machine, driver: Array, input_row: Array, ker
             kernel_sums[s] += driver[q] * input_row[w]
             live += 1
         taps.append(live)
-    return charge_row(machine, taps)
+    return charge_row(machine, taps, layer.S)
 
 
 def find_output_row(layer: Conv, h: int, r: int) -> int | None:

@@ -40,7 +40,10 @@ def test_a_row_without_nonzeros_is_no_operation_of_forward() -> None:
     assert step.task_cycles == [HEADER + 2, 2 * HEADER + 2 + 1, HEADER + 1]
     assert count(step) == (1 + 2 + 1, 2 + 3 + 2, 2 + 3 + 1)
     assert step.output.ravel().tolist() == [10, 0, 20, 1, 500, 2, 0, 50, 0]
+    # Each of the six nonzeros that are issued has one tap examined.
+    assert step.examined_taps == 2 + 3 + 1
     executed = run_step(layer, "forward", replace(ONE_PE, skip_empty_rows=False), image, kernel, None)
+    assert executed.examined_taps == 2 + 3 + 1
     assert executed.task_cycles == [2 * HEADER + 2, 3 * HEADER + 2 + 1, 2 * HEADER + 1]
 
 
@@ -50,7 +53,7 @@ def test_the_dense_machine_leaves_nothing_out() -> None:
     for step in STEPS:
         done = run_step(layer, step, dense, np.zeros((1, 1, 3, 3)), np.ones((1, 1, 3, 1)), np.zeros((1, 1, 3, 3)))
         assert count(done) == (7, 7, 7 * 3)
-        assert done.cycles == 7 * (HEADER + 3)
+        assert (done.cycles, done.examined_taps) == (7 * (HEADER + 3), 0)
 
 
 def test_a_row_that_meets_no_tap_is_still_an_operation() -> None:
