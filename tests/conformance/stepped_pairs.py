@@ -27,7 +27,7 @@ STATES = {
 }
 ARRAY_FIELDS = (
     "groups", "pes_per_group", "multipliers_per_pe", "accumulators", "min_tasks_per_group", "row_overhead_cycles",
-    "empty_issue_cycles", "skip_zeros", "skip_weights", "pack_groups",
+    "empty_issue_cycles", "skip_zeros", "skip_weights", "pack_groups", "skip_empty_rows",
 )  # fmt: skip
 
 
