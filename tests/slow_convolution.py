@@ -326,6 +326,21 @@ class SlowWork(Work):
         """Return the stored bytes of a finished output tile."""
         return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
 
+    def list_moved(self, tile: Tile) -> tuple[list[Row], list[Row]]:
+        """List the rows of all tensors that a tile loads and those that it writes back, a row that is cut once."""
+        loaded, written = set[Row](), set[Row]()
+        for index in map(tile.place, tile.tasks):
+            operations = [operation for _, _, operation in self.list_row_operations(index, tile.reduction)]
+            loaded |= {row for operation in operations for row in (operation.driver, operation.second)}
+            if self.which is Step.GTW:
+                continue
+            results = {(*index[:2], *output) for (output,) in self.tasks[index].pes}
+            written |= {("written", *place) for place in results}
+            loaded |= {("mask", *place) for place in results if operations}
+            if tile.is_last_part:
+                loaded |= {(f"summed {number}", *place) for number in range(len(self.summed)) for place in results}
+        return list(loaded), list(written)
+
 
 def describe_machine(problem: StepProblem) -> Machine:
     """Give the machine of a step to the cycle-stepped model."""

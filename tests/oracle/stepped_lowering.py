@@ -138,7 +138,7 @@ class Operands:
         """Say whether a bit for each row is stored with a tensor."""
         if name == "mask":
             return self.mask is not None
-        return name in ("input", "grad_output", "summed") or (name == "written" and self.is_written_compressed)
+        return name.startswith(("input", "grad_output", "summed")) or (name == "written" and self.is_written_compressed)
 
 
 def split_blocks(outputs: int, groups: int, block: int) -> list[range]:
