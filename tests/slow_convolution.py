@@ -305,12 +305,14 @@ class SlowWork(Work):
         elements: dict[tuple[Row, str], set[int]] = {}
         besides = 0
         for index in map(tile.place, tile.tasks):
-            task = self.tasks[index]
+            task, is_late = self.tasks[index], not self.machine.skip_zeros or self.operands.mask is None
+            is_masked = is_late and bool(self.summed_formats)
             for _, _, operation in self.list_row_operations(index, tile.reduction):
+                is_masked = True
                 whole[operation.second] = self.size_row(operation.second, task.columns)
                 form = self.formats[str(operation.driver[0])]
                 elements.setdefault((operation.driver, form), set()).update(self.find_window(task.columns))
-            besides += self.size_mask(index)
+            besides += self.size_mask(index) if is_masked else 0
             if tile.is_last_part:
                 for number, form in enumerate(self.summed_formats):
                     for ((g, c),) in task.pes:

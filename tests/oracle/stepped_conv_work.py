@@ -315,10 +315,13 @@ class ConvWork(Work):
         rows: dict[Row, int] = {}
         mask_bytes = 0
         for index in map(tile.place, tile.tasks):
+            is_late = not self.machine.skip_zeros or self.operands.ppu_mask is not None
+            is_masked = is_late and self.operands.summed is not None
             for operations in self.list_operations(index, tile.reduction):
+                is_masked = True
                 for operation in operations:
                     rows |= {} if operation is None else operation.rows
-            mask_bytes += self.size_mask(index)
+            mask_bytes += self.size_mask(index) if is_masked else 0
             if self.operands.summed is not None and tile.is_last_part:
                 place = self.find_place(index)
                 rows |= dict(self.read("summed", place.outer[0], at, place.outer[1]) for at in place.outputs)
