@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
-from reports.fitted_tables import Column, Grid, Kind
+from reports.fitted_tables import Column, Grid, Kind, Verbatim
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
 from reports.sampled_words import write_width
@@ -64,8 +65,20 @@ def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str
     if is_compute:
         yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
         yield tell_work(row)
+    if row["tiling"] != "none":
+        yield (
+            f"Tiling: run lengths of {row['task_indices']} in a tile, then of the reduction, are {row['tiling']}; to "
+            "pin them, put these lines under tilings: in a file for simulate --tiling."
+        )
+        yield from write_pin(row)
     yield make_time_grid(row, architecture)
     yield from explain_energy(run, row, has_sources=has_sources)
+
+
+def write_pin(row: pd.Series) -> list[Verbatim]:
+    """Write the tiling of a step as lines of the file that `simulate` takes."""
+    names = ("layer", "step", "tiling", "machine")
+    return [Verbatim(f"  {'-' if name == 'layer' else ' '} {name}: {json.dumps(row[name])}") for name in names]
 
 
 def tell_sample(row: pd.Series) -> str:

@@ -123,9 +123,16 @@ def make_console() -> Console:
     return Console(width=UNLIMITED_WIDTH, highlight=False)
 
 
+class Verbatim(str):
+    """A line that is printed as it stands, to be copied."""
+
+    __slots__ = ()
+
+
 def print_words(console: Console, words: str, width: int) -> None:
     """Print a sentence: wrapped on a terminal, in one line elsewhere, where it may be searched for."""
-    lines = textwrap.wrap(words, width, break_on_hyphens=False) if sys.stdout.isatty() else [words]
+    wraps = sys.stdout.isatty() and not isinstance(words, Verbatim)
+    lines = textwrap.wrap(words, width, break_on_hyphens=False) if wraps else [words]
     for line in lines or [""]:
         console.print(line, markup=False, soft_wrap=True)
 

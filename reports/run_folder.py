@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ def list_changes(base: Workload, workload: Workload, operands: str | None) -> li
 def list_options(request: SimulationRequest) -> list[tuple[str, str]]:
     """List the options that differ from their defaults."""
     parts = [("engine", request.engine.value)] if request.engine != Engine.COMPILED else []
+    if request.tilings.pins:
+        parts.append(("tiling", digest(json.dumps(request.tilings.describe()))))
     if request.sample is not None:
         return [*parts, ("sample", str(request.sample))]
     return parts if request.verifies else [*parts, ("verify", "no")]

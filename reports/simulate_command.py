@@ -60,6 +60,8 @@ EXIT_MISMATCH = 1
 @click.option("--sample", metavar="FRACTION|auto", shell_complete=complete_samples,
               help="Simulate only so many of each step's tiles, and estimate the rest; auto: as few as keep total "
               "cycles within 1 %.")  # fmt: skip
+@click.option("--tiling", metavar="FILE", shell_complete=complete_files,
+              help="Tilings of chosen steps, in YAML: the lines that explain prints, below tilings.")  # fmt: skip
 @click.option("--jobs", type=int, default=1, show_default=True, help="Worker processes.")
 @click.option("--memory-limit", metavar="SIZE",
               help="Bytes, or such as 512MiB: what the host's pass keeps beyond is put into files.")  # fmt: skip

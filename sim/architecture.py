@@ -193,9 +193,13 @@ class Architecture(StrictModel):
         """Hash what tells machines apart; options are a mapping, which has no hash of its own."""
         return hash((self.name, self.dataflow, self.clock_mhz, self.array, repr(sorted(self.dataflow_options.items()))))
 
-    def pose(self, operands: Operands, step: Step) -> StepProblem:
-        """Give the step as this machine's dataflow is asked to map it."""
-        return StepProblem(operands, step, self.array.describe(), self.describe_memory())
+    def pose(self, operands: Operands, step: Step, memory: MemoryShare | None = None) -> StepProblem:
+        """Give the step as this machine's dataflow is asked to map it.
+
+        Args:
+            memory: What the step may use of the memory, by default all that there is.
+        """
+        return StepProblem(operands, step, self.array.describe(), memory or self.describe_memory())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -20,6 +20,22 @@ class RowFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tiling:
+    """Run lengths of the task indices and of the reduction indices of a step; in words ``4x8x2|16``."""
+
+    tasks: tuple[int, ...]
+    reductions: tuple[int, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """All run lengths, those of the task indices first."""
+        return (*self.tasks, *self.reductions)
+
+    def __str__(self) -> str:
+        return "|".join("x".join(str(size) for size in part) for part in (self.tasks, self.reductions))
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryShare:
     """The buffer that a layer step may tile for, the operand store of a group, and how numbers are stored.
 
@@ -27,6 +43,7 @@ class MemoryShare:
         capacity_bytes: None is unlimited.
         operand_store_bytes: None is unlimited.
         sparse_format: None picks the smallest for each tensor.
+        tiling: None has the dataflow choose one.
     """
 
     capacity_bytes: int | None = 395264
@@ -34,6 +51,7 @@ class MemoryShare:
     data_bits: int = 16
     acc_bits: int = 32
     sparse_format: RowFormat | None = None
+    tiling: Tiling | None = None
 
     @property
     def half_store_bytes(self) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataflows.contract.entries import Entries, cut_runs, fill_tiles
-from dataflows.contract.memory import RowFormat
+from dataflows.contract.memory import RowFormat, Tiling
 from workloads.arrays import BoolArray, IntArray
 
 
@@ -36,6 +36,11 @@ class TilePlan:
     headers: int = 1
     idle: BoolArray | None = None
     index_names: tuple[str, ...] = ()
+
+    @property
+    def tiling(self) -> Tiling:
+        """The run lengths of task indices and of reduction indices."""
+        return Tiling(self.sizes[: self.indices], self.sizes[self.indices :])
 
     @property
     def tasks(self) -> int:

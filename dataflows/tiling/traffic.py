@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataflows.contract.entries import Entries, sum_spans
-from dataflows.contract.memory import Traffic
+from dataflows.contract.memory import Tiling, Traffic
 from workloads.arrays import BoolArray, IntArray
 
 
@@ -98,7 +98,7 @@ def assemble_traffic(
         ppu_write_bytes=np.where(passes, written, 0),
         store_writes=bursts.store_writes,
         footprint_bytes=measure_footprint(entries, results, tiles),
-        tiling="|".join("x".join(str(size) for size in part) for part in (sizes[:indices], sizes[indices:])),
+        tiling=str(Tiling(tuple(sizes[:indices].tolist()), tuple(sizes[indices:].tolist()))),
     )
 
 

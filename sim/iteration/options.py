@@ -16,6 +16,7 @@ from sim.iteration.request import (
     parse_request_sample,
     parse_steps,
 )
+from sim.iteration.tilings import Given, read_tilings
 from sim.machine.accelerator import Engine
 from sim.results.run_outputs import OutputRequest
 from sim.results.trace_file import WHOLE, Window
@@ -51,6 +52,8 @@ class RunOptions(TypedDict, total=False):
             total cycles within 1 %.
         memory_limit: Bytes, or text such as ``512MiB``: what the host's pass has to keep beyond it lies in temporary
             files.
+        tiling: A YAML file of tilings that are pinned, or these: ``{"layer": "conv1", "step": "gtw", "tiling":
+            "4x8|1x16"}``, as `explain` prints them.
         trace: A .json.gz file for the first machine's events.
         trace_window: The cycles that these events touch.
     """
@@ -72,6 +75,7 @@ class RunOptions(TypedDict, total=False):
     engine: str | Engine
     sample: str | float | None
     memory_limit: str | int | None
+    tiling: Given | None
     trace: str | Path | None
     trace_window: Window
 
@@ -106,6 +110,7 @@ def make_request(
             options.get("out"), options.get("overwrite", False), options.get("save_outputs"),
             options.get("trace"), options.get("trace_window", WHOLE),
         ),
+        tilings=read_tilings(options.get("tiling")),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sim.architecture import Architecture
 from sim.iteration.policies import Contender
 from sim.iteration.sampling import name_sample, parse_sample
+from sim.iteration.tilings import PinnedTilings
 from sim.machine.accelerator import Engine
 from sim.results.run_inputs import describe_inputs
 from sim.results.run_outputs import OutputRequest
@@ -41,6 +42,7 @@ class SimulationRequest:
     jobs: int = 1
     memory_limit: str | int | None = None
     outputs: OutputRequest = field(default_factory=OutputRequest)
+    tilings: PinnedTilings = field(default_factory=PinnedTilings)
 
     @property
     def machines(self) -> tuple[Architecture, ...]:
@@ -70,10 +72,15 @@ class SimulationRequest:
 
     def describe(self) -> dict[str, Any]:
         """Give everything that the results depend on, as ``run.json`` holds it; a pattern of all layers is ``*``."""
+        options: dict[str, Any] = {
+            "engine": self.engine.value, "sample": self.sample, "verify": self.is_verified
+        }  # fmt: skip
+        if self.tilings.pins:
+            options["tilings"] = self.tilings.describe()
         selection = {
             "steps": [step.value for step in self.steps],
             "layers": "*" if self.is_whole else self.layers,
-            "options": {"engine": self.engine.value, "sample": self.sample, "verify": self.is_verified},
+            "options": options,
         }
         return describe_inputs(self.workload, self.machines, selection)
 

@@ -18,6 +18,7 @@ from sim.iteration.request import SimulationRequest
 from sim.iteration.run_result import RunResult
 from sim.iteration.sampling import refuse_values
 from sim.iteration.sampling_record import list_misses, summarize_sampling
+from sim.iteration.tilings import pin_tilings
 from sim.iteration.workers import execute_work
 from sim.kernels import COMPILING, must_compile
 from sim.results.rows import make_actions_frame, make_frame
@@ -25,6 +26,7 @@ from sim.results.run_outputs import RunFindings, RunTargets, check_targets, writ
 from sim.results.trace_file import IterationTrace
 from sim.sampling.options import AIM, SampleOptions
 from sim.step.sampled_run import require_sampled, require_sampled_layers
+from sim.step.shares import StepShares
 from sim.step.work import StepOptions, StepWork
 from workloads.errors import InputError
 from workloads.kept_tensors import open_keeper, parse_size
@@ -123,6 +125,7 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
         engine=request.engine,
         work=work or StepWork(),
         traced=None if targets.trace is None else request.machines[0].name,
+        shares=StepShares(pin_tilings(request.tilings, request.workload, request.machines)),
     )
     return RunPlan(request, inputs, targets, sets, number_iteration(sets), options)
 

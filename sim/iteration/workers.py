@@ -104,7 +104,7 @@ def run_item(
     if isinstance(operands, Operands):
         return run_layer_step(operands, step, machines, options)
     assert options.sample is not None
-    return run_sampled_step(operands, step, machines, options.sample)
+    return run_sampled_step(operands, step, machines, options.sample, options.shares)
 
 
 def run_in_process(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sim.architecture import Architecture
+from sim.pinned_tiling import PinnedTiling
 from workloads.layers import StrictModel
 from workloads.open_form import AnyWorkloadForm
 from workloads.shapes import Step
@@ -121,6 +122,7 @@ class OptionsForm(StrictModel):
     engine: Literal["compiled", "simpy"]
     sample: Literal["auto"] | Fraction | None
     verify: bool
+    tilings: list[PinnedTiling] = Field(default_factory=list)
 
 
 class WrittenFileForm(StrictModel):

@@ -36,6 +36,7 @@ class Cells:
     most: float
     may_be_empty: bool
     choices: tuple[str, ...]
+    form: str = ""
 
     def describe(self) -> str:
         """Say what is allowed."""
@@ -43,6 +44,8 @@ class Cells:
             return f"one of {', '.join(self.choices)}"
         if self.kind is bool:
             return "True or False"
+        if self.form:
+            return f"text of the form {self.form}"
         if self.kind is str:
             return f"text of 1 to {LONGEST_WORD} printable characters"
         words = f"a {'whole ' if self.kind is int else ''}number"
@@ -55,6 +58,8 @@ class Cells:
             return cell in self.choices
         if self.kind is bool:
             return cell in ("True", "False")
+        if self.kind is str and self.form:
+            return re.fullmatch(self.form, cell) is not None and len(cell) <= LONGEST_WORD
         if self.kind is str:
             return 0 < len(cell) <= LONGEST_WORD and cell.isprintable()
         if not cell:
@@ -85,7 +90,8 @@ def list_cells(record: type) -> tuple[Cells, ...]:
         members = [member for member in typing.get_args(hints[item.name]) if member is not type(None)]
         kind = members[0] if members else hints[item.name]
         most = LARGEST_COUNT if kind is int else 1.0 if item.metadata["unit"] == "fraction" else float("inf")
-        found.append(Cells(item.name, kind, most, bool(members), item.metadata["choices"]))
+        words = item.metadata["choices"], item.metadata.get("form", "")
+        found.append(Cells(item.name, kind, most, bool(members), *words))
     return tuple(found)
 
 

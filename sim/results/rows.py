@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FLOAT_FORMAT = "%.9g"
 STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss")
+# A dataflow of another package may name its only tiling in words of its own.
+RUN_LENGTHS = r"[0-9]+(x[0-9]+)*\|[0-9]+(x[0-9]+)*|[a-z]+( [a-z]+)+"
 VERDICT_WORDS = ("exact", "tolerance", "failed", "none")
 
 
@@ -26,15 +28,17 @@ NEEDED = dataclasses.MISSING
 
 
 def column(
-    unit: str, meaning: str, choices: tuple[str, ...] = (), *, absent: Any = NEEDED, before: str | None = None
-) -> Any:
+    unit: str, meaning: str, choices: tuple[str, ...] = (), *, absent: Any = NEEDED, before: str | None = None,
+    form: str = "",
+) -> Any:  # fmt: skip
     """Declare a column: its unit (empty for words and flags), one sentence, and the words of one that is a choice.
 
     Args:
         absent: What stands where a step has no such thing, as an elementwise pass has no tasks.
         before: The measured column that a derived one stands before; the last column is before none.
+        form: A regular expression that its words match as a whole; any do without one.
     """
-    metadata = {"unit": unit, "meaning": meaning, "choices": choices, "before": before}
+    metadata = {"unit": unit, "meaning": meaning, "choices": choices, "before": before, "form": form}
     return dataclasses.field(default=absent, metadata=metadata)
 
 
@@ -87,6 +91,11 @@ class MeasuredColumns:
         absent="none",
     )  # fmt: skip
     tiles: int = column("tiles", "Tiles that the step was cut into.", absent=0)
+    tiling: str = column(
+        "", "Run lengths of task_indices in a tile and, behind a bar, of the reduction, as --tiling takes them; none "
+        "for passes and on ideal machines.",
+        absent="none", form=rf"none|{RUN_LENGTHS}",
+    )  # fmt: skip
     events: int = column("events", "Events that the discrete-event kernel scheduled.", absent=0)
     buffer_read_bytes: int = column("bytes", "Bytes that groups and PPUs read through the buffer's ports.", absent=0)
     buffer_write_bytes: int = column("bytes", "Bytes that PPUs wrote through the buffer's ports.", absent=0)

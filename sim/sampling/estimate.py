@@ -39,6 +39,7 @@ class StepEstimate:
     tasks: int
     task_indices: str
     tiles: int
+    tiling: str
     buffer_read_bytes: int
     buffer_write_bytes: int
     dram_read_bytes: int

@@ -94,6 +94,7 @@ class IdealSampler:
             tasks=tasks,
             task_indices="/".join(next(iter(self._tables.values())).index_names),
             tiles=1,
+            tiling="none",
             buffer_read_bytes=0,
             buffer_write_bytes=0,
             dram_read_bytes=0,

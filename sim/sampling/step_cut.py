@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dataflows.contract.memory import MemoryShare
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.contract.tile_plan import TilePlan, number_classes
 from sim.architecture import Architecture
+from sim.pinned_tiling import require_pinned
 from sim.sampling.design import LEAST_CLUSTERS, StepDraws, TileDraws, TilePopulation, TileSample
 from sim.sampling.pool import ImagePool
 from sim.sampling.tile_runs import TileRuns
@@ -27,6 +29,7 @@ class SampledStep:
 
     Attributes:
         pool: Of the layer's images.
+        memory: What it may use.
     """
 
     pool: ImagePool
@@ -35,6 +38,7 @@ class SampledStep:
     machine: Architecture
     dataflow: SampledDataflow
     draws: StepDraws
+    memory: MemoryShare
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +63,22 @@ class StepCut:
 
 
 def begin_cut(
-    pool: ImagePool, layer: LayerImages, step: Step, machine: Architecture, dataflow: SampledDataflow, draws: StepDraws
-) -> StepCut:
+    pool: ImagePool, layer: LayerImages, step: Step, machine: Architecture, dataflow: SampledDataflow,
+    draws: StepDraws, memory: MemoryShare | None = None,
+) -> StepCut:  # fmt: skip
     """Find a first tiling of a batch, from the images that are drawn first.
+
+    Args:
+        memory: What the step may use, by default all that the machine has.
 
     Raises:
         UnmappableLayerError: the layer does not fit the machine.
     """
     batch = layer.shape.batch
     first = np.argsort(draws.order_images(batch), kind="stable")[: batch if layer.has_all else PILOT_IMAGES]
-    return cut_step(SampledStep(pool, batch, step, machine, dataflow, draws), frozenset(first.tolist()))
+    share = memory or machine.describe_memory()
+    assert share is not None
+    return cut_step(SampledStep(pool, batch, step, machine, dataflow, draws, share), frozenset(first.tolist()))
 
 
 def cut_step(sampled: SampledStep, known: frozenset[int]) -> StepCut:
@@ -81,9 +91,10 @@ def cut_step(sampled: SampledStep, known: frozenset[int]) -> StepCut:
     pool, chosen = sampled.pool.complete() if len(known) == batch else sampled.pool, sorted(known)
     images = np.arange(batch) % len(chosen)
     images[chosen] = np.arange(len(chosen))
-    plan = sampled.dataflow.plan_tiles(machine.pose(pool.take(chosen), step), images)
+    plan = sampled.dataflow.plan_tiles(machine.pose(pool.take(chosen), step, sampled.memory), images)
+    require_pinned(sampled.memory, str(plan.tiling), machine)
     priority = sampled.draws.order_images(batch)
-    runs = TileRuns(pool, plan, step, machine, sampled.dataflow)
+    runs = TileRuns(pool, plan, step, machine, sampled.dataflow, sampled.memory)
     return StepCut(sampled, known, runs, order_tiles(plan, sampled.draws, priority))
 
 

@@ -121,6 +121,7 @@ class StepSampler:
             tasks=self.runs.plan.tasks,
             task_indices="/".join(self.runs.plan.index_names) or "none",
             tiles=len(self.runs.plan),
+            tiling=str(self.runs.plan.tiling),
             buffer_read_bytes=round(float(sums[Measure.READ_BYTES])),
             buffer_write_bytes=round(float(sums[Measure.WRITTEN_BYTES])),
             dram_read_bytes=round(float(sums[Measure.LOAD_BYTES])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dataflows.contract.entries import sum_spans
-from dataflows.contract.memory import Traffic
+from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.contract.tile_plan import TilePlan
 from sim.architecture import Architecture
@@ -25,10 +25,9 @@ class TileRuns:
     """Executes tiles of one step on one machine, and remembers what was measured of them."""
 
     def __init__(
-        self, pool: ImagePool, plan: TilePlan, step: Step, machine: Architecture, dataflow: SampledDataflow
-    ) -> None:
-        memory = machine.describe_memory()
-        assert memory is not None
+        self, pool: ImagePool, plan: TilePlan, step: Step, machine: Architecture, dataflow: SampledDataflow,
+        memory: MemoryShare,
+    ) -> None:  # fmt: skip
         self.pool, self._step, self._dataflow = pool, step, dataflow
         self._memory = memory
         self.plan, self.machine = plan, machine
@@ -61,7 +60,7 @@ class TileRuns:
         images = list(self.plan.runs[self.plan.image_axis][cluster])
         operands = self.pool.take(images)
         tiles = self.order.number(np.full(len(places), cluster), np.array(places))
-        problem = self.machine.pose(operands, self._step)
+        problem = self.machine.pose(operands, self._step, self._memory)
         traffic = self._dataflow.pack_tiles(problem, self.plan, images, tiles)
         found = measure_tiles(traffic, self.machine.array.groups, self.surroundings)
         self._measured |= {(cluster, place): row for place, row in zip(places, found, strict=True)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
@@ -39,11 +40,12 @@ def run_machine_step(comparison: Comparison, machine: Architecture, options: Ste
     """Execute a step on one machine; its table, which may be large, goes before the next one's is made."""
     operands, step = comparison.operands, comparison.step
     dataflow = options.work.load(machine)
-    table = options.work.lower(dataflow, operands, step, machine)
+    problem = options.shares.pose(machine, operands, step)
+    table = options.work.lower(dataflow, problem, machine)
     timing, trace = time_step(table, machine, options)
     verification, kept = NOT_VERIFIED, None
     if options.verifies or options.keeps_output:
-        verification, kept = compute_values(comparison, machine, dataflow, table, timing, options)
+        verification, kept = compute_values(comparison, problem, dataflow, table, timing, options)
     counts = count_step_actions(operands, step, machine, table, timing)
     result = fill(measure_step(operands, step, table, timing, verification, counts), machine)
     stored = find_stored_bytes(operands, step, machine, table)
@@ -51,12 +53,12 @@ def run_machine_step(comparison: Comparison, machine: Architecture, options: Ste
 
 
 def compute_values(
-    comparison: Comparison, machine: Architecture, dataflow: Dataflow, table: TaskTable, timing: StepTiming,
+    comparison: Comparison, problem: StepProblem, dataflow: Dataflow, table: TaskTable, timing: StepTiming,
     options: StepOptions,
 ) -> tuple[Verification, Float32Array | None]:  # fmt: skip
     """Compute the values of the tasks that were executed; compare them and keep what is written, where asked to."""
     operands, step = comparison.operands, comparison.step
-    values = dataflow.execute(machine.pose(operands, step), timing.executed)
+    values = dataflow.execute(problem, timing.executed)
     # What overflows is refused where it is compared.
     with np.errstate(over="ignore", invalid="ignore"):
         sums = finish_values(operands, step, values)
@@ -146,6 +148,7 @@ def measure_step(
         tasks=int(timing.executed.sum()),
         task_indices="/".join(table.index_names),
         tiles=1 if table.traffic is None else len(table.traffic.tile_load_bytes),
+        tiling="none" if table.traffic is None else table.traffic.tiling,
         events=timing.events,
         buffer_read_bytes=read_bytes,
         buffer_write_bytes=write_bytes,

@@ -20,6 +20,7 @@ from sim.sampling.pool import ImagePool
 from sim.sampling.step_cut import begin_cut
 from sim.sampling.step_sample import StepSampler
 from sim.step.measures import StepMeasures, fill
+from sim.step.shares import WHOLE_SHARES, StepShares
 from sim.step.stored_tensors import StoredBytes
 from sim.step.work import StepRun
 from workloads.errors import InputError
@@ -83,8 +84,9 @@ def require_sampled_layers(shapes: Mapping[str, LayerShape], machines: Sequence[
 
 
 def run_sampled_step(
-    layer: LayerImages, step: Step, machines: tuple[Architecture, ...], options: SampleOptions
-) -> list[StepRun]:
+    layer: LayerImages, step: Step, machines: tuple[Architecture, ...], options: SampleOptions,
+    shares: StepShares = WHOLE_SHARES,
+) -> list[StepRun]:  # fmt: skip
     """Estimate one step on each machine in turn, on the same images where their tiles allow it.
 
     Raises:
@@ -105,7 +107,8 @@ def run_sampled_step(
         if machine.is_ideal:
             sampler = IdealSampler(pool, layer.shape, step, machine, dataflow, draws)
         else:
-            sampler = StepSampler(begin_cut(pool, layer, step, machine, dataflow, draws))
+            share = shares.find(machine, layer.layer, step)
+            sampler = StepSampler(begin_cut(pool, layer, step, machine, dataflow, draws, share))
         if options.fraction is None:
             found = sampler.estimate_within(lambda one: one.cycles_spread.half_width <= bound * one.cycles)
         else:

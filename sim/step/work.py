@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import Dataflow, TaskTable
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
 from sim.machine.accelerator import Engine, StepTiming, Surroundings, run_step
 from sim.machine.trace import StepTrace
+from sim.pinned_tiling import require_pinned
 from sim.results.rows import StepResult
 from sim.sampling.intervals import Spread
 from sim.sampling.options import SampleOptions
+from sim.step.shares import StepShares
 from sim.step.stored_tensors import StoredBytes
 from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.opening import open_operands
-from workloads.operands import Operands
-from workloads.shapes import Step
 from workloads.sources.source import OperandStream
 from workloads.workload import Workload
 
@@ -65,9 +66,9 @@ class StepWork:
         """
         return open_operands(workload, iteration, keeper)
 
-    def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
+    def lower(self, dataflow: Dataflow, problem: StepProblem, machine: Architecture) -> TaskTable:
         """Have a dataflow cut a step into tasks."""
-        return lower_step(dataflow, operands, step, machine)
+        return lower_step(dataflow, problem, machine)
 
     def time(self, table: TaskTable, groups: int, surroundings: Surroundings, engine: Engine) -> StepTiming:
         """Execute the tasks of a step on so many PE groups."""
@@ -81,6 +82,7 @@ class StepOptions:
     Attributes:
         traced: Name of the machine whose events are noted, on SimPy's engine whichever is chosen; None notes none.
         sample: Of a sampled run, which computes no values.
+        shares: What steps may use of the memory.
     """
 
     verifies: bool = True
@@ -89,19 +91,21 @@ class StepOptions:
     work: StepWork = dataclasses.field(default_factory=StepWork)
     traced: str | None = None
     sample: SampleOptions | None = None
+    shares: StepShares = dataclasses.field(default_factory=StepShares)
 
 
-def lower_step(dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
+def lower_step(dataflow: Dataflow, problem: StepProblem, machine: Architecture) -> TaskTable:
     """Have a dataflow cut a step into tasks.
 
     Raises:
-        InputError: the machine models memory, and the dataflow tells no traffic.
+        InputError: the machine models memory, and the dataflow tells no traffic, or does not take a pinned tiling.
     """
-    problem = machine.pose(operands, step)
     table = dataflow.lower(problem)
     if problem.memory is not None and table.traffic is None:
         raise InputError(
             f"the dataflow '{machine.dataflow}' tells no memory traffic, so '{machine.name}' cannot time its memory; "
             "use an ideal architecture (one without buffer, dram, ppu and storage)"
         )
+    if table.traffic is not None:
+        require_pinned(problem.memory, table.traffic.tiling, machine)
     return table

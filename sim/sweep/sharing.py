@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
 from sim.content import ContentDigests
@@ -24,7 +25,6 @@ from sim.machine.accelerator import Engine, StepTiming, Surroundings
 from sim.step.work import StepWork
 from workloads.kept_tensors import TensorKeeper
 from workloads.operands import Operands
-from workloads.shapes import Step
 from workloads.sources.source import OperandStream
 from workloads.workload import Workload
 
@@ -113,20 +113,20 @@ class SharedWork(StepWork):
         told = {item.name: getattr(stream, item.name) for item in fields(OperandStream) if item.name != "layers"}
         return OperandStream(layers=self._keep(stream, key), **told)
 
-    def lower(self, dataflow: Dataflow, operands: Operands, step: Step, machine: Architecture) -> TaskTable:
+    def lower(self, dataflow: Dataflow, problem: StepProblem, machine: Architecture) -> TaskTable:
         """Have a dataflow cut a step into tasks, unless a machine with the same array and memory did before."""
-        name = self._find_name(operands)
+        name = self._find_name(problem.operands)
         if name is None:
             self.reuse.tables_made += 1
-            return super().lower(dataflow, operands, step, machine)
+            return super().lower(dataflow, problem, machine)
         chosen = machine.dataflow, repr(machine.dataflow_options)
-        key = (name, step, chosen, machine.array, machine.describe_memory())
+        key = (name, problem.step, chosen, machine.array, problem.memory)
         with self._lock:
             table: TaskTable | None = self._tables.get(key)
             if table is not None:
                 self.reuse.tables_reused += 1
                 return table
-        table = super().lower(dataflow, operands, step, machine)
+        table = super().lower(dataflow, problem, machine)
         with self._lock:
             self.reuse.tables_made += 1
             self._tables.put(key, table, count_bytes(table))

@@ -25,7 +25,7 @@ HARMLESS = {
         "machines.sparsetrain.units.0.area_source", "machines.sparsetrain.units.0.leakage_source",
         "machines.sparsetrain.energy.0.source", "version", "workload.batch",
     ),
-    "steps.csv": ("operands", "task_indices"),
+    "steps.csv": ("operands", "task_indices", "tolerance"),
     "actions.csv": (),
 }  # fmt: skip
 MOST_HARMLESS = {"run.json": 20, "steps.csv": 6, "actions.csv": 0}

@@ -24,6 +24,8 @@ from dataflows.sparsetrain.conv_kernels.tile_tables import size_kernel_bits, siz
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.kernels_search import KernelsTables, measure_kernels_tile, search_kernels
 from dataflows.tiling.kinds import find_kinds
+from dataflows.tiling.pinned import pin_sizes, require_fit
+from dataflows.tiling.rows_search import find_widest
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import Step
@@ -48,17 +50,26 @@ def find_kernels_tiling(plan: KernelsPlan, tables: KernelsTables) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    shape, memory = plan.shape, plan.problem.share
+    memory, is_cut = plan.problem.share, len(plan.runs) > 1
+    if (pinned := pin_sizes(plan.problem, plan.limits, plan.reductions)) is not None:
+        require_fit(plan.problem, measure_need(plan, tables, pinned if is_cut else np.insert(pinned, 2, 1)))
+        return pinned
     if memory.capacity_bytes is None:
         return np.array([*plan.limits, *plan.reductions], dtype=np.int64)
     sizes, _ = search_kernels(tables, memory.capacity_bytes)
     if not sizes.all():
-        factor = 2 if shape.batch * shape.in_height == 1 else 1
-        kernels = int(np.diff(tables.outer_kernels).max() * np.diff(tables.inner_kernels).max())
-        least = factor * kernels * int(plan.run_bytes.max())
-        least += 2 * int(measure_kernels_tile(np.ones(5, dtype=np.int64), *tables.parts()))
+        least = measure_need(plan, tables, np.ones(5, dtype=np.int64))
         require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
-    return sizes if len(plan.runs) > 1 else np.delete(sizes, 2)
+    return sizes if is_cut else np.delete(sizes, 2)
+
+
+def measure_need(plan: KernelsPlan, tables: KernelsTables, sizes: IntArray) -> int:
+    """Give the bytes of the buffer that run lengths of (outer, inner, run, image, row) need."""
+    outer, inner, run, images, rows = (int(size) for size in sizes)
+    kernels = int(find_widest(tables.outer_kernels, outer)) * int(find_widest(tables.inner_kernels, inner))
+    output = kernels * int(find_widest(tables.run_bytes, run))
+    is_whole = (images, rows) == plan.reductions
+    return (2 if is_whole else 1) * output + 2 * int(measure_kernels_tile(sizes, *tables.parts()))
 
 
 def pack_kernels_traffic(

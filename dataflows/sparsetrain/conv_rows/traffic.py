@@ -15,7 +15,8 @@ from dataflows.storage.written import is_written_sparse, masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
 from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.occupancy import pair_bits, size_bits
-from dataflows.tiling.rows_search import RowsTables, StripBytes, measure_rows_tile, search_rows
+from dataflows.tiling.pinned import pin_sizes, require_fit
+from dataflows.tiling.rows_search import RowsTables, StripBytes, find_widest, measure_rows_tile, search_rows
 from dataflows.tiling.spans import find_spans, sum_box
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -92,22 +93,30 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, strips = plan.problem.share, tables.strips
+    memory, is_cut = plan.problem.share, len(plan.strips) > 1
+    if (pinned := pin_sizes(plan.problem, plan.limits, (plan.reductions,))) is not None:
+        require_fit(plan.problem, measure_need(plan, tables, pinned if is_cut else np.insert(pinned, 2, 1)))
+        return pinned
     if memory.capacity_bytes is None:
         return np.array([*plan.limits, plan.reductions], dtype=np.int64)
     sizes, _ = search_rows(tables, memory.capacity_bytes)
     if not sizes.all():
         # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
-        outputs = int(tables.block_outputs[1])
-        whole, partial = (int(np.diff(running).max()) for running in (strips.whole, strips.partial))
-        choices = [(np.array([1, 1, 1, 1, plan.reductions], dtype=np.int64), 2 * outputs * whole)]
-        if plan.reductions > 1:
-            choices.append((np.ones(5, dtype=np.int64), outputs * partial))
         least = min(
-            output + 2 * int(measure_rows_tile(runs, *tables.parts(), tables.weight)) for runs, output in choices
+            measure_need(plan, tables, np.array([1, 1, 1, 1, depth], dtype=np.int64)) for depth in (plan.reductions, 1)
         )
         require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
-    return sizes if len(plan.strips) > 1 else np.delete(sizes, 2)
+    return sizes if is_cut else np.delete(sizes, 2)
+
+
+def measure_need(plan: RowsPlan, tables: RowsTables, sizes: IntArray) -> int:
+    """Give the bytes of the buffer that run lengths of (image, row, strip, block, channel) need."""
+    images, rows, strips, blocks, depth = (int(size) for size in sizes)
+    outputs = images * rows * int(find_widest(tables.block_outputs, blocks))
+    is_whole = depth == plan.reductions
+    strip_bytes = int(find_widest(tables.strips.whole if is_whole else tables.strips.partial, strips))
+    load = int(measure_rows_tile(sizes, *tables.parts(), tables.weight))
+    return (2 if is_whole else 1) * outputs * strip_bytes + 2 * load
 
 
 def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, sizes: IntArray) -> Traffic:

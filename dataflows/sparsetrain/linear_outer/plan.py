@@ -15,6 +15,7 @@ from dataflows.rows.dealing import Blocks, count_kernels_per_pe
 from dataflows.sparsetrain.linear_outer.tiling import measure_outer_tile, search_outer
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
 from dataflows.storage.stored_tensor import StoredVectors, store_vectors
+from dataflows.tiling.pinned import pin_sizes, require_fit
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -95,15 +96,23 @@ def find_outer_tiling(plan: OuterPlan) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, shape, block = plan.problem.share, plan.shape, plan.block
+    memory = plan.problem.share
+    if (pinned := pin_sizes(plan.problem, plan.limits[:2], plan.limits[2:])) is not None:
+        require_fit(plan.problem, measure_need(plan, pinned))
+        return pinned
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    sizes, _ = search_outer(plan.gradients, plan.inputs, memory.acc_bits, block, memory.capacity_bytes)
+    sizes, _ = search_outer(plan.gradients, plan.inputs, memory.acc_bits, plan.block, memory.capacity_bytes)
     if not sizes.all():
-        rows = plan.gradients.running, plan.gradients.code, plan.inputs.running, plan.inputs.code
-        ones = np.ones(3, dtype=np.int64)
-        least = size_products_tile(ones, plan.limits[0], shape.in_features, block, memory.acc_bits)
-        least = least * (2 if shape.batch == 1 else 1) + 2 * measure_outer_tile(ones, *rows, block)
-        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, int(least), memory.capacity_bytes)
+        least = measure_need(plan, np.ones(3, dtype=np.int64))
+        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
     return np.asarray(sizes, dtype=np.int64)
+
+
+def measure_need(plan: OuterPlan, sizes: IntArray) -> int:
+    """Give the bytes of the buffer that run lengths of (filter, block, image) need."""
+    rows = plan.gradients.running, plan.gradients.code, plan.inputs.running, plan.inputs.code
+    filters, _, images = plan.limits
+    output = size_products_tile(sizes, filters, plan.shape.in_features, plan.block, plan.problem.share.acc_bits)
+    return (2 if sizes[2] == images else 1) * int(output) + 2 * int(measure_outer_tile(sizes, *rows, plan.block))

@@ -15,6 +15,7 @@ from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, 
 from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
 from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.occupancy import size_bits
+from dataflows.tiling.pinned import pin_sizes, require_fit
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -64,6 +65,10 @@ class ProductsPlan:
         written = rows * is_last * is_written_sparse(self.problem)
         return size_bits(array, [rows, *[rows] * added]), size_bits(array, [written])
 
+    def stack_summed(self) -> tuple[IntArray, IntArray]:
+        """Stack the gradients that the last part adds, as kernels take them."""
+        return stack_vectors(self.summed, self.shape.batch, self.outputs)
+
     def repeat(self, images: IntArray) -> ProductsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(
@@ -110,24 +115,32 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     Raises:
         UnmappableLayerError: no tiling fits the buffer.
     """
-    memory, drivers, block, outputs = plan.problem.share, plan.drivers, plan.problem.array.pes_per_group, plan.outputs
+    memory = plan.problem.share
+    if (pinned := pin_sizes(plan.problem, plan.limits[:2], plan.limits[2:])) is not None:
+        require_fit(plan.problem, measure_need(plan, pinned))
+        return pinned
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    batch, summed = plan.shape.batch, stack_vectors(plan.summed, plan.shape.batch, outputs)
     sizes, _ = search_products(
-        drivers, plan.written, summed, memory.acc_bits, block, plan.has_mask, memory.capacity_bytes
-    )
+        plan.drivers, plan.written, plan.stack_summed(), memory.acc_bits, plan.problem.array.pes_per_group,
+        plan.has_mask, memory.capacity_bytes,
+    )  # fmt: skip
     if not sizes.all():
         # Either all runs are 1, with partial results at acc_bits, or the reduction is whole, with two output tiles.
-        choices = [(np.array([1, 1, plan.depth], dtype=np.int64), memory.data_bits, 2)]
-        if plan.depth > 1:
-            choices.append((np.ones(3, dtype=np.int64), memory.acc_bits, 1))
-        rows = drivers.running, drivers.code, memory.data_bits
-        least = min(
-            tiles * int(size_products_tile(runs, batch, outputs, block, bits))
-            + 2 * int(measure_products_tile(runs, *rows, outputs, block, plan.has_mask, *summed))
-            for runs, bits, tiles in choices
-        )
+        least = min(measure_need(plan, np.array([1, 1, depth], dtype=np.int64)) for depth in (plan.depth, 1))
         require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
     return np.asarray(sizes, dtype=np.int64)
+
+
+def measure_need(plan: ProductsPlan, sizes: IntArray) -> int:
+    """Give the bytes of the buffer that run lengths of (image, block, reduction) need."""
+    memory, drivers, block = plan.problem.share, plan.drivers, plan.problem.array.pes_per_group
+    is_whole = sizes[2] == plan.depth
+    bits = memory.data_bits if is_whole else memory.acc_bits
+    output = int(size_products_tile(sizes, plan.shape.batch, plan.outputs, block, bits))
+    load = measure_products_tile(
+        sizes, drivers.running, drivers.code, memory.data_bits, plan.outputs, block, plan.has_mask,
+        *plan.stack_summed(),
+    )  # fmt: skip
+    return (2 if is_whole else 1) * output + 2 * int(load)

@@ -17,6 +17,7 @@ from dataflows.contract.tile_plan import TilePlan
 from dataflows.rows.dealing import Blocks, count_kernels_per_pe, enumerate_tasks
 from dataflows.sparsetrain.linear_outer.lengths import count_outer, deal_inputs, measure_outer
 from dataflows.sparsetrain.linear_outer.mapping import LinearOuter
+from dataflows.sparsetrain.linear_products.tiling import size_products_tile
 from dataflows.sparsetrain.linear_rows import add_headers
 from dataflows.sparsetrain.matmul.problems import add_counts, flatten_rows, get_shape, join_values, take_product
 from dataflows.sparsetrain.matmul.refusal import refuse_sample
@@ -26,6 +27,7 @@ from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_
 from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.occupancy import pair_bits, size_bits
+from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.search import find_best
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -108,6 +110,16 @@ class FactorsPlan:
         blocks = Blocks(self.shape.in_features, self.problem.array.pes_per_group, self.run).per_group
         return self.shape.products, self.shape.out_features, blocks, self.shape.rows
 
+    def list_rows(self) -> tuple[int, IntArray, IntArray, IntArray, IntArray]:
+        """List the products and the rows of both operands, as kernels take them."""
+        return (
+            self.shape.products, self.gradients.running, self.gradients.code, self.inputs.running, self.inputs.code,
+        )  # fmt: skip
+
+    def stack_summed(self) -> tuple[IntArray, IntArray]:
+        """Stack the gradients that the last part adds, as kernels take them."""
+        return stack_vectors(self.summed, self.shape.products * self.shape.out_features, self.shape.in_features)
+
     def find_idle(self) -> NDArray[np.bool_]:
         """Tell which tasks have no product of any row: bool ``(products, M, blocks)``."""
         array, limits = self.problem.array, self.limits
@@ -148,28 +160,31 @@ def find_tiling(plan: FactorsPlan) -> IntArray:
         UnmappableLayerError: no tiling fits the buffer.
     """
     memory, shape = plan.problem.share, plan.shape
+    if (pinned := pin_sizes(plan.problem, plan.limits[:3], plan.limits[3:])) is not None:
+        require_fit(plan.problem, measure_need(plan, pinned))
+        return pinned
     if memory.capacity_bytes is None:
         return np.array(plan.limits, dtype=np.int64)
-    gradients, inputs, has_mask = plan.gradients, plan.inputs, plan.problem.has_mask
-    rows = shape.products, gradients.running, gradients.code, inputs.running, inputs.code
-    summed = stack_vectors(plan.summed, shape.products * shape.out_features, shape.in_features)
     sizes, best = start_sizes()
     attempt = partial(
-        try_factors, *rows, plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits, plan.block,
-        has_mask, *summed, memory.capacity_bytes, sizes, best,
+        try_factors, *plan.list_rows(), plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits,
+        plan.block, plan.problem.has_mask, *plan.stack_summed(), memory.capacity_bytes, sizes, best,
     )  # fmt: skip
     find_best(attempt)
     if not best.all():
-        owned = min(plan.block, shape.in_features)
-        whole, ones = np.array([1, 1, 1, shape.rows], dtype=np.int64), np.ones(4, dtype=np.int64)
-        choices = [(whole, 2 * size_raw(owned, memory.data_bits))]
-        if shape.rows > 1:
-            choices.append((ones, size_raw(owned, memory.acc_bits)))
-        least = min(
-            output + 2 * int(measure_factors(runs, *rows, plan.block, has_mask, *summed)) for runs, output in choices
-        )
+        least = min(measure_need(plan, np.array([1, 1, 1, part], dtype=np.int64)) for part in (shape.rows, 1))
         require_tiling(plan.problem.operands.layer, plan.problem.step.value, best, least, memory.capacity_bytes)
     return best
+
+
+def measure_need(plan: FactorsPlan, sizes: IntArray) -> int:
+    """Give the bytes of the buffer that run lengths of (product, filter, block, row) need."""
+    memory, shape = plan.problem.share, plan.shape
+    is_whole = sizes[3] == shape.rows
+    bits = memory.data_bits if is_whole else memory.acc_bits
+    output = size_products_tile(sizes[1:], shape.out_features, shape.in_features, plan.block, bits)
+    load = measure_factors(sizes, *plan.list_rows(), plan.block, plan.problem.has_mask, *plan.stack_summed())
+    return (2 if is_whole else 1) * int(sizes[0]) * int(output) + 2 * int(load)
 
 
 def pack_factors(plan: FactorsPlan, entries: Entries) -> Bursts:

@@ -17,14 +17,15 @@ from dataflows.rows.dealing import Blocks, enumerate_tasks
 from dataflows.sparsetrain.linear_products.lengths import count_products, measure_products
 from dataflows.sparsetrain.linear_products.mapping import LinearProducts, count_outputs
 from dataflows.sparsetrain.linear_products.plan import ProductsPlan, plan_products
+from dataflows.sparsetrain.linear_products.tiling import size_products_tile
 from dataflows.sparsetrain.linear_products.traffic import describe_products
 from dataflows.sparsetrain.linear_rows import add_headers
 from dataflows.sparsetrain.matmul.problems import flatten_rows, get_shape, join_values, take_product
 from dataflows.sparsetrain.matmul.refusal import refuse_sample
 from dataflows.sparsetrain.matmul.tiling import measure_rows_of_products, start_sizes, try_rows_of_products
 from dataflows.storage.row_sizes import size_raw
-from dataflows.storage.stored_tensor import stack_vectors
 from dataflows.tiling.occupancy import pair_bits
+from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.search import find_best
 from dataflows.tiling.traffic import TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -91,10 +92,13 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
     problem, rows = plan.problem, plan.shape.batch
     memory, block = problem.share, problem.array.pes_per_group
     _, blocks, depth = plan.limits
+    limits = products, rows // products, blocks
+    if (pinned := pin_sizes(problem, limits, (depth,))) is not None:
+        require_fit(problem, measure_need(plan, products, pinned))
+        return pinned
     if memory.capacity_bytes is None:
-        return np.array([products, rows // products, blocks, depth], dtype=np.int64)
-    drivers, written = plan.drivers, plan.written
-    summed = stack_vectors(plan.summed, rows, plan.outputs)
+        return np.array([*limits, depth], dtype=np.int64)
+    drivers, written, summed = plan.drivers, plan.written, plan.stack_summed()
     sizes, best = start_sizes()
     attempt = partial(
         try_rows_of_products, products, drivers.running, drivers.code, written.running, written.code, memory.data_bits,
@@ -102,20 +106,22 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
     )  # fmt: skip
     find_best(attempt)
     if not best.all():
-        owned = min(block, plan.outputs)
-        whole, ones = np.array([1, 1, 1, depth], dtype=np.int64), np.ones(4, dtype=np.int64)
-        choices = [(whole, 2 * size_raw(owned, memory.data_bits))]
-        if depth > 1:
-            choices.append((ones, size_raw(owned, memory.acc_bits)))
-        least = min(
-            output + 2 * int(measure_rows_of_products(
-                runs, products, drivers.running, drivers.code, memory.data_bits, plan.outputs, block, plan.has_mask,
-                *summed,
-            ))
-            for runs, output in choices
-        )  # fmt: skip
+        least = min(measure_need(plan, products, np.array([1, 1, 1, part], dtype=np.int64)) for part in (depth, 1))
         require_tiling(problem.operands.layer, problem.step.value, best, least, memory.capacity_bytes)
     return best
+
+
+def measure_need(plan: ProductsPlan, products: int, sizes: IntArray) -> int:
+    """Give the bytes of the buffer that run lengths of (product, row, block, reduction) need."""
+    memory, drivers, block = plan.problem.share, plan.drivers, plan.problem.array.pes_per_group
+    is_whole = sizes[3] == plan.depth
+    bits = memory.data_bits if is_whole else memory.acc_bits
+    output = size_products_tile(sizes[1:], plan.shape.batch // products, plan.outputs, block, bits)
+    load = measure_rows_of_products(
+        sizes, products, drivers.running, drivers.code, memory.data_bits, plan.outputs, block, plan.has_mask,
+        *plan.stack_summed(),
+    )  # fmt: skip
+    return (2 if is_whole else 1) * int(sizes[0]) * int(output) + 2 * int(load)
 
 
 def size_tiles(plan: ProductsPlan, entries: Entries, rows: int) -> TileBytes:
