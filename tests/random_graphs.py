@@ -135,10 +135,10 @@ class _Graph:
             self.add("split", [source], sizes=[1, channels - 1], part=int(self.rng.integers(2)))
         elif chosen == "scale":
             scale = self.add("parameter", [], shape=[channels, 1, 1])
-            self.add(str(self.rng.choice(["multiply", "subtract"])), [source, scale])
+            self.add(str(self.rng.choice(["multiply", "subtract", "add"])), [source, scale])
         else:
             gate = self.add("sigmoid", [self.add("global_avg_pool", [source])])
-            self.add("multiply", [source, gate])
+            self.add(str(self.rng.choice(["multiply", "add"])), [source, gate])
 
     def _pool(self, source: str) -> None:
         kernel = min(2 + int(self.rng.integers(2)), *self.shapes[source][2:])

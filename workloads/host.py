@@ -306,7 +306,7 @@ def _keep_share(
     if len(network.consumers(name)) < 2:
         return
     stored = shares.setdefault(name, [])
-    if not network.writes_gradient(reader.name):
+    if not network.writes_gradient(reader.name, name):
         stored.append(share)
         return
     if reader.layer.traits.is_computed:

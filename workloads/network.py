@@ -46,7 +46,7 @@ class Network:
     not be connected.
 
     Attributes:
-        input_shape: ``(N, C, H, W)``; ``(N,)`` where every layer that reads no other has an input of its own.
+        input_shape: ``(N, C, H, W)``; ``(N,)`` where each layer that reads no other has an input of its own.
     """
 
     name: str
@@ -165,19 +165,20 @@ class Network:
                 trained.add(node.name)
         return frozenset(trained)
 
-    def writes_gradient(self, name: str) -> bool:
-        """Tell whether a node writes the gradient to its input, by its GTA or a pass, and not its output's instead."""
-        return not self.node(name).layer.traits.hands_gradient_on
+    def writes_gradient(self, name: str, source: str) -> bool:
+        """Tell whether a node writes the gradient to an input, by its GTA or a pass, and not its output's instead."""
+        node = self.node(name)
+        return not node.layer.hands_gradient_to(self.output_shape(source), node.output_shape)
 
     def summed_gradients(self, name: str, source: str | None = None) -> tuple[str, ...]:
         """Name the stored gradients that are read and added where this node writes the gradient to its input.
 
         Each name stands for the gradient to that node's output; the input's own name, which can only be the first, for
         the sum of the shares so far. Readers of one tensor hand their shares back in the order of `gradient_sources`.
-        Add, concat and layers that have no pass (relu, dropout, flatten) write nothing: their share is the gradient to
-        their own output, or a part of it, which is stored already. Whoever writes a share (a convolution or fully
-        connected layer by its GTA, another layer by its pass) adds all that is stored by then. So two branches are
-        summed in the PPU of the GTA that writes last.
+        Layers that have no pass, concat and an add that does not spread this input write nothing: their share is the
+        gradient to their own output, or a part of it, which is stored already. Whoever writes a share (a convolution or
+        fully connected layer by its GTA, another layer by its pass) adds all that is stored by then. So two branches
+        are summed in the PPU of the GTA that writes last.
 
         The tuple is empty where nothing is to be added, as for a node whose input needs no gradient.
 
@@ -206,7 +207,7 @@ class Network:
                 # Parts of the gradient are stored beside each other, and none is added to another.
                 continue
             for reader in self.gradient_sources(name):
-                if not self.writes_gradient(reader.name):
+                if not self.writes_gradient(reader.name, name):
                     shares.append(reader.name)
                     continue
                 if shares:

@@ -1,7 +1,8 @@
 """The elementwise passes of a training iteration: what no convolution or fully connected step does on its way.
 
 ReLU, dropout and flatten have none: they happen in the unit that writes the tensor they act on. A concatenation is
-written in its place by each branch. The gradient of a sum is its output's gradient, and is stored once.
+written in its place by each branch. The gradient of a sum is its output's gradient, and is stored once, but for that to
+an input which the sum spreads over positions.
 
 Where branches meet, the gradient to a tensor is a sum of its readers' shares. A pass that writes such a share adds what
 is stored of the sum by then, as a GTA does in its PPU (`Network.summed_gradients`); only what is left unsummed when all
@@ -68,14 +69,14 @@ def find_gradient(network: Network, name: str) -> str:
     """
     while True:
         readers = network.consumers(name)
-        if len(readers) != 1 or not hands_whole_gradient_on(readers[0]):
+        if len(readers) != 1 or not hands_whole_gradient_on(network, readers[0], name):
             return name
         name = readers[0].name
 
 
-def hands_whole_gradient_on(node: Node) -> bool:
-    """Tell whether the gradient to each input of a node is stored as its output's: a concatenation hands on parts."""
-    return node.layer.traits.hands_gradient_on and not node.layer.traits.is_joined
+def hands_whole_gradient_on(network: Network, node: Node, source: str) -> bool:
+    """Tell whether the gradient to an input of a node is stored as its output's: a concatenation hands on parts."""
+    return not network.writes_gradient(node.name, source) and not node.layer.traits.is_joined
 
 
 def find_writer(network: Network, name: str) -> str:
@@ -143,7 +144,7 @@ def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) ->
     """Give a node's backward pass, or None: it has none, or neither its input nor a parameter needs a gradient."""
     layer = node.layer
     work = layer.backward_work(node.input_shapes, node.output_shape)
-    wanted = tuple(name for name in node.inputs if name in trained)
+    wanted = tuple(name for name in node.inputs if name in trained and network.writes_gradient(node.name, name))
     if work is None or not (wanted or layer.traits.has_parameters):
         return None
     output, summed = find_gradients_read(network, node)

@@ -170,6 +170,8 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
             raise _uncovered(profile, name, f"{len(readers)} layers read '{reader.name}'")
         source, reader = reader.name, readers[0]
         rule = reader.layer.profile.gradient
+        if reader.layer.traits.sums_inputs and network.writes_gradient(reader.name, source):
+            raise _uncovered(profile, name, f"'{reader.name}' ({reader.layer.type}) spreads it over positions")
         if rule is GradientRule.BEHIND_RELU:
             return _plan_behind_relu(network, profile, name, reader, rate)
         if rule is GradientRule.BEHIND_BATCH_NORM or rule is GradientRule.MADE_DENSE:

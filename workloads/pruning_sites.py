@@ -56,7 +56,7 @@ def find_gradient_writer(network: Network, name: str) -> str:
     That is the last one to write a share of it (`Network.gradient_sources`), where branches meet with their sum. The
     node itself stands for the pass that adds what no reader does (`Network.unsummed_gradients`).
     """
-    writers = [reader.name for reader in network.gradient_sources(name) if network.writes_gradient(reader.name)]
+    writers = [reader.name for reader in network.gradient_sources(name) if network.writes_gradient(reader.name, name)]
     return writers[-1] if writers and not network.unsummed_gradients(name) else name
 
 

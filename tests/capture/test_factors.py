@@ -71,6 +71,13 @@ def change_before_product(x: Any) -> Any:
     return half @ x
 
 
+def test_a_sum_that_takes_a_batch_for_rows_is_refused() -> None:
+    model = Product(lambda x: x + x.mean((1, 2)))
+    with pytest.raises(InputError) as caught:
+        capture(model, torch.randn(2, 3, 2, 6), lambda scores: scores.square().sum())
+    assert "add reads tensors of 2 and 4 axes, so that one's batch is another's axis" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("multiply", "reason"),
     [

@@ -74,9 +74,14 @@ MIDDLES: dict[str, list[Callable[[], Any]]] = {
     ],
     "reshape": [lambda: lambda values: values.reshape(BATCH, 2 * CHANNELS, SIZE // 2, SIZE)],
     "transpose": [lambda: lambda values: values.transpose(1, 2).contiguous().permute(0, 2, 3, 1)],
-    "add": [lambda: lambda values: values + values.relu(), lambda: lambda values: values + values],
+    "add": [
+        lambda: lambda values: values + values.relu(), lambda: lambda values: values + values,
+        lambda: lambda values: values.relu() + values.mean((2, 3), keepdim=True),
+        lambda: lambda values: values.mean((2, 3), keepdim=True).relu() + values,
+    ],
     "parameter": [
         lambda: Trained(torch.add, CHANNELS, SIZE, SIZE), lambda: Trained(torch.mul, CHANNELS, 1, 1),
+        lambda: Trained(torch.add, CHANNELS, 1, 1), lambda: Trained(torch.add, SIZE),
         lambda: Trained(torch.add, 1, CHANNELS, SIZE, SIZE),
         lambda: Trained(lambda values, trained: torch.cat([trained.expand(BATCH, -1, -1, -1), values], 1),
                         1, CHANNELS, SIZE, SIZE),

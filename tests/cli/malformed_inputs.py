@@ -242,8 +242,8 @@ GRAPH_CASES = (
     from_edit("an add of one", "type: relu", "type: add",
               ", line 6: layers[1] 'relu1': add reads two or more layers, got 1 ('conv1'); name them in inputs"),
     from_edit("an add of two shapes", "type: relu", "type: add, inputs: [conv1, input]",
-              ", line 6: layers[1] 'relu1': an add's inputs must have one shape, "
-              "but 'conv1' has (2, 3, 6, 5) and 'input' (2, 2, 6, 5)"),
+              ", line 6: layers[1] 'relu1': an add's inputs must agree in each axis or have the length 1 there, "
+              "but 'input' has (2, 2, 6, 5) where the others make (2, 3, 6, 5)"),
     from_edit("a concat of two sizes", "type: flatten", "type: concat, inputs: [relu1, conv2]",
               ", line 8: layers[3] 'flat': a concat's inputs may differ in channels only, "
               "but 'relu1' has (2, 3, 6, 5) and 'conv2' (2, 4, 2, 2)"),

@@ -92,7 +92,7 @@ class GradientTaker:
                 break
             share = self.shares[reader.name, source]
             total = share if total is None else total + share
-            if network.writes_gradient(reader.name):
+            if network.writes_gradient(reader.name, source):
                 stored = {source: total}
             else:
                 stored[reader.name] = share

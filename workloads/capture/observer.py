@@ -46,7 +46,8 @@ VALUE_READS = frozenset(
 )  # fmt: skip
 LOSS_PARTS = frozenset({"log_softmax"})
 # What may read a trained tensor, as a class token or positions are, beside a layer's output.
-PARAMETER_READERS = frozenset({"add", "subtract", "multiply", "concat", "matmul"})
+SPREADING = frozenset({"add", "subtract", "multiply"})
+PARAMETER_READERS = SPREADING | {"concat", "matmul"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +302,14 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             names += seen.inputs
             if seen.kind != call.behind:
                 fault = fault or f"{call.kind} is known only behind {call.behind}"
-        return tuple(names), fault
+        return tuple(names), fault or self._find_rank_fault(call)
+
+    def _find_rank_fault(self, call: LayerCall) -> str | None:
+        """Say why layers' outputs cannot be spread over each other: torch would put a batch beside positions."""
+        ranks = {one.dim() for one in call.inputs if self.find(one) is not None}
+        if call.kind not in SPREADING or len(ranks) < 2 or all(one.shape[0] == 1 for one in call.inputs):
+            return None
+        return f"{call.kind} reads tensors of {min(ranks)} and {max(ranks)} axes, so that one's batch is another's axis"
 
     def _may_be_parameter(self, call: LayerCall) -> bool:
         """Tell whether a trained tensor may stand beside a layer's output here."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.broadcast import BroadcastLayer
+from workloads.kinds.execution import Backward, Gradients, Parameters, Place
+from workloads.kinds.layer import PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
-from workloads.reference.elementwise import add_forward
+from workloads.reference.elementwise import add_forward, align_arrays, reduce_to
 from workloads.shapes import Shape
 
 
-class Add(LayerBase):
-    """Sum of two or more equally shaped inputs (a residual connection)."""
+class Add(BroadcastLayer):
+    """Sum of two or more inputs (a residual connection), of which some may be spread over the others' positions.
+
+    The gradient to an input of the output's shape is the output's. That to one which is spread is summed over the
+    positions, in a pass of its own.
+    """
 
     traits: ClassVar[Traits] = Traits(
         reads_several=True,
@@ -27,28 +32,17 @@ class Add(LayerBase):
 
     type: Literal["add"]
 
-    def infer_output(self, names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Keep the shape, which all inputs must have."""
-        for name, shape in zip(names, shapes, strict=True):
-            if shape != shapes[0]:
-                raise ValueError(
-                    f"an add's inputs must have one shape, but '{names[0]}' has {shapes[0]} and '{name}' {shape}"
-                )
-        return shapes[0]
+    def hands_gradient_to(self, shape: Shape, output: Shape, /) -> bool:
+        """Hand it on where the input is not spread."""
+        return shape == output
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read all inputs, write their sum."""
-        return PassWork()
-
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Have none: its inputs' gradients are its output's."""
-        return None
-
-    def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
-        """Have none."""
-        return {}
+    def backward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Read the gradient and sum it over where an input was spread; have none where no input was."""
+        return None if all(self.hands_gradient_to(shape, output) for shape in shapes) else PassWork()
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
-        """Sum the inputs; the gradient is that to each of them."""
-        count = len(inputs)
-        return add_forward(inputs), lambda grad: Gradients([grad] * count, {})
+        """Sum the inputs; each gradient is summed over where its input was spread."""
+        shapes = [input.shape for input in inputs]
+        return add_forward(align_arrays(inputs)), lambda grad: Gradients(
+            [reduce_to(grad, shape) for shape in shapes], {}
+        )

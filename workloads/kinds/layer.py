@@ -36,7 +36,8 @@ class Traits:
         ceiling: A ReLU's upper end, at which its gradient is zero as it is at 0.
         hands_zeros_on: What comes out of a ReLU before it still counts as coming out of one behind it.
         hands_ceiling_on: What was cut off at a ceiling before it is still equal to that behind it.
-        hands_gradient_on: The gradient to its input is its output's, or a part of it, and is not written anew.
+        hands_gradient_on: The gradient to its input is its output's, or a part of it, and is not written anew; a kind
+            whose inputs' shapes decide says of which (`LayerBase.hands_gradient_to`).
         is_part: It is stored as a part of its input, and its gradient as a part of that one's.
         is_source: It reads nothing.
         is_joined: Its inputs are stored as parts of its output.
@@ -134,6 +135,10 @@ class LayerBase(StrictModel):
             ValueError: the layer cannot read such an input; a sentence without the place.
         """
         raise unknown_kind(self, "its geometry")
+
+    def hands_gradient_to(self, _shape: Shape, _output: Shape, /) -> bool:
+        """Tell whether the gradient to an input of a shape is that to the output, or a part of it, as it is stored."""
+        return self.traits.hands_gradient_on
 
     def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
         """List the parameters of a layer whose first input has this shape, by their names within the layer."""

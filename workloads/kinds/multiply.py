@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import ClassVar, Literal
+
+import numpy as np
 
 from workloads.kinds.broadcast import BroadcastLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
 from workloads.kinds.layer import PassWork, Traits
 from workloads.reference.arrays import Array
-from workloads.reference.elementwise import reduce_to
+from workloads.reference.elementwise import align_arrays, reduce_to
 from workloads.shapes import Shape
 
 
 class Multiply(BroadcastLayer):
-    """Product of two tensors; one of them may have the length 1 where the other has positions (squeeze and excite).
+    """Product of two or more tensors, of which some may be spread over the others' positions (squeeze and excite).
 
-    A zero of either makes a zero of the product, but the gradient to the other does not vanish there unless it too is
+    A zero of one makes a zero of the product, but the gradient to the others does not vanish there unless they too are
     masked: a layer behind a product has no mask.
     """
 
@@ -26,19 +29,19 @@ class Multiply(BroadcastLayer):
 
     type: Literal["multiply"]
 
-    def infer_output(self, names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Give the common shape of two inputs."""
-        if len(shapes) > 2:
-            raise ValueError(f"multiply reads two layers, got {len(shapes)}; multiply again")
-        return super().infer_output(names, shapes)
-
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read the gradient and both inputs, write both gradients."""
+        """Read the gradient and all inputs, write all gradients."""
         return PassWork(reads_input=True)
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
-        """Multiply; the gradient to each is the output's times the other, summed over where it was spread."""
-        first, second = inputs
-        return first * second, lambda grad: Gradients(
-            [reduce_to(grad * second, first.shape), reduce_to(grad * first, second.shape)], {}
-        )
+        """Multiply; the gradient to each is the output's times the others, summed over where it was spread."""
+        aligned = align_arrays(inputs)
+
+        def backward(grad: Array) -> Gradients:
+            grads = []
+            for place, input in enumerate(inputs):
+                others = aligned[:place] + aligned[place + 1 :]
+                grads.append(reduce_to(grad * reduce(np.multiply, others), input.shape))
+            return Gradients(grads, {})
+
+        return reduce(np.multiply, aligned), backward

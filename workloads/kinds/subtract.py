@@ -9,12 +9,12 @@ from workloads.kinds.broadcast import BroadcastLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
 from workloads.kinds.layer import PassWork, Traits
 from workloads.reference.arrays import Array
-from workloads.reference.elementwise import reduce_to
+from workloads.reference.elementwise import align_arrays, reduce_to
 from workloads.shapes import Shape
 
 
 class Subtract(BroadcastLayer):
-    """The first of two tensors less the second, either of them spread where it has the length 1."""
+    """The first of two tensors less the second, either of them spread over the other's positions."""
 
     traits: ClassVar[Traits] = Traits(
         reads_several=True, hands_zeros_on=False, hands_gradient_on=False, densifies_gradient=False
@@ -35,4 +35,5 @@ class Subtract(BroadcastLayer):
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
         """Subtract; each gradient is summed over where its input was spread."""
         first, second = (input.shape for input in inputs)
-        return inputs[0] - inputs[1], lambda grad: Gradients([reduce_to(grad, first), -reduce_to(grad, second)], {})
+        left, right = align_arrays(inputs)
+        return left - right, lambda grad: Gradients([reduce_to(grad, first), -reduce_to(grad, second)], {})

@@ -40,7 +40,7 @@ def dropout_forward(input: Array, kept: BoolArray, rate: float) -> Array:
 
 
 def add_forward(inputs: Sequence[Array]) -> Array:
-    """Sum of equally shaped tensors, in their order; its backward hands the gradient to each."""
+    """Sum of tensors of as many axes, in their order, spread where they have the length 1."""
     return reduce(np.add, inputs)
 
 
@@ -56,9 +56,20 @@ def concat_backward(grad_output: Array, lengths: Sequence[int], axis: int = 1) -
 
 
 def reduce_to(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """Sum a gradient over the axes along which a tensor of this shape, of as many axes, was spread; in float64."""
-    axes = tuple(axis for axis, length in enumerate(shape) if length == 1 and gradient.shape[axis] != 1)
-    if not axes:
-        return gradient
-    total: Array = gradient.sum(axis=axes, keepdims=True, dtype=np.float64).astype(gradient.dtype)
-    return total
+    """Sum a gradient over the axes along which a tensor of this shape, ``(N, ...)``, was spread; in float64."""
+    spread = align_shape(shape, gradient.ndim)
+    axes = tuple(axis for axis, length in enumerate(spread) if length == 1 and gradient.shape[axis] != 1)
+    if axes:
+        gradient = gradient.sum(axis=axes, keepdims=True, dtype=np.float64).astype(gradient.dtype)
+    return gradient.reshape(shape)
+
+
+def align_shape(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """Give a shape ``(N, ...)`` so many axes, by axes of length 1 behind the batch."""
+    return (*shape[:1], *[1] * (axes - len(shape)), *shape[1:])
+
+
+def align_arrays(inputs: Sequence[Array]) -> list[Array]:
+    """Give tensors ``(N, ...)`` as many axes as the one that has most, as `align_shape` does."""
+    axes = max(input.ndim for input in inputs)
+    return [input.reshape(align_shape(input.shape, axes)) for input in inputs]

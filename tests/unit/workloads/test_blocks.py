@@ -146,8 +146,8 @@ def test_a_network_without_blocks_is_as_it_was() -> None:
          "net.yaml, line 17: blocks.residual.layers[0] 'stage.1.conv': out_channels must be a whole number from 1 to "
          "16777216, got 0"),
         ("single, block: residual, with: {channels: 6", "single, block: residual, with: {channels: 5",
-         "net.yaml, line 9: blocks.residual.layers[2] 'single.sum': an add's inputs must have one shape, but "
-         "'single.norm' has (1, 5, 8, 8) and 'stage.2.relu' (1, 6, 8, 8)"),
+         "net.yaml, line 9: blocks.residual.layers[2] 'single.sum': an add's inputs must agree in each axis or "
+         "have the length 1 there, but 'single.norm' has (1, 5, 8, 8) where the others make (1, 6, 8, 8)"),
         ("name: join, type: concat", "name: join, type: concat, bias: true",
          "net.yaml, line 20: layers[3] 'join': unknown field 'bias' (the fields are name, inputs, input, type, axis)"),
         ("stage.1.conv, stem]", "stage.3.conv, stem]",

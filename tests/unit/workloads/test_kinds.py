@@ -74,7 +74,7 @@ LADDERS: dict[str, tuple[str, Callable[[], object]]] = {
     "find_gradient": (TRAITS, lambda: passes.find_gradient(make_network(), "first")),
     "compute_nodes": (TRAITS, lambda: make_network().compute_nodes()),
     "trained": (TRAITS, lambda: make_network().trained),
-    "writes_gradient": (TRAITS, lambda: make_network().writes_gradient("odd")),
+    "writes_gradient": (TRAITS, lambda: make_network().writes_gradient("odd", "first")),
     "is_behind_relu": (TRAITS, lambda: make_network().is_behind_relu("last")),
     "initial_parameters": ("which parameters it has", lambda: initial_parameters(make_network(), 1)),
     "find_pruning_sites": (TRAITS, lambda: find_pruning_sites(make_network())),
@@ -143,6 +143,7 @@ def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     )
     is_asked = {
         "infer_geometry": made.traits.is_computed,
+        "hands_gradient_to": kind == "add",
         "locate_part": made.traits.is_part,
         "run": not made.traits.is_loss,
         "evaluate": made.traits.is_loss,
@@ -191,6 +192,7 @@ def test_the_traits_of_a_kind_agree_with_what_it_does(kind: str) -> None:
     )
     has_backward = layer.backward_work(shapes, output) is not None
     assert has_backward != (traits.is_computed or traits.hands_gradient_on or traits.is_loss)
+    assert all(layer.hands_gradient_to(read, output) == traits.hands_gradient_on for read in shapes)
     if traits.rides_along:
         assert traits.hands_gradient_on
 

@@ -92,7 +92,7 @@ def test_the_last_gta_and_what_it_adds_make_the_whole_gradient(seed: int) -> Non
         node = network.node(operands.layer)
         for source, step in zip(node.inputs, (Step.GTA, Step.GTW), strict=False):
             readers = network.gradient_sources(source)
-            writers = [reader.name for reader in readers if network.writes_gradient(reader.name)]
+            writers = [reader.name for reader in readers if network.writes_gradient(reader.name, source)]
             if source not in totals or writers[-1] != node.name or network.unsummed_gradients(source):
                 continue
             summed, mask = operands.find_summed(step), operands.find_finish(step).mask
