@@ -14,11 +14,13 @@ torch = import_peer("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from dataflows.storage.written import finish_gradient  # noqa: E402
 from sim import simulate  # noqa: E402
 from workloads.capture import CapturedRecording, capture  # noqa: E402
 from workloads.errors import InputError  # noqa: E402
 from workloads.opening import open_operands  # noqa: E402
 from workloads.operands import Operands  # noqa: E402
+from workloads.reference import run_gta  # noqa: E402
 
 pytestmark = pytest.mark.peers
 
@@ -142,6 +144,22 @@ def test_three_branches_hand_on_the_sum_so_far() -> None:
         name: len(network.summed_gradients(name)) for name in layers
     }
     assert simulate(recording, baseline=None).is_correct
+
+
+def test_each_of_three_branches_is_counted_once_in_the_sums_of_the_others() -> None:
+    def forward(model: Any, images: Any) -> Any:
+        first = model.conv1(images).relu()
+        branches = [model.conv2(first), functional.conv2d(first, model.one), functional.conv2d(first, model.two)]
+        return model.fc(functional.max_pool2d(torch.cat(branches, 1), 2).flatten(1))
+
+    model = Written(forward, 3 * 64)
+    model.one, model.two = (nn.Parameter(torch.randn(4, 4, 1, 1) / number) for number in (2, 3))
+    recording = capture(model, IMAGES, lambda scores: functional.cross_entropy(scores, LABELS))
+    first, *branches = list(list_layers(recording).values())[:4]
+    assert [len(layer.summed) for layer in branches] == [1, 1, 0]
+    # The branch that ran first is the last to hand back: with its sum the gradient is whole.
+    whole = finish_gradient(run_gta(branches[0]), branches[0])
+    np.testing.assert_allclose(whole, first.grad_output, rtol=1e-5, atol=1e-7)
 
 
 def test_a_module_that_is_called_twice_is_two_layers_of_the_same_weights() -> None:

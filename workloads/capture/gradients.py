@@ -34,6 +34,7 @@ class GradientTaker:
 
     outputs: dict[str, Tensor] = field(default_factory=dict)
     shares: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    _watched: set[tuple[str, str]] = field(default_factory=set)
     _handles: list[Any] = field(default_factory=list)
 
     def watch(self, network: Network, seen: Mapping[str, SeenLayer]) -> None:
@@ -65,8 +66,9 @@ class GradientTaker:
         self._handles.append(maker.register_prehook(take))
 
     def _watch_shares(self, reader: SeenLayer, source: str) -> None:
-        if reader.output is None or (reader.name, source) in self.shares:
+        if reader.output is None or (reader.name, source) in self._watched:
             return
+        self._watched.add((reader.name, source))
         edges = {edge for name, edge in zip(reader.inputs, reader.edges, strict=True) if name == source and edge}
         stops = {edge[0] for edge in reader.edges if edge}
         for maker, place in find_receivers(reader.output[0], edges, stops):
