@@ -156,7 +156,8 @@ class _Graph:
         other = str(self.rng.choice(same)) if same else self.add("batch_norm", [source])
         draw = self.rng.random() if self.shapes[other] == shape else 1
         if 0.5 < draw < 0.7:
-            self.add("matmul", [source, other], transpose_b=True, scale=0.1)
+            factor = source if self.rng.random() < 0.4 else other
+            self.add("matmul", [source, factor], transpose_b=True, scale=0.1)
         else:
             self.add("add" if draw < 0.7 else "concat", [source, other])
 

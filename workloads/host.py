@@ -80,7 +80,7 @@ class Iteration:
                 mask=make_mask(self.network, node.name, input),
                 steps=self.network.list_steps(node.name),
                 relu_follows=self.network.relu_follows(node.name),
-                summed=self._stored_gradients(node, node.inputs[0], tensors.input, tensors.summed),
+                summed=self._stored_gradients(node, 0, tensors.input, tensors.summed),
                 **self._describe_factor(node, tensors),
             )
 
@@ -90,14 +90,18 @@ class Iteration:
         if factor is None:
             return {}
         mask = make_mask(self.network, node.name, _to_operand(factor), node.inputs[1])
-        stored = self._stored_gradients(node, node.inputs[1], factor, tensors.factor_summed)
+        stored = self._stored_gradients(node, 1, factor, tensors.factor_summed)
         return {"weight_finish": GradientFinish(mask=mask), "weight_summed": stored}
 
     def _stored_gradients(
-        self, node: Node, source: str, read: Array, summed: tuple[Array, ...]
+        self, node: Node, number: int, read: Array, summed: tuple[Array, ...]
     ) -> tuple[NDArray[np.float32], ...]:
-        """Give what a layer's gradient is added to; behind a ReLU all but an add's own are stored with its mask."""
-        names = self.network.summed_gradients(node.name, source)
+        """Give what a layer's gradient is added to; behind a ReLU all but an add's own are stored with its mask.
+
+        Args:
+            number: Of the input, which `read` is.
+        """
+        source, names = node.inputs[number], self.network.summed_gradients(node.name, number)
         mask = make_mask(self.network, node.name, read, source)
         gradients = []
         for name, gradient in zip(names, summed, strict=True):
@@ -188,15 +192,15 @@ def run_iteration(
 
 
 def _gather_tensors(
-    node: Node, read: Mapping[str, Array], grad_output: Array, summed: Mapping[tuple[str, str], tuple[Array, ...]]
+    node: Node, read: Mapping[str, Array], grad_output: Array, summed: Mapping[tuple[str, int], tuple[Array, ...]]
 ) -> LayerTensors:
     """Gather what a layer met.
 
     Args:
         read: By the names of its inputs.
-        summed: By its name and that of what it reads.
+        summed: By its name and the number of its input.
     """
-    first, *others = ((read[source], summed.get((node.name, source), ())) for source in node.inputs)
+    first, *others = ((read[source], summed.get((node.name, number), ())) for number, source in enumerate(node.inputs))
     factor, factor_summed = others[0] if others else (None, ())
     return LayerTensors(first[0], grad_output, first[1], factor, factor_summed)
 
@@ -253,21 +257,22 @@ def _run_backward(
     evaluation: Evaluation,
     hook: GradientHook | None,
     keep: Keep,
-) -> tuple[dict[str, Array], dict[str, Array], dict[tuple[str, str], tuple[Array, ...]]]:
+) -> tuple[dict[str, Array], dict[str, Array], dict[tuple[str, int], tuple[Array, ...]]]:
     """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
     trained = network.trained
     pending: dict[str, Array] = {}
     grads: dict[str, Array] = {}
     grad_outputs: dict[str, Array] = {}
     shares: dict[str, list[Array]] = {}
-    summed: dict[tuple[str, str], tuple[Array, ...]] = {}
+    summed: dict[tuple[str, int], tuple[Array, ...]] = {}
 
-    def hand_back(name: str, reader: Node, share: Array) -> None:
+    def hand_back(reader: Node, number: int, share: Array) -> None:
+        name = reader.inputs[number]
         pending[name] = pending[name] + share if name in pending else share
-        _keep_share(network, name, reader, share, pending[name], shares, summed)
+        _keep_share(network, reader, number, share, pending[name], shares, summed)
 
     for node in network.loss_nodes():
-        hand_back(node.inputs[0], node, evaluation.grad_scores(node.name))
+        hand_back(node, 0, evaluation.grad_scores(node.name))
     for node in reversed(network.nodes):
         backward = tape.pop(node.name, None)
         if backward is None or node.name not in trained or node.name not in pending:
@@ -280,10 +285,10 @@ def _run_backward(
             grad_outputs[node.name] = keep(grad)
         handed_back = backward(grad)
         grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
-        for name, share in zip(node.inputs, handed_back.inputs, strict=True):
+        for number, (name, share) in enumerate(zip(node.inputs, handed_back.inputs, strict=True)):
             if share is not None and name in trained:
-                hand_back(name, node, share)
-        for place in ((node.name, name) for name in node.inputs):
+                hand_back(node, number, share)
+        for place in ((node.name, number) for number in range(len(node.inputs))):
             if place in summed:
                 summed[place] = tuple(keep(gradient) for gradient in summed[place])
     return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
@@ -291,18 +296,20 @@ def _run_backward(
 
 def _keep_share(
     network: Network,
-    name: str,
     reader: Node,
+    number: int,
     share: Array,
     total: Array,
     shares: dict[str, list[Array]],
-    summed: dict[tuple[str, str], tuple[Array, ...]],
+    summed: dict[tuple[str, int], tuple[Array, ...]],
 ) -> None:
     """Keep what is stored of the gradient to a node's output that several read, and what each writer adds to its own.
 
     Args:
+        number: Of the input of `reader` to which the share is the gradient.
         shares: Of each node whose gradient is not complete, in the order of `Network.summed_gradients`.
     """
+    name = reader.inputs[number]
     if len(network.consumers(name)) < 2:
         return
     stored = shares.setdefault(name, [])
@@ -310,7 +317,7 @@ def _keep_share(
         stored.append(share)
         return
     if reader.layer.traits.is_computed:
-        summed[reader.name, name] = tuple(stored)
+        summed[reader.name, number] = tuple(stored)
     shares[name] = [total]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from workloads.inference import infer_output
 from workloads.kinds import Layer
 from workloads.kinds.computed import ComputedLayer
 from workloads.kinds.table import list_computed
+from workloads.layer_order import order_layers
 from workloads.shapes import LayerShape, Shape, Step
 from workloads.suggestions import did_you_mean
 from workloads.words import list_words
@@ -170,8 +170,8 @@ class Network:
         node = self.node(name)
         return not node.layer.hands_gradient_to(self.output_shape(source), node.output_shape)
 
-    def summed_gradients(self, name: str, source: str | None = None) -> tuple[str, ...]:
-        """Name the stored gradients that are read and added where this node writes the gradient to its input.
+    def summed_gradients(self, name: str, number: int = 0) -> tuple[str, ...]:
+        """Name the stored gradients that are read and added where this node writes the gradient to an input.
 
         Each name stands for the gradient to that node's output; the input's own name, which can only be the first, for
         the sum of the shares so far. Readers of one tensor hand their shares back in the order of `gradient_sources`.
@@ -180,13 +180,13 @@ class Network:
         fully connected layer by its GTA, another layer by its pass) adds all that is stored by then. So two branches
         are summed in the PPU of the GTA that writes last.
 
-        The tuple is empty where nothing is to be added, as for a node whose input needs no gradient.
+        The tuple is empty where nothing is to be added, as for a node whose input needs no gradient. A node that reads
+        a tensor twice writes two shares, the first input's first: a product of a tensor with itself in GTA and GTW.
 
         Args:
-            source: Which of its inputs, by default the first.
+            number: Which of its inputs, from 0.
         """
-        inputs = self.node(name).inputs
-        return self._gradient_sums[0].get((name, source or inputs[0]), ()) if inputs else ()
+        return self._gradient_sums[0].get((name, number), ())
 
     def unsummed_gradients(self, name: str) -> tuple[str, ...]:
         """Name the stored shares of the gradient to a node's output that are left, for a pass of their own to add.
@@ -197,21 +197,21 @@ class Network:
         return self._gradient_sums[1].get(name, ())
 
     @cached_property
-    def _gradient_sums(self) -> tuple[Mapping[tuple[str, str], tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
-        """What each writer adds to its share of what it reads, and what is left to add for each node's output."""
-        by_writer: dict[tuple[str, str], tuple[str, ...]] = {}
+    def _gradient_sums(self) -> tuple[Mapping[tuple[str, int], tuple[str, ...]], Mapping[str, tuple[str, ...]]]:
+        """What each writer adds to its share of an input, and what is left to add for each node's output."""
+        by_writer: dict[tuple[str, int], tuple[str, ...]] = {}
         left: dict[str, tuple[str, ...]] = {}
         for name in self.trained:
             shares: list[str] = []
             if _lie_apart(self.consumers(name)):
                 # Parts of the gradient are stored beside each other, and none is added to another.
                 continue
+            numbers = {reader.name: iter(_find_numbers(reader, name)) for reader in self.consumers(name)}
             for reader in self.gradient_sources(name):
                 if not self.writes_gradient(reader.name, name):
                     shares.append(reader.name)
                     continue
-                if shares:
-                    by_writer[reader.name, name] = (*by_writer.get((reader.name, name), ()), *shares)
+                by_writer[reader.name, next(numbers[reader.name])] = tuple(shares)
                 shares = [name]
             if len(shares) > 1:
                 left[name] = tuple(shares)
@@ -248,6 +248,11 @@ class Network:
         return ceilings
 
 
+def _find_numbers(reader: Node, name: str) -> list[int]:
+    """Tell which inputs of a node are of this name, from 0."""
+    return [number for number, source in enumerate(reader.inputs) if source == name]
+
+
 def _lie_apart(readers: Sequence[Node]) -> bool:
     """Tell whether all that read a tensor are parts of it, no two of which share an element."""
     if not all(reader.layer.traits.is_part for reader in readers):
@@ -278,7 +283,8 @@ def build_network(
     _check_names(layers, where)
     names = dict.fromkeys([INPUT, *(layer.name for layer in layers)])
     inputs = [_inputs_of(layers, index, names, where) for index in range(len(layers))]
-    order = _order(layers, inputs, where)
+    sources = [INPUT, *(name_own_input(layer.name) for layer in layers if layer.input is not None)]
+    order = order_layers(layers, inputs, sources, where)
     _check_ends(layers, inputs, order, where)
     shapes: dict[str, Shape] = {INPUT: input_shape}
     for layer in layers:
@@ -333,54 +339,6 @@ def _inputs_of(
             near = did_you_mean(source, names) or f" (the layers are {list_words(layer.name for layer in layers)})"
             raise InputError(f"{where(index)}: inputs names '{source}', which is no layer and not 'input'{near}")
     return tuple(layer.inputs)
-
-
-def _order(layers: Sequence[Layer], inputs: Sequence[tuple[str, ...]], where: Callable[[int], str]) -> list[int]:
-    """Return the layers' indices, inputs first; of those that are ready the one declared first comes next."""
-    readers: dict[str, list[int]] = {}
-    for index, sources in enumerate(inputs):
-        for source in sources:
-            readers.setdefault(source, []).append(index)
-    missing = [len(sources) for sources in inputs]
-    done, order, ready = {INPUT}, list[int](), list[int]()
-
-    def release(name: str) -> None:
-        for index in readers.get(name, ()):
-            missing[index] -= 1
-            if not missing[index]:
-                heapq.heappush(ready, index)
-
-    release(INPUT)
-    for layer in layers:
-        if layer.input is not None:
-            done.add(name_own_input(layer.name))
-            release(name_own_input(layer.name))
-    while ready:
-        index = heapq.heappop(ready)
-        order.append(index)
-        done.add(layers[index].name)
-        release(layers[index].name)
-    if len(order) < len(layers):
-        raise InputError(_cycle_message(layers, inputs, done, next(i for i, n in enumerate(missing) if n), where))
-    return order
-
-
-def _cycle_message(
-    layers: Sequence[Layer],
-    inputs: Sequence[tuple[str, ...]],
-    done: set[str],
-    start: int,
-    where: Callable[[int], str],
-) -> str:
-    index_of = {layer.name: index for index, layer in enumerate(layers)}
-    walk = [start]
-    while walk.count(walk[-1]) < 2:
-        walk.append(index_of[next(source for source in inputs[walk[-1]] if source not in done)])
-    cycle = walk[walk.index(walk[-1]) :]
-    first = min(cycle)
-    ring = cycle[cycle.index(first) : -1] + cycle[: cycle.index(first)]
-    reads = " reads ".join(f"'{layers[index].name}'" for index in [*ring, first])
-    return f"{where(first)}: the layers form a cycle: {reads}"
 
 
 def _check_ends(

@@ -167,8 +167,8 @@ def find_summed(network: Network, node: Node) -> tuple[str, ...]:
     """Name where the gradients are stored that a node's pass adds to its own share."""
     return tuple(
         find_gradient(network, name)
-        for source in dict.fromkeys(node.inputs)
-        for name in network.summed_gradients(node.name, source)
+        for number in range(len(node.inputs))
+        for name in network.summed_gradients(node.name, number)
     )
 
 

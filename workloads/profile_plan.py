@@ -116,8 +116,15 @@ def plan_factor(network: Network, profile: Profile, name: str) -> TensorPlan:
     Raises:
         InputError: there is no figure for it, and no rule covers it.
     """
-    source = network.node(name).inputs[1]
+    first, source = network.node(name).inputs
     own = profile.density(name, "weight")
+    if first == source:
+        if own is not None:
+            raise InputError(
+                f"{profile.label}: the row {name},weight stands for no tensor, since '{name}' multiplies '{first}' "
+                f"with itself; the row {name},input stands for both"
+            )
+        return plan_input(network, profile, name)
     if own is not None:
         shape = network.layer_shape(name).weight_shape[1:]
         return DrawnTensor(f"{name}/weight", shape, own, network.is_behind_relu(name, source), "figure")

@@ -67,7 +67,7 @@ class ProfiledNetwork:
             gradient = plan_gradient(self.network, self.profile, node.name, self.pruning_rate)
             weight = self.profile.density(node.name, "weight")
             known: tuple[float | None, str] = (1.0, "dense") if weight is None else (weight, "figure")
-            if weight is None and len(node.inputs) > 1:
+            if len(node.inputs) > 1:
                 factor = plan_factor(self.network, self.profile, node.name)
                 known = factor.density, factor.rule
             for tensor, density, rule in (
@@ -98,7 +98,7 @@ class ProfiledNetwork:
         for place, image in enumerate(numbers):
             input[place] = self.image_input(name, image)
             grad_output[place] = self.image_gradient(name, image)
-        summed = self._stack_summed(name, self.network.node(name).inputs[0], numbers)
+        summed = self._stack_summed(name, 0, numbers)
         operands = Operands(
             layer=name,
             shape=shape,
@@ -138,13 +138,15 @@ class ProfiledNetwork:
         return dataclasses.replace(
             operands,
             weight_finish=GradientFinish(mask=mask),
-            weight_summed=self._stack_summed(name, source, images),
+            weight_summed=self._stack_summed(name, 1, images),
         )
 
-    def _stack_summed(self, name: str, read: str, images: Sequence[int]) -> tuple[Float32Array, ...]:
-        """Draw what a layer's gradient to one of its inputs is added to."""
-        sources = self.network.summed_gradients(name, read)
-        return tuple(np.stack([self._draw_summed(name, read, source, image) for image in images]) for source in sources)
+    def _stack_summed(self, name: str, number: int, images: Sequence[int]) -> tuple[Float32Array, ...]:
+        """Draw what a layer's gradient to its input of a number is added to."""
+        sources = self.network.summed_gradients(name, number)
+        return tuple(
+            np.stack([self._draw_summed(name, number, source, image) for image in images]) for source in sources
+        )
 
     def steps(self, name: str) -> tuple[Step, ...]:
         """Give the steps that a layer has."""
@@ -160,17 +162,16 @@ class ProfiledNetwork:
         gradient = self._start_gradient(plan, name, image)
         return self._hand_back(plan, gradient, image)
 
-    def _draw_summed(self, name: str, read: str, source: str, image: int) -> Float32Array:
+    def _draw_summed(self, name: str, number: int, source: str, image: int) -> Float32Array:
         """Draw one image's gradient that another branch has stored for what a layer reads.
 
         Of an add that reads the input too it is the gradient to the add's output: nonzero where the ReLU behind it is,
         dense where there is none, and pruned where the graph has a site for it. Any other is a part of a sum, nonzero
         where the layer's mask is set.
         """
+        read = self.network.node(name).inputs[number]
         shape = self.network.output_shape(read)[1:]
-        is_first = read == self.network.node(name).inputs[0]
-        purpose = "summed" if is_first else "weight_summed"
-        generator = keyed_generator(self.seed, name, purpose, source, image)
+        generator = keyed_generator(self.seed, name, f"{'weight_' * number}summed", source, image)
         gradient = draw_sparse(generator, shape, 1.0, integers=False)
         behind = [node for node in self.network.consumers(source) if node.layer.traits.makes_zeros]
         if source != read and self.network.node(source).layer.traits.sums_inputs:
@@ -180,7 +181,7 @@ class ProfiledNetwork:
                 return gradient
             support = self._make(plan_output(self.network, self.profile, behind[0].name), image)
         elif self.network.is_behind_relu(name, read):
-            factor = None if is_first else plan_factor(self.network, self.profile, name)
+            factor = plan_factor(self.network, self.profile, name) if number else None
             support = self.image_input(name, image) if factor is None else self._make(factor, image)
         else:
             return gradient
@@ -198,7 +199,7 @@ class ProfiledNetwork:
             return GradientFinish()
         first = range(min(THRESHOLD_IMAGES, self.network.layer_shape(name).batch))
         gradient = np.stack([self.image_gradient(name, image) for image in first])
-        summed = self._stack_summed(name, self.network.node(name).inputs[0], first)
+        summed = self._stack_summed(name, 0, first)
         found = self._finish(name, gradient, summed)
         assert found.key is not None
         return dataclasses.replace(found, key=dataclasses.replace(found.key, images=images))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from workloads.network import Network
+from workloads.network import Network, Node
 
 
 class PruningPlace(StrEnum):
@@ -58,6 +58,11 @@ def find_gradient_writer(network: Network, name: str) -> str:
     """
     writers = [reader.name for reader in network.gradient_sources(name) if network.writes_gradient(reader.name, name)]
     return writers[-1] if writers and not network.unsummed_gradients(name) else name
+
+
+def completes_factor(node: Node, source: str) -> bool:
+    """Tell whether a layer completes the gradient to what it reads as that to its second factor, in its GTW."""
+    return source in node.inputs[1:]
 
 
 def _find_reaching(network: Network) -> frozenset[str]:

@@ -21,6 +21,7 @@ from workloads.npz_file import ArrayArchive, open_npz
 from workloads.operands import GradientFinish, Operands, add_pruning
 from workloads.output_files import replace_file
 from workloads.pruning import PruningKey
+from workloads.pruning_sites import completes_factor
 from workloads.shapes import Step
 from workloads.suggestions import did_you_mean
 from workloads.words import list_words
@@ -84,7 +85,7 @@ class Recording:
             factor_mask = make_mask(self.network, name, weight, inputs[1])
             operands = dataclasses.replace(operands, weight_finish=GradientFinish(mask=factor_mask))
         for pruning in self.prunings.get(name, ()):
-            is_factor = pruning.key.layer != inputs[0]
+            is_factor = completes_factor(self.network.node(name), pruning.key.layer)
             operands = add_pruning(operands, pruning.tau, pruning.key, is_factor=is_factor)
         return operands
 
@@ -233,8 +234,7 @@ def _name_summed(network: Network, name: str, number: int = 0) -> tuple[str, ...
     Args:
         number: Which input.
     """
-    sources = network.node(name).inputs[number : number + 1]
-    shares = network.summed_gradients(name, sources[0]) if sources else ()
+    shares = network.summed_gradients(name, number)
     return tuple(f"{'weight_' * number}summed/{place}" for place in range(len(shares)))
 
 

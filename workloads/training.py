@@ -16,7 +16,7 @@ from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
 from workloads.pruning import PruningKey, PruningState, prune, threshold
-from workloads.pruning_sites import PruningSite, find_pruning_sites
+from workloads.pruning_sites import PruningSite, completes_factor, find_pruning_sites
 from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
 
@@ -69,7 +69,7 @@ class PrunedIteration:
             for one in self.prunings.values():
                 if one.site.writer == operands.layer != one.site.node:
                     key = PruningKey(self.seed, one.site.node, self.number)
-                    is_factor = one.site.node != network.node(operands.layer).inputs[0]
+                    is_factor = completes_factor(network.node(operands.layer), one.site.node)
                     operands = add_pruning(operands, one.threshold, key, is_factor=is_factor)
             yield operands
 

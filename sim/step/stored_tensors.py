@@ -68,7 +68,8 @@ def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes]
         if not reader.layer.traits.is_computed:
             continue
         reads = stored[reader.name]
-        if (known := reads.grad_input if reader.inputs[0] == name else reads.grad_factor) is not None:
+        # Of a product of a tensor with itself GTW completes the gradient.
+        if (known := reads.grad_factor if name in reader.inputs[1:] else reads.grad_input) is not None:
             return known
     if (whole := find_concatenation(network, name)) is not None:
         return share_bytes(network, name, whole, size_gradient(network, whole, stored, data_bits))

@@ -30,10 +30,12 @@ class GradientTaker:
         outputs: The gradient to a layer's output, by its name.
         shares: What a reader hands back of the gradient to a layer's output, by the names of both; in autograd's own
             number format.
+        first_shares: Of these, what a product of a tensor with itself hands back to its first factor.
     """
 
     outputs: dict[str, Tensor] = field(default_factory=dict)
     shares: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    first_shares: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     _watched: set[tuple[str, str]] = field(default_factory=set)
     _handles: list[Any] = field(default_factory=list)
 
@@ -41,8 +43,8 @@ class GradientTaker:
         """Put hooks into autograd's graph, behind those that a user's tensors have."""
         self.watch_outputs(seen[node.name] for node in network.compute_nodes())
         for node in network.compute_nodes():
-            for name in node.inputs:
-                if network.summed_gradients(node.name, name):
+            for number, name in enumerate(node.inputs):
+                if network.summed_gradients(node.name, number):
                     for reader in network.consumers(name):
                         self._watch_shares(seen[reader.name], name)
 
@@ -71,22 +73,28 @@ class GradientTaker:
         self._watched.add((reader.name, source))
         edges = {edge for name, edge in zip(reader.inputs, reader.edges, strict=True) if name == source and edge}
         stops = {edge[0] for edge in reader.edges if edge}
+        is_square = reader.kind == "matmul" and reader.inputs == (source, source)
+        first = find_first_factor(reader.output[0]) if is_square else None
         for maker, place in find_receivers(reader.output[0], edges, stops):
-            self._handles.append(maker.register_hook(self._make_share_hook(reader.name, source, place)))
+            is_first = first is not None and ((maker, place) == first or is_reached(first, maker, stops))
+            self._handles.append(maker.register_hook(self._make_share_hook(reader.name, source, place, is_first)))
 
-    def _make_share_hook(self, reader: str, source: str, place: int) -> Any:
+    def _make_share_hook(self, reader: str, source: str, place: int, is_first: bool) -> Any:
         def take(handed_back: Any, _: Any) -> None:
             share = handed_back[place]
             if share is not None:
                 known = self.shares.get((reader, source))
                 self.shares[reader, source] = share.detach().clone() if known is None else known + share
+                if is_first:
+                    self.first_shares[reader, source] = share.detach().clone()
 
         return take
 
-    def list_summed(self, network: Network, node: Node, source: str) -> list[tuple[str, Tensor]]:
+    def list_summed(self, network: Network, node: Node, number: int) -> list[tuple[str, Tensor]]:
         """Give the stored gradients that a layer adds to its own, by the names of `Network.summed_gradients`."""
-        if not network.summed_gradients(node.name, source):
+        if not network.summed_gradients(node.name, number):
             return []
+        source = node.inputs[number]
         stored: dict[str, Tensor] = {}
         total = None
         for reader in order_readers(network, source):
@@ -98,6 +106,9 @@ class GradientTaker:
                 stored = {source: total}
             else:
                 stored[reader.name] = share
+        if number and node.inputs[0] == source:
+            first = self.first_shares[node.name, source]
+            stored = {source: first if total is None else total + first}
         return list(stored.items())
 
 
@@ -106,6 +117,23 @@ def order_readers(network: Network, source: str) -> list[Node]:
     readers = list({reader.name: reader for reader in network.consumers(source)}.values())
     losses = [reader for reader in readers if reader.layer.traits.is_loss]
     return losses + [reader for reader in reversed(readers) if not reader.layer.traits.is_loss]
+
+
+def find_first_factor(start: Any) -> tuple[Any, int] | None:
+    """Find, from the node that made a product on, where autograd hands the gradient to its first factor back."""
+    while start is not None and len(start.next_functions) == 1:
+        start = start.next_functions[0][0]
+    return None if start is None or not start.next_functions else (start, 0)
+
+
+def is_reached(first: tuple[Any, int], maker: Any, stops: set[Any]) -> bool:
+    """Tell whether a node of autograd's graph lies behind an edge of another, before any of the stops."""
+    node = first[0].next_functions[first[1]][0]
+    while node is not None and node not in stops:
+        if node is maker:
+            return True
+        node = node.next_functions[0][0] if node.next_functions else None
+    return False
 
 
 def find_receivers(start: Any, edges: set[tuple[Any, int]], stops: set[Any]) -> list[tuple[Any, int]]:

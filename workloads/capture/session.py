@@ -196,9 +196,9 @@ def join_operands(
         seen = form.seen[node.name]
         steps = tuple(Step) if has_gta or node.inputs[0] in network.trained else WITHOUT_GTA
         made = make_operands(network, seen, taker, label, steps)
-        stored: dict[str, Any] = {"summed": list_stored(network, node, node.inputs[0], made.input, taker)}
+        stored: dict[str, Any] = {"summed": list_stored(network, node, 0, made.input, taker)}
         if made.shape.weighs_activations:
-            stored["weight_summed"] = list_stored(network, node, node.inputs[1], made.weight, taker)
+            stored["weight_summed"] = list_stored(network, node, 1, made.weight, taker)
         yield dataclasses.replace(made, **stored)
 
 
@@ -239,12 +239,13 @@ def fit(values: Float32Array, shape: tuple[int, ...]) -> Float32Array:
 
 
 def list_stored(
-    network: Network, node: Node, source: str, read: Float32Array, taker: GradientTaker
+    network: Network, node: Node, number: int, read: Float32Array, taker: GradientTaker
 ) -> tuple[Float32Array, ...]:
     """Give what a layer adds to the gradient to what it reads; behind a ReLU all but an add's own are masked."""
+    source = node.inputs[number]
     mask = make_mask(network, node.name, read, source)
     gradients = []
-    for name, gradient in taker.list_summed(network, node, source):
+    for name, gradient in taker.list_summed(network, node, number):
         values = to_float32(gradient)
         is_add = name != source and network.node(name).layer.traits.sums_inputs
         gradients.append(values if mask is None or is_add else values * mask)

@@ -17,7 +17,10 @@ from workloads.shapes import MatmulShape, Shape
 
 
 class Matmul(ComputedLayer):
-    """Products of the matrices in the last two axes of two inputs, (..., T, C) times (..., C, M), and a scale."""
+    """Products of the matrices in the last two axes of two inputs, (..., T, C) times (..., C, M), and a scale.
+
+    Both may be the same tensor, whose gradient is then the sum of a first share, which GTA writes, and GTW's.
+    """
 
     traits: ClassVar[Traits] = Traits(
         is_computed=True, reads_several=True, keeps_input=True,
@@ -31,12 +34,6 @@ class Matmul(ComputedLayer):
     transpose_b: bool = False
     scale: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     bias: Literal[False] = False
-
-    def infer_output(self, names: tuple[str, ...], shapes: tuple[Shape, ...], /) -> Shape:
-        """Give the geometry's output shape."""
-        if names[0] == names[1]:
-            raise ValueError(f"a matmul reads two tensors, but both of its inputs are '{names[0]}'")
-        return self.infer_joint_geometry(shapes).output_shape
 
     def infer_geometry(self, shape: Shape, /) -> MatmulShape:
         """Give the geometry of the product of two tensors of this shape."""

@@ -115,13 +115,11 @@ class LayerDraws:
             tensors[place] = self.draw(tensor, batch[1:], density, image)
         return tensors
 
-    def draw_summed(
-        self, tensor: str, read: str, batch: tuple[int, ...], mask: BoolArray | None
-    ) -> tuple[Float32Array, ...]:
-        """Draw the gradients that are added to that to an input; an add's own is not masked."""
+    def draw_summed(self, number: int, batch: tuple[int, ...], mask: BoolArray | None) -> tuple[Float32Array, ...]:
+        """Draw the gradients that are added to that to an input of a number; an add's own is not masked."""
         density, summed = self.source.density_of(self.name).grad_output, []
-        for place, source_name in enumerate(self.network.summed_gradients(self.name, read)):
-            gradient = self.draw_batch(f"{tensor}{place}", batch, density)
+        for place, source_name in enumerate(self.network.summed_gradients(self.name, number)):
+            gradient = self.draw_batch(f"{'weight_' * number}summed{place}", batch, density)
             is_add = self.network.node(source_name).layer.traits.sums_inputs
             summed.append(gradient if mask is None or is_add else gradient * mask)
         return tuple(summed)
@@ -135,7 +133,8 @@ def make_synthetic_layer(
     Each element is nonzero with the tensor's density, independently of all others, and then normal (weights divided by
     the root of their fan-in), or with `integers` one of -4..-1, 1..4. Behind a ReLU the input's elements are their
     absolute values, and the mask is where they are nonzero. The bias is dense. Gradients that the GTA's result is
-    added to are as dense as grad_output, but for the mask. The second factor of a product has the weight's density.
+    added to are as dense as grad_output, but for the mask. The second factor of a product has the weight's density,
+    or is the first one again.
 
     Args:
         images: Numbers of the images that are made; by default all of the batch.
@@ -146,7 +145,9 @@ def make_synthetic_layer(
     input = draws.draw_batch("input", shape.input_shape, densities.input)
     if network.is_behind_relu(name):
         np.abs(input, out=input)
-    if shape.weighs_activations:
+    if len(inputs) > 1 and inputs[0] == inputs[1]:
+        weight = input.copy()
+    elif shape.weighs_activations:
         weight = draws.draw_batch("weight", shape.weight_shape, densities.weight)
     else:
         weight = draws.draw("weight", shape.weight_shape, densities.weight)
@@ -157,7 +158,7 @@ def make_synthetic_layer(
     mask = make_mask(network, name, input)
     operands = Operands(
         name, shape, input, weight, bias, grad_output, mask, ALL_STEPS,
-        relu_follows=network.relu_follows(name), summed=draws.draw_summed("summed", inputs[0], shape.input_shape, mask),
+        relu_follows=network.relu_follows(name), summed=draws.draw_summed(0, shape.input_shape, mask),
     )  # fmt: skip
     if not shape.weighs_activations:
         return operands
@@ -167,5 +168,5 @@ def make_synthetic_layer(
     return dataclasses.replace(
         operands,
         weight_finish=GradientFinish(mask=factor_mask),
-        weight_summed=draws.draw_summed("weight_summed", inputs[1], shape.weight_shape, factor_mask),
+        weight_summed=draws.draw_summed(1, shape.weight_shape, factor_mask),
     )

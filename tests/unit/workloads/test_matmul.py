@@ -54,7 +54,7 @@ ATTENTION = (
 def test_both_factors_have_gradients_that_are_summed_where_branches_meet() -> None:
     net = network(*ATTENTION)
     # Backward: mixed writes first, then key and query add what is there.
-    assert net.summed_gradients("mixed", "start") == ()
+    assert net.summed_gradients("mixed") == ()
     assert net.summed_gradients("key") == net.summed_gradients("query") == ("start",)
     assert net.list_steps("mixed") == net.list_steps("scores") == tuple(Step)
     assert net.is_behind_relu("scores", "positive")
@@ -83,11 +83,6 @@ def test_factors_that_do_not_fit_are_refused(shapes: Any, fields: Any, message: 
     with pytest.raises(ValueError, match="matmul") as caught:
         one.infer_output(("a", "b"), shapes)
     assert message in str(caught.value)
-
-
-def test_two_names_of_one_tensor_are_refused() -> None:
-    with pytest.raises(ValueError, match="both of its inputs are 'a'"):
-        Matmul(name="m", type="matmul", inputs=["a", "a"]).infer_output(("a", "a"), ((2, 3, 3), (2, 3, 3)))
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])

@@ -100,7 +100,7 @@ def test_the_gradient_to_a_spread_input_is_written_by_a_pass_and_that_to_a_whole
     assert made["j"].reads_gradients == ("j",)
     assert made["j"].writes_gradients == ("mean", "b")
     # The average adds the sum's gradient, which is r1's other share, to its own.
-    assert net.summed_gradients("mean", "r1") == ("j",)
+    assert net.summed_gradients("mean") == ("j",)
     assert made["mean"].reads_gradients == ("mean", "j")
     assert find_gradient_writer(net, "mean") == "j"
     assert find_gradient_writer(net, "r1") == "mean"
@@ -120,7 +120,7 @@ def test_a_tensor_that_a_sum_spreads_and_another_layer_reads_has_both_shares_in_
     )
     net = network(f"{START}, {layers}, {END}")
     # Of what reads the mean the sum hands its share back first, and the convolution's GTA adds it to its own.
-    assert net.summed_gradients("point", "mean") == ("mean",)
+    assert net.summed_gradients("point") == ("mean",)
     assert find_gradient_writer(net, "mean") == "point"
 
 

@@ -135,6 +135,12 @@ TOKEN_PRODUCTS = {
         [{"type": "relu"}, {"type": "reshape", "shape": [6, 8]}, {"type": "reshape", "shape": [6, 8]},
          {"type": "matmul", "transpose_b": True, "scale": 0.5}], {"d": number(2)},
     ),
+    "tokens that attend to themselves": Case(
+        [node("Transpose", "x", "t", perm=[0, 2, 1]), node("MatMul", "x t", "a"), node("Softmax", "a", "s", axis=-1),
+         node("MatMul", "s x", "y")], TOKENS,
+        [{"type": "reshape", "shape": [6, 8]}, {"type": "matmul", "transpose_b": True},
+         {"type": "softmax", "axis": -1}, {"type": "matmul"}],
+    ),
     "a scaled query": Case(
         [node("Relu", "x", "k"), node("Mul", "x d", "q"), node("Transpose", "k", "t", perm=[0, 2, 1]),
          node("MatMul", "q t", "y")], TOKENS,
