@@ -285,6 +285,8 @@ class MatmulShape:
         transpose_a: A is (N, ..., C, T) as it is given.
         transpose_b: B is (N, ..., M, C) as it is given.
         scale: the product is multiplied by it.
+        whole_batch: the images of the batch of which these are some, None where they are all of it; work is dealt by
+            the products of all.
 
     Raises:
         ValueError: a size is below 1.
@@ -298,6 +300,7 @@ class MatmulShape:
     transpose_a: bool = False
     transpose_b: bool = False
     scale: float = 1.0
+    whole_batch: int | None = None
 
     channel_axis: ClassVar[int] = -1
     weighs_activations: ClassVar[bool] = True
@@ -310,8 +313,9 @@ class MatmulShape:
             raise ValueError(f"places must be at least 1, got {list(self.places)}")
 
     def with_batch(self, batch: int) -> MatmulShape:
-        """Give the same geometry of so many images."""
-        return replace(self, batch=batch)
+        """Give the same geometry of so many images, which are some of the batch's if they are fewer."""
+        whole = self.whole_batch or self.batch
+        return replace(self, batch=batch, whole_batch=whole if whole > batch else None)
 
     def turns_result(self, step: Step) -> bool:
         """Tell whether a step's result lies otherwise than in rows of one dot product's outputs each.
@@ -324,6 +328,11 @@ class MatmulShape:
     def products(self) -> int:
         """Products of two matrices in all images."""
         return self.batch * prod(self.places)
+
+    @property
+    def dealt_products(self) -> int:
+        """Products of the batch of which these images are some, among which the machine's groups are shared."""
+        return (self.whole_batch or self.batch) * prod(self.places)
 
     @property
     def input_shape(self) -> Shape:

@@ -27,7 +27,8 @@ def see_shape(shape: LayerShape, step: Step) -> tuple[LayerShape, Step]:
         return shape.conv, EXCHANGED[step]
     if isinstance(shape, MatmulShape):
         size = (shape.products, shape.rows, shape.in_features, shape.out_features)
-        return MatmulShape(*size, transpose_b=True), step
+        whole = None if shape.whole_batch is None else shape.dealt_products
+        return MatmulShape(*size, transpose_b=True, whole_batch=whole), step
     return (shape.by_row() if isinstance(shape, LinearShape) else shape), step
 
 

@@ -2,7 +2,8 @@
 
 There is one tile and nothing but PE groups. Tasks of Forward and GTA belong to one image each: a batch takes the mean
 work of an image times the images over the groups, and the tail in which groups run out of tasks, which is measured on
-the sampled images as a batch of their own. Every task of GTW goes through all images, and its cycles grow with them.
+the sampled images as a batch of their own. Every task of GTW goes through all images, and its cycles grow with them;
+but for a product of two activations, whose tasks belong to one image each in every step.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class IdealSampler:
         draws: StepDraws,
     ) -> None:  # fmt: skip
         self._pool, self._step, self._dataflow = pool, step, dataflow
+        self._sums_images = step is Step.GTW and not shape.weighs_activations
         self._machine, self._groups, self._batch = machine, machine.array.groups, shape.batch
         self._order = [int(image) for image in np.argsort(draws.order_images(shape.batch), kind="stable")]
         self._tables: dict[int, TaskTable] = {}
@@ -67,7 +69,7 @@ class IdealSampler:
         pe_cycles = factor * sum(float(self._tables[image].pe_cycles.sum()) for image in chosen)
         if images == self._batch:
             cycles, busy, spread = timing.cycles, int(timing.spent[:, State.BUSY].sum()), EXACT
-        elif self._step is Step.GTW:
+        elif self._sums_images:
             cycles, busy = round(factor * timing.cycles), round(factor * int(timing.spent[:, State.BUSY].sum()))
             left_out = [self._run([one for one in chosen if one != image]).cycles for image in chosen]
             spread = jackknife(np.array(left_out) * (self._batch / (images - 1)), images / self._batch)
@@ -77,7 +79,7 @@ class IdealSampler:
             cycles = round(factor * done / self._groups + timing.cycles - done / self._groups)
             means = np.array([(done - work[image]) / (images - 1) for image in chosen]) * self._batch / self._groups
             spread = jackknife(means, images / self._batch)
-        tasks = len(self._tables[chosen[0]]) * (1 if self._step is Step.GTW else self._batch)
+        tasks = len(self._tables[chosen[0]]) * (1 if self._sums_images else self._batch)
         return StepEstimate(
             cycles=cycles,
             busy_cycles=busy,
@@ -88,7 +90,7 @@ class IdealSampler:
             ports_busy_cycles=0,
             dram_busy_cycles=0,
             ppu_busy_cycles=0,
-            events=round(timing.events * (1 if self._step is Step.GTW else factor)),
+            events=round(timing.events * (1 if self._sums_images else factor)),
             pe_cycles=round(pe_cycles),
             header_cycles=round(float(counts[ClusterCount.HEADER_CYCLES])),
             tasks=tasks,
@@ -110,7 +112,7 @@ class IdealSampler:
     def _run(self, images: list[int]) -> StepTiming:
         """Execute some images as a batch of their own."""
         tables = [self._tables[image] for image in images]
-        if self._step is Step.GTW:
+        if self._sums_images:
             pe_cycles = np.sum([table.pe_cycles for table in tables], axis=0)
             indices = tables[0].indices
         else:

@@ -30,7 +30,7 @@ from workloads.operands import Operands
 from workloads.shapes import LayerShape, LinearShape, Step
 from workloads.words import list_words
 
-PRODUCT_REASON = "their tasks in gtw belong to one image each"
+PRODUCT_REASON = "a tile has second factors of its own images"
 TOKENS_REASON = "a tile need not hold whole images"
 # Characters of a list of layers; two of them and the reasons fit the sentence of an error.
 LISTED = 60
@@ -68,7 +68,7 @@ def require_sampled_layers(shapes: Mapping[str, LayerShape], machines: Sequence[
     has_tiles = any(not machine.is_ideal for machine in machines)
     refused = {
         f"products of two activations ({PRODUCT_REASON})": [
-            name for name, shape in shapes.items() if shape.weighs_activations
+            name for name, shape in shapes.items() if has_tiles and shape.weighs_activations
         ],
         f"linear on tokens ({TOKENS_REASON})": [
             name for name, shape in shapes.items() if has_tiles and isinstance(shape, LinearShape) and shape.tokens
@@ -91,9 +91,9 @@ def run_sampled_step(
 
     Raises:
         UnmappableLayerError: the layer does not fit a machine.
-        InputError: the layer is a product of two activations.
+        InputError: the layer is a product of two activations, and a machine has memory.
     """
-    if layer.shape.weighs_activations:
+    if layer.shape.weighs_activations and not all(machine.is_ideal for machine in machines):
         raise InputError(
             f"layer '{layer.layer}', step {step}: products of two activations cannot be sampled, because "
             f"{PRODUCT_REASON}; leave the sample away, or the layer out"

@@ -246,7 +246,7 @@ layers:
   - {name: head, type: linear, out_features: 10}
 operands: {source: synthetic, seed: 1}
 """
-PRODUCTS = "products of two activations (their tasks in gtw belong to one image each) in mixed"
+PRODUCTS = "products of two activations (a tile has second factors of its own images) in mixed"
 TOKENS = "linear on tokens (a tile need not hold whole images) in query, key"
 
 
@@ -254,10 +254,9 @@ TOKENS = "linear on tokens (a tile need not hold whole images) in query, key"
     ("options", "reasons", "way"),
     [
         ((), f"{PRODUCTS}; {TOKENS}", ", or choose with --layers among patches, head"),
-        (("--arch", "ideal"), PRODUCTS, ", or choose with --layers among patches, query, key, head"),
         (("--layers", "[qk]*"), TOKENS, ""),
     ],
-    ids=["memory", "ideal", "tokens"],
+    ids=["memory", "tokens"],
 )
 def test_layers_of_which_no_tiles_can_be_drawn_are_named_before_anything_runs(
     tmp_path: Path, options: tuple[str, ...], reasons: str, way: str
@@ -266,6 +265,27 @@ def test_layers_of_which_no_tiles_can_be_drawn_are_named_before_anything_runs(
     done = run_command(tmp_path, "simulate", "net.yaml", *options, "--sample", "auto", "--out", "run")
     message = f"the run cannot be sampled because of {reasons}; leave the sample away{way}"
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"sparsetrain: {message}\n")
+
+
+def test_all_layers_of_such_a_network_are_sampled_on_an_ideal_machine(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(ATTENTION)
+    done = run_command(tmp_path, "simulate", "net.yaml", "--arch", "ideal", "--sample", "auto", "--out", "run")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert {row["layer"] for row in read_rows(tmp_path / "run")} == {"patches", "query", "key", "mixed", "head"}
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_sample_of_all_images_of_a_product_is_the_full_run(tmp_path: Path, seed: int) -> None:
+    (tmp_path / "net.yaml").write_text(ATTENTION.replace("name: attention", "name: attention\nbatch: 12"))
+    changes = ("array.groups=3", "array.pes_per_group=2")
+    full = simulate(tmp_path / "net.yaml", "ideal", overrides=changes, verify=False, seed=seed)
+    sampled = simulate(tmp_path / "net.yaml", "ideal", overrides=changes, sample=1, seed=seed)
+    assert sampled.frame.equals(full.frame)
+    part = simulate(tmp_path / "net.yaml", "ideal", overrides=changes, sample=0.5, seed=seed).frame
+    rows = (part["layer"] == "mixed") & part["machine"].str.endswith("-dense")
+    # On the dense machine all images are alike: their tasks are dealt as those of the whole batch are.
+    assert part[rows]["row_ops"].tolist() == full.frame[rows]["row_ops"].tolist()
+    assert part[rows]["tasks"].tolist() == full.frame[rows]["tasks"].tolist()
 
 
 def test_the_other_layers_of_such_a_network_are_sampled(tmp_path: Path) -> None:

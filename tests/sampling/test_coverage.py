@@ -22,7 +22,7 @@ from sim.sampling.pool import ImagePool
 from sim.sampling.step_cut import begin_cut, order_tiles
 from sim.sampling.step_sample import StepSampler
 from workloads.layer_images import keep_images
-from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
+from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step
 
 FRACTION, DRAWS = 0.15, 30
 # Few groups and small buffers make many tiles; 2 bytes a cycle make a step that waits for the DRAM, 32 one that works.
@@ -115,8 +115,9 @@ def test_the_states_of_the_groups_sum_to_the_estimated_cycles(step: Step) -> Non
 
 def test_intervals_of_the_ideal_machine_hold_the_cycles_of_all_images() -> None:
     machine, held, drawn = load_architecture("ideal", ("array.groups=4",)), 0, 0
-    for case in ("many images", "fully connected"):
-        layer = keep_images(draw_clustered(CASES[case][0], seed=5))
+    shapes = [CASES[case][0] for case in ("many images", "fully connected")]
+    for shape in (*shapes, MatmulShape(40, 12, 10, 14, places=(2,), transpose_b=True)):
+        layer = keep_images(draw_clustered(shape, seed=5))
         for step in Step:
             samplers = [
                 IdealSampler(

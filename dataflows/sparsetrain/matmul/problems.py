@@ -27,7 +27,7 @@ def get_shape(problem: StepProblem) -> MatmulShape:
 def take_product(problem: StepProblem, place: int) -> StepProblem:
     """Give the step of one product, as that of a fully connected layer of T images."""
     shape, operands = get_shape(problem), problem.operands
-    linear = LinearShape(shape.rows, shape.in_features, shape.out_features, products=shape.products)
+    linear = LinearShape(shape.rows, shape.in_features, shape.out_features, products=shape.dealt_products)
     mask = None if operands.mask is None else operands.mask[place]
     taken = Operands(
         operands.layer, linear, operands.input[place], operands.weight[place], None, operands.grad_output[place], mask,
@@ -42,7 +42,8 @@ def flatten_rows(problem: StepProblem) -> StepProblem:
     Rows and results are those of the products; what is written is still the product's own.
     """
     shape, operands = get_shape(problem), problem.operands
-    flat = LinearShape(shape.products * shape.rows, shape.in_features, shape.out_features, products=shape.products)
+    rows = shape.products * shape.rows
+    flat = LinearShape(rows, shape.in_features, shape.out_features, products=shape.dealt_products)
     laid_out = dataclasses.replace(
         operands,
         shape=flat,

@@ -209,6 +209,8 @@ def test_products_are_taken_one_by_one_and_not_sampled() -> None:
     np.testing.assert_array_equal(one.operands.input, a[4])
     np.testing.assert_array_equal(one.operands.weight, b[4].T)
     for mapping in (MatmulRows(), MatmulFactors()):
-        with pytest.raises(UnmappableLayerError, match="layer 'layer', step gtw: cannot be sampled"):
+        with pytest.raises(
+            UnmappableLayerError, match="layer 'layer', step gtw: cannot be sampled on a machine with memory"
+        ):
             mapping.plan_tiles(problem, np.arange(2))
     assert "product of two activations" in str(refuse_sample(problem))
