@@ -49,6 +49,7 @@ class Recording:
         first_layer_gta: Whether layers whose input needs no gradient have a GTA all the same.
         prunings: By the layer whose PPU prunes.
         without_gta: Further layers that have none.
+        without_gtw: Layers that have no GTW, as those whose weights are frozen.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Recording:
     first_layer_gta: bool = True
     prunings: Mapping[str, tuple[LayerPruning, ...]] = field(default_factory=dict)
     without_gta: frozenset[str] = frozenset()
+    without_gtw: frozenset[str] = frozenset()
 
     def layer(self, name: str) -> Operands:
         """Read the operands of one layer.
@@ -92,7 +94,8 @@ class Recording:
     def steps(self, name: str) -> tuple[Step, ...]:
         """Give the steps that a layer has."""
         is_wanted = self.first_layer_gta or self.network.node(name).inputs[0] in self.network.trained
-        return ALL_STEPS if is_wanted and name not in self.without_gta else (Step.FORWARD, Step.GTW)
+        has = {Step.GTA: is_wanted and name not in self.without_gta, Step.GTW: name not in self.without_gtw}
+        return tuple(step for step in Step if has.get(step, True))
 
     def __iter__(self) -> Iterator[Operands]:
         """Read the operands of all layers, one layer at a time."""

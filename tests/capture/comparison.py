@@ -14,24 +14,26 @@ from workloads.network import Network
 NAMES = {"scale": "weight", "shift": "bias"}
 
 
+def name_parameter(own: dict[str, Any], name: str) -> str:
+    """Name the model's parameter that a network's is; an attention's module has those of its layers itself."""
+    layer, _, kind = name.rpartition("/")
+    base, _, place = layer.rpartition(".")
+    within = {"linear": "in_proj_", "linear-2": "out_proj."}.get(place, "")
+    if f"{base}.{within}{kind}" in own:
+        return f"{base}.{within}{kind}"
+    return f"{layer}.{NAMES.get(kind, kind)}"
+
+
 def list_parameters(model: nn.Module, network: Network) -> dict[str, Any]:
     """Give the parameters of a model by the names of the network's."""
     own = dict(model.named_parameters())
-    parameters = {}
-    for name in parameter_shapes(network):
-        layer, _, kind = name.rpartition("/")
-        parameters[name] = own[f"{layer}.{NAMES.get(kind, kind)}"].detach().numpy()
-    return parameters
+    return {name: own[name_parameter(own, name)].detach().numpy() for name in parameter_shapes(network)}
 
 
 def list_parameter_gradients(model: nn.Module, network: Network) -> dict[str, Any]:
     """Give the gradients of a model's parameters by the names of the network's."""
     own = dict(model.named_parameters())
-    return {
-        name: own[f"{name.rpartition('/')[0]}.{NAMES.get(kind, kind)}"].grad.numpy()  # type: ignore[union-attr]
-        for name in parameter_shapes(network)
-        for kind in [name.rpartition("/")[2]]
-    }
+    return {name: own[name_parameter(own, name)].grad.numpy() for name in parameter_shapes(network)}
 
 
 class LayerWatch:

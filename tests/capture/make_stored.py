@@ -24,6 +24,7 @@ MODELS = {
     "small_pruned": ("small", True),
     "resnet18": ("resnet18", False),
     "mobilenetv2": ("mobilenetv2", False),
+    "transformer": ("transformer", False),
 }
 
 

@@ -146,6 +146,26 @@ class DenseBlock(nn.Module):
         return self.fc((joined * scale).mean((2, 3)))
 
 
+class Transformer(nn.Module):
+    """Patches, an attention of several heads with its residual sum, and a hidden layer (Vaswani et al. 2017)."""
+
+    def __init__(self, features: int = 8, heads: int = 2) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, features, 4, 4)
+        self.norm = nn.LayerNorm(features)
+        self.attn = nn.MultiheadAttention(features, heads, batch_first=True)
+        self.hidden = nn.Linear(features, 2 * features)
+        self.out = nn.Linear(2 * features, features)
+        self.fc = nn.Linear(features * 16, CLASSES)
+
+    def forward(self, images: Any) -> Any:
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        normed = self.norm(tokens)
+        tokens = tokens + self.attn(normed, normed, normed, need_weights=False)[0]
+        tokens = tokens + self.out(functional.relu(self.hidden(tokens)))
+        return self.fc(tokens.flatten(1))
+
+
 def make_batch(count: int, size: int, seed: int = 1) -> tuple[Any, Any]:
     """Make images and their classes, in float64, in which torch and numpy agree on every zero."""
     draws = torch.Generator().manual_seed(seed)
@@ -178,6 +198,7 @@ def make_model(name: str) -> tuple[nn.Module, int]:
         "resnet18": (ResNet18, 16),
         "mobilenetv2": (MobileNetV2, 16),
         "dense": (DenseBlock, 16),
+        "transformer": (Transformer, 16),
     }
     make, size = makers[name]
     return train(make(), size), size

@@ -53,6 +53,24 @@ class Cut(nn.Module):
         return values.relu().detach()
 
 
+class Attention(nn.Module):
+    """A torch module of several heads on the rows of the first channel."""
+
+    def __init__(self, make: dict[str, Any], forward: dict[str, Any]) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(4, 2, batch_first=True, **make)
+        self.given = forward
+
+    def call(self, rows: Any) -> Any:
+        return self.attn(rows, rows, rows, need_weights=False, **self.given)[0]
+
+    def forward(self, values: Any) -> Any:
+        return self.call(values[:, 0]).unsqueeze(1) + values
+
+
+MASKED = "an attention with a mask, or with groups of heads, is no layer"
+
+
 def read_value(values: Any) -> Any:
     return values if values.sum() > 0 else values.relu()
 
@@ -108,7 +126,7 @@ def index_list(values: Any) -> Any:
 
 
 def move_batch(values: Any) -> Any:
-    return values.transpose(0, 1).transpose(0, 1)
+    return values.transpose(0, 1).relu().transpose(0, 1)
 
 
 def join_batch(values: Any) -> Any:
@@ -151,12 +169,6 @@ def whole(model: Any = None, images: Any = None, loss: Any = sum_up) -> Callable
     return lambda: (
         Body(torch.relu) if model is None else model(), make_images() if images is None else images, loss,
     )  # fmt: skip
-
-
-def freeze_first() -> nn.Module:
-    model = Body(torch.relu)
-    model.conv.requires_grad_(False)
-    return model
 
 
 def freeze_middle() -> nn.Module:
@@ -235,8 +247,18 @@ REFUSED = [
     RefusedModel("evaluation", whole(lambda: nn.Sequential(Body(nn.BatchNorm2d(4))).eval()),
                  f"Sequential cannot be recorded: '0.middle' (refused_models.py, line {find_line(Body, FORWARD)}): "
                  "batch norm takes stored statistics here, as in evaluation; call model.train() first"),
-    RefusedModel("a frozen layer", whole(freeze_first), at(
-        Body, FORWARD, "its weight is frozen, and a recorded layer has a gradient to its weight", "'conv'")),
+    *(
+        RefusedModel(f"an attention with {words}", middle(Attention(make, forward)),
+                     at(Attention, "return self.attn(", reason, "'middle.attn'"))
+        for words, make, forward, reason in (
+            ("a mask", {}, {"attn_mask": torch.zeros(4, 4)}, MASKED),
+            ("padded keys", {}, {"key_padding_mask": torch.zeros(2, 4, dtype=torch.bool)}, MASKED),
+            ("a key of its own", {"add_bias_kv": True}, {}, "an attention that adds keys and values of its own is no "
+             "layer"),
+            ("a key of zeros", {"add_zero_attn": True}, {}, "an attention that adds keys and values of its own is no "
+             "layer"),
+        )
+    ),
     RefusedModel("a layer before frozen ones", whole(freeze_middle), at(
         Cut, ".detach", "the gradient is cut here", "'middle'")),
     RefusedModel("nothing trained", whole(freeze_all),

@@ -111,17 +111,6 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
     )
 
 
-def test_frozen_layers_are_none_of_those_that_can_be_chosen() -> None:
-    images, labels = make_batch(BATCH, 16)
-    model = SmallCnn().double()
-    model.features.requires_grad_(False)
-    with pytest.raises(InputError) as caught:
-        capture(model, images, make_loss(labels), layers="features.0")
-    assert str(caught.value) == "SmallCnn: no layer matches 'features.0'; the layers are fc1, fc2"
-    recording = capture(model, images, make_loss(labels), layers="fc*")
-    assert recording.form["operands"] == {"without_gta": ["fc1"]}
-
-
 def test_layers_that_the_loss_does_not_depend_on_are_refused() -> None:
     class Beside(SmallCnn):
         def forward(self, images: Any) -> Any:

@@ -66,8 +66,8 @@ def list_operands(workload: Workload) -> list[Operands]:
     return list(open_operands(workload).layers)
 
 
-def test_recordings_of_three_networks_and_of_a_pruned_training_are_stored() -> None:
-    assert NAMES == ["mobilenetv2", "resnet18", "small", "small_pruned"]
+def test_recordings_of_four_networks_and_of_a_pruned_training_are_stored() -> None:
+    assert NAMES == ["mobilenetv2", "resnet18", "small", "small_pruned", "transformer"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,6 +78,7 @@ def test_operands_are_those_of_the_host(name: str) -> None:
         assert (ours.mask is None, ours.relu_follows) == (theirs.mask is None, theirs.relu_follows)
         pairs = [(ours.input, theirs.input), (ours.weight, theirs.weight), (ours.grad_output, theirs.grad_output)]
         pairs += zip(ours.summed, theirs.summed, strict=True)
+        pairs += zip(ours.weight_summed, theirs.weight_summed, strict=True)
         for mine, other in pairs:
             np.testing.assert_array_equal(mine != 0, other != 0)
             np.testing.assert_allclose(mine, other, rtol=RELATIVE, atol=ABSOLUTE)

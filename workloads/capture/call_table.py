@@ -246,13 +246,7 @@ def name_methods(tensor: type[Any], *names: str) -> list[Any]:
     return [one for one in found if callable(one)]
 
 
-def read_attention(*_: Any, **__: Any) -> Calls:
-    """Refuse an attention that is not spelled out as products of matrices."""
-    raise UnmappedCallError("an attention with a mask, or with groups of heads, is no layer")
-
-
 READERS: dict[str, Reader] = {
-    "scaled_dot_product_attention": read_attention,
     "conv2d": read_conv2d,
     "conv1d": read_conv1d,
     "conv_transpose2d": read_conv_transpose2d,

@@ -89,6 +89,25 @@ class ScaledTensor:
 
 
 @dataclass(frozen=True, eq=False)
+class MovedBatch:
+    """A tensor whose batch is no longer in front: a part of another order of its axes behind, and no layer.
+
+    order: the input's axes. reason: why it stands for no layer of its own.
+    """
+
+    input: Tensor
+    order: tuple[int, ...]
+    reason: str
+    kind: str = "transpose"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What it reads."""
+        return (self.input,)
+
+
+@dataclass(frozen=True, eq=False)
 class ScaledLoss:
     """A weighted sum of losses, which a callable of the outputs makes of them: tensors and their factors."""
 
@@ -112,7 +131,7 @@ class UnknownCall:
 
 
 # A call that leaves no layer where what reads its tensor can do its work.
-FoldedCall = PaddedTensor | ScaledTensor
+FoldedCall = PaddedTensor | ScaledTensor | MovedBatch
 Call = LayerCall | SameTensor | FoldedCall | ScaledLoss
 # One for each tensor that a function gives out, where it gives several.
 Calls = Call | Sequence[Call]

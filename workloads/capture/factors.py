@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from workloads.capture.calls import Call, FoldedCall, LayerCall, ScaledTensor, Tensor, UnknownCall
+from workloads.capture.calls import Call, FoldedCall, LayerCall, MovedBatch, ScaledTensor, Tensor, UnknownCall
 
 # Gives the call that made a tensor, where that is one of these and its input has not been changed since.
 FindMaker = Callable[[Tensor], FoldedCall | LayerCall | None]
@@ -30,7 +30,7 @@ def fold_factors(call: LayerCall, find_maker: FindMaker) -> LayerCall:
 
 def find_part(call: Call | UnknownCall, output: Tensor) -> FoldedCall | LayerCall | None:
     """Give a call that may be a part of what reads its output; none that wrote into what it read."""
-    if isinstance(call, ScaledTensor) and call.input is not output:
+    if isinstance(call, MovedBatch) or (isinstance(call, ScaledTensor) and call.input is not output):
         return call
     return call if isinstance(call, LayerCall) and turns_matrices(call) else None
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +16,14 @@ import torch
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
+from workloads.capture.arguments import list_tensors
 from workloads.capture.attention import SPELLED_OUT
 from workloads.capture.call_table import make_table
 from workloads.capture.calls import (
     Call,
     FoldedCall,
     LayerCall,
+    MovedBatch,
     PaddedTensor,
     SameTensor,
     ScaledLoss,
@@ -35,6 +36,7 @@ from workloads.capture.calls import (
 )
 from workloads.capture.factors import find_part, fold_factors
 from workloads.capture.places import ModulePaths, describe_function
+from workloads.capture.reshaping import follow_move
 from workloads.capture.seen import SeenGraph, SeenLayer
 from workloads.kinds.table import KINDS
 from workloads.network import INPUT
@@ -134,13 +136,20 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         read = [tensor for tensor in list_tensors((args, kwargs)) if self.find(tensor) is not None]
         if not read:
             return func(*args, **kwargs)
+        refusal = None
         if func in SPELLED_OUT:
-            with suppress(UnmappedCallError), self:
-                return SPELLED_OUT[func](*args, **kwargs)
+            try:
+                with self:
+                    return SPELLED_OUT[func](*args, **kwargs)
+            except UnmappedCallError as error:
+                refusal = str(error)
         if name in VALUE_READS and not self.in_loss:
             self.graph.value_reads.append((self._paths.place(), name))
         # Where inputs come from is asked before the call, which may write into one of them.
-        calls = [self._prepare(call) for call in self._read_call(func, name, args, kwargs, read)]
+        found = self._read_call(func, name, args, kwargs, read) if refusal is None else [
+            UnknownCall(name, tuple(self._move_back(one) for one in read), refusal, has_weights=True)
+        ]  # fmt: skip
+        calls = [self._prepare(call) for call in found]
         output = func(*args, **kwargs)
         tensors = list_tensors(output)
         if len(calls) != len(tensors):
@@ -169,6 +178,8 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         return [calls] if isinstance(calls, LayerCall | SameTensor | FoldedCall | ScaledLoss) else list(calls)
 
     def _prepare(self, call: Call | UnknownCall) -> PreparedCall:
+        if isinstance(call, MovedBatch) or (isinstance(call, LayerCall) and call.kind == "transpose"):
+            call = self._follow_move(call)
         if isinstance(call, LayerCall):
             call = fold_factors(call, self.find_maker) if call.kind == "matmul" else self._unpad(call)
         edges = tuple(find_edge(one) for one in call.inputs)
@@ -176,7 +187,23 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
             inputs, fault = self._name_inputs(call)
             return PreparedCall(call, inputs, edges, fault or find_fault(call))
         names = tuple(found.name for one in call.inputs if (found := self.find(one)) is not None)
-        return PreparedCall(call, names, edges, call.reason if isinstance(call, UnknownCall | ScaledTensor) else None)
+        return PreparedCall(
+            call, names, edges, call.reason if isinstance(call, UnknownCall | ScaledTensor | MovedBatch) else None
+        )
+
+    def _follow_move(self, call: LayerCall | MovedBatch) -> Call:
+        """Read another order of axes with one before it that moved the batch; what stands for no layer may move it."""
+        found, moved = self.find(call.inputs[0]), self.find_maker(call.inputs[0])
+        if isinstance(moved, MovedBatch):
+            return follow_move(call, moved)
+        seen = None if found is None else self.graph.layers.get(found.name)
+        is_told = isinstance(call, MovedBatch) and seen is not None and seen.reason is not None
+        return SameTensor(call.inputs[0]) if is_told else call
+
+    def _move_back(self, tensor: Tensor) -> Tensor:
+        """Give the tensor of which one is another order of axes that moved the batch, or itself."""
+        moved = self.find_maker(tensor)
+        return moved.input if isinstance(moved, MovedBatch) else tensor
 
     def _unpad(self, call: LayerCall) -> LayerCall:
         """Let a convolution pad what it reads, in place of the call before it."""
@@ -195,9 +222,9 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
         elif isinstance(call, ScaledTensor) and (product := self._find_product(call)) is not None:
             self._scale_product(product, call, tensor)
         elif isinstance(call, SameTensor) and tensor.requires_grad == call.input.requires_grad:
-            found = self.find(call.input)
+            found, maker = self.find(call.input), self.find_maker(call.input)
             if found is not None:
-                self.track(tensor, found.name, found.shares)
+                self.track(tensor, found.name, found.shares, maker if isinstance(maker, FoldedCall) else None)
         else:
             self._note_layer(prepared, tensor)
 
@@ -339,7 +366,8 @@ class GraphObserver(TorchFunctionMode):  # type: ignore[misc]
 
     def _name_layer(self, kind: str, path: str) -> str:
         module = self._paths.module[1]
-        is_layer = module is not None and type(module).__module__.startswith("torch.nn.modules.") and path
+        is_torch = module is not None and type(module).__module__.startswith("torch.nn.modules.")
+        is_layer = is_torch and path and not any(module.children())
         base = path if is_layer else f"{path}.{kind}" if path else kind
         base = re.sub(r"[^A-Za-z0-9_.\-]", "_", base)
         base = base if re.match(r"[A-Za-z_]", base) else f"model.{base}"
@@ -352,27 +380,9 @@ def find_fault(call: LayerCall) -> str | None:
     """Say why a call stands for no layer of a network although it is known, if so."""
     if call.kind not in LOSS_PARTS and (missing := find_missing(call.kind)) is not None:
         return missing
-    if call.weight is not None and not call.weight.requires_grad:
-        return "its weight is frozen, and a recorded layer has a gradient to its weight"
     return None
 
 
 def find_missing(kind: str) -> str | None:
     """Say of a layer kind that it is not there, if so."""
     return None if kind in KINDS else f"the layer kind '{kind}' is not there"
-
-
-def list_tensors(value: Any) -> list[Tensor]:
-    """List the tensors among a call's arguments or outputs, in lists, tuples and mappings too."""
-    return list(_walk(value))
-
-
-def _walk(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _walk(one)
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _walk(one)

@@ -7,8 +7,10 @@ from math import prod
 from typing import Any
 
 from workloads.capture.calls import (
+    Call,
     Calls,
     LayerCall,
+    MovedBatch,
     PaddedTensor,
     SameTensor,
     Tensor,
@@ -92,17 +94,19 @@ def read_transpose(input: Tensor, dim0: int, dim1: int) -> Calls:
     return change_order(input, order)
 
 
-def change_order(input: Tensor, order: list[int]) -> Calls:
-    """Read another order of the axes behind the batch.
-
-    Raises:
-        UnmappedCallError: the batch is moved.
-    """
+def change_order(input: Tensor, order: list[int]) -> Call:
+    """Read another order of the axes; one that moves the batch is no layer, unless another moves it back."""
     if order == sorted(order):
         return SameTensor(input)
     if order[0] != 0:
-        raise UnmappedCallError(f"the axes are put into the order {order}, which moves the batch")
+        return MovedBatch(input, tuple(order), f"the axes are put into the order {order}, which moves the batch")
     return LayerCall("transpose", (input,), {"axes": order[1:]})
+
+
+def follow_move(call: LayerCall | MovedBatch, moved: MovedBatch) -> Call:
+    """Read an order of axes behind one that moved the batch as one order of what was there before."""
+    own = call.order if isinstance(call, MovedBatch) else (0, *call.fields["axes"])
+    return change_order(moved.input, [moved.order[axis] for axis in own])
 
 
 def read_chunk(input: Tensor, chunks: int, dim: int = 0) -> Calls:

@@ -35,29 +35,46 @@ from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
+from workloads.passes import PassStep, list_passes
 from workloads.shapes import Step
+from workloads.words import list_words
 from workloads.workload import make_workload
 
 TORCH_FOLDER = str(Path(torch.__file__).parent)
 PLAIN_AXES = (2, 3, 4)
-WITHOUT_GTA = (Step.FORWARD, Step.GTW)
 FinishRecording = Callable[[GradientPruner | None], CapturedRecording]
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOperands:
-    """What a layer that the accelerator executes met in the forward pass."""
+    """What a layer that the accelerator executes met in the forward pass.
+
+    Attributes:
+        wanted: Whether gradients to the input and to the weight are wanted.
+        parameter: What tells the model's parameter from others that the weight is, or is a part of; None of another
+            tensor.
+    """
 
     input: Float32Array
     weight: Float32Array
     bias: Float32Array | None
+    wanted: tuple[bool, bool]
+    parameter: tuple[int, int, int] | None
 
 
 def hold_operands(call: LayerCall, output: Tensor) -> HeldOperands:
     """Copy what a layer reads, in the number format in which it was multiplied, which autocast may have chosen."""
     factor = call.inputs[1] if call.weight is None else call.weight
     input, weight = (to_float32(one.detach().to(output.dtype)) for one in (call.inputs[0], factor))
-    return HeldOperands(input, weight, None if call.bias is None else to_float32(call.bias.detach().to(output.dtype)))
+    bias = None if call.bias is None else to_float32(call.bias.detach().to(output.dtype))
+    wanted = call.inputs[0].requires_grad, factor.requires_grad
+    return HeldOperands(input, weight, bias, wanted, find_parameter(factor))
+
+
+def find_parameter(weight: Tensor) -> tuple[int, int, int] | None:
+    """Tell which of the model's parameters, or which part of one, a weight is."""
+    owner = weight if weight._base is None else weight._base
+    return (id(owner), weight.storage_offset(), weight.numel()) if isinstance(owner, torch.nn.Parameter) else None
 
 
 def record_training(
@@ -100,10 +117,13 @@ def plan_whole(
     taker.watch(network, form.seen)
 
     def finish(pruner: GradientPruner | None) -> CapturedRecording:
-        operands = tuple(join_operands(network, form, taker, label, has_gta=images.requires_grad))
+        operands = tuple(join_operands(network, form, taker, label))
         names = [node.name for node in network.nodes]
-        described = {"first_layer_gta": bool(images.requires_grad)} | describe_pruning(pruner, names)
-        return CapturedRecording(data | {"operands": described}, operands, form.notices)
+        described = {"first_layer_gta": bool(images.requires_grad)} | describe_steps(
+            operands, [one.layer for one in operands if network.node(one.layer).inputs[0] in network.trained]
+        )
+        notices = (*form.notices, *tell_shared(form.seen.values()), *tell_frozen(network, form))
+        return CapturedRecording(data | {"operands": described | describe_pruning(pruner, names)}, operands, notices)
 
     return finish
 
@@ -126,11 +146,11 @@ def plan_part(
         refuse_missing(chosen, taker, label)
         operands = []
         for seen in chosen:
-            made = make_operands(network, seen, taker, label, tuple(Step) if seen.edges[0] else WITHOUT_GTA)
+            made = make_operands(network, seen, taker, label)
             operands.append(dataclasses.replace(made, mask=make_part_mask(graph.layers, seen, made.input)))
-        without = [one.layer for one in operands if Step.GTA not in one.steps]
-        described = {"without_gta": without} if without else {}
+        described = describe_steps(operands, [one.layer for one in operands])
         notices = ["passes, and gradients that are summed where branches meet, are left out of a part"]
+        notices += tell_shared(chosen)
         if pruner is not None:
             notices.append("a part does not say how its gradients were pruned, so that the PPU prunes nothing")
         return CapturedRecording(data | {"operands": described}, tuple(operands), tuple(notices))
@@ -183,9 +203,7 @@ def describe_origin(data: dict[str, Any]) -> dict[str, Any]:
     return {"name": data["name"], "description": origin, **data}
 
 
-def join_operands(
-    network: Network, form: GraphForm, taker: GradientTaker, label: str, *, has_gta: bool
-) -> Iterator[Operands]:
+def join_operands(network: Network, form: GraphForm, taker: GradientTaker, label: str) -> Iterator[Operands]:
     """Put together what the passes told of each layer that the accelerator executes.
 
     Raises:
@@ -193,13 +211,58 @@ def join_operands(
     """
     refuse_missing([form.seen[node.name] for node in network.compute_nodes()], taker, label)
     for node in network.compute_nodes():
-        seen = form.seen[node.name]
-        steps = tuple(Step) if has_gta or node.inputs[0] in network.trained else WITHOUT_GTA
-        made = make_operands(network, seen, taker, label, steps)
-        stored: dict[str, Any] = {"summed": list_stored(network, node, 0, made.input, taker)}
-        if made.shape.weighs_activations:
+        made = make_operands(network, form.seen[node.name], taker, label)
+        stored: dict[str, Any] = {}
+        if Step.GTA in made.steps:
+            stored["summed"] = list_stored(network, node, 0, made.input, taker)
+        if made.shape.weighs_activations and Step.GTW in made.steps:
             stored["weight_summed"] = list_stored(network, node, 1, made.weight, taker)
         yield dataclasses.replace(made, **stored)
+
+
+def list_steps(seen: SeenLayer) -> tuple[Step, ...]:
+    """List the steps that a layer had: a gradient to an input or a weight only where autograd wanted one."""
+    has = dict(zip((Step.GTA, Step.GTW), seen.operands.wanted, strict=True))
+    return tuple(step for step in Step if has.get(step, True))
+
+
+def describe_steps(operands: Iterable[Operands], with_gta: Iterable[str]) -> dict[str, Any]:
+    """Give the steps that layers have not, in their YAML form.
+
+    Args:
+        with_gta: The layers that have a GTA unless it is said that they have none.
+    """
+    expected, made = set(with_gta), tuple(operands)
+    lacking = {
+        "without_gta": [one.layer for one in made if Step.GTA not in one.steps and one.layer in expected],
+        "without_gtw": [one.layer for one in made if Step.GTW not in one.steps],
+    }
+    return {field: names for field, names in lacking.items() if names}
+
+
+def tell_shared(layers: Iterable[SeenLayer]) -> list[str]:
+    """Say which layers share a weight."""
+    users: dict[tuple[int, int, int], list[str]] = {}
+    for seen in layers:
+        if seen.operands is not None and seen.operands.parameter is not None:
+            users.setdefault(seen.operands.parameter, []).append(seen.name)
+    return [
+        f"{list_words(names)} share one weight: each has a GTW of its own here, and the sum of what they give is not "
+        "counted"
+        for names in users.values()
+        if len(names) > 1
+    ]
+
+
+def tell_frozen(network: Network, form: GraphForm) -> list[str]:
+    """Say which backward passes a model did not do, and a run counts, since layers before are not trained."""
+    ends = {name for name, seen in form.seen.items() if seen.output is None}
+    counted = dict.fromkeys(
+        made.node for made in list_passes(network) if made.step is PassStep.BACKWARD and made.node in ends
+    )
+    if not counted:
+        return []
+    return [f"no gradient comes to {list_words(counted)}, whose backward passes are counted all the same"]
 
 
 def refuse_missing(layers: Iterable[SeenLayer], taker: GradientTaker, label: str) -> None:
@@ -208,20 +271,21 @@ def refuse_missing(layers: Iterable[SeenLayer], taker: GradientTaker, label: str
     Raises:
         InputError: names them all.
     """
-    missing = [seen for seen in layers if seen.name not in taker.outputs]
+    missing = [seen for seen in layers if seen.name not in taker.outputs and list_steps(seen) != (Step.FORWARD,)]
     refuse_faults([f"{seen.place}: the backward pass hands '{seen.name}' no gradient" for seen in missing], label)
 
 
-def make_operands(
-    network: Network, seen: SeenLayer, taker: GradientTaker, label: str, steps: tuple[Step, ...]
-) -> Operands:
-    """Put together a layer's tensors, without those of its neighbours.
+def make_operands(network: Network, seen: SeenLayer, taker: GradientTaker, label: str) -> Operands:
+    """Put together a layer's tensors, without those of its neighbours; a gradient that no step reads is zero.
 
     Raises:
         InputError: one is not finite.
     """
-    held, shape = seen.operands, network.layer_shape(seen.name)
-    grad_output = to_float32(taker.outputs[seen.name])
+    held, shape, steps = seen.operands, network.layer_shape(seen.name), list_steps(seen)
+    if steps == (Step.FORWARD,):
+        grad_output = np.zeros(shape.output_shape, np.float32)
+    else:
+        grad_output = to_float32(taker.outputs[seen.name])
     for tensor, values in (("input", held.input), ("weight", held.weight), ("gradient", grad_output)):
         if not np.isfinite(values).all():
             raise InputError(f"{label}: the {tensor} of '{seen.name}' is not finite")

@@ -66,6 +66,7 @@ class RecordedOperands(OperandSource):
     Attributes:
         first_layer_gta: Whether the layers that read images have a gta, whose result nobody needs in training.
         without_gta: Other layers that have no gta, as the first one of a model in a list of its layers.
+        without_gtw: Layers that have no gtw, as those whose weights are frozen.
         pruning: How the recorded gradients were pruned.
     """
 
@@ -73,6 +74,7 @@ class RecordedOperands(OperandSource):
     path: PlainText
     first_layer_gta: bool = True
     without_gta: list[LayerName] = Field(default_factory=list)
+    without_gtw: list[LayerName] = Field(default_factory=list)
     pruning: RecordedPruning | None = None
 
     def open(self, request: OperandRequest) -> OperandStream:
@@ -98,15 +100,17 @@ class RecordedOperands(OperandSource):
         """
         recording = open_recording(self.recorded_path(request.base_directory), request.network)
         computed = [node.name for node in request.network.compute_nodes()]
-        for name in self.without_gta:
-            if name not in computed:
-                near = did_you_mean(name, computed) or f" (they are {list_words(computed)})"
-                raise InputError(f"{request.label}: operands.without_gta names '{name}', which has no steps{near}")
+        for field in ("without_gta", "without_gtw"):
+            for name in getattr(self, field):
+                if name not in computed:
+                    near = did_you_mean(name, computed) or f" (they are {list_words(computed)})"
+                    raise InputError(f"{request.label}: operands.{field} names '{name}', which has no steps{near}")
         return dataclasses.replace(
             recording,
             first_layer_gta=self.first_layer_gta,
             prunings={} if self.pruning is None else self.pruning.plan(request.network, request.label),
             without_gta=frozenset(self.without_gta),
+            without_gtw=frozenset(self.without_gtw),
         )
 
     def recorded_path(self, base_directory: Path) -> Path:

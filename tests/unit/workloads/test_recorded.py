@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import zipfile
 from collections.abc import Iterator
 from math import prod
@@ -71,6 +72,17 @@ def test_a_recorded_mask_is_taken_as_it_is(tmp_path: Path, network: Network) -> 
     layers = load(tmp_path, network, sound_arrays() | {f"{name}/mask": mask for name, mask in masks.items()})
     for name, mask in masks.items():
         np.testing.assert_array_equal(layers[name].mask, mask)
+
+
+def test_layers_have_the_steps_that_the_recording_says(tmp_path: Path, network: Network) -> None:
+    np.savez(tmp_path / "tensors.npz", **sound_arrays())
+    recording = dataclasses.replace(
+        open_recording(tmp_path / "tensors.npz", network), without_gta=frozenset({"fc"}),
+        without_gtw=frozenset({"conv2", "fc"}),
+    )  # fmt: skip
+    assert recording.steps("conv1") == tuple(Step)
+    assert recording.steps("conv2") == (Step.FORWARD, Step.GTA)
+    assert recording.steps("fc") == recording.layer("fc").steps == (Step.FORWARD,)
 
 
 @pytest.mark.parametrize(
@@ -279,4 +291,15 @@ def test_a_gradient_for_a_layer_that_sums_nothing_is_refused(tmp_path: Path, net
         load(tmp_path, network, arrays | {"conv2/summed/0": arrays["conv2/input"]})
     assert (
         str(caught.value) == f"{tmp_path}/tensors.npz: unknown array 'conv2/summed/0' (the layers are conv1, conv2, fc)"
+    )
+
+
+@pytest.mark.parametrize("field", ["without_gta", "without_gtw"])
+def test_a_layer_without_steps_is_refused_where_a_step_is_left_out(tmp_path: Path, field: str) -> None:
+    np.savez(tmp_path / "tensors.npz", **sound_arrays())
+    text = RECORDED_WORKLOAD.replace("source: recorded", f"source: recorded, {field}: [conv]")
+    with pytest.raises(InputError) as error:
+        simulate(make_workload(parse_yaml(text, "net.yaml"), tmp_path))
+    assert (
+        str(error.value) == f"net.yaml: operands.{field} names 'conv', which has no steps (they are conv1, conv2, fc)"
     )

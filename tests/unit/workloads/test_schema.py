@@ -126,6 +126,7 @@ def test_a_resolved_workload_shows_defaults_and_inputs() -> None:
     assert resolved["operands"] == {
         "source": "recorded", "path": str(Path("folder/tensors.npz").resolve()), "first_layer_gta": True,
         "without_gta": [],
+        "without_gtw": [],
     }  # fmt: skip
 
 
