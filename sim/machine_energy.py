@@ -16,9 +16,10 @@ from dataflows.contract.tasks import PricedDataflow, TaskTable
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.content import ContentDigests
-from sim.energy import DECLARED_ACTIONS, ActionCounts, MachinePrices, list_own, price_machine
+from sim.energy import DECLARED_ACTIONS, ActionCounts, MachinePrices
 from sim.machine.accelerator import StepTiming
 from sim.machine_parts import MachineParts
+from sim.machine_pricing import list_own, price_machine
 from sim.technology import Technology, load_technology
 from workloads.errors import InputError
 

@@ -8,8 +8,9 @@ import pytest
 
 from dataflows.contract.actions import Action, Composition, PartCount, PriceFigure, resolve_counts
 from sim.architecture import load_architecture
-from sim.energy import DATAFLOW_COMPONENT, ActionCounts, compute_energy, price_machine
+from sim.energy import DATAFLOW_COMPONENT, ActionCounts, compute_energy
 from sim.machine_energy import describe_parts
+from sim.machine_pricing import price_machine
 from sim.technology import load_technology
 from workloads.errors import InputError
 

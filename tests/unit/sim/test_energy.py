@@ -14,9 +14,9 @@ from sim.energy import (
     MachinePrices,
     compute_energy,
     list_clock_warnings,
-    price_machine,
 )
 from sim.machine_parts import MachineParts
+from sim.machine_pricing import price_machine
 from sim.technology import PRESET_DIRECTORY, Technology, load_technology
 from workloads.errors import InputError
 from workloads.yaml_file import dump_yaml, load_yaml

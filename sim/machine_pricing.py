@@ -1,0 +1,121 @@
+"""The prices of a machine: what each action costs and each unit takes up, by a technology table."""
+
+from __future__ import annotations
+
+from dataflows.contract.actions import Action, Composition
+from sim.energy import (
+    COMPONENT_OF_ACTION,
+    DATAFLOW_COMPONENT,
+    DECLARED_ACTIONS,
+    ActionPrice,
+    MachinePrices,
+    UnitPrice,
+)
+from sim.machine_parts import SPARSE_COMPONENTS, MachineParts
+from sim.technology import Cost, Quantity, Technology, Term
+from sim.technology_sram import SramFigures
+from workloads.errors import InputError
+
+SQUARE_MM_PER_SQUARE_UM = 1e-6
+MW_PER_UW = 1e-3
+
+
+def price_machine(parts: MachineParts, technology: Technology, declared: tuple[Action, ...] = ()) -> MachinePrices:
+    """Return what each action costs and each component takes up in a machine.
+
+    Args:
+        declared: Actions of its dataflow.
+
+    Raises:
+        InputError: the technology table lacks an entry that the machine needs, or its SRAM grid ends below a bank; an
+            action of the dataflow has no price, or the name of another one.
+    """
+    bank = technology.sram_figures(parts.buffer_bytes / parts.ports, 8 * parts.bytes_per_port_cycle, parts.cell)
+    half = technology.sram_figures(parts.operand_store_bytes / 2, parts.data_bits, parts.cell)
+    arrays = {"buffer": bank, "operand_store": half}
+    units = tuple(_price_unit(name, count, parts, technology, arrays) for name, count in parts.units().items())
+    actions = tuple(
+        _price_action(action, component, parts, technology, arrays)
+        for action, component in COMPONENT_OF_ACTION.items()
+        if parts.skip_zeros or component not in SPARSE_COMPONENTS
+    )
+    own = tuple(_price_own(action, parts, technology) for action in list_own(declared))
+    return MachinePrices(technology.name, actions + own, units, buffer_bank=bank, operand_store_half=half)
+
+
+def _price_action(
+    action: str, component: str, parts: MachineParts, technology: Technology, arrays: dict[str, SramFigures]
+) -> ActionPrice:
+    if component in arrays:
+        figures = arrays[component]
+        access_pj = figures.write_pj if action.endswith("_writes") else figures.read_pj
+        return ActionPrice(component, action, access_pj, _sram_source(figures))
+    if component == "dram":
+        cost = technology.dram_cost(parts.dram_kind)
+    else:
+        cost = technology.component_cost(component, "energy", parts.number_format, parts.sizes())
+    return ActionPrice(component, action, cost.value, cost.source)
+
+
+def list_own(declared: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Give the actions that a dataflow prices itself.
+
+    Raises:
+        InputError: an action has no price, or a name that is taken.
+    """
+    names = [action.name for action in declared]
+    for action in declared:
+        if action.price is None and action.name not in DECLARED_ACTIONS:
+            raise InputError(
+                f"the dataflow's action '{action.name}' has no price; without one are {', '.join(DECLARED_ACTIONS)}"
+            )
+        if names.count(action.name) > 1 or (action.price is not None and action.name in COMPONENT_OF_ACTION):
+            raise InputError(
+                f"the dataflow's action '{action.name}' is there twice, or is one of the machine's: "
+                f"{', '.join(COMPONENT_OF_ACTION)}"
+            )
+        if action.name.endswith("_cycles") or action.name in ("layer", "step", "machine"):
+            raise InputError(
+                f"the dataflow's action '{action.name}' must have another name: leakage counts cycles, and layer, step "
+                "and machine are columns"
+            )
+    return tuple(action for action in declared if action.price is not None)
+
+
+def _price_own(action: Action, parts: MachineParts, technology: Technology) -> ActionPrice:
+    price = action.price
+    assert price is not None
+    if isinstance(price, Composition):
+        terms = [Term(part=one.part, times=list(one.times)) for one in price.parts]
+        needed_by = f"the dataflow's action {action.name}"
+        cost = technology.sum_terms(terms, "energy", parts.number_format, parts.sizes(), needed_by)
+        kind = "assumed composition" if price.assumed else "composition"
+        cost = Cost(cost.value, f"{cost.source}; {kind} of the dataflow: {price.derived}")
+    else:
+        cost = Cost(price.pj, f"the dataflow's figure: {price.source}" + "; assumed" * price.assumed)
+    return ActionPrice(DATAFLOW_COMPONENT, action.name, cost.value, cost.source)
+
+
+def _price_unit(
+    component: str, count: int, parts: MachineParts, technology: Technology, arrays: dict[str, SramFigures]
+) -> UnitPrice:
+    if component in arrays:
+        figures = arrays[component]
+        source = _sram_source(figures)
+        return UnitPrice(component, count, figures.area_mm2, figures.leakage_mw, source, source)
+    quantities: tuple[Quantity, Quantity] = ("area", "leakage")
+    area, leakage = (
+        technology.component_cost(component, quantity, parts.number_format, parts.sizes()) for quantity in quantities
+    )
+    return UnitPrice(
+        component=component,
+        units=count,
+        unit_area_mm2=area.value * SQUARE_MM_PER_SQUARE_UM,
+        unit_leakage_mw=leakage.value * MW_PER_UW,
+        area_source=f"{area.source}; in um2",
+        leakage_source=f"{leakage.source}; in uW",
+    )
+
+
+def _sram_source(figures: SramFigures) -> str:
+    return "; ".join((figures.source, *figures.notes))
