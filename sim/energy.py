@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim.machine_parts import SWITCHES
 from sim.technology_sram import SramFigures, warn_of_slow_sram
 
 COMPONENT_OF_ACTION = {
     "multiplies": "multiplier",
     "accumulates": "accumulator",
+    "accumulator_updates": "accumulator",
     "operand_store_reads": "operand_store",
     "operand_store_writes": "operand_store",
     "taps_examined": "index_logic",
-    "rows_examined": "index_logic",
+    "rows_examined": "sequencer",
     "ppu_elements": "ppu",
     "pruned_elements": "pruning",
     "buffer_reads": "buffer",
@@ -37,7 +39,7 @@ DATAFLOW_COMPONENT = "dataflow"
 
 
 # Actions that a dataflow declares and the technology table prices.
-DECLARED_ACTIONS = ("operand_store_reads", "taps_examined", "rows_examined")
+DECLARED_ACTIONS = ("accumulator_updates", "operand_store_reads", "taps_examined", "rows_examined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class ActionCounts:
     """How often each action was done.
 
     operand_store_reads and operand_store_writes are of words of data_bits; buffer_reads and buffer_writes are accesses
-    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes.
+    of a bank's full width; ppu_elements are those of the PPUs and of the elementwise passes. An accumulator update is a
+    read and a write of a partial sum.
 
     Attributes:
         own: Of the actions that the dataflow prices itself, by name.
@@ -53,6 +56,7 @@ class ActionCounts:
 
     multiplies: int = 0
     accumulates: int = 0
+    accumulator_updates: int = 0
     operand_store_reads: int = 0
     operand_store_writes: int = 0
     taps_examined: int = 0
@@ -118,13 +122,18 @@ class UnitPrice:
 
 @dataclass(frozen=True)
 class MachinePrices:
-    """The prices of one machine at one technology, and the SRAM arrays they come from."""
+    """The prices of one machine at one technology, and the SRAM arrays they come from.
+
+    Attributes:
+        accumulator_bank: None where accumulators are registers.
+    """
 
     technology: str
     actions: tuple[ActionPrice, ...]
     units: tuple[UnitPrice, ...]
     buffer_bank: SramFigures
     operand_store_half: SramFigures
+    accumulator_bank: SramFigures | None = None
 
     def area_mm2(self) -> dict[str, float]:
         """Return the area of each on-chip component."""
@@ -236,10 +245,10 @@ def compute_energy(counts: ActionCounts, cycles: int, clock_mhz: float, prices: 
             f"cycles must not be negative and the clock must be positive, got {cycles} and {clock_mhz} MHz"
         )
     priced = {price.action for price in prices.actions}
-    for action in COMPONENT_OF_ACTION:
+    for action, component in COMPONENT_OF_ACTION.items():
         if action not in priced and getattr(counts, action):
             raise ValueError(
-                f"{action} is {getattr(counts, action)}, but a machine with skip_zeros off has no such unit"
+                f"{action} is {getattr(counts, action)}, but a machine with {SWITCHES[component]} off has no such unit"
             )
     for action in counts.own:
         if action not in priced:
@@ -259,6 +268,10 @@ def compute_energy(counts: ActionCounts, cycles: int, clock_mhz: float, prices: 
 
 def list_clock_warnings(prices: MachinePrices, clock_mhz: float) -> tuple[str, ...]:
     """Return a sentence for each memory that a clock is too fast for."""
-    arrays = (("a bank of the buffer", prices.buffer_bank), ("half an operand store", prices.operand_store_half))
-    warnings = (warn_of_slow_sram(figures, clock_mhz, name) for name, figures in arrays)
+    arrays = (
+        ("a bank of the buffer", prices.buffer_bank),
+        ("half an operand store", prices.operand_store_half),
+        ("a bank of the accumulators", prices.accumulator_bank),
+    )
+    warnings = (warn_of_slow_sram(figures, clock_mhz, name) for name, figures in arrays if figures is not None)
     return tuple(warning for warning in warnings if warning is not None)

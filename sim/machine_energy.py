@@ -126,6 +126,7 @@ def describe_parts(machine: Architecture) -> MachineParts | None:
         dram_kind=dram.kind,
         number_format=storage.number_format.value,
         skip_zeros=array.skip_zeros,
+        skip_empty_rows=array.skip_empty_rows,
     )
 
 
@@ -151,7 +152,11 @@ def count_actions(
     return ActionCounts(
         multiplies=counts.multiplications,
         accumulates=counts.multiplications,
-        **split_declared(declared, resolve_counts(declared, counts.multiplications, counts.actions)),
+        **split_declared(
+            declared,
+            resolve_counts(declared, counts.multiplications, counts.actions),
+            counts.multiplications,
+        ),
         operand_store_writes=int(traffic.store_writes.sum()),
         ppu_elements=int(traffic.ppu_elements.sum()),
         buffer_reads=accesses(bursts, reads, write_backs),
@@ -162,9 +167,13 @@ def count_actions(
     )
 
 
-def split_declared(declared: tuple[Action, ...], counted: Mapping[str, int]) -> dict[str, Any]:
-    """Give the counts of declared actions as fields of `ActionCounts`; what is not declared is not done."""
+def split_declared(declared: tuple[Action, ...], counted: Mapping[str, int], multiplications: int) -> dict[str, Any]:
+    """Give the counts of declared actions as fields of `ActionCounts`.
+
+    What is not declared is not done, but for updates of partial sums: every product makes one of its own.
+    """
     shared = {name: counted.get(name, 0) for name in DECLARED_ACTIONS}
+    shared["accumulator_updates"] = counted.get("accumulator_updates", multiplications)
     return {**shared, "own": {action.name: counted[action.name] for action in list_own(declared)}}
 
 

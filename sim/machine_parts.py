@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-SPARSE_COMPONENTS = ("index_logic", "pruning")
+# What a machine has only where a field of its array is on.
+SWITCHES = {"index_logic": "skip_zeros", "pruning": "skip_zeros", "sequencer": "skip_empty_rows"}
+
+# Up to so many words a PE's partial sums are registers, more are a memory.
+REGISTER_WORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +16,8 @@ class MachineParts:
     """What a machine is built of, as far as energy and area go.
 
     The buffer has `ports` banks of buffer_bytes / ports bytes. An operand store is two arrays of half its bytes and of
-    one word's width, for one half is filled while the other is read. Buffer and stores have the same cell type.
+    one word's width, for one half is filled while the other is read. Accumulators of more words than registers are a
+    memory of as many banks as multipliers. Buffer, stores and accumulators have the same cell type.
     """
 
     groups: int
@@ -30,6 +35,7 @@ class MachineParts:
     dram_kind: str
     number_format: str
     skip_zeros: bool
+    skip_empty_rows: bool = False
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -40,12 +46,26 @@ class MachineParts:
     def sizes(self) -> dict[str, int]:
         """Return the sizes that a technology table's compositions may name."""
         return {
+            "pes_per_group": self.pes_per_group,
             "acc_bits": self.acc_bits,
             "data_bits": self.data_bits,
             "accumulators": self.accumulators,
             "multipliers_per_pe": self.multipliers_per_pe,
             "port_bits": 8 * self.bytes_per_port_cycle,
         }
+
+    @property
+    def accumulator_bank_words(self) -> int:
+        """The words of a bank of accumulators; 0 where they are registers."""
+        if self.accumulators <= REGISTER_WORDS:
+            return 0
+        return -(-self.accumulators // self.multipliers_per_pe)
+
+    def has(self, component: str) -> bool:
+        """Tell whether the machine has units of a component, as far as its switches say."""
+        if component == "sequencer":
+            return self.skip_zeros and self.skip_empty_rows
+        return self.skip_zeros or component not in SWITCHES
 
     def units(self) -> dict[str, int]:
         """Return how many units of each on-chip component the machine has, none of them zero."""
@@ -55,9 +75,10 @@ class MachineParts:
             "accumulator": pes,
             "operand_store": 2 * self.groups,
             "index_logic": pes * self.multipliers_per_pe,
+            "sequencer": self.groups,
             "ppu": self.groups * self.ppu_elements_per_cycle,
             "pruning": self.groups * self.ppu_elements_per_cycle,
             "buffer": self.ports,
             "noc": self.groups,
         }
-        return {name: count for name, count in units.items() if self.skip_zeros or name not in SPARSE_COMPONENTS}
+        return {name: count for name, count in units.items() if self.has(name)}

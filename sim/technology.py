@@ -19,6 +19,7 @@ from sim.technology_scaling import (
     describe_rule,
     rule_factor,
 )
+from sim.technology_small_memory import MemoryFigure, SmallMemories, add_port, shrink_array, size_bank
 from sim.technology_sram import SramFigures, SramGrid, load_sram_grid
 from workloads.errors import InputError
 from workloads.layers import StrictModel
@@ -132,6 +133,7 @@ class TechnologyTable(StrictModel):
     number_formats: dict[str, NumberFormat]
     components: dict[str, Component]
     sram: SramTable
+    small_memories: SmallMemories
     dram: dict[str, DramFigure]
 
 
@@ -268,6 +270,20 @@ class Technology:
             notes=notes,
         )
 
+    def small_memory_figures(self, words: int, bits: int, cell: str) -> SramFigures:
+        """Return the figures of a bank of one read and one write port at the table's node, by the rule for small ones.
+
+        Raises:
+            InputError: the table lacks the cell type, or the bank is above the grid.
+        """
+        rule, capacity_bytes = self.table.small_memories, size_bank(words, bits)
+        figures = self.sram_figures(capacity_bytes, bits, cell)
+        smallest, next_larger = self.grid.smallest_bytes(self.table.sram.cells[cell].node_nm, cell)
+        if capacity_bytes < smallest:
+            first, second = (self.sram_figures(capacity, bits, cell) for capacity in (smallest, next_larger))
+            figures = shrink_array(first, second, capacity_bytes, rule.periphery.value)
+        return add_port(figures, rule.second_port.value)
+
     def _rule(self, scale: str) -> tuple[ScalingCoefficients, ScalingRule]:
         if scale not in self.table.rules:
             raise self._missing(f"rules.{scale}", "a figure's scale", [UNSCALED, *self.table.rules])
@@ -324,7 +340,7 @@ def load_technology(name_or_path: str | Path, base_directory: Path | None = None
 
 def list_scales(table: TechnologyTable) -> tuple[str, ...]:
     """Return every rule that the table's figures name, and every rule it holds, each once."""
-    figures: list[Figure | None] = [*table.dram.values()]
+    figures: list[Figure | MemoryFigure | None] = [*table.dram.values(), *table.small_memories.others.values()]
     for part in table.parts.values():
         figures += [part.energy, part.area, part.leakage]
     scales = [figure.scale for figure in figures if figure is not None]

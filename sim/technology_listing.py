@@ -19,6 +19,8 @@ from sim.technology import (
 )
 from sim.technology_scaling import UNSCALED
 
+SQUARE_UM_PER_SQUARE_MM = 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class TechnologyRow:
@@ -64,12 +66,43 @@ def list_rows(technology: Technology) -> Iterator[TechnologyRow]:
         scaling = ", ".join(f"{scale} {technology.describe_scale(getattr(cell, scale))}" for scale in SRAM_SCALES)
         value = f"grid {table.sram.grid}"
         yield TechnologyRow(f"sram.cells.{name}", value, "pJ, mW, mm2, ns", f"{cell.node_nm}nm", cell.source, scaling)
+    yield from _list_small_memories(technology)
     for name, dram in table.dram.items():
         yield _figure_row(technology, f"dram.{name}", dram)
     for name in table.rules:
         source = table.coefficients.source if table.coefficients else UNSCALED
         words = technology.describe_scale(name)
         yield TechnologyRow(f"rules.{name}", f"{technology.factor(name):.4g}", "factor", table.name, source, words)
+
+
+def _list_small_memories(technology: Technology) -> Iterator[TechnologyRow]:
+    """Yield the rule for small memories, and beside what other sources say what it gives for the first cell type."""
+    table, rule = technology.table, technology.table.small_memories
+    for name, factor in (("periphery", rule.periphery), ("second_port", rule.second_port)):
+        derived = f"; derived: {factor.derived}" if factor.derived else ""
+        yield TechnologyRow(
+            f"small_memories.{name}", f"{factor.value:.4g}", "factor", table.name, factor.source, UNSCALED + derived
+        )
+    cell = next(iter(table.sram.cells))
+    for name, other in rule.others.items():
+        figures = technology.small_memory_figures(other.words, other.bits, cell)
+        given = (figures.read_pj + figures.write_pj) / 2
+        if other.quantity == "area":
+            given = figures.area_mm2 * SQUARE_UM_PER_SQUARE_MM
+        value = other.value * technology.factor(other.scale)
+        words = f"{other.words} x {other.bits} bits, {other.quantity}; used by no machine; the rule is of {cell} cells"
+        scaling = technology.describe_scale(other.scale)
+        if other.scale != UNSCALED:
+            scaling = f"{other.value:g} {other.unit} {scaling}"
+        derived = f"; derived: {other.derived}" if other.derived else ""
+        yield TechnologyRow(
+            f"small_memories.others.{name}",
+            f"{value:.4g}; rule {given:.4g}",
+            other.unit,
+            other.node,
+            other.source,
+            f"{words}; {scaling}{derived}",
+        )
 
 
 def _figure_row(

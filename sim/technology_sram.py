@@ -85,6 +85,15 @@ class SramGrid:
         }
         return SramPoint(**figures), tuple(notes)
 
+    def smallest_bytes(self, node_nm: int, cell: str) -> tuple[float, float]:
+        """Return the two smallest capacities in bytes, the same one twice where there is no other.
+
+        Raises:
+            InputError: the grid lacks the node or cell.
+        """
+        capacities = sorted({capacity for capacity, _ in self._table(node_nm, cell)})
+        return KIBIBYTE * capacities[0], KIBIBYTE * capacities[min(1, len(capacities) - 1)]
+
     def _table(self, node_nm: int, cell: str) -> Mapping[tuple[float, int], SramPoint]:
         if (node_nm, cell) not in self.tables:
             known = ", ".join(f"{node} nm {name}" for node, name in self.tables)

@@ -62,8 +62,10 @@ class Action:
     """An action of a dataflow.
 
     Attributes:
-        price: None leaves it to the machine, which prices reads of operand stores (`operand_store_reads`) and the index
-            logic (`taps_examined`) by its technology table; every other action needs a price.
+        price: None leaves it to the machine, which prices reads of operand stores (`operand_store_reads`), reads and
+            writes of partial sums (`accumulator_updates`; undeclared, one for each multiplication), the index logic
+            (`taps_examined`) and sequencers (`rows_examined`) by its technology table; every other action needs a
+            price.
         per_multiplication: How often it is done for each multiplication; None: `StepCounts.actions` says how often.
 
     Raises:

@@ -50,6 +50,10 @@ def cut_runs(limit: int, size: int) -> list[range]:
     return [range(start, min(limit, start + size)) for start in range(0, limit, size)]
 
 
+# Entries whose running sums are held at once where there may be millions.
+SUMMED_ENTRIES = 2**18
+
+
 def sum_spans(values: IntArray, edges: IntArray) -> IntArray:
     """Sum values along their first axis between neighbouring edges, ``(spans + 1,)``: int64 ``(spans, ...)``."""
     running = np.zeros((len(values) + 1, *values.shape[1:]), dtype=np.int64)

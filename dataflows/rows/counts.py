@@ -84,7 +84,10 @@ def make_counts(problem: StepProblem, tally: Callable[[StepProblem], Tally]) -> 
         nominal_macs=shape.nominal_macs,
         header_cycles=done.row_ops * problem.array.row_overhead_cycles,
         empty_issue_cycles=done.empty_issue_cycles,
-        actions=count_index_actions(problem, done.driver_elements),
+        actions={
+            "accumulator_updates": done.multiplications,
+            **count_index_actions(problem, done.driver_elements),
+        },
     )
 
 

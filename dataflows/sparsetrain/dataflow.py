@@ -9,7 +9,7 @@ import numpy as np
 
 from dataflows.contract.actions import Action
 from dataflows.contract.array import PEArray
-from dataflows.contract.entries import sum_spans
+from dataflows.contract.entries import SUMMED_ENTRIES, sum_spans
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.problem import StepProblem
@@ -28,8 +28,6 @@ from dataflows.sparsetrain.views import name_indices, see_step, show_values
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step
 
-SUMMED_ENTRIES = 2**18
-
 # A further kind of layer, or another way to cut one, is one folder and its lines here.
 MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
     (ConvShape, Step.FORWARD): ConvRows(),
@@ -44,9 +42,12 @@ MAPPINGS: dict[tuple[type[LayerShape], Step], Mapping] = {
 }
 
 
+# accumulator_updates: only in forward and gta of a fully connected layer do the products of an issue go into one word;
+# the taps of a convolution, and the inputs of an outer product, have words of their own.
 # taps_examined: S for each driver nonzero and PE in a convolution, the driver nonzeros in a fully connected layer; 0 on
 # a dense machine, which has no index logic.
 ACTIONS = (
+    Action("accumulator_updates", "updates", "Partial sums read and written, once for all products of an issue."),
     Action("operand_store_reads", "words", "Words of data_bits read from operand stores.", per_multiplication=2),
     Action("taps_examined", "taps", "Taps whose indices or masks were looked at; none on a dense machine."),
     Action("rows_examined", "rows", "Row operations of which it was looked up whether their rows are empty."),
@@ -73,7 +74,7 @@ class RowConvolution:
             return TaskTable(mapping.measure_tasks(problem), names, indices, mapping.count(problem))
         traffic, dispatch = mapping.cut(problem)
         pe_cycles = sum_bursts(len(indices), traffic, dispatch)
-        counts = mapping.recount(problem, mapping.count(problem), pe_cycles)
+        counts = mapping.recount(problem, mapping.count(problem), pe_cycles, traffic)
         return TaskTable(pe_cycles, names, indices, counts, traffic, dispatch)
 
     def check_shape(

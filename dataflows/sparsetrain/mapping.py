@@ -31,7 +31,7 @@ class Mapping(Protocol):
         """Cut the step into tiles and its tasks into bursts; also give the task of each dispatch entry."""
         ...
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:
         """Add to the counts of the uncut step what its cutting added to the PEs' cycles ``(tasks, PEs)``."""
         ...
 

@@ -144,10 +144,13 @@ class StepResult(MeasuredColumns):
     dynamic_pj: float | None = column("pJ", "Energy without leakage.", before="input_density")
     multiplier_pj: float | None = column("pJ", "Multiplications.", before="input_density")
     accumulator_pj: float | None = column(
-        "pJ", "Accumulations: an addition, a register read and write.", before="input_density"
+        "pJ", "Accumulations: additions, and reads and writes of partial sums.", before="input_density"
     )
     operand_store_pj: float | None = column("pJ", "Reads and writes of the operand stores.", before="input_density")
     index_logic_pj: float | None = column("pJ", "Index and mask logic, for each tap examined.", before="input_density")
+    sequencer_pj: float | None = column(
+        "pJ", "Occupancy bits of rows that the sequencers look at.", before="input_density"
+    )
     ppu_pj: float | None = column("pJ", "Elements that the PPUs process.", before="input_density")
     pruning_pj: float | None = column(
         "pJ", "Comparisons and random numbers of gradient pruning.", before="input_density"
@@ -198,11 +201,16 @@ class StepActions:
     step: str = column("", "The step, as in steps.csv.", STEP_WORDS)
     machine: str = column("", "Name of the machine that executed the step.")
     multiplies: int = column("multiplications", "Multiplications of the PEs; on a dense machine those with zeros too.")
-    accumulates: int = column("additions", "Additions to an accumulator, each with a register's read and write.")
+    accumulates: int = column("additions", "Additions to a partial sum.")
+    accumulator_updates: int = column(
+        "updates", "Partial sums read and written; products of one issue that go into one of them share an update."
+    )
     operand_store_reads: int = column("words", "Words of data_bits read from operand stores.")
     operand_store_writes: int = column("words", "Words of data_bits that fetches write into operand stores.")
     taps_examined: int = column("taps", "Taps whose indices or masks were looked at; none on a dense machine.")
-    rows_examined: int = column("rows", "Row operations of which it was looked up whether their rows are empty.")
+    rows_examined: int = column(
+        "row operations", "Row operations whose occupancy bits were looked at; none where empty rows are not skipped."
+    )
     ppu_elements: int = column("elements", "Elements that PPUs process, those of elementwise passes included.")
     pruned_elements: int = column("elements", "Elements that gradient pruning compares; none on a dense machine.")
     buffer_reads: int = column("accesses", "Reads of the global buffer, each of a port's full width, DMA's included.")

@@ -30,9 +30,17 @@ def list_actions(sums: Float64Array, counts: Float64Array) -> dict[str, float]:
     }
 
 
-def list_declared(declared: Sequence[Action], counts: Float64Array, multiplications: float) -> dict[str, float]:
-    """Give how often each action of the dataflow is done, not rounded, from the sums over clusters."""
+def list_declared(
+    declared: Sequence[Action], counts: Float64Array, multiplications: float, cut_issues: float
+) -> dict[str, float]:
+    """Give how often each action of the dataflow is done, not rounded, from the sums over clusters.
+
+    Args:
+        cut_issues: Those that cutting rows adds, each with an update of an accumulator.
+    """
     counted = dict(zip(list_counted(declared), counts[len(ClusterCount) :].tolist(), strict=True))
+    if "accumulator_updates" in counted:
+        counted["accumulator_updates"] += cut_issues
     return {
         action.name: counted[action.name]
         if action.per_multiplication is None
@@ -54,18 +62,19 @@ class Pricing:
             self._actions = {price.action: price.pj_per_action for price in prices.actions}
             self._cycle_pj = sum(unit.leakage_mw for unit in prices.units) * 1000 / machine.clock_mhz
 
-    def price(self, sums: Float64Array, counts: Float64Array, cycles: int) -> float:
+    def price(self, sums: Float64Array, counts: Float64Array, cycles: int, cut_issues: float = 0.0) -> float:
         """Give the energy of a step in pJ."""
         if not self._actions:
             return 0.0
         multiplications = float(counts[ClusterCount.MULTIPLICATIONS])
-        done = list_actions(sums, counts) | list_declared(self._declared, counts, multiplications)
+        done = list_actions(sums, counts) | {"accumulator_updates": multiplications}
+        done |= list_declared(self._declared, counts, multiplications, cut_issues)
         spent = sum(price * done.get(name, 0.0) for name, price in self._actions.items())
         return spent + self._cycle_pj * cycles
 
-    def round_actions(self, sums: Float64Array, counts: Float64Array) -> ActionCounts:
+    def round_actions(self, sums: Float64Array, counts: Float64Array, cut_issues: float = 0.0) -> ActionCounts:
         """Tell how often each action is done; multiplications are rounded once, so that what follows of them agrees."""
         rounded: dict[str, Any] = {name: round(value) for name, value in list_actions(sums, counts).items()}
-        done = list_declared(self._declared, counts, rounded["multiplies"])
+        done = list_declared(self._declared, counts, rounded["multiplies"], cut_issues)
         declared = {name: round(value) for name, value in done.items()}
-        return ActionCounts(**rounded, **split_declared(self._declared, declared))
+        return ActionCounts(**rounded, **split_declared(self._declared, declared, rounded["multiplies"]))

@@ -73,7 +73,8 @@ class StepSampler:
         def evaluate(deck: Deck) -> Float64Array:
             times = time_deck(deck, measured, order, surroundings)
             sums, counts = sum_measures(deck, measured), deck.cluster_weights @ counted
-            return np.array([times.cycles, pricing.price(sums, counts, times.cycles)])
+            issues = self._count_cut_issues(sums, counts)
+            return np.array([times.cycles, pricing.price(sums, counts, times.cycles, issues)])
 
         _, (cycles_spread, energy_spread) = estimate_spreads(sample, evaluate)
         deck = make_deck(sample)
@@ -128,7 +129,7 @@ class StepSampler:
             dram_write_bytes=round(float(sums[Measure.WRITE_BACK_BYTES])),
             counts=counts,
             results=round(float(sums[Measure.PPU_ELEMENTS]) / parts),
-            actions=self.runs.pricing.round_actions(sums, counts),
+            actions=self.runs.pricing.round_actions(sums, counts, self._count_cut_issues(sums, counts)),
             fraction=tiles / len(self.runs.plan),
             cycles_spread=cycles_spread,
             energy_spread=energy_spread,
@@ -139,11 +140,17 @@ class StepSampler:
 
         Headers are counted; what the ends add is a difference of estimates, and never negative.
         """
+        plan, overhead = self.runs.plan, self.runs.machine.array.row_overhead_cycles
+        headers = (plan.headers - 1) * round(float(counts[ClusterCount.ROW_OPS])) * overhead
+        return headers + round(self._count_cut_issues(sums, counts))
+
+    def _count_cut_issues(self, sums: Float64Array, counts: Float64Array) -> float:
+        """Estimate the issues that the ends of pieces add, in which some multipliers are idle."""
         plan, array = self.runs.plan, self.runs.machine.array
-        headers = (plan.headers - 1) * round(float(counts[ClusterCount.ROW_OPS])) * array.row_overhead_cycles
         if plan.headers == 1 or array.multipliers_per_pe == 1:
-            return headers
-        return max(headers, round(float(sums[Measure.PE_CYCLES] - counts[ClusterCount.UNCUT_PE_CYCLES])))
+            return 0.0
+        headers = (plan.headers - 1) * float(counts[ClusterCount.ROW_OPS]) * array.row_overhead_cycles
+        return max(0.0, float(sums[Measure.PE_CYCLES] - counts[ClusterCount.UNCUT_PE_CYCLES]) - headers)
 
 
 def fit_states(total: int, busy: int, wait_operands: int, wait_ppu: int, idle: int) -> tuple[int, int, int, int, int]:

@@ -82,6 +82,7 @@ def test_rows_cut_for_several_multipliers_cost_what_they_do_in_the_full_run(tmp_
     cut = full["step"] == "forward"
     assert (full[cut]["overhead_cycles"] > single[cut]["overhead_cycles"]).all()
     assert sampled["overhead_cycles"].tolist() == full["overhead_cycles"].tolist()
+    assert sampled["accumulator_pj"].tolist() == full["accumulator_pj"].tolist()
 
 
 def test_a_run_without_a_sample_has_no_intervals(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_counts_are_those_of_the_rows(outputs: tuple[pd.DataFrame, Any]) -> 
         mine = rows[rows["machine"] == name]
         counts = {line["action"]: line["count"] for line in machine["energy"] if line["component"] != "leakage"}
         multiplies = mine["dense_macs" if name.endswith("dense") else "effectual_macs"].sum()
-        assert counts["multiplies"] == counts["accumulates"] == multiplies
+        assert counts["multiplies"] == counts["accumulates"] == counts["accumulator_updates"] == multiplies
         assert counts["operand_store_reads"] == 2 * multiplies
         assert counts["dram_read_bits"] == 8 * mine["dram_read_bytes"].sum()
         assert counts["dram_write_bits"] == 8 * mine["dram_write_bytes"].sum()
@@ -116,39 +116,45 @@ ROW_WORDS, WEIGHT_WORDS, MASK_WORDS = 2, 1, 1
 EXPECTED = {
     # Two tasks of one row operation each, on nonzeros (1) and (3, 4).
     ("sparse", Step.FORWARD): ActionCounts(
-        multiplies=3, accumulates=3, operand_store_reads=2 * 3, operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS),
+        multiplies=3, accumulates=3, accumulator_updates=3,
+        operand_store_reads=2 * 3, operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS),
         taps_examined=3, ppu_elements=2 * 2, buffer_reads=2 + 1, buffer_writes=2 + 1,
         noc_bytes=2 * (ROW_BYTES + WEIGHT_BYTES) + 2 * ROW_BYTES, dram_read_bits=8 * (2 * ROW_BYTES + WEIGHT_BYTES),
         dram_write_bits=8 * 2 * ROW_BYTES,
     ),
     ("dense", Step.FORWARD): ActionCounts(
-        multiplies=4, accumulates=4, operand_store_reads=2 * 4, operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS),
+        multiplies=4, accumulates=4, accumulator_updates=4,
+        operand_store_reads=2 * 4, operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS),
         ppu_elements=2 * 2, buffer_reads=2 + 1, buffer_writes=2 + 1,
         noc_bytes=2 * (ROW_BYTES + WEIGHT_BYTES) + 2 * ROW_BYTES, dram_read_bits=8 * (2 * ROW_BYTES + WEIGHT_BYTES),
         dram_write_bits=8 * 2 * ROW_BYTES,
     ),
     # Two tasks on nonzeros (5) and (6), both where the mask is set; a mask row with each task's burst.
     ("sparse", Step.GTA): ActionCounts(
-        multiplies=2, accumulates=2, operand_store_reads=2 * 2,
+        multiplies=2, accumulates=2, accumulator_updates=2,
+        operand_store_reads=2 * 2,
         operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS + MASK_WORDS), taps_examined=2, ppu_elements=2 * 2,
         buffer_reads=2 + 1, buffer_writes=2 + 1, noc_bytes=2 * (ROW_BYTES + WEIGHT_BYTES + MASK_BYTES) + 2 * ROW_BYTES,
         dram_read_bits=8 * (2 * (ROW_BYTES + MASK_BYTES) + WEIGHT_BYTES), dram_write_bits=8 * 2 * ROW_BYTES,
     ),
     # The dense machine's PPU reads the mask rows, one access each.
     ("dense", Step.GTA): ActionCounts(
-        multiplies=4, accumulates=4, operand_store_reads=2 * 4, operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS),
+        multiplies=4, accumulates=4, accumulator_updates=4,
+        operand_store_reads=2 * 4, operand_store_writes=2 * (ROW_WORDS + WEIGHT_WORDS),
         ppu_elements=2 * 2, buffer_reads=2 + 2 + 1, buffer_writes=2 + 1,
         noc_bytes=2 * (ROW_BYTES + WEIGHT_BYTES + MASK_BYTES) + 2 * ROW_BYTES,
         dram_read_bits=8 * (2 * (ROW_BYTES + MASK_BYTES) + WEIGHT_BYTES), dram_write_bits=8 * 2 * ROW_BYTES,
     ),
     # One task, one burst of four rows; its kernel is one word of 32 bits.
     ("sparse", Step.GTW): ActionCounts(
-        multiplies=2, accumulates=2, operand_store_reads=2 * 2, operand_store_writes=4 * ROW_WORDS, taps_examined=2,
+        multiplies=2, accumulates=2, accumulator_updates=2,
+        operand_store_reads=2 * 2, operand_store_writes=4 * ROW_WORDS, taps_examined=2,
         ppu_elements=1, buffer_reads=1 + 1, buffer_writes=1 + 1, noc_bytes=4 * ROW_BYTES + KERNEL_BYTES,
         dram_read_bits=8 * 4 * ROW_BYTES, dram_write_bits=8 * KERNEL_BYTES,
     ),
     ("dense", Step.GTW): ActionCounts(
-        multiplies=4, accumulates=4, operand_store_reads=2 * 4, operand_store_writes=4 * ROW_WORDS, ppu_elements=1,
+        multiplies=4, accumulates=4, accumulator_updates=4,
+        operand_store_reads=2 * 4, operand_store_writes=4 * ROW_WORDS, ppu_elements=1,
         buffer_reads=1 + 1, buffer_writes=1 + 1, noc_bytes=4 * ROW_BYTES + KERNEL_BYTES,
         dram_read_bits=8 * 4 * ROW_BYTES, dram_write_bits=8 * KERNEL_BYTES,
     ),
@@ -239,3 +245,18 @@ def test_half_the_buffer_of_16_kib_banks_costs_what_the_grid_holds_for_them() ->
     price = {one.action: one.pj_per_action for one in prices.actions}
     # CACTI, 45 nm hp, 16 KiB at 128 bits.
     assert (price["buffer_reads"], price["buffer_writes"]) == (9.10741, 18.9755)
+
+
+def test_a_machine_that_skips_empty_rows_pays_its_sequencers_for_each_row_operation_examined(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    changes = ("array.skip_empty_rows=true",)
+    simulate(tmp_path / "small.yaml", "sparsetrain", overrides=changes, verify=False, out=tmp_path / "run")
+    record, rows = json.loads((tmp_path / "run" / "run.json").read_text()), pd.read_csv(tmp_path / "run" / "steps.csv")
+    sparse, dense = record["machines"].values()
+    (line,) = (line for line in sparse["energy"] if line["action"] == "rows_examined")
+    actions = pd.read_csv(tmp_path / "run" / "actions.csv")
+    assert line["count"] == actions["rows_examined"].sum() > 0
+    assert rows["sequencer_pj"].sum() == pytest.approx(line["count"] * line["pj_per_action"], rel=ROUNDING)
+    units = [{unit["component"]: unit["units"] for unit in machine["units"]} for machine in (sparse, dense)]
+    assert units[0]["sequencer"] == record["architecture"]["array"]["groups"]
+    assert "sequencer" not in units[1]

@@ -48,7 +48,7 @@ class ConvKernels:
         """Tiles of (filter, block), their reduction over images and rows perhaps cut."""
         return make_kernels_traffic(problem)
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:  # noqa: ARG002
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:  # noqa: ARG002
         """Items are not divided, so a cut adds no cycles."""
         return counts
 

@@ -44,7 +44,7 @@ class ConvRows:
         """Tiles of (image, result row, block), their reduction over channels perhaps cut."""
         return make_rows_traffic(problem)
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:  # noqa: ARG002
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:  # noqa: ARG002
         """Items are not divided, so a cut adds no cycles."""
         return counts
 

@@ -63,9 +63,9 @@ def count_products(problem: StepProblem) -> IntArray:
 
 def count_outer(problem: StepProblem) -> StepCounts:
     """Count the products of a gradient with a PE's inputs, and their multiplications."""
-    by_image = find_present(problem)[0].sum(axis=1)
+    by_image, macs = find_present(problem)[0].sum(axis=1), count_macs(problem)
     done, examined = int(by_image @ count_products(problem)), int(by_image.sum()) * int(find_owners(problem).sum())
-    return make_linear_counts(problem, (done, examined), count_macs(problem), count_macs(problem.skipping_zeros()))
+    return make_linear_counts(problem, (done, examined), macs, count_macs(problem.skipping_zeros()), macs)
 
 
 def count_macs(problem: StepProblem) -> int:

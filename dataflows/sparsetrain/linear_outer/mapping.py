@@ -45,7 +45,7 @@ class LinearOuter:
         """Tiles of (output, block), their reduction over images perhaps cut."""
         return make_outer_traffic(problem)
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:  # noqa: ARG002
         """The pieces of a row that was cut have headers of their own."""
         return add_headers(counts, measure_outer(problem), pe_cycles)
 

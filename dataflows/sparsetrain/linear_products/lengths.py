@@ -32,6 +32,11 @@ class Products:
         """Multiplications of all wanted results."""
         return int((self.drivers.sum(axis=1) * self.wanted.sum(axis=1)).sum())
 
+    def count_issues(self, multipliers: int) -> int:
+        """Count the issues of all wanted results, each of up to so many products."""
+        issues = -(-self.drivers.sum(axis=1) // multipliers)
+        return int((issues * self.wanted.sum(axis=1)).sum())
+
 
 def find_operands(problem: StepProblem) -> Products:
     """Find what takes part: all of it on a dense machine."""
@@ -64,4 +69,5 @@ def count_products(problem: StepProblem) -> StepCounts:
     products = find_operands(problem)
     effectual = find_operands(problem.skipping_zeros()).macs
     done, examined = int(products.worked.sum()), int(products.wanted.sum())
-    return make_linear_counts(problem, (done, examined), products.macs, effectual)
+    updates = products.count_issues(problem.array.multipliers_per_pe)
+    return make_linear_counts(problem, (done, examined), products.macs, effectual, updates)

@@ -16,7 +16,7 @@ from dataflows.sparsetrain.linear_products.lengths import count_products, find_o
 from dataflows.sparsetrain.linear_products.plan import plan_products
 from dataflows.sparsetrain.linear_products.sampled_tiles import plan_products_tiles
 from dataflows.sparsetrain.linear_products.traffic import make_products_traffic, pack_products_traffic
-from dataflows.sparsetrain.linear_rows import add_headers, view_as_convolution
+from dataflows.sparsetrain.linear_rows import add_headers, count_issues, view_as_convolution
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import Step
 
@@ -41,9 +41,10 @@ class LinearProducts:
         """Tiles of (image, block), their reduction perhaps cut."""
         return make_products_traffic(problem)
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
-        """The pieces of a row that was cut have headers of their own."""
-        return add_headers(counts, measure_products(problem), pe_cycles)
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:
+        """The pieces of a row that was cut have headers and issues of their own."""
+        counted = add_headers(counts, measure_products(problem), pe_cycles)
+        return count_issues(counted, traffic, problem.array)
 
     def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:
         """Tiles of a batch."""

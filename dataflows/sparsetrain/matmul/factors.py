@@ -60,7 +60,7 @@ class MatmulFactors:
         traffic = assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
         return traffic, entries.task_numbers(plan.limits[:3])
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:  # noqa: ARG002
         """Items are not divided; headers are as counted."""
         return add_headers(counts, self.measure_tasks(problem), pe_cycles)
 

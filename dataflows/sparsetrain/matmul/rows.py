@@ -19,7 +19,7 @@ from dataflows.sparsetrain.linear_products.mapping import LinearProducts, count_
 from dataflows.sparsetrain.linear_products.plan import ProductsPlan, plan_products
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
 from dataflows.sparsetrain.linear_products.traffic import describe_products
-from dataflows.sparsetrain.linear_rows import add_headers
+from dataflows.sparsetrain.linear_rows import add_headers, count_issues
 from dataflows.sparsetrain.matmul.problems import flatten_rows, get_shape, join_values, take_product
 from dataflows.sparsetrain.matmul.refusal import refuse_sample
 from dataflows.sparsetrain.matmul.tiling import measure_rows_of_products, start_sizes, try_rows_of_products
@@ -59,9 +59,10 @@ class MatmulRows:
         tiles = size_tiles(plan, entries, shape.rows)
         return assemble_traffic(entries, sizes, bursts, results, tiles), entries.task_numbers(limits)
 
-    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray) -> StepCounts:
-        """The pieces of a row that was cut have headers of their own."""
-        return add_headers(counts, self.measure_tasks(problem), pe_cycles)
+    def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:
+        """The pieces of a row that was cut have headers and issues of their own."""
+        counted = add_headers(counts, self.measure_tasks(problem), pe_cycles)
+        return count_issues(counted, traffic, problem.array)
 
     def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:  # noqa: ARG002
         """Refuse: an image's tiles have weights of their own."""

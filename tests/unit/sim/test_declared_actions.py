@@ -60,5 +60,6 @@ def test_an_action_without_a_price_is_refused_by_name() -> None:
     with pytest.raises(InputError) as error:
         price_machine(parts, load_technology("14nm"), (BARE,))
     assert str(error.value) == (
-        "the dataflow's action 'hops' has no price; without one are operand_store_reads, taps_examined, rows_examined"
+        "the dataflow's action 'hops' has no price; without one are accumulator_updates, operand_store_reads, "
+        "taps_examined and rows_examined"
     )

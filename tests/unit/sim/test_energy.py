@@ -15,7 +15,7 @@ from sim.energy import (
     compute_energy,
     list_clock_warnings,
 )
-from sim.machine_parts import MachineParts
+from sim.machine_parts import REGISTER_WORDS, MachineParts
 from sim.machine_pricing import price_machine
 from sim.technology import PRESET_DIRECTORY, Technology, load_technology
 from workloads.errors import InputError
@@ -38,14 +38,17 @@ PARTS = MachineParts(
     dram_kind="lpddr4",
     number_format="fp16",
     skip_zeros=True,
+    skip_empty_rows=True,
 )
 # The counts are distinct, so that no two can be swapped unseen.
 COUNTS = ActionCounts(
     multiplies=101,
     accumulates=102,
+    accumulator_updates=71,
     operand_store_reads=203,
     operand_store_writes=57,
     taps_examined=301,
+    rows_examined=97,
     ppu_elements=41,
     pruned_elements=29,
     buffer_reads=17,
@@ -81,9 +84,10 @@ def prices(technology: Technology) -> MachinePrices:
 
 EXPECTED_PJ = {
     "multiplier": 101 * FP16_MULTIPLY_PJ,
-    "accumulator": 102 * (FP32_ADD_PJ + 2 * 32 * REGISTER_PJ),
+    "accumulator": 102 * FP32_ADD_PJ + 71 * 2 * 32 * REGISTER_PJ,
     "operand_store": 203 * STORE_READ_PJ + 57 * STORE_WRITE_PJ,
     "index_logic": 301 * (INT16_ADD_PJ + COMPARATOR_PJ + 17 * REGISTER_PJ + 4 / 32 * COUNTER_PJ),
+    "sequencer": 97 * (2 * REGISTER_PJ + 2 / 16 * INT16_ADD_PJ + 16 / 32 * COUNTER_PJ),
     "ppu": 41 * (FP16_MULTIPLY_PJ + FP32_ADD_PJ + COMPARATOR_PJ + (2 * 32 + 16) * REGISTER_PJ + 16 / 32 * COUNTER_PJ),
     "pruning": 29 * (COMPARATOR_PJ + 32 * REGISTER_PJ + 3 / 16 * INT16_ADD_PJ),
     "buffer": 17 * BANK_READ_PJ + 13 * BANK_WRITE_PJ,
@@ -109,7 +113,7 @@ def test_int16_has_its_own_multiply_and_accumulate(technology: Technology) -> No
     prices = price_machine(replace(PARTS, number_format="int16"), technology)
     parts = compute_energy(COUNTS, CYCLES, CLOCK_MHZ, prices).component_pj()
     assert parts["multiplier"] == pytest.approx(101 * 0.78, rel=1e-12)
-    assert parts["accumulator"] == pytest.approx(102 * (0.1 + 2 * 32 * REGISTER_PJ), rel=1e-12)
+    assert parts["accumulator"] == pytest.approx(102 * 0.1 + 71 * 2 * 32 * REGISTER_PJ, rel=1e-12)
 
 
 def test_the_total_is_the_sum_of_its_parts(prices: MachinePrices) -> None:
@@ -154,6 +158,7 @@ def test_area_and_leakage_are_units_times_their_parts(prices: MachinePrices) -> 
         "multiplier": 2 * 3 * 4 * multiplier_um2,
         "accumulator": 2 * 3 * (4 * adder_um2 + 8 * 32 * register_um2),
         "index_logic": 2 * 3 * 4 * (int16_adder_um2 + comparator_um2 + 17 * register_um2 + counter_um2 / 8),
+        "sequencer": 2 * (2 * 16 * register_um2 + 2 * int16_adder_um2 + counter_um2 / 2),
         "ppu": 2 * 5 * ppu_um2,
         "pruning": 2 * 5 * (comparator_um2 + 32 * register_um2 + 3 / 16 * int16_adder_um2),
         "noc": 2 * 2 * 128 * (register_um2 + int16_adder_um2 / 16),
@@ -180,9 +185,9 @@ def test_the_table_of_units_multiplies_out(prices: MachinePrices) -> None:
 def test_the_dense_machine_has_no_index_logic_and_no_pruning(technology: Technology) -> None:
     sparse = price_machine(PARTS, technology)
     dense = price_machine(replace(PARTS, skip_zeros=False), technology)
-    assert set(sparse.area_mm2()) - set(dense.area_mm2()) == {"index_logic", "pruning"}
-    assert set(sparse.leakage_mw()) - set(dense.leakage_mw()) == {"index_logic", "pruning"}
-    counts = replace(COUNTS, taps_examined=0, pruned_elements=0)
+    assert set(sparse.area_mm2()) - set(dense.area_mm2()) == {"index_logic", "sequencer", "pruning"}
+    assert set(sparse.leakage_mw()) - set(dense.leakage_mw()) == {"index_logic", "sequencer", "pruning"}
+    counts = replace(COUNTS, taps_examined=0, rows_examined=0, pruned_elements=0)
     parts = compute_energy(counts, CYCLES, CLOCK_MHZ, dense).component_pj()
     assert (parts["index_logic"], parts["pruning"]) == (0.0, 0.0)
     assert parts["multiplier"] == compute_energy(counts, CYCLES, CLOCK_MHZ, sparse).component_pj()["multiplier"]
@@ -194,6 +199,14 @@ def test_the_dense_machine_refuses_counts_of_units_it_lacks(technology: Technolo
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole message is asserted
         compute_energy(ActionCounts(**{action: 3}), CYCLES, CLOCK_MHZ, dense)
     assert str(caught.value) == f"{action} is 3, but a machine with skip_zeros off has no such unit"
+
+
+def test_a_machine_that_executes_empty_rows_has_no_sequencer(technology: Technology) -> None:
+    prices = price_machine(replace(PARTS, skip_empty_rows=False), technology)
+    assert set(price_machine(PARTS, technology).area_mm2()) - set(prices.area_mm2()) == {"sequencer"}
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole message is asserted
+        compute_energy(ActionCounts(rows_examined=3), CYCLES, CLOCK_MHZ, prices)
+    assert str(caught.value) == "rows_examined is 3, but a machine with skip_empty_rows off has no such unit"
 
 
 def test_doubling_the_buffer_moves_its_energy_as_the_grid_says(technology: Technology) -> None:
@@ -212,7 +225,7 @@ def test_at_14nm_each_part_is_scaled_by_its_rule(prices: MachinePrices) -> None:
     at_14nm = load_technology("14nm")
     scaled = compute_energy(COUNTS, CYCLES, CLOCK_MHZ, price_machine(PARTS, at_14nm)).component_pj()
     published = compute_energy(COUNTS, CYCLES, CLOCK_MHZ, prices).component_pj()
-    for component in ("multiplier", "accumulator", "index_logic", "ppu", "pruning", "noc"):
+    for component in ("multiplier", "accumulator", "index_logic", "sequencer", "ppu", "pruning", "noc"):
         expected_pj = published[component] * at_14nm.factor("logic_energy")
         # The factor is applied to each part there, to the sum here.
         assert scaled[component] == pytest.approx(expected_pj, rel=1e-12)
@@ -258,6 +271,33 @@ def test_a_missing_entry_stops_the_pricing_and_names_table_and_entry(tmp_path: P
         f"{path}: the technology table '45nm' has no entry 'parts.comparator_32bit.energy', "
         "needed by components.index_logic"
     )
+
+
+@pytest.mark.parametrize("banks", [1, 2])
+def test_more_accumulators_than_registers_are_a_bank_of_memory_for_each_multiplier(
+    technology: Technology, banks: int
+) -> None:
+    words = banks * 256
+    prices = price_machine(replace(PARTS, accumulators=words, multipliers_per_pe=banks), technology)
+    # CACTI, 45 nm hp, 1 KiB at 32 bits: 256 words of acc_bits; a second port multiplies area and leakage.
+    read_pj, write_pj, leakage_mw, area_mm2, ports = 1.16841, 1.75072, 0.574278, 0.00343151, 1.17
+    price = {one.action: one.pj_per_action for one in prices.actions}
+    assert price["accumulates"] == FP32_ADD_PJ
+    assert price["accumulator_updates"] == read_pj + write_pj
+    adder_mm2, adder_mw = 4361.094e-6, 53.11069e-3
+    (unit,) = (unit for unit in prices.units if unit.component == "accumulator")
+    assert unit.units == 2 * 3
+    assert unit.unit_area_mm2 == pytest.approx(banks * (adder_mm2 + ports * area_mm2), rel=1e-12)
+    assert unit.unit_leakage_mw == pytest.approx(banks * (adder_mw + ports * leakage_mw), rel=1e-12)
+
+
+def test_accumulators_are_registers_up_to_16_words(technology: Technology) -> None:
+    registers = price_machine(replace(PARTS, accumulators=REGISTER_WORDS), technology)
+    memory = price_machine(replace(PARTS, accumulators=REGISTER_WORDS + 1), technology)
+    assert registers.accumulator_bank is None
+    assert memory.accumulator_bank is not None
+    price = {one.action: one.pj_per_action for one in registers.actions}
+    assert price["accumulator_updates"] == 2 * 32 * REGISTER_PJ
 
 
 def test_a_fast_clock_warns_of_each_slow_memory(technology: Technology) -> None:

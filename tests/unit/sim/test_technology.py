@@ -138,20 +138,22 @@ def test_a_listing_shows_the_figure_at_the_node_and_where_it_comes_from() -> Non
     assert row.value == f"{1.1 * LOGIC_FACTOR:.4g}"
     assert (row.unit, row.node, row.source) == ("pJ", "45nm", "Horowitz, ISSCC 2014, 45 nm at 0.9 V")
     assert row.scaling == "1.1 pJ x0.1377, energy of 45HP at 0.9 V to 14HP at 0.8 V"
-    assert rows["components.accumulator.energy"].value == (
-        "1 x adder + 2 x acc_bits x register_bit (one read and one write)"
+    assert rows["components.accumulator_registers.energy"].value == (
+        "2 x acc_bits x register_bit (one read and one write)"
     )
     assert rows["dram.lpddr4"].value == "8"
     sections = {entry.split(".")[0] for entry in rows}
-    assert sections == {"parts", "number_formats", "components", "sram", "dram", "rules"}
+    assert sections == {"parts", "number_formats", "components", "sram", "small_memories", "dram", "rules"}
 
 
 def test_compositions_are_sums_of_parts(at_45nm: Technology) -> None:
     energy_pj = {
         ("multiplier", "fp16"): 1.1,
         ("multiplier", "int16"): 0.78,
-        ("accumulator", "fp16"): 0.9 + 2 * 32 * 0.009,
-        ("accumulator", "int16"): 0.1 + 2 * 32 * 0.009,
+        ("accumulator", "fp16"): 0.9,
+        ("accumulator", "int16"): 0.1,
+        ("accumulator_registers", "int16"): 2 * 32 * 0.009,
+        ("sequencer", "int16"): 2 * 0.009 + 0.05 * 2 / 16 + 0.25 * 16 / 32,
         ("index_logic", "fp16"): 0.05 + 0.03 + 17 * 0.009 + 0.25 * 4 / 32,
         ("ppu", "int16"): 0.78 + 0.1 + 0.03 + (2 * 32 + 16) * 0.009 + 0.25 * 16 / 32,
         ("pruning", "fp16"): 0.03 + 32 * 0.009 + 0.05 * 3 / 16,
@@ -162,7 +164,9 @@ def test_compositions_are_sums_of_parts(at_45nm: Technology) -> None:
         # The sums round in another order.
         assert cost.value == pytest.approx(expected, rel=1e-12)
     area = at_45nm.component_cost("accumulator", "area", "int16", SIZES)
-    assert area.value == pytest.approx(2 * 278 + 4 * 32 * 5.98, rel=1e-12)
+    assert area.value == pytest.approx(2 * 278, rel=1e-12)
+    area = at_45nm.component_cost("accumulator_registers", "area", "int16", SIZES)
+    assert area.value == pytest.approx(4 * 32 * 5.98, rel=1e-12)
     leakage = at_45nm.component_cost("noc", "leakage", "int16", SIZES)
     assert leakage.value == pytest.approx(2 * 128 * (0.07395312 + 1.2 / 16), rel=1e-12)
 
@@ -233,7 +237,10 @@ def test_a_rule_that_is_not_there_is_refused_when_the_table_is_loaded(tmp_path: 
     data["parts"]["int16_adder"]["energy"]["scale"] = "logic"
     with pytest.raises(InputError) as caught:
         load_technology(write_table(tmp_path, data))
-    rules = "unscaled, logic_energy, logic_area, logic_leakage, sram_energy, sram_area, sram_energy_lstp"
+    rules = (
+        "unscaled, logic_energy, logic_area, logic_leakage, sram_energy, sram_area, sram_energy_lstp, "
+        "energy_from_28nm, area_from_28nm"
+    )
     assert str(caught.value) == (
         f"{tmp_path / 'own.yaml'}: the technology table '14nm' has no entry 'rules.logic', needed by a figure's scale; "
         f"there are {rules}"
