@@ -12,7 +12,8 @@ from sim.energy import (
     UnitPrice,
 )
 from sim.machine_parts import MachineParts
-from sim.technology import Cost, Quantity, Technology, Term
+from sim.technology import Cost, Quantity, Technology
+from sim.technology_form import Term
 from sim.technology_sram import SramFigures
 from workloads.errors import InputError
 

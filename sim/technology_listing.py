@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.technology import (
+from sim.technology import Technology, load_technology
+from sim.technology_form import (
     SRAM_SCALES,
     AreaFigure,
     Component,
     DramFigure,
     EnergyFigure,
     LeakageFigure,
-    Technology,
     Term,
-    load_technology,
 )
 from sim.technology_scaling import UNSCALED
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from unit.sim.technology_tables import KIBIBYTE, SRAM_FACTOR, energy_14hp_at_0_8_volts, preset_data, write_table
 
-from sim.technology import PRESET_DIRECTORY, Technology, list_scales, list_technologies, load_technology
+from sim.technology import PRESET_DIRECTORY, Technology, list_technologies, load_technology
+from sim.technology_form import list_scales
 from sim.technology_listing import format_technology
 from sim.technology_scaling import UNSCALED, EnergyRule, delay_factor, energy_factor
 from workloads.errors import InputError
