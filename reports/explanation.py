@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.certainty import find_step_swings, make_assumptions_grid, tell_step_certainty
 from reports.fitted_tables import Column, Grid, Kind, Verbatim
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
@@ -202,9 +203,10 @@ def explain_energy(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[s
             Column("pJ each", rank=1), Column("pJ"), Column("share"),
         ]
     )  # fmt: skip
-    total = 0.0
+    total, done = 0.0, {}
     for line in described["energy"]:
         count = int(row["cycles"] if line["component"] == "leakage" else counts[line["action"]])
+        done[line["action"]] = count
         pj = count * line["pj_per_action"]
         total += pj
         grid.add(
@@ -217,6 +219,10 @@ def explain_energy(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[s
         f"{write_energy(row['dynamic_pj'])} without leakage, at {described['technology']}{where}."
     )
     yield grid
+    if described["assumptions"]:
+        swings = find_step_swings(described, done)
+        yield tell_step_certainty(described, float(row["energy_pj"]), swings)
+        yield make_assumptions_grid(described, swings, has_reasons=has_sources)
     if has_sources:
         yield make_sources_grid(described["energy"])
 

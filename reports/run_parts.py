@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape, unescape
 from typing import Any
 
 import plotly.graph_objects as go
 
+from reports.certainty import write_ratio_span, write_span
 from reports.dead_words import describe_dead
 from reports.figures import plot_all
 from reports.findings import TELLERS, count_verdicts
@@ -117,6 +119,7 @@ def write_headline(run: Run) -> str:
             found = run.ratios(baseline)[scope]
             if found["energy_ratio"] is not None:
                 without = f"{write_ratio(found['dynamic_energy_ratio'])} without leakage{dead}"
+                without += tell_span(run.record["energy_intervals"]["ratios"][baseline][scope], write_ratio_span)
                 cards.append(
                     make_card(f"Energy ratio, {SCOPE_WORDS[scope]}", write_ratio(found["energy_ratio"]), without)
                 )
@@ -129,8 +132,14 @@ def write_headline(run: Run) -> str:
     if totals["energy_pj"] is not None:
         leakage = write_percent(totals["leakage_pj"], totals["energy_pj"])
         more = f"{write_energy(totals['dynamic_pj'])} without leakage ({leakage})"
+        more += tell_span(run.record["energy_intervals"]["machines"][run.machine]["network"], write_span)
         cards.append(make_card("Energy", write_energy(totals["energy_pj"]), more))
     return f'<dl class="cards">{"".join(cards)}</dl>{write_ablation(run)}'
+
+
+def tell_span(interval: list[float] | None, write: Callable[[list[float]], str]) -> str:
+    """Say between what a figure lies as assumed figures vary; nothing where none moves it."""
+    return "" if interval is None or interval[0] == interval[1] else f"; {write(interval)} as assumed figures vary"
 
 
 def has_convolutions(run: Run) -> bool:
@@ -251,6 +260,23 @@ def write_technology(machine: str, described: dict[str, Any] | None) -> str:
         f"({described['leakage_mw']:.4g} mW) of {escape(machine)}</summary>"
         + write_table(["component", "units", "area mm2", "leakage mW", "source of the area"], units,
                       long=["source of the area"])
+        + "</details>"
+        + write_assumptions(machine, described)
+    )  # fmt: skip
+
+
+def write_assumptions(machine: str, described: dict[str, Any]) -> str:
+    """Tabulate the assumed figures that move a machine's energy, and by how much at the ends of their ranges."""
+    if not described["assumptions"]:
+        return ""
+    rows = [
+        [one["entry"], f"x{one['low']:g}", f"x{one['high']:g}", *one["swings"]["network"], one["why"]]
+        for one in sorted(described["assumptions"], key=lambda one: -max(map(abs, one["swings"]["network"])))
+    ]
+    return (
+        f"<details><summary>Assumed figures of {escape(machine)}: how sure its energy is</summary>"
+        + write_table(["assumed figure", "from", "to", "pJ at low end", "pJ at high end", "why this range"], rows,
+                      long=["why this range"])
         + "</details>"
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.certainty import describe_certainty
 from reports.dead_words import describe_dead
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import describe_sampling
@@ -40,6 +41,7 @@ def describe_run(result: RunResult) -> list[str]:
     dead = describe_dead(result.record, {step.layer for step in result.steps if step.tasks})
     for name, ratios in result.totals["ratios"].items():
         lines.append(f"Beside {name}{' (with dead layers)' if dead else ''}: {describe_ratios(ratios)}.")
+    lines += describe_certainty(result.record, machine.name)
     compared = [step for step in result.steps if step.verdict != "none"]
     lines += describe_sampling(result.record)
     if not compared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from sim.technology_form import (
     LeakageFigure,
     TechnologyTable,
     Term,
+    list_ranges,
     list_scales,
 )
 from sim.technology_scaling import UNSCALED, ScalingCoefficients, ScalingRule, describe_rule, rule_factor
@@ -37,13 +38,28 @@ class Cost:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """An entry of a table that may lie between two factors of itself, and why these."""
+
+    entry: str
+    low: float
+    high: float
+    why: str
+
+
 @dataclass(frozen=True, eq=False)
 class Technology:
-    """A technology table with its SRAM grid; what it lacks is an error that names table and entry."""
+    """A technology table with its SRAM grid; what it lacks is an error that names table and entry.
+
+    Attributes:
+        varied: What entries are multiplied by beyond what the table says, to see what follows from them.
+    """
 
     table: TechnologyTable
     path: Path
     grid: SramGrid
+    varied: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -53,6 +69,14 @@ class Technology:
     def files(self) -> tuple[Path, ...]:
         """Give the files that decide what this is: the table's, the grid's beside it, there or not, and the shipped."""
         return self.path, self.path.parent / self.table.sram.grid, PRESET_DIRECTORY / self.table.sram.grid
+
+    def list_assumptions(self) -> tuple[Assumption, ...]:
+        """List the entries that have a range, in the order of the table."""
+        return tuple(Assumption(name, one.low, one.high, one.why) for name, one in list_ranges(self.table))
+
+    def vary(self, entry: str, factor: float) -> Technology:
+        """Give the table with one entry multiplied by a factor; of a component its energies and leakage."""
+        return replace(self, varied={**self.varied, entry: factor})
 
     def factor(self, scale: str) -> float:
         """Return what a figure is multiplied by under a rule of this table.
@@ -64,7 +88,7 @@ class Technology:
             return 1.0
         coefficients, rule = self._rule(scale)
         try:
-            return rule_factor(coefficients, rule)
+            return rule_factor(coefficients, rule) * self._variation(f"rules.{scale}")
         except InputError as error:
             raise InputError(f"{self.path}: rules.{scale}: {error}") from None
 
@@ -82,13 +106,14 @@ class Technology:
         figure = None if entry is None else getattr(entry, quantity)
         if figure is None:
             raise self._missing(f"parts.{part}.{quantity}", needed_by)
-        return self.figure_cost(figure)
+        return self.figure_cost(figure, f"parts.{part}.{quantity}")
 
-    def figure_cost(self, figure: EnergyFigure | AreaFigure | LeakageFigure | DramFigure) -> Cost:
-        """Return a figure at the table's node."""
+    def figure_cost(self, figure: EnergyFigure | AreaFigure | LeakageFigure | DramFigure, entry: str) -> Cost:
+        """Return a figure, which is this entry of the table, at the table's node."""
         words = f"{figure.value:g} {figure.unit} at {figure.node}, {figure.source}; {self.describe_scale(figure.scale)}"
         derived = f"; derived: {figure.derived}" if figure.derived else ""
-        return Cost(figure.value * self.factor(figure.scale), words + derived + ("; assumed" * figure.assumed))
+        value = figure.value * self.factor(figure.scale) * self._variation(entry)
+        return Cost(value, words + derived + ("; assumed" * figure.assumed))
 
     def component_cost(self, component: str, quantity: Quantity, number_format: str, sizes: Mapping[str, int]) -> Cost:
         """Return what one action of a component takes (energy), or what one unit of it has (area, leakage).
@@ -105,7 +130,8 @@ class Technology:
         terms = entry.per_action if quantity == "energy" else entry.per_unit
         cost = self.sum_terms(terms, quantity, number_format, sizes, f"components.{component}")
         kind = "assumed composition" if entry.assumed else "composition"
-        return Cost(cost.value, f"{cost.source}; {kind}: {entry.derived}")
+        variation = 1.0 if quantity == "area" else self._variation(f"components.{component}")
+        return Cost(cost.value * variation, f"{cost.source}; {kind}: {entry.derived}")
 
     def sum_terms(
         self, terms: Sequence[Term], quantity: Quantity, number_format: str, sizes: Mapping[str, int], needed_by: str
@@ -132,7 +158,7 @@ class Technology:
         """
         if kind not in self.table.dram:
             raise self._missing(f"dram.{kind}", "the architecture", list(self.table.dram))
-        cost = self.figure_cost(self.table.dram[kind])
+        cost = self.figure_cost(self.table.dram[kind], f"dram.{kind}")
         return Cost(cost.value, f"{self.name}: {cost.source}")
 
     def sram_figures(self, capacity_bytes: float, width_bits: int, cell: str) -> SramFigures:
@@ -174,7 +200,12 @@ class Technology:
         if capacity_bytes < smallest:
             first, second = (self.sram_figures(capacity, bits, cell) for capacity in (smallest, next_larger))
             figures = shrink_array(first, second, capacity_bytes, rule.periphery.value)
+        variation = self._variation("small_memories")
+        figures = replace(figures, read_pj=figures.read_pj * variation, write_pj=figures.write_pj * variation)
         return add_port(figures, rule.second_port.value)
+
+    def _variation(self, entry: str) -> float:
+        return self.varied.get(entry, 1.0)
 
     def _rule(self, scale: str) -> tuple[ScalingCoefficients, ScalingRule]:
         if scale not in self.table.rules:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.technology_scaling import Positive, ScalingCoefficients, ScalingRule, Text
+from sim.technology_scaling import Positive, Range, Ranged, ScalingCoefficients, ScalingRule, Text
 from sim.technology_small_memory import MemoryFigure, SmallMemories
 from workloads.layers import StrictModel
 
 SRAM_SCALES = ("energy", "area", "leakage", "timing")
 
 
-class Figure(StrictModel):
+class Figure(Ranged):
     """One published number at its own node; `scale` names the rule that brings it to the table's node.
 
     Attributes:
         derived: How the number follows from published ones, where it is not published itself.
-        assumed: The number is this project's choice.
     """
 
     value: Positive
@@ -26,7 +26,6 @@ class Figure(StrictModel):
     source: Text
     scale: Text
     derived: Text | None = None
-    assumed: bool = False
 
 
 class EnergyFigure(Figure):
@@ -76,13 +75,12 @@ class Term(StrictModel):
     why: Text | None = None
 
 
-class Component(StrictModel):
+class Component(Ranged):
     """A unit of the machine as sums of parts: what one action costs, and what one unit holds."""
 
     action: Text
     unit: Text
     derived: Text
-    assumed: bool = False
     per_action: Annotated[list[Term], Field(min_length=1)]
     per_unit: Annotated[list[Term], Field(min_length=1)]
 
@@ -128,3 +126,18 @@ def list_scales(table: TechnologyTable) -> tuple[str, ...]:
     scales = [figure.scale for figure in figures if figure is not None]
     scales += [str(getattr(cell, name)) for cell in table.sram.cells.values() for name in SRAM_SCALES]
     return tuple(dict.fromkeys([*scales, *table.rules]))
+
+
+def list_ranges(table: TechnologyTable) -> Iterator[tuple[str, Range]]:
+    """Yield the entries of a table that have a range, in the table's order."""
+    entries: list[tuple[str, Ranged | SmallMemories | None]] = [
+        (f"rules.{name}", rule) for name, rule in table.rules.items()
+    ]
+    for name, part in table.parts.items():
+        entries += [(f"parts.{name}.{quantity}", getattr(part, quantity)) for quantity in ("energy", "area", "leakage")]
+    entries += [(f"components.{name}", component) for name, component in table.components.items()]
+    entries += [("small_memories", table.small_memories)]
+    entries += [(f"dram.{name}", figure) for name, figure in table.dram.items()]
+    for name, entry in entries:
+        if entry is not None and entry.range is not None:
+            yield name, entry.range

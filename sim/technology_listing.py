@@ -16,7 +16,7 @@ from sim.technology_form import (
     LeakageFigure,
     Term,
 )
-from sim.technology_scaling import UNSCALED
+from sim.technology_scaling import UNSCALED, Range
 
 SQUARE_UM_PER_SQUARE_MM = 1e6
 
@@ -71,6 +71,7 @@ def list_rows(technology: Technology) -> Iterator[TechnologyRow]:
     for name in table.rules:
         source = table.coefficients.source if table.coefficients else UNSCALED
         words = technology.describe_scale(name)
+        words += tell_range(table.rules[name].range)
         yield TechnologyRow(f"rules.{name}", f"{technology.factor(name):.4g}", "factor", table.name, source, words)
 
 
@@ -82,6 +83,8 @@ def _list_small_memories(technology: Technology) -> Iterator[TechnologyRow]:
         yield TechnologyRow(
             f"small_memories.{name}", f"{factor.value:.4g}", "factor", table.name, factor.source, UNSCALED + derived
         )
+    words = f"the rule{tell_range(rule.range)}"
+    yield TechnologyRow("small_memories.range", "1", "factor of an access", table.name, "this project's choice", words)
     cell = next(iter(table.sram.cells))
     for name, other in rule.others.items():
         figures = technology.small_memory_figures(other.words, other.bits, cell)
@@ -114,7 +117,8 @@ def _figure_row(
         scaling += f"; derived: {figure.derived}"
     if figure.assumed:
         scaling += "; assumed"
-    value = f"{technology.figure_cost(figure).value:.4g}"
+    scaling += tell_range(figure.range)
+    value = f"{technology.figure_cost(figure, entry).value:.4g}"
     return TechnologyRow(entry, value, figure.unit, figure.node, figure.source, scaling)
 
 
@@ -124,7 +128,14 @@ def _component_row(
     value = " + ".join(_term_words(term) for term in terms)
     assumed = "assumed, " if component.assumed else ""
     source = f"composed of the parts above: {component.derived}"
-    return TechnologyRow(entry, value, of, technology.name, source, f"{assumed}as its parts")
+    return TechnologyRow(
+        entry, value, of, technology.name, source, f"{assumed}as its parts{tell_range(component.range)}"
+    )
+
+
+def tell_range(found: Range | None) -> str:
+    """Say between which factors a figure may lie, and why."""
+    return "" if found is None else f"; may be x{found.low:g} to x{found.high:g}: {found.why}"
 
 
 def _term_words(term: Term) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from workloads.errors import InputError
 from workloads.layers import StrictModel
@@ -13,6 +13,32 @@ from workloads.words import list_words
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 UNSCALED = "unscaled"
+
+
+class Range(StrictModel):
+    """Between which factors of itself a figure may lie, and why these."""
+
+    low: Annotated[float, Field(gt=0, le=1)]
+    high: Annotated[float, Field(ge=1, le=1000)]
+    why: Text
+
+
+class Ranged(StrictModel):
+    """What may be assumed, and then has a range; what is published may have one, where sources disagree."""
+
+    assumed: bool = False
+    range: Range | None = None
+
+    @model_validator(mode="after")
+    def require_range(self) -> Self:
+        """Refuse what is assumed without saying between which factors.
+
+        Raises:
+            ValueError: there is no range.
+        """
+        if self.assumed and self.range is None:
+            raise ValueError("is assumed, and so needs a range: {low: factor up to 1, high: factor from 1, why: words}")
+        return self
 
 
 class ScalingRow(StrictModel):
@@ -30,7 +56,7 @@ class ScalingCoefficients(StrictModel):
     area_from_45nm: dict[str, Positive]
 
 
-class EnergyRule(StrictModel):
+class EnergyRule(Ranged):
     """Multiply a dynamic energy by E_to(V_to) / E_from(V_from)."""
 
     kind: Literal["energy"]
@@ -38,17 +64,15 @@ class EnergyRule(StrictModel):
     from_volts: Positive
     to_row: Text
     to_volts: Positive
-    assumed: bool = False
     note: Text | None = None
 
 
-class AreaRule(StrictModel):
+class AreaRule(Ranged):
     """Multiply an area, or what goes with it, by the ratio of two nodes' relative areas."""
 
     kind: Literal["area"]
     from_node: Text
     to_node: Text
-    assumed: bool = False
     note: Text | None = None
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.technology_scaling import Positive, Text
+from sim.technology_scaling import Positive, Range, Text
 from sim.technology_sram import KIBIBYTE, SramFigures
 from workloads.layers import StrictModel
 
@@ -52,10 +52,15 @@ class MemoryFigure(StrictModel):
 
 
 class SmallMemories(StrictModel):
-    """The rule for small memories, and figures of other sources to compare it with."""
+    """The rule for small memories, and figures of other sources to compare it with.
+
+    Attributes:
+        range: Of a read and a write.
+    """
 
     periphery: PeripheryShare
     second_port: PortFactor
+    range: Range
     others: dict[str, MemoryFigure]
 
 

@@ -36,7 +36,6 @@ class Findings:
         self.results: list[StepResult] = []
         self.failures: list[str] = []
         self.outputs: dict[str, Float32Array] = {}
-        self.actions: dict[str, ActionCounts] = {machine.name: ActionCounts() for machine in machines}
         self.step_actions: list[tuple[StepResult, ActionCounts]] = []
         self.spreads: dict[tuple[str, str, str], tuple[Spread, Spread]] = {}
 
@@ -81,5 +80,4 @@ class Findings:
         named = dataclasses.replace(result, operands=self.streams[result.machine].headline)
         self.results.append(named)
         if counts is not None:
-            self.actions[result.machine] += counts
             self.step_actions.append((named, counts))

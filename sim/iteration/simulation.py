@@ -225,7 +225,7 @@ def record_run(plan: RunPlan, findings: Findings) -> RunResult:
     """Make the record of a run, and what Python is given of it."""
     request, streams, results = plan.request, findings.streams, findings.results
     record = make_record(
-        plan.inputs, request.contenders, streams, results, findings.actions, judge(request, findings),
+        plan.inputs, request.contenders, streams, results, findings.step_actions, judge(request, findings),
         findings.failures,
     )  # fmt: skip
     names = [machine.name for machine in request.machines]

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from sim.energy import COMPONENT_OF_ACTION, COMPONENTS, DATAFLOW_COMPONENT
+from sim.results.energy_intervals import make_energy_intervals
 from sim.results.record_form import MachineForm, RecordForm
-from sim.results.rows import ENERGY_COLUMNS, StepResult, describe_columns, make_totals
+from sim.results.rows import ENERGY_COLUMNS, SCOPES, StepResult, describe_columns, make_totals
 from sim.results.stored_file import name_file
 from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
@@ -126,6 +127,9 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
             )
         if machine is not None:
             check_prices(path, name, machine, network)
+            check_assumptions(path, name, machine)
+    intervals = make_energy_intervals(record["totals"], record["machines"])
+    refuse_difference(path, ("energy_intervals",), record["energy_intervals"], intervals)
     verdict = (
         "failed" if "failed" in set(frame["verdict"]) else "verified" if frame["verified"].any() else "not verified"
     )
@@ -194,6 +198,33 @@ def check_prices(path: Path, name: str, machine: MachineForm, network: Mapping[s
             raise InputError(
                 f"{name_file(path)}: machines.{name}: {words} come to {given[words]:g}, but {value:g} is expected"
             )
+
+
+def check_assumptions(path: Path, name: str, machine: MachineForm) -> None:
+    """Compare what assumptions add to the energy of all rows with counts and prices, and to that of some with it.
+
+    Raises:
+        InputError: names the assumption and what does not fit.
+    """
+    lines = {line.action: line for line in machine.energy}
+    for one in machine.assumptions:
+        place = f"{name_file(path)}: machines.{name}: assumption {show_value(one.entry)}"
+        if list(one.swings) != list(SCOPES):
+            raise InputError(f"{place} must have swings of {show_value(SCOPES)}, got {show_value(list(one.swings))}")
+        unknown = [price.action for price in one.prices if price.action not in lines]
+        if unknown:
+            raise InputError(f"{place} has the action {show_value(unknown[0])}, of which there is no line of energy")
+        ends = (
+            [(lines[price.action], price.low_pj) for price in one.prices],
+            [(lines[price.action], price.high_pj) for price in one.prices],
+        )
+        for part, whole, end in zip(one.swings["convolutions"], one.swings["network"], ends, strict=True):
+            expected = math.fsum(line.count * (pj - line.pj_per_action) for line, pj in end)
+            scale = math.fsum(abs(line.count * line.pj_per_action) for line, _ in end)
+            if not math.isclose(whole, expected, rel_tol=ROUNDING, abs_tol=ROUNDING * scale):
+                raise InputError(f"{place} adds {whole:g} pJ to the network, but {expected:g} by counts and prices")
+            if not (part * whole >= 0 and abs(part) <= abs(whole) + ROUNDING * scale):
+                raise InputError(f"{place} adds {part:g} pJ to convolutions, and {whole:g} to the whole network")
 
 
 def check_actions(path: Path, actions: pd.DataFrame, form: RecordForm, frame: pd.DataFrame) -> None:

@@ -66,6 +66,32 @@ class EnergyForm(StrictModel):
     source: Line
 
 
+class EndsForm(StrictModel):
+    """The price of an action with an assumption at either end of its range."""
+
+    action: Line
+    low_pj: Figure
+    high_pj: Figure
+
+
+class AssumptionForm(StrictModel):
+    """An assumption that moves a machine's prices, and what the ends of its range add to the machine's energies."""
+
+    entry: Line
+    low: Annotated[float, Field(gt=0, le=1)]
+    high: Annotated[float, Field(ge=1, le=1000)]
+    why: Line
+    prices: list[EndsForm]
+    swings: dict[Scope, Annotated[list[float], Field(min_length=2, max_length=2)]]
+
+
+class IntervalsForm(StrictModel):
+    """Intervals that follow from assumptions; what they are follows from swings, with which they are compared."""
+
+    machines: dict[Line, dict[Scope, Any]]
+    ratios: dict[Line, dict[Scope, Any]]
+
+
 class MachineForm(StrictModel):
     """A machine's prices, and what they add up to."""
 
@@ -74,6 +100,7 @@ class MachineForm(StrictModel):
     leakage_mw: Figure
     units: list[UnitForm]
     energy: list[EnergyForm]
+    assumptions: list[AssumptionForm]
     warnings: list[Line]
 
 
@@ -149,6 +176,7 @@ class RecordForm(OpenModel):
     policies: dict[Line, PolicyForm]
     totals: TotalsForm
     machines: dict[Line, MachineForm | None]
+    energy_intervals: IntervalsForm
     verdict: Literal["verified", "failed", "not verified"]
     failures: list[Line]
     sampling: SamplingForm | None

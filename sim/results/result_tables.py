@@ -23,7 +23,8 @@ LONGEST_WORD = 4096
 # What a page's script holds exactly.
 LARGEST_COUNT = 2**53
 WHOLE_FORM = re.compile(r"0|[1-9][0-9]{0,15}")
-NUMBER_FORM = re.compile(r"[0-9]{1,32}(\.[0-9]{1,32})?(e[+-]?[0-9]{1,3})?")
+# As FLOAT_FORMAT writes them: nine digits, behind up to four zeros of a fraction.
+NUMBER_FORM = re.compile(r"[0-9]{1,9}(\.[0-9]{1,13})?(e[+-]?[0-9]{1,3})?")
 KEY = ("layer", "step", "machine")
 
 
