@@ -37,7 +37,7 @@ from reports.palette import (
     symbol_of,
 )
 from reports.quantities import scale_energy
-from reports.run_files import COMPUTE_KINDS, Run, find_architecture
+from reports.run_files import COMPUTE_KINDS, Run, find_architecture, find_bandwidth
 
 FALLBACK_COLOR = "#777777"
 CELL_PIXELS = 26
@@ -199,7 +199,7 @@ def add_ceilings(figure: go.Figure, run: Run, least: float, most: float) -> None
     architecture = find_architecture(run, run.machine) or run.record["architecture"]
     array = architecture["array"]
     multipliers = array["groups"] * array["pes_per_group"] * array["multipliers_per_pe"]
-    bytes_per_cycle = (architecture.get("dram") or {}).get("bytes_per_cycle")
+    bytes_per_cycle = find_bandwidth(architecture)
     words = f"{multipliers} multipliers"
     points = [(least, float(multipliers)), (max(most, 2 * least), float(multipliers))]
     if bytes_per_cycle is not None:

@@ -10,7 +10,7 @@ from reports.figures import pair_steps
 from reports.layer_bars import PASSES, name_places
 from reports.palette import COMPONENT_WORDS, DENSITY_MARKS, STATE_WORDS
 from reports.quantities import write_energy, write_percent
-from reports.run_files import COMPUTE_KINDS, Run, find_architecture
+from reports.run_files import COMPUTE_KINDS, Run, find_architecture, find_bandwidth
 
 PASSES_WORDS = "the elementwise passes together"
 
@@ -84,7 +84,7 @@ def tell_roofline(run: Run) -> str:
     architecture = find_architecture(run, run.machine) or run.record["architecture"]
     array = architecture["array"]
     multipliers = array["groups"] * array["pes_per_group"] * array["multipliers_per_pe"]
-    bytes_per_cycle = (architecture.get("dram") or {}).get("bytes_per_cycle")
+    bytes_per_cycle = find_bandwidth(architecture)
     rows = run.rows(run.machine)
     rows = rows[rows["effectual_macs"] > 0]
     if bytes_per_cycle is None:

@@ -132,6 +132,14 @@ def find_architecture(run: Run, machine: str) -> dict[str, Any] | None:
     return None
 
 
+def find_bandwidth(architecture: dict[str, Any]) -> int | None:
+    """Give the bytes a cycle of all DRAM channels of a recorded machine; None where they have no limit."""
+    dram = architecture.get("dram") or {}
+    bytes_per_cycle: int | None = dram.get("bytes_per_cycle")
+    # A run of an earlier version had one.
+    return None if bytes_per_cycle is None else bytes_per_cycle * int(dram.get("channels", 1))
+
+
 def read_actions(run: Run) -> pd.DataFrame:
     """Read how often each step did each action.
 

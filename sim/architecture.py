@@ -87,11 +87,21 @@ class BufferSection(StrictModel):
 
 
 class DramSection(StrictModel):
-    """The DRAM channel; null is unlimited."""
+    """The DRAM channels, over all of which every transfer is spread; null is unlimited.
 
+    Attributes:
+        bytes_per_cycle: Of one channel.
+    """
+
+    channels: Count = 1
     bytes_per_cycle: Count | None = 32
     latency_cycles: Cycles = 100
     kind: LayerName = "lpddr4"
+
+    @property
+    def total_bytes_per_cycle(self) -> int | None:
+        """What all channels together transfer in a cycle; None is unlimited."""
+        return None if self.bytes_per_cycle is None else self.channels * self.bytes_per_cycle
 
 
 class PpuSection(StrictModel):
@@ -170,7 +180,7 @@ class Architecture(StrictModel):
         return Surroundings(
             ports=self.buffer.ports,
             bytes_per_port_cycle=self.buffer.bytes_per_port_cycle,
-            dram_bytes_per_cycle=self.dram.bytes_per_cycle,
+            dram_bytes_per_cycle=self.dram.total_bytes_per_cycle,
             dram_latency_cycles=self.dram.latency_cycles,
             elements_per_cycle=self.ppu.elements_per_cycle,
             prefetches_next_task=self.buffer.prefetch_next_task,
