@@ -60,6 +60,24 @@ class MemoryShare:
 
 
 @dataclass(frozen=True, eq=False)
+class TileStreams:
+    """Where the transfers of tiles lie in the tensors that a step moves; all arrays int64.
+
+    A transfer reads or writes one run of bytes of each of its tensors. Tensors stand in the order in which they lie in
+    DRAM; the last one is written, the others are loaded.
+
+    Attributes:
+        tensor_bytes: ``(tensors,)``; none of a tensor's runs ends behind them.
+        first_bytes: ``(tiles, tensors)``; where in the tensor a run begins.
+        size_bytes: ``(tiles, tensors)``.
+    """
+
+    tensor_bytes: IntArray
+    first_bytes: IntArray
+    size_bytes: IntArray
+
+
+@dataclass(frozen=True, eq=False)
 class Traffic:
     """What a step's tasks move, in the order of their dispatch; all arrays int64.
 
@@ -80,6 +98,7 @@ class Traffic:
         store_writes: ``(entries,)``; words written into operand stores, once for each receiving PE.
         footprint_bytes: Largest use of the buffer.
         tiling: The run lengths chosen, in words.
+        streams: None leaves open where transfers lie: loads are then read one behind the other, write-backs likewise.
     """
 
     tile_first: IntArray
@@ -95,6 +114,7 @@ class Traffic:
     store_writes: IntArray
     footprint_bytes: int
     tiling: str
+    streams: TileStreams | None = None
 
     @property
     def passes_ppu(self) -> NDArray[np.bool_]:
