@@ -14,17 +14,19 @@ from simpy.events import Event
 
 from dataflows.contract.memory import Traffic
 from dataflows.contract.tasks import TaskTable
+from sim.machine.banked_channels import DramCommands
 from sim.machine.clock import CountingEnvironment, run_to_end
 from sim.machine.controller import Controller
-from sim.machine.dram import Dram
+from sim.machine.dram_layout import place_tiles
 from sim.machine.ledger import Ledger, State
 from sim.machine.pe_group import GroupSurroundings, PEGroup
 from sim.machine.ports import Ports
 from sim.machine.ppu import PostProcessor
 from sim.machine.surroundings import INSTANT as INSTANT
 from sim.machine.surroundings import Surroundings as Surroundings
-from sim.machine.tile_timing import compose_step, describe_work, time_tiles
+from sim.machine.tile_timing import compose_banked_step, compose_step, describe_work, time_tiles
 from sim.machine.trace import Action, TraceRecorder, Unit
+from sim.machine.transfers import make_transfers
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class StepTiming:
         ports_busy_cycles: Cycles summed over ports, the channel, the PPUs.
         dram_busy_cycles: Cycles summed over ports, the channel, the PPUs.
         ppu_busy_cycles: Cycles summed over ports, the channel, the PPUs.
+        commands: Of DRAM with banks.
     """
 
     cycles: int
@@ -51,6 +54,7 @@ class StepTiming:
     dram_read_bytes: int
     dram_write_bytes: int
     events: int
+    commands: DramCommands | None = None
 
     @property
     def executed(self) -> NDArray[np.bool_]:
@@ -91,7 +95,10 @@ def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: 
     """Execute the tasks tile by tile in the compiled loop."""
     work = describe_work(traffic, surroundings)
     timings, finished_by = time_tiles(traffic.tile_first, work, groups, surroundings)
-    step = compose_step(timings, traffic.tile_load_bytes, traffic.tile_write_back_bytes, surroundings)
+    if surroundings.banked is None:
+        step = compose_step(timings, traffic.tile_load_bytes, traffic.tile_write_back_bytes, surroundings)
+    else:
+        step = compose_banked_step(timings, place_tiles(traffic, surroundings.banked), surroundings.banked)
     moved = (work.fetch_cycles, work.read_cycles, work.write_cycles)
     return StepTiming(
         cycles=step.cycles,
@@ -103,6 +110,7 @@ def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: 
         dram_read_bytes=int(traffic.tile_load_bytes.sum()),
         dram_write_bytes=int(traffic.tile_write_back_bytes.sum()),
         events=int(timings.events.sum()) + 2 * len(timings.events),
+        commands=step.commands,
     )
 
 
@@ -139,12 +147,11 @@ class Accelerator:
         self._controller = Controller(self._env)
         self._ledger = Ledger(groups, trace)
         self._ports = Ports(self._env, surroundings.ports, surroundings.bytes_per_port_cycle, trace)
-        self._dram = Dram(self._env, surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles)
+        self._transfers = make_transfers(self._env, traffic, surroundings, trace)
         self._finished_by = np.full(len(traffic.pes), -1, dtype=np.int64)
         self._working = self._left = 0
         self._waiting_since = 0
         self._tile_end = Event(self._env)
-        self._read_bytes = 0
         shared = GroupSurroundings(
             self._env, traffic, self._ports, self._controller, self._ledger,
             surroundings.prefetches_next_task, self._end_task, trace,
@@ -171,29 +178,18 @@ class Accelerator:
             spent=self._ledger.close(cycles),
             executed_by=find_workers(table, self._finished_by),
             ports_busy_cycles=self._ports.busy_cycles,
-            dram_busy_cycles=self._dram.busy_cycles,
+            dram_busy_cycles=self._transfers.busy_cycles,
             ppu_busy_cycles=sum(group.ppu.busy_cycles for group in self._groups),
-            dram_read_bytes=self._read_bytes,
-            dram_write_bytes=self._dram.transferred_bytes - self._read_bytes,
+            dram_read_bytes=self._transfers.read_bytes,
+            dram_write_bytes=self._transfers.write_bytes,
             events=self._env.events,
+            commands=self._transfers.count_commands(cycles),
         )
-
-    def _load(self, tile: int) -> Event:
-        self._read_bytes += int(self._traffic.tile_load_bytes[tile])
-        return self._transfer(Action.LOAD, tile, int(self._traffic.tile_load_bytes[tile]))
-
-    def _transfer(self, action: Action, tile: int, size_bytes: int) -> Event:
-        end = self._dram.transfer(size_bytes)
-        if self._trace is not None and size_bytes:
-            free_at = self._dram.free_at
-            started = free_at - self._dram.count_cycles(size_bytes)
-            self._trace.note(Unit.DRAM, 0, action, started, free_at, tile, size_bytes)
-        return end
 
     def _control_tiles(self) -> Generator[Any, Any, None]:
         """Work tile after tile: loads run two ahead, and a write-back is queued before the load it makes room for."""
         tiles = len(self._traffic.tile_load_bytes)
-        loads = [self._load(tile) for tile in range(min(2, tiles))]
+        loads = [self._transfers.load(tile) for tile in range(min(2, tiles))]
         write_backs = []
         for tile in range(tiles):
             yield loads[tile]
@@ -207,9 +203,9 @@ class Accelerator:
                 yield self._tile_end
             if self._trace is not None:
                 self._trace.note(Unit.TILES, 0, Action.TILE, opened, int(self._env.now), tile)
-            write_backs.append(self._transfer(Action.WRITE_BACK, tile, int(self._traffic.tile_write_back_bytes[tile])))
+            write_backs.append(self._transfers.write_back(tile))
             if tile + 2 < tiles:
-                loads.append(self._load(tile + 2))
+                loads.append(self._transfers.load(tile + 2))
         yield from write_backs
 
     def _attribute_wait(self) -> None:

@@ -14,9 +14,12 @@ import numpy as np
 from dataflows.contract.entries import sum_spans
 from dataflows.contract.kernel import kernel
 from dataflows.contract.memory import Traffic
+from sim.machine.banked_channels import BankedDram, DramCommands
+from sim.machine.banked_step import start_banked_tiles
 from sim.machine.clock import DeadlockError
 from sim.machine.compiled import run_events
 from sim.machine.compiled_state import EVENTS, NOW, UNTIL, WAITING_SINCE, Work, make_machine, open_tile
+from sim.machine.dram_layout import TileRuns
 from sim.machine.ledger import State
 from sim.machine.recurrence import UNLIMITED, start_tiles
 from sim.machine.surroundings import Surroundings
@@ -50,11 +53,16 @@ class TileTimings:
 
 @dataclass(frozen=True, eq=False)
 class Composed:
-    """A step made of tiles: its cycles, each group's states ``(groups, states)``, cycles the DRAM channel was busy."""
+    """A step made of tiles: its cycles, each group's states ``(groups, states)``, cycles the DRAM channel was busy.
+
+    Attributes:
+        commands: Of DRAM with banks.
+    """
 
     cycles: int
     spent: IntArray
     dram_busy_cycles: int
+    commands: DramCommands | None = None
 
 
 def describe_work(traffic: Traffic, surroundings: Surroundings) -> Work:
@@ -186,6 +194,12 @@ def compose_step(
         surroundings.dram_latency_cycles,
     )  # fmt: skip
     return Composed(int(total), spread_waits(timings, starts, int(total)), int(busy))
+
+
+def compose_banked_step(timings: TileTimings, runs: TileRuns, dram: BankedDram) -> Composed:
+    """Put the tiles of a step likewise where DRAM has banks, whose transfers lie where they lie."""
+    starts, total, busy, commands = start_banked_tiles(timings.cycles, runs, dram)
+    return Composed(total, spread_waits(timings, starts, total), busy, commands)
 
 
 def spread_waits(timings: TileTimings, starts: IntArray, total: int) -> IntArray:

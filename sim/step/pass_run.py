@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from math import prod
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
+from sim.machine.dram_layout import Moved
 from sim.machine.elementwise import run_pass
 from sim.machine_energy import find_prices
 from sim.results.rows import StepResult
@@ -59,8 +60,9 @@ def run_elementwise(
 ) -> tuple[StepResult, ActionCounts | None]:
     """Execute one pass: both machines pay it."""
     groups = machine.array.groups
-    read_bytes, write_bytes = size_transfers(network, made, machine, stored)
-    timing = run_pass(made.elements, read_bytes, write_bytes, groups, machine.describe_surroundings())
+    moved = size_transfers(network, made, machine, stored)
+    read_bytes, write_bytes = moved.read_bytes, moved.write_bytes
+    timing = run_pass(made.elements, moved, groups, machine.describe_surroundings())
     ppu_actions = ActionCounts(ppu_elements=made.elements, pruned_elements=count_pruned(network, made, machine, pruned))
     actions = count_pass_actions(ppu_actions, read_bytes, write_bytes, machine)
     measures = StepMeasures(
@@ -84,19 +86,24 @@ def run_elementwise(
 
 def size_transfers(
     network: Network, made: ElementwisePass, machine: Architecture, stored: Mapping[str, StoredBytes]
-) -> tuple[int, int]:
+) -> Moved:
     """Give the bytes that a pass reads and writes: tensors as they are stored, targets, indices of maxima, masks."""
     assert machine.storage is not None
     bits = machine.storage.data_bits
-    index_bytes = -(-made.index_bits // 8)
-    read_bytes = sum(size_output(network, name, stored, bits) for name in made.reads)
-    read_bytes += sum(size_gradient(network, name, stored, bits) for name in made.reads_gradients)
-    read_bytes -= -made.target_elements * bits // 8
-    write_bytes = sum(size_output(network, name, stored, bits) for name in made.writes)
-    write_bytes += sum(size_gradient(network, name, stored, bits) for name in made.writes_gradients)
+
+    def list_tensors(outputs: tuple[str, ...], gradients: tuple[str, ...]) -> list[tuple[Hashable, int]]:
+        sized: list[tuple[Hashable, int]] = []
+        sized += [(("output", name), size_output(network, name, stored, bits)) for name in outputs]
+        return sized + [(("gradient", name), size_gradient(network, name, stored, bits)) for name in gradients]
+
+    reads, writes = list_tensors(made.reads, made.reads_gradients), list_tensors(made.writes, made.writes_gradients)
+    reads.append(("targets", -(-made.target_elements * bits // 8)))
+    indices = ("indices", -(-made.index_bits // 8))
     if made.step is PassStep.FORWARD:
-        return read_bytes, write_bytes + index_bytes
-    return read_bytes + index_bytes - (-made.mask_bits // 8), write_bytes
+        writes.append(indices)
+    else:
+        reads += [indices, ("mask", -(-made.mask_bits // 8))]
+    return Moved(tuple(reads), tuple(writes))
 
 
 def count_pass_actions(
