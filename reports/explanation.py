@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reports.certainty import find_step_swings, make_assumptions_grid, tell_step_certainty
+from reports.dram_words import describe_banks, describe_hits
 from reports.fitted_tables import Column, Grid, Kind, Verbatim
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
@@ -63,6 +64,8 @@ def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str
         f"{describe_rivals(run, row)}."
     )
     yield tell_bound(row, architecture)
+    if (banked := run.record.get("dram", {}).get(row["machine"])) is not None:
+        yield describe_banks(banked)
     if is_compute:
         yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
         yield tell_work(row)
@@ -197,6 +200,8 @@ def explain_energy(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[s
     actions = read_actions(run)
     found = actions[(actions["layer"] == row["layer"]) & (actions["step"] == row["step"])]
     counts = found[found["machine"] == row["machine"]].iloc[0]
+    if any(line["action"] == "dram_activates" for line in described["energy"]):
+        yield describe_hits(counts)
     grid = Grid(
         [
             Column("component", Kind.NAME, rank=2), Column("action", Kind.SENTENCE), Column("count", rank=1),

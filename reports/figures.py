@@ -199,7 +199,7 @@ def add_ceilings(figure: go.Figure, run: Run, least: float, most: float) -> None
     architecture = find_architecture(run, run.machine) or run.record["architecture"]
     array = architecture["array"]
     multipliers = array["groups"] * array["pes_per_group"] * array["multipliers_per_pe"]
-    bytes_per_cycle = find_bandwidth(architecture)
+    bytes_per_cycle = find_bandwidth(run, run.machine)
     words = f"{multipliers} multipliers"
     points = [(least, float(multipliers)), (max(most, 2 * least), float(multipliers))]
     if bytes_per_cycle is not None:

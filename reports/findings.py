@@ -84,7 +84,7 @@ def tell_roofline(run: Run) -> str:
     architecture = find_architecture(run, run.machine) or run.record["architecture"]
     array = architecture["array"]
     multipliers = array["groups"] * array["pes_per_group"] * array["multipliers_per_pe"]
-    bytes_per_cycle = find_bandwidth(architecture)
+    bytes_per_cycle = find_bandwidth(run, run.machine)
     rows = run.rows(run.machine)
     rows = rows[rows["effectual_macs"] > 0]
     if bytes_per_cycle is None:

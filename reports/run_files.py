@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim.dram_prices import DRAM_COMMANDS
 from sim.energy import DATAFLOW_COMPONENT
 from sim.results.notebook import make_compact_html
 from sim.results.record_checks import check_actions, check_record, check_steps
@@ -132,9 +133,12 @@ def find_architecture(run: Run, machine: str) -> dict[str, Any] | None:
     return None
 
 
-def find_bandwidth(architecture: dict[str, Any]) -> int | None:
-    """Give the bytes a cycle of all DRAM channels of a recorded machine; None where they have no limit."""
-    dram = architecture.get("dram") or {}
+def find_bandwidth(run: Run, machine: str) -> float | None:
+    """Give the most bytes a cycle of all DRAM channels of a machine; None where they have no limit."""
+    if (banked := run.record.get("dram", {}).get(machine)) is not None:
+        peak: float = banked["bytes_per_cycle"]
+        return peak
+    dram = (find_architecture(run, machine) or run.record["architecture"]).get("dram") or {}
     bytes_per_cycle: int | None = dram.get("bytes_per_cycle")
     # A run of an earlier version had one.
     return None if bytes_per_cycle is None else bytes_per_cycle * int(dram.get("channels", 1))
@@ -150,7 +154,8 @@ def read_actions(run: Run) -> pd.DataFrame:
     if not path.exists():
         raise InputError(f"{name_file(run.path)}: holds no {ACTIONS_FILE}; simulate it again with this version")
     lines = [line for machine in run.form.machines.values() if machine is not None for line in machine.energy]
-    own = dict.fromkeys(line.action for line in lines if line.component == DATAFLOW_COMPONENT)
+    further = [line for line in lines if line.component == DATAFLOW_COMPONENT or line.action in DRAM_COMMANDS]
+    own = dict.fromkeys(line.action for line in further)
     actions, _ = read_table(path, StepActions, tuple(own))
     check_actions(path, actions, run.form, run.frame)
     return actions

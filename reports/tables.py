@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reports.certainty import describe_certainty
 from reports.dead_words import describe_dead
+from reports.dram_words import describe_banks
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import describe_sampling
 from sim.iteration.run_result import RunResult
@@ -32,6 +33,8 @@ def describe_run(result: RunResult) -> list[str]:
         f"Clock: {machine.clock_mhz} MHz; the iteration's {cycles:,} cycles on {machine.name} "
         f"take {cycles / machine.clock_mhz / 1000:,.3f} ms.",
     ]
+    if (banked := machine.describe_dram()) is not None:
+        lines.append(describe_banks(banked))
     if totals["energy_pj"] is not None:
         lines.append(
             f"Energy: {totals['energy_pj'] / 1e6:,.2f} uJ on {machine.name}, of it leakage "

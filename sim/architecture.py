@@ -14,8 +14,11 @@ from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, RowFormat
 from dataflows.contract.options import Option
 from dataflows.contract.problem import StepProblem
+from sim.dram_section import DramModel as DramModel
+from sim.dram_section import DramSection
 from sim.machine.surroundings import INSTANT, Surroundings
 from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
+from sim.number_ranges import Bytes, Count, Cycles
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
 from workloads.layers import LayerName, StrictModel
@@ -25,9 +28,6 @@ from workloads.validation import did_you_mean, validate_document
 from workloads.yaml_file import load_yaml, parse_yaml
 
 SHOWN_CHARACTERS = 80
-Count = Annotated[int, Field(ge=1, le=2**20)]
-Cycles = Annotated[int, Field(ge=0, le=2**20)]
-Bytes = Annotated[int, Field(ge=1, le=2**40)]
 PlainText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 MachineName = Annotated[str, StringConstraints(pattern=MACHINE_NAME, max_length=NAME_CHARACTERS)]
 
@@ -84,24 +84,6 @@ class BufferSection(StrictModel):
     operand_store_bytes: Annotated[int, Field(ge=2, le=2**40)] | None = 2048
     prefetch_next_task: bool = True
     cell: SramCellType = SramCellType.HP
-
-
-class DramSection(StrictModel):
-    """The DRAM channels, over all of which every transfer is spread; null is unlimited.
-
-    Attributes:
-        bytes_per_cycle: Of one channel.
-    """
-
-    channels: Count = 1
-    bytes_per_cycle: Count | None = 32
-    latency_cycles: Cycles = 100
-    kind: LayerName = "lpddr4"
-
-    @property
-    def total_bytes_per_cycle(self) -> int | None:
-        """What all channels together transfer in a cycle; None is unlimited."""
-        return None if self.bytes_per_cycle is None else self.channels * self.bytes_per_cycle
 
 
 class PpuSection(StrictModel):
@@ -184,7 +166,12 @@ class Architecture(StrictModel):
             dram_latency_cycles=self.dram.latency_cycles,
             elements_per_cycle=self.ppu.elements_per_cycle,
             prefetches_next_task=self.buffer.prefetch_next_task,
+            banked=self.dram.describe_banks(self.clock_mhz),
         )
+
+    def describe_dram(self) -> dict[str, Any] | None:
+        """Give DRAM with banks as plain data, and how its clock stands to the machine's; None of a constant channel."""
+        return None if self.dram is None else self.dram.describe_clocks(self.clock_mhz)
 
     def describe_memory(self) -> MemoryShare | None:
         """Give the record of the memory that dataflows see; None on an ideal machine."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim.dram_prices import DRAM_COMMANDS
 from sim.machine_parts import SWITCHES
 from sim.technology_sram import SramFigures, warn_of_slow_sram
 
@@ -41,6 +42,9 @@ DATAFLOW_COMPONENT = "dataflow"
 # Actions that a dataflow declares and the technology table prices.
 DECLARED_ACTIONS = ("accumulator_updates", "operand_store_reads", "taps_examined", "rows_examined")
 
+# Names that no dataflow's own action may have.
+MACHINE_ACTIONS = (*COMPONENT_OF_ACTION, *DRAM_COMMANDS)
+
 
 @dataclass(frozen=True, slots=True)
 class ActionCounts:
@@ -51,7 +55,7 @@ class ActionCounts:
     read and a write of a partial sum.
 
     Attributes:
-        own: Of the actions that the dataflow prices itself, by name.
+        own: Of the actions that the dataflow prices itself and of DRAM with banks, by name.
     """
 
     multiplies: int = 0

@@ -16,8 +16,10 @@ from dataflows.contract.tasks import PricedDataflow, TaskTable
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.content import ContentDigests
+from sim.dram_prices import DRAM_COMMANDS
 from sim.energy import DECLARED_ACTIONS, ActionCounts, MachinePrices
 from sim.machine.accelerator import StepTiming
+from sim.machine.banked_channels import DramCommands
 from sim.machine_parts import MachineParts
 from sim.machine_pricing import list_own, price_machine
 from sim.technology import Technology, load_technology
@@ -124,6 +126,7 @@ def describe_parts(machine: Architecture) -> MachineParts | None:
         acc_bits=storage.acc_bits,
         cell=buffer.cell.value,
         dram_kind=dram.kind,
+        dram_timing=dram.timing or "",
         number_format=storage.number_format.value,
         skip_zeros=array.skip_zeros,
         skip_empty_rows=array.skip_empty_rows,
@@ -164,7 +167,22 @@ def count_actions(
         noc_bytes=int(bursts.sum() + reads.sum() + writes.sum()),
         dram_read_bits=8 * timing.dram_read_bytes,
         dram_write_bits=8 * timing.dram_write_bytes,
+    ) + count_commands(timing.commands)
+
+
+def count_commands(commands: DramCommands | None) -> ActionCounts:
+    """Count the actions of DRAM with banks; a constant channel has none."""
+    if commands is None:
+        return ActionCounts()
+    counted = (
+        commands.activates,
+        commands.reads,
+        commands.writes,
+        commands.refreshes,
+        commands.active_clocks,
+        commands.idle_clocks,
     )
+    return ActionCounts(own=dict(zip(DRAM_COMMANDS, counted, strict=True)))
 
 
 def split_declared(declared: tuple[Action, ...], counted: Mapping[str, int], multiplications: int) -> dict[str, Any]:

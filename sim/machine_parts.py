@@ -18,6 +18,10 @@ class MachineParts:
     The buffer has `ports` banks of buffer_bytes / ports bytes. An operand store is two arrays of half its bytes and of
     one word's width, for one half is filled while the other is read. Accumulators of more words than registers are a
     memory of as many banks as multipliers. Buffer, stores and accumulators have the same cell type.
+
+    Attributes:
+        dram_kind: Names the energy of a bit.
+        dram_timing: Names the kind of DRAM with banks, whose commands have energy; empty for a constant channel.
     """
 
     groups: int
@@ -36,6 +40,7 @@ class MachineParts:
     number_format: str
     skip_zeros: bool
     skip_empty_rows: bool = False
+    dram_timing: str = ""
 
     def __post_init__(self) -> None:
         for item in fields(self):

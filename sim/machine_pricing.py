@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataflows.contract.actions import Action, Composition
+from sim.dram_presets import load_dram
+from sim.dram_prices import price_commands
 from sim.energy import (
     COMPONENT_OF_ACTION,
     DATAFLOW_COMPONENT,
     DECLARED_ACTIONS,
+    MACHINE_ACTIONS,
     ActionPrice,
     MachinePrices,
     UnitPrice,
@@ -44,8 +47,15 @@ def price_machine(parts: MachineParts, technology: Technology, declared: tuple[A
         for action, component in COMPONENT_OF_ACTION.items()
         if parts.has(component)
     )
-    own = tuple(_price_own(action, parts, technology) for action in list_own(declared))
+    own = _price_commands(parts) + tuple(_price_own(action, parts, technology) for action in list_own(declared))
     return MachinePrices(technology.name, actions + own, units, bank, half, accumulator_bank=sums)
+
+
+def _price_commands(parts: MachineParts) -> tuple[ActionPrice, ...]:
+    if not parts.dram_timing:
+        return ()
+    prices = price_commands(load_dram(parts.dram_timing))
+    return tuple(ActionPrice("dram", price.action, price.pj, price.source) for price in prices)
 
 
 def _price_action(
@@ -55,7 +65,9 @@ def _price_action(
         return ActionPrice(component, action, arrays[component].write_pj, _sram_source(arrays[component]))
     if action in ("operand_store_reads", "buffer_reads"):
         return ActionPrice(component, action, arrays[component].read_pj, _sram_source(arrays[component]))
-    if component == "dram":
+    if component == "dram" and parts.dram_timing:
+        cost = Cost(0.0, f"{parts.dram_timing}: no energy by the bit beside that of the commands")
+    elif component == "dram":
         cost = technology.dram_cost(parts.dram_kind)
     elif action == "accumulator_updates":
         cost = _price_update(parts, technology, arrays.get(component))
@@ -85,10 +97,10 @@ def list_own(declared: tuple[Action, ...]) -> tuple[Action, ...]:
                 f"the dataflow's action '{action.name}' has no price; without one are "
                 f"{', '.join(DECLARED_ACTIONS[:-1])} and {DECLARED_ACTIONS[-1]}"
             )
-        if names.count(action.name) > 1 or (action.price is not None and action.name in COMPONENT_OF_ACTION):
+        if names.count(action.name) > 1 or (action.price is not None and action.name in MACHINE_ACTIONS):
             raise InputError(
                 f"the dataflow's action '{action.name}' is there twice, or is one of the machine's: "
-                f"{', '.join(COMPONENT_OF_ACTION)}"
+                f"{', '.join(MACHINE_ACTIONS)}"
             )
         if action.name.endswith("_cycles") or action.name in ("layer", "step", "machine"):
             raise InputError(

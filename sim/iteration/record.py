@@ -34,6 +34,7 @@ def make_record(
         actions: What each row did, of machines that have prices.
     """
     totals = make_totals(results)
+    banked = {one.machine.name: told for one in contenders if (told := one.machine.describe_dram()) is not None}
     machines = [one.machine for one in contenders]
     stream = streams[machines[0].name]
     described = {machine.name: describe_machine(machine, actions) for machine in machines}
@@ -47,6 +48,7 @@ def make_record(
         "policies": {one.machine.name: describe_policy(one, streams[one.machine.name]) for one in contenders},
         "totals": totals,
         "machines": described,
+        **({"dram": banked} if banked else {}),
         "energy_intervals": make_energy_intervals(totals, described),
         "verdict": verdict,
         "failures": list(failures),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from sim.dram_prices import DRAM_COMMANDS
 from sim.energy import COMPONENT_OF_ACTION, COMPONENTS, DATAFLOW_COMPONENT
 from sim.results.energy_intervals import make_energy_intervals
 from sim.results.record_form import MachineForm, RecordForm
@@ -116,6 +117,9 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
     rows = (blank_to_none(row) for row in frame.itertuples(index=False, name=None))
     steps = [StepResult(**dict(zip(columns, row, strict=True))) for row in rows]
     refuse_difference(path, ("totals",), record["totals"], make_totals(steps))
+    banked = {one.name: told for one in form.contenders() if (told := one.describe_dram()) is not None}
+    if form.dram != banked:
+        raise InputError(f"{name_file(path)}: dram is {show_value(form.dram)}, the machines have {show_value(banked)}")
     if form.sampling is not None and list(form.sampling.ratios) != names[1:]:
         raise InputError(f"{name_file(path)}: sampling.ratios must be of the machines {show_value(names[1:])}")
     for name, machine in form.machines.items():
@@ -178,7 +182,8 @@ def check_prices(path: Path, name: str, machine: MachineForm, network: Mapping[s
         given["the lines of energy"] = math.fsum(line.count * line.pj_per_action for line in machine.energy)
         expected["the lines of energy"] = network["energy_pj"]
     for line in machine.energy:
-        if line.component not in ("leakage", COMPONENT_OF_ACTION.get(line.action, DATAFLOW_COMPONENT)):
+        component = "dram" if line.action in DRAM_COMMANDS else DATAFLOW_COMPONENT
+        if line.component not in ("leakage", COMPONENT_OF_ACTION.get(line.action, component)):
             raise InputError(
                 f"{name_file(path)}: machines.{name}: has the action {show_value(line.action)} of the component "
                 f"{show_value(line.component)}; no machine has"

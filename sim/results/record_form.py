@@ -177,6 +177,7 @@ class RecordForm(OpenModel):
     totals: TotalsForm
     machines: dict[Line, MachineForm | None]
     energy_intervals: IntervalsForm
+    dram: dict[Line, dict[str, Any]] = Field(default_factory=dict)
     verdict: Literal["verified", "failed", "not verified"]
     failures: list[Line]
     sampling: SamplingForm | None

@@ -259,7 +259,8 @@ def make_frame(steps: Sequence[StepResult]) -> pd.DataFrame:
 def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.DataFrame:
     """Tabulate how often each step did each action, one row each, with the columns of ``actions.csv``.
 
-    Behind them stands a column for each action that a dataflow of the run declares and prices itself.
+    Behind them stands a column for each action that a dataflow of the run declares and prices itself, and for each of
+    DRAM with banks where a machine of the run has some.
     """
     import pandas as pd
 

@@ -9,7 +9,7 @@ from sim.architecture import Architecture
 from sim.energy import ActionCounts
 from sim.machine.dram_layout import Moved
 from sim.machine.elementwise import run_pass
-from sim.machine_energy import find_prices
+from sim.machine_energy import count_commands, find_prices
 from sim.results.rows import StepResult
 from sim.step.measures import StepMeasures, fill
 from sim.step.stored_tensors import StoredBytes, size_gradient, size_output
@@ -64,7 +64,7 @@ def run_elementwise(
     read_bytes, write_bytes = moved.read_bytes, moved.write_bytes
     timing = run_pass(made.elements, moved, groups, machine.describe_surroundings())
     ppu_actions = ActionCounts(ppu_elements=made.elements, pruned_elements=count_pruned(network, made, machine, pruned))
-    actions = count_pass_actions(ppu_actions, read_bytes, write_bytes, machine)
+    actions = count_pass_actions(ppu_actions + count_commands(timing.commands), read_bytes, write_bytes, machine)
     measures = StepMeasures(
         layer=made.node,
         kind=made.kind,

@@ -8,7 +8,7 @@ from math import prod
 
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.registry import load_dataflow
-from sim.architecture import Architecture
+from sim.architecture import Architecture, DramModel
 from sim.energy import ActionCounts
 from sim.machine_energy import find_prices
 from sim.sampling.cluster_counts import ClusterCount
@@ -45,8 +45,13 @@ def require_sampled(machine: Architecture) -> SampledDataflow:
     """Give a machine's dataflow, if steps of it can be sampled.
 
     Raises:
-        InputError: the dataflow lowers whole steps only.
+        InputError: the dataflow lowers whole steps only, or the machine's DRAM has banks.
     """
+    if machine.dram is not None and machine.dram.model is DramModel.BANKED:
+        raise InputError(
+            f"'{machine.name}' cannot be sampled: with dram.model banked the state of the banks goes on from tile to "
+            "tile, so a step does not follow from some of its tiles; leave the sample away, or use dram.model constant"
+        )
     dataflow = load_dataflow(machine.dataflow, machine.dataflow_options)
     if not isinstance(dataflow, SampledDataflow):
         raise InputError(

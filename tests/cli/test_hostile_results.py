@@ -19,7 +19,7 @@ HARMLESS = {
         "workload.operands.integers",
         "architecture.dataflow", "architecture.clock_mhz", "architecture.array", "architecture.buffer",
         "architecture.dram", "architecture.ppu", "architecture.storage",
-        "architecture.technology", "baseline.dataflow", "baseline.clock_mhz",
+        "architecture.technology", "baseline.technology", "baseline.dataflow", "baseline.clock_mhz",
         "baseline.array", "baseline.buffer", "baseline.dram", "baseline.ppu", "baseline.storage", "layers", "seed",
         "operand_source", "policies.sparsetrain.", "machines.sparsetrain.technology", "machines.sparsetrain.warnings",
         "machines.sparsetrain.units.0.area_source", "machines.sparsetrain.units.0.leakage_source",
