@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from dataflows.contract.entries import sum_spans
-from dataflows.contract.memory import MemoryShare, Traffic
+from dataflows.contract.memory import MemoryShare, TileStreams, Traffic
 from dataflows.contract.tasks import TaskTable
 from workloads.arrays import IntArray
 
-# Not part of what is moved, and named by a plan otherwise than by a whole step.
-WORDS = ("footprint_bytes", "tiling")
+# Not part of what is moved, and named by a plan otherwise than by a whole step; streams have laws of their own.
+WORDS = ("footprint_bytes", "tiling", "streams")
 
 
 def check_traffic(table: TaskTable, pes: int, share: MemoryShare, *, masked: bool) -> Iterator[str]:
@@ -70,8 +70,31 @@ def check_form(traffic: Traffic, entries: int, bursts: int, pes: int) -> Iterato
         edges = getattr(traffic, name)
         if not len(edges) or edges[0] != 0 or edges[-1] != end or (np.diff(edges) < 0).any():
             yield f"{name} does not run from 0 up to {end}"
+    if traffic.streams is not None:
+        yield from check_streams(traffic, traffic.streams)
     if traffic.pes.max(initial=0) > pes:
         yield f"an entry has {traffic.pes.max()} PEs with an output, a group has {pes}"
+
+
+def check_streams(traffic: Traffic, streams: TileStreams) -> Iterator[str]:
+    """Give the laws that the places of transfers break."""
+    tiles, tensors = len(traffic.tile_load_bytes), len(streams.tensor_bytes)
+    first, size = streams.first_bytes, streams.size_bytes
+    for name, values, shape in (
+        ("tensor_bytes", streams.tensor_bytes, (tensors,)), ("first_bytes", first, (tiles, tensors)),
+        ("size_bytes", size, (tiles, tensors)),
+    ):  # fmt: skip
+        if values.dtype != np.int64 or values.shape != shape:
+            yield f"streams.{name} is {values.dtype} {values.shape}, not int64 {shape}"
+            return
+        if values.min(initial=0) < 0:
+            yield f"streams.{name} has a negative value"
+    if (first + size > streams.tensor_bytes).any():
+        yield "a transfer ends behind its tensor"
+    if not np.array_equal(size[:, :-1].sum(axis=1), traffic.tile_load_bytes):
+        yield "what tiles load of their tensors does not sum to tile_load_bytes"
+    if not np.array_equal(size[:, -1], traffic.tile_write_back_bytes):
+        yield "what tiles write of the last tensor is not tile_write_back_bytes"
 
 
 def check_range(dispatch: IntArray, tasks: int) -> bool:

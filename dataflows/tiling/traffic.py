@@ -8,6 +8,7 @@ import numpy as np
 
 from dataflows.contract.entries import Entries, sum_spans
 from dataflows.contract.memory import Tiling, Traffic
+from dataflows.tiling.streams import TileLoads, place_streams
 from workloads.arrays import BoolArray, IntArray
 
 
@@ -58,11 +59,13 @@ class TileBytes:
     Attributes:
         write_back: None where it is what the entries' PPU writes.
         bits: What is loaded and written back besides, which takes no room in the buffer; None is nothing.
+        places: What is loaded by tensors, and where they lie; None leaves that open.
     """
 
     load: IntArray
     write_back: IntArray | None = None
     bits: tuple[IntArray, IntArray] | None = None
+    places: TileLoads | None = None
 
 
 def assemble_traffic(
@@ -84,11 +87,12 @@ def assemble_traffic(
         write_back = sum_spans(results.written_bytes, entries.tile_first)
     write_back = np.where(is_last[entries.tile_first[:-1]], write_back, 0)
     loaded_bits, written_bits = tiles.bits or (np.zeros_like(write_back), np.zeros_like(write_back))
+    load, write_back = tiles.load + loaded_bits, write_back + written_bits
     indices = entries.places.shape[1]
     return Traffic(
         tile_first=entries.tile_first,
-        tile_load_bytes=tiles.load + loaded_bits,
-        tile_write_back_bytes=write_back + written_bits,
+        tile_load_bytes=load,
+        tile_write_back_bytes=write_back,
         burst_first=bursts.first,
         burst_bytes=bursts.size_bytes,
         burst_cycles=bursts.pe_cycles,
@@ -99,6 +103,7 @@ def assemble_traffic(
         store_writes=bursts.store_writes,
         footprint_bytes=measure_footprint(entries, results, tiles),
         tiling=str(Tiling(tuple(sizes[:indices].tolist()), tuple(sizes[indices:].tolist()))),
+        streams=None if tiles.places is None else place_streams(tiles.places, load, write_back),
     )
 
 

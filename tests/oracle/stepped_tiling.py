@@ -7,8 +7,8 @@ C1. A tile is a run of consecutive values of every task index (the last index co
 C2. Tiles are worked in the order of the task indices, last fastest, and the parts of the reduction run within each
     (GTW: n outer, h inner).
 C3. Every tile loads all its operands, also those that the tile before has loaded; rows that no row operation of the
-    tile reads are not loaded. Masks are loaded with every tile of GTA, those of tasks that have a row operation or whose
-    results a PPU must mask all the same; gradients to be summed with the last part.
+    tile reads are not loaded. Masks are loaded with every tile of GTA, those of tasks that have a row operation or
+    whose results a PPU must mask all the same; gradients to be summed with the last part.
     Values do not matter: fully connected weights are loaded even where all masks are unset.
 C4. The output tile counts once if the reduction is cut, else twice. That holds for a single tile too, and operand
     tiles count twice even if there is only one. In a cut, the change to the next output tile is not counted apart.

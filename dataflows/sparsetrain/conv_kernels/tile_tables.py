@@ -12,6 +12,7 @@ from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan
 from dataflows.tiling.kernels_search import KernelsTables, StreamedRows
 from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.spans import RowSpans, count_met
+from dataflows.tiling.streams import Placed, TileLoads
 from workloads.arrays import IntArray
 
 
@@ -88,9 +89,23 @@ def size_kernel_bits(plan: KernelsPlan, entries: Entries) -> tuple[IntArray, Int
     return pair_bits([size_bits(array, list(pair)) for pair in rows], [0] * len(rows))
 
 
-def size_kernel_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> IntArray:
-    """Size the loads of all tiles."""
-    return np.array([sum(pair) for pair in measure_tiles(plan, tables, entries)], dtype=np.int64)
+def size_kernel_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> TileLoads:
+    """Size the loads of all tiles: rows of both operands."""
+    pairs = measure_tiles(plan, tables, entries)
+    # Of packed groups the rows of the input are those that depend on the outer index alone.
+    sizes = [pair[::-1] for pair in pairs] if plan.tasks.packed > 1 else pairs
+    shape, tasks, first_rows = plan.shape, plan.tasks, []
+    for tile in entries.tiles:
+        outer, inner = np.array([tile[0].start]), np.array([tile[1].start])
+        image, h = tile[-2].start, tile[-1].start
+        m, own = int(tasks.first_filters(outer, inner)[0]), int(tasks.own_channels(outer, inner)[0][0])
+        c = m // shape.group_out_channels * shape.group_in_channels + own
+        p = int(plan.driver_spans[0].low[h])
+        gradients, inputs = (image * shape.out_channels + m) * shape.out_height + p, image * shape.in_channels + c
+        first_rows.append((gradients, inputs * shape.in_height + h, m * shape.group_in_channels + own))
+    kernels = shape.out_channels * shape.group_in_channels
+    tensors = [Placed(int(one.row_bytes.sum()), one.nonzeros.size) for one in (plan.gradients, plan.inputs)]
+    return TileLoads([*tensors, Placed(tables.written_bytes, kernels)], sizes, first_rows)
 
 
 def measure_tiles(plan: KernelsPlan, tables: KernelsTables, entries: Entries) -> list[tuple[int, int]]:

@@ -96,7 +96,8 @@ def pack_kernels_traffic(
     )
     bursts = pack_all_kernels(plan, entries, first, channels)
     bits = size_kernel_bits(plan, entries)
-    tiles = TileBytes(size_kernel_loads(plan, tables, entries), bits=bits)
+    loads = size_kernel_loads(plan, tables, entries)
+    tiles = TileBytes(loads.total, bits=bits, places=loads)
     return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 

@@ -18,8 +18,9 @@ from dataflows.rows.strips import Strip, cut_strips
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredTensor, store_tensor
 from dataflows.storage.written import is_written_sparse, locate_written
+from dataflows.tiling.streams import Placed
 from workloads.arrays import BoolArray, IntArray
-from workloads.shapes import ConvShape
+from workloads.shapes import ConvShape, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +158,41 @@ class RowsPlan:
             if tensor not in cut:
                 total += tensor.row_bytes
         return total, len(cut)
+
+    def list_tensors(self) -> list[Placed]:
+        """List what lies in DRAM, by rows: drivers, kernels, masks, gradients that are added, results."""
+        results, kernels = self.written.nonzeros.size, self.shape.out_channels * self.shape.group_in_channels
+        summed = sum(int(tensor.row_bytes.sum()) for tensor in self.summed)
+        return [
+            Placed(int(self.drivers.row_bytes.sum()), self.drivers.nonzeros.size),
+            Placed(kernels * self.shape.kernel_height * self.weight_row_bytes, kernels),
+            Placed(results * int(self.mask_bytes.sum()), results),
+            Placed(summed, results),
+            Placed(int(self.written.row_bytes.sum()), results),
+        ]
+
+    @cached_property
+    def first_driver_rows(self) -> list[int]:
+        """The first driver row that each result row meets; the last one of all where it meets none."""
+        most = self.driver_bytes.shape[3] - 1
+        first: list[int] = np.where(self.pairs >= 0, self.pairs, most).min(axis=1, initial=most).tolist()
+        return first
+
+    def find_first_rows(self, image: int, x: int, output: int, channel: int) -> tuple[int, int, int, int, int]:
+        """Give the first row of each of these tensors that results from image, row and output on need.
+
+        Args:
+            channel: The first of the group's driver channels.
+        """
+        group, own = divmod(output, self.blocks.outputs)
+        driver = group * self.reductions + channel
+        Y, X = self.driver_bytes.shape[3], len(self.pairs)
+        drivers = (image * self.shape.groups * self.reductions + driver) * Y + self.first_driver_rows[x]
+        # Kernels lie filter by filter: the filters are results in Forward, and drivers in GTA.
+        is_forward = self.problem.step is Step.FORWARD
+        kernel = output * self.reductions + channel if is_forward else driver * self.blocks.outputs + own
+        results = (image * self.written.nonzeros.shape[1] + output) * X + x
+        return drivers, kernel, results, results, results
 
     def repeat(self, images: IntArray) -> RowsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""

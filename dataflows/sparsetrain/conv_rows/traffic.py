@@ -18,6 +18,7 @@ from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.rows_search import RowsTables, StripBytes, find_widest, measure_rows_tile, search_rows
 from dataflows.tiling.spans import find_spans, sum_box
+from dataflows.tiling.streams import TileLoads
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 
@@ -146,7 +147,8 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
         added_bytes=added_bytes,
         passes=passes,
     )
-    tiles = TileBytes(size_loads(plan, tables, entries), bits=size_all_bits(plan, tables, entries))
+    loads = size_loads(plan, tables, entries)
+    tiles = TileBytes(loads.total, bits=size_all_bits(plan, tables, entries), places=loads)
     return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 
@@ -199,9 +201,9 @@ def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntA
     return sums
 
 
-def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> IntArray:
-    """Size the loads of all tiles."""
-    loads, one_strip, strip_bytes = [], range(1), tables.strips
+def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> TileLoads:
+    """Size the loads of all tiles: driver rows, kernel rows, masks, and gradients that are added."""
+    sizes, first_rows, one_strip, strip_bytes = [], [], range(1), tables.strips
     for tile in entries.tiles:
         images, rows, blocks, channels = tile[0], tile[1], tile[-2], tile[-1]
         strips = tile[2] if len(plan.strips) > 1 else one_strip
@@ -210,16 +212,21 @@ def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> IntArray
         drivers = tables.spans.sum_up(tables.drivers[groups], images, rows, channels)
         owned = range(tables.block_outputs[blocks.start], tables.block_outputs[blocks.stop])
         used = int((tables.kernel_rows[x_end] > tables.kernel_rows[x]).sum())
-        load = int(strip_bytes.windows[strips.start, strips.stop]) * drivers
-        load += len(owned) * len(channels) * used * plan.weight_row_bytes
-        results = len(images) * len(rows) * len(owned)
+        results, summed = len(images) * len(rows) * len(owned), 0
         masks = len(images) * int(tables.masked[x_end] - tables.masked[x]) * len(owned)
-        load += masks * int(strip_bytes.mask[strips.stop] - strip_bytes.mask[strips.start])
         if plan.summed and channels.stop == plan.reductions:
-            load += results * int(strip_bytes.summed[strips.start, strips.stop])
-            load += sum_box.function(tables.summed, images.start, images.stop, owned.start, owned.stop, x, x_end)
-        loads.append(load)
-    return np.array(loads, dtype=np.int64)
+            summed = results * int(strip_bytes.summed[strips.start, strips.stop])
+            summed += sum_box.function(tables.summed, images.start, images.stop, owned.start, owned.stop, x, x_end)
+        sizes.append(
+            (
+                int(strip_bytes.windows[strips.start, strips.stop]) * drivers,
+                len(owned) * len(channels) * used * plan.weight_row_bytes,
+                masks * int(strip_bytes.mask[strips.stop] - strip_bytes.mask[strips.start]),
+                summed,
+            )
+        )
+        first_rows.append(plan.find_first_rows(images.start, x, owned.start, channels.start))
+    return TileLoads(plan.list_tensors(), sizes, first_rows)
 
 
 def size_all_bits(plan: RowsPlan, tables: RowsTables, entries: Entries) -> tuple[IntArray, IntArray] | None:

@@ -9,8 +9,10 @@ from dataflows.contract.entries import Entries, list_entries
 from dataflows.contract.memory import Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.linear_outer.plan import OuterPlan, find_outer_tiling, plan_outer
+from dataflows.storage.row_sizes import size_raw
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.occupancy import pair_bits, size_bits
+from dataflows.tiling.streams import Placed, TileLoads, place_vectors
 from dataflows.tiling.traffic import EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import IntArray
 from workloads.shapes import Step
@@ -69,18 +71,22 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
         passes=~idle[m, b],
     )
     loaded = [size_bits(array, [len(images), len(images)]) for _, _, images in entries.tiles]
-    tiles = TileBytes(size_loads(plan, entries), bits=pair_bits(loaded, [0] * len(loaded)))
+    loads = size_loads(plan, entries)
+    tiles = TileBytes(loads.total, bits=pair_bits(loaded, [0] * len(loaded)), places=loads)
     return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 
-def size_loads(plan: OuterPlan, entries: Entries) -> IntArray:
-    """Size the loads of all tiles."""
-    loads = []
+def size_loads(plan: OuterPlan, entries: Entries) -> TileLoads:
+    """Size the loads of all tiles: gradients and inputs."""
+    shape, sizes, first_elements = plan.shape, [], []
     for filters, blocks, images in entries.tiles:
         first, end = blocks.start * plan.block, min(plan.shape.in_features, blocks.stop * plan.block)
-        size = plan.gradients.size(np.array([filters.start]), np.array([filters.stop]))[
-            images.start : images.stop
-        ].sum()
-        size += plan.inputs.size(np.array([first]), np.array([end]))[images.start : images.stop].sum()
-        loads.append(int(size))
-    return np.array(loads, dtype=np.int64)
+        chosen, image, m = slice(images.start, images.stop), images.start, filters.start
+        gradients = plan.gradients.size(np.array([m]), np.array([filters.stop]))[chosen].sum()
+        inputs = plan.inputs.size(np.array([first]), np.array([end]))[chosen].sum()
+        sizes.append((int(gradients), int(inputs)))
+        elements = image * shape.out_features + m, image * shape.in_features + first, m * shape.in_features + first
+        first_elements.append(elements)
+    weights = shape.out_features * shape.in_features
+    written = Placed(shape.out_features * size_raw(shape.in_features, plan.problem.share.acc_bits), weights)
+    return TileLoads([place_vectors(plan.gradients), place_vectors(plan.inputs), written], sizes, first_elements)

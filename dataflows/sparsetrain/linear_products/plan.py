@@ -12,10 +12,12 @@ from dataflows.contract.memory import RowFormat
 from dataflows.contract.problem import StepProblem
 from dataflows.rows.dealing import Blocks
 from dataflows.sparsetrain.linear_products.tiling import measure_products_tile, search_products, size_products_tile
+from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_vectors
 from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.occupancy import size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
+from dataflows.tiling.streams import Placed, place_vectors
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
 
@@ -68,6 +70,37 @@ class ProductsPlan:
     def stack_summed(self) -> tuple[IntArray, IntArray]:
         """Stack the gradients that the last part adds, as kernels take them."""
         return stack_vectors(self.summed, self.shape.batch, self.outputs)
+
+    def list_tensors(self, products: int = 1) -> list[Placed]:
+        """List what lies in DRAM, by elements: drivers, weights, masks, gradients that are added, results.
+
+        Args:
+            products: Of a product of two activations, each with weights of its own.
+        """
+        weights, rows = products * self.outputs * self.depth, self.shape.batch
+        mask = rows * size_raw(self.outputs, 1) * self.has_mask
+        return [
+            place_vectors(self.drivers),
+            Placed(products * self.outputs * size_raw(self.depth, self.problem.share.data_bits), weights),
+            Placed(mask, rows * self.outputs),
+            Placed(sum(place_vectors(gradient).size_bytes for gradient in self.summed), rows * self.outputs),
+            place_vectors(self.written),
+        ]
+
+    def find_first_elements(
+        self, image: int, output: int, element: int, product: int = 0
+    ) -> tuple[int, int, int, int, int]:
+        """Give the first element of each of these tensors that results from image and output on need.
+
+        Args:
+            element: The first of the driver row.
+        """
+        # Weights lie output by output of Forward, whose results are outputs, and whose inputs are elements.
+        is_forward = self.problem.step is Step.FORWARD
+        weight = output * self.depth + element if is_forward else element * self.outputs + output
+        results = image * self.outputs + output
+        weight += product * self.outputs * self.depth
+        return image * self.depth + element, weight, results, results, results
 
     def repeat(self, images: IntArray) -> ProductsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""

@@ -12,6 +12,7 @@ from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import masks_in_ppu
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.occupancy import pair_bits
+from dataflows.tiling.streams import TileLoads
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 
@@ -103,17 +104,23 @@ def pack_products(
 def size_tiles(plan: ProductsPlan, entries: Entries) -> TileBytes:
     """Size the loads of all tiles, and what they write back: compressed on the way to DRAM."""
     B, bits = plan.problem.array.pes_per_group, plan.problem.share.data_bits
-    loads, write_backs, loaded, written = [], [], [], []
+    sizes, first_rows, write_backs, loaded, written = [], [], [], [], []
     for images, blocks, piece in entries.tiles:
         first, end = np.array([blocks.start * B]), np.array([min(plan.outputs, blocks.stop * B)])
         outputs, chosen = int(end[0] - first[0]), slice(images.start, images.stop)
-        load = int(plan.drivers.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum())
-        load += outputs * size_raw(len(piece), bits) + len(images) * size_raw(outputs, 1) * plan.has_mask
-        if piece.stop == plan.depth:
-            load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed)
-        loads.append(load)
+        is_last = piece.stop == plan.depth
+        sizes.append(
+            (
+                int(plan.drivers.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum()),
+                outputs * size_raw(len(piece), bits),
+                len(images) * size_raw(outputs, 1) * plan.has_mask,
+                sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed) if is_last else 0,
+            )
+        )
+        first_rows.append(plan.find_first_elements(images.start, int(first[0]), piece.start))
         write_backs.append(int(plan.written.size(first, end)[chosen].sum()))
-        moved = plan.size_row_bits(len(images), is_last=piece.stop == plan.depth)
+        moved = plan.size_row_bits(len(images), is_last=is_last)
         loaded.append(moved[0])
         written.append(moved[1])
-    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64), pair_bits(loaded, written))
+    loads = TileLoads(plan.list_tensors(), sizes, first_rows)
+    return TileBytes(loads.total, np.array(write_backs, dtype=np.int64), pair_bits(loaded, written), loads)

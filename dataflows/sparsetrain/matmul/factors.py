@@ -29,6 +29,7 @@ from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.search import find_best
+from dataflows.tiling.streams import Placed, TileLoads, place_vectors
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import MatmulShape
@@ -244,21 +245,39 @@ def describe_results(plan: FactorsPlan, entries: Entries) -> EntryResults:
 
 def size_tiles(plan: FactorsPlan, entries: Entries) -> TileBytes:
     """Size the loads of all tiles, and what they write back: compressed on the way to DRAM."""
-    shape, array, loads, write_backs, loaded, written = plan.shape, plan.problem.array, [], [], [], []
+    shape, array = plan.shape, plan.problem.array
+    sizes, first_elements, write_backs, loaded, written = [], [], [], [], []
     for products, filters, blocks, rows in entries.tiles:
         places = np.arange(products.start, products.stop)[:, None]
         read = (places * shape.rows + np.array(rows)).reshape(-1)
         results = (places * shape.out_features + np.array(filters)).reshape(-1)
         first = np.array([blocks.start * plan.block])
         end = np.array([min(shape.in_features, blocks.stop * plan.block)])
-        load = int(plan.gradients.size(np.array([filters.start]), np.array([filters.stop]))[read].sum())
-        load += int(plan.inputs.size(first, end)[read].sum())
-        load += len(results) * size_raw(int(end[0] - first[0]), 1) * plan.problem.has_mask
-        if rows.stop == shape.rows:
-            load += sum(int(gradient.size(first, end)[results].sum()) for gradient in plan.summed)
-        loads.append(load)
-        write_backs.append(int(plan.written.size(first, end)[results].sum()))
         is_last = rows.stop == shape.rows
+        sizes.append(
+            (
+                int(plan.gradients.size(np.array([filters.start]), np.array([filters.stop]))[read].sum()),
+                int(plan.inputs.size(first, end)[read].sum()),
+                len(results) * size_raw(int(end[0] - first[0]), 1) * plan.problem.has_mask,
+                sum(int(gradient.size(first, end)[results].sum()) for gradient in plan.summed) if is_last else 0,
+            )
+        )
+        own = int(results[0]) * shape.in_features + int(first[0])
+        gradient = int(read[0]) * shape.out_features + filters.start
+        first_elements.append((gradient, int(read[0]) * shape.in_features + int(first[0]), own, own, own))
+        write_backs.append(int(plan.written.size(first, end)[results].sum()))
         loaded.append(size_bits(array, [len(read), len(read), *[len(results) * is_last] * len(plan.summed)]))
         written.append(size_bits(array, [len(results) * is_last * is_written_sparse(plan.problem)]))
-    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64), pair_bits(loaded, written))
+    loads = TileLoads(list_tensors(plan), sizes, first_elements)
+    return TileBytes(loads.total, np.array(write_backs, dtype=np.int64), pair_bits(loaded, written), loads)
+
+
+def list_tensors(plan: FactorsPlan) -> list[Placed]:
+    """List what lies in DRAM, by elements: gradients, inputs, masks, gradients that are added, results."""
+    results = place_vectors(plan.written)
+    mask = plan.written.nonzeros.size * size_raw(plan.shape.in_features, 1) * plan.problem.has_mask
+    summed = sum(place_vectors(gradient).size_bytes for gradient in plan.summed)
+    return [
+        place_vectors(plan.gradients), place_vectors(plan.inputs), Placed(mask, results.rows),
+        Placed(summed, results.rows), results,
+    ]  # fmt: skip

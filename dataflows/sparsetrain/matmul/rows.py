@@ -27,6 +27,7 @@ from dataflows.storage.row_sizes import size_raw
 from dataflows.tiling.occupancy import pair_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.search import find_best
+from dataflows.tiling.streams import TileLoads
 from dataflows.tiling.traffic import TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 
@@ -128,19 +129,25 @@ def measure_need(plan: ProductsPlan, products: int, sizes: IntArray) -> int:
 def size_tiles(plan: ProductsPlan, entries: Entries, rows: int) -> TileBytes:
     """Size the loads of all tiles, each product's weights among them, and what they write back."""
     B, bits = plan.problem.array.pes_per_group, plan.problem.share.data_bits
-    loads, write_backs, loaded, written = [], [], [], []
+    sizes, first_elements, write_backs, loaded, written = [], [], [], [], []
     for products, images, blocks, piece in entries.tiles:
         chosen = (np.arange(products.start, products.stop)[:, None] * rows + np.array(images)).reshape(-1)
         first, end = np.array([blocks.start * B]), np.array([min(plan.outputs, blocks.stop * B)])
         outputs = int(end[0] - first[0])
-        load = int(plan.drivers.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum())
-        load += len(products) * outputs * size_raw(len(piece), bits)
-        load += len(chosen) * size_raw(outputs, 1) * plan.has_mask
-        if piece.stop == plan.depth:
-            load += sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed)
-        loads.append(load)
+        is_last = piece.stop == plan.depth
+        sizes.append(
+            (
+                int(plan.drivers.size(np.array([piece.start]), np.array([piece.stop]))[chosen].sum()),
+                len(products) * outputs * size_raw(len(piece), bits),
+                len(chosen) * size_raw(outputs, 1) * plan.has_mask,
+                sum(int(gradient.size(first, end)[chosen].sum()) for gradient in plan.summed) if is_last else 0,
+            )
+        )
+        place = int(chosen[0]), int(first[0]), piece.start, products.start
+        first_elements.append(plan.find_first_elements(*place))
         write_backs.append(int(plan.written.size(first, end)[chosen].sum()))
-        moved = plan.size_row_bits(len(chosen), is_last=piece.stop == plan.depth)
+        moved = plan.size_row_bits(len(chosen), is_last=is_last)
         loaded.append(moved[0])
         written.append(moved[1])
-    return TileBytes(np.array(loads, dtype=np.int64), np.array(write_backs, dtype=np.int64), pair_bits(loaded, written))
+    loads = TileLoads(plan.list_tensors(plan.shape.batch // rows), sizes, first_elements)
+    return TileBytes(loads.total, np.array(write_backs, dtype=np.int64), pair_bits(loaded, written), loads)
