@@ -84,8 +84,9 @@ class Hint:
         return tuple(_fields_of(self.model)) if self.model is not None else ()
 
     def choices(self) -> tuple[str, ...]:
-        """Return the words that a choice allows; empty where the field is no choice."""
-        return tuple(value for value in _choices(self.base) if isinstance(value, str))
+        """Return the words that a choice allows, as one of several forms too; empty where the field is no choice."""
+        members = _members(self.base) if self.is_plain_union else (self.base,)
+        return tuple(value for member in members for value in _choices(member) if isinstance(value, str))
 
     def words(self) -> str:
         """Return what is allowed, such as ``a whole number of at least 1``; null, the same as no value, goes unsaid."""

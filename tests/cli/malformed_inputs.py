@@ -201,6 +201,8 @@ FIELD_CASES = (
               f", line 7: layers[2] 'conv2': stride must be {SIZE}, got [2, 2, 2]"),
     from_edit("a negative padding", "padding: 1", "padding: -1",
               f", line 5: layers[0] 'conv1': padding must be {PADDING}, got -1"),
+    from_edit("a padding in capitals", "padding: 1", "padding: SAME",
+              f", line 5: layers[0] 'conv1': padding must be {PADDING}, got 'SAME'; did you mean 'same'?"),
     from_edit("a padding of three sides", "padding: 1", "padding: [1, 1, 1]",
               f", line 5: layers[0] 'conv1': padding must be {PADDING}, got [1, 1, 1]"),
     from_edit("a padding of a misspelt side", "padding: 1", "padding: {tpo: 1}",
