@@ -35,10 +35,25 @@ def load_model(request: ImportRequest) -> Any:
             onnx.load_external_data_for_model(model, str(request.path.absolute().parent))
         if model.functions:
             model = import_extra("onnx.inliner", "onnx", request.label).inline_local_functions(model)
+        complete_outputs(model, import_extra("onnx.shape_inference", "onnx", request.label))
         onnx.checker.check_model(model)
     except Exception as error:  # The checker's errors, and those of files of external data.
         raise InputError(f"{request.label}: is no valid ONNX model: {first_line(error)}") from None
     return model
+
+
+def complete_outputs(model: Any, shape_inference: Any) -> None:
+    """Give outputs without a type or a shape, which the checker refuses, those that inference finds.
+
+    Args:
+        shape_inference: The library's module.
+    """
+    lacking = [one for one in model.graph.output if not one.type.tensor_type.HasField("shape")]
+    if not lacking:
+        return
+    found = {one.name: one for one in shape_inference.infer_shapes(model, data_prop=True).graph.output}
+    for one in lacking:
+        one.type.CopyFrom(found[one.name].type)
 
 
 def check_names(graph: Any, label: str) -> None:

@@ -57,6 +57,22 @@ def test_scores_at_each_pixel_have_a_loss_at_each_and_no_images(tmp_path: Path) 
     assert data["operands"] == SYNTHETIC
 
 
+@pytest.mark.parametrize("lacking", ["shape", "type", "dimensions"])
+def test_an_output_without_a_shape_has_the_one_that_inference_finds(lacking: str, tmp_path: Path) -> None:
+    nodes = [*FLAT, node("Gemm", "f w", "y")]
+    whole = make_model(nodes, IMAGE, {"w": (3, 12)})
+    model = make_model(nodes, IMAGE, {"w": (3, 12)})
+    output = model.graph.output[0].type
+    if lacking == "type":
+        output.Clear()
+    else:
+        output.tensor_type.ClearField("shape")
+    if lacking == "dimensions":
+        output.tensor_type.shape.dim.add()
+        output.tensor_type.shape.dim.add()
+    assert import_model(model, tmp_path).data == import_model(whole, tmp_path).data
+
+
 def test_every_output_has_a_loss(tmp_path: Path) -> None:
     nodes = [*FLAT, node("Gemm", "f w", "a"), node("Softmax", "a", "y"), node("Gemm", "f v", "z")]
     model = make_model(nodes, IMAGE, {"w": (3, 12), "v": (3, 11)}, outputs=("y", "z"))

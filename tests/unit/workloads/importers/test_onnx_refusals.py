@@ -62,6 +62,13 @@ MODELS: dict[str, tuple[Callable[[], Any], str]] = {
         "the input 'x' has the shape [1, 2, 3, 4, 5]; (batch, features), (batch, channels, length) or (batch, "
         "channels, height, width) is expected",
     ),
+    "an output without a shape that inference does not find": (
+        lambda: change(lambda one: (
+            setattr(one.graph.node[0], "domain", "mine"), one.opset_import.add(domain="mine", version=1),
+            one.graph.output[0].type.tensor_type.ClearField("shape"),
+        )),
+        "is no valid ONNX model: ",
+    ),
     "an input without a shape": (lambda: change(drop_shape), "is no valid ONNX model: "),
     "an open batch": (
         lambda: make_model(CONV, ("N", 4, 6, 5), WEIGHT), "the batch of the input 'x' is open; --batch says it"
