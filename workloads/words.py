@@ -27,6 +27,11 @@ def make_sentence(text: str, limit: int = MESSAGE_CHARACTERS) -> str:
     return _cut_middle(make_printable(_cut_middle(text, limit)), limit)
 
 
+def tell_pattern(pattern: str) -> str:
+    """Say of a pattern that matches nothing that it is one, where it looks like a list of names."""
+    return ", which is one pattern (of *, ?, [ab] and [0-9]) and no list" if "," in pattern else ""
+
+
 def list_words(words: Iterable[object], limit: int = LIST_CHARACTERS) -> str:
     """List words as ``a, b, c``; those that do not fit are counted: ``a, b, ... and 98 more``."""
     everything = [str(word) for word in words]

@@ -16,7 +16,7 @@ from sim.results.run_inputs import describe_inputs
 from sim.results.run_outputs import OutputRequest
 from workloads.errors import InputError
 from workloads.shapes import Step
-from workloads.words import list_words
+from workloads.words import list_words, tell_pattern
 from workloads.workload import Workload
 
 
@@ -140,5 +140,5 @@ def choose_layers(workload: Workload, pattern: str) -> frozenset[str]:
     names = [node.name for node in workload.network.compute_nodes()]
     chosen = frozenset(name for name in names if fnmatchcase(name, pattern))
     if not chosen:
-        raise InputError(f"no layer matches '{pattern}'; the layers are {list_words(names)}")
+        raise InputError(f"no layer matches '{pattern}'{tell_pattern(pattern)}; the layers are {list_words(names)}")
     return chosen

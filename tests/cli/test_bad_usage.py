@@ -106,6 +106,10 @@ OPTIONS = [
         "the machine and its baseline are both named 'ideal'; the results could not be told apart",
     ),
     (["--layers", "dense*"], f"no layer matches 'dense*'; {LAYERS}"),
+    (
+        ["--layers", "conv1,fc"],
+        f"no layer matches 'conv1,fc', which is one pattern (of *, ?, [ab] and [0-9]) and no list; {LAYERS}",
+    ),
     (["--layers", "relu1"], f"no layer matches 'relu1'; {LAYERS}"),
     (["--layers", ""], f"no layer matches ''; {LAYERS}"),
     (["--steps", "backward"], f"unknown step 'backward'; {STEPS}"),

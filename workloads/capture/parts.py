@@ -11,7 +11,7 @@ from workloads.arrays import BoolArray, Float32Array
 from workloads.capture.seen import SeenGraph, SeenLayer
 from workloads.errors import InputError
 from workloads.kinds.table import KINDS
-from workloads.words import list_words
+from workloads.words import list_words, tell_pattern
 
 # By the number of axes behind the batch, as `workloads.layers.OwnInput` names them.
 SIZES = {1: ("features",), 2: ("tokens", "channels"), 3: ("channels", "height", "width")}
@@ -30,7 +30,7 @@ def choose_part(graph: SeenGraph, pattern: str, label: str) -> list[SeenLayer]:
     chosen = [seen for name, seen in names.items() if fnmatchcase(name, pattern)]
     if not chosen:
         there = f"; the layers are {list_words(names)}" if names else ", and no layer that is known"
-        raise InputError(f"{label}: no layer matches '{pattern}'{there}")
+        raise InputError(f"{label}: no layer matches '{pattern}'{tell_pattern(pattern)}{there}")
     return chosen
 
 

@@ -17,7 +17,7 @@ from workloads.layers import StrictModel
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.settings import PlainText
-from workloads.words import list_words
+from workloads.words import list_words, tell_pattern
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,10 @@ class MaskProducer(StrictModel, ABC):
         names = [node.name for node in network.compute_nodes() if node.layer.traits.has_parameters]
         chosen = frozenset(name for name in names if fnmatchcase(name, self.layers))
         if not chosen:
-            raise InputError(f"sparsify: no layer matches '{self.layers}'; the layers are {list_words(names)}")
+            raise InputError(
+                f"sparsify: no layer matches '{self.layers}'{tell_pattern(self.layers)}; the layers are "
+                f"{list_words(names)}"
+            )
         return chosen
 
 
