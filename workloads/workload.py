@@ -173,6 +173,11 @@ def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument)
             f"{document.place(('layers',))}: no layer that is computed in steps ({computed}), so there is nothing to "
             "accelerate"
         )
+    if form.input is not None and any(layer.input is not None for layer in form.layers) and not reads_images(network):
+        raise InputError(
+            f"{document.place(('input',))}: no layer reads it, since each that reads no other has an input of its own; "
+            "leave it out"
+        )
     source = form.operands
     if source is not None and source.runs_iteration and any(layer.input is not None for layer in form.layers):
         raise InputError(

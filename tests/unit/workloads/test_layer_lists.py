@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from sim.run import RunResult, simulate
+from workloads.errors import InputError
 from workloads.host import parameter_shapes
 from workloads.workload import load_workload
 
@@ -64,6 +65,18 @@ def test_a_list_is_verified_and_its_resolved_form_is_the_same_network(tmp_path: 
     assert [(node.name, node.inputs, node.input_shapes) for node in after] == [
         (node.name, node.inputs, node.input_shapes) for node in before
     ]
+
+
+def test_an_input_of_the_network_that_no_layer_of_a_list_reads_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, CONV, {**AFTER, "inputs": ["a"]})
+    path.write_text(path.read_text() + "input: {channels: 3, height: 8, width: 8}\n")
+    line = path.read_text().splitlines().index("input: {channels: 3, height: 8, width: 8}") + 1
+    with pytest.raises(InputError) as error:
+        load_workload(path)
+    assert str(error.value) == (
+        f"{path}, line {line}: input: no layer reads it, since each that reads no other has an input of its own; leave "
+        "it out"
+    )
 
 
 @pytest.mark.parametrize("own", [{"channels": 2, "height": 3, "width": 4}, {"tokens": 5, "channels": 8}])
