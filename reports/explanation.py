@@ -15,6 +15,7 @@ from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
 from reports.sampled_words import write_width
 from workloads.errors import InputError
+from workloads.kinds.table import KINDS
 from workloads.words import list_words
 
 STATES = {
@@ -43,13 +44,39 @@ def explain_layer(
     rows = run.rows(chosen)
     rows = rows[rows["layer"] == layer]
     if rows.empty:
-        known = ", ".join(dict.fromkeys(run.frame["layer"]))
-        raise InputError(f"'{layer}' is no layer of {run.path}; they are {known}")
+        yield tell_absent(run, layer, chosen)
+        return
     if step is not None and step not in set(rows["step"]):
         raise InputError(f"layer '{layer}' has no step '{step}' in {run.path}; it has {list_words(rows['step'])}")
     for _, row in rows.iterrows():
         if step is None or row["step"] == step:
             yield from explain_step(run, row, has_sources=has_sources)
+
+
+def tell_absent(run: Run, layer: str, machine: str) -> str:
+    """Say what a layer is that has neither a step nor a pass in a run.
+
+    Raises:
+        InputError: the workload has no such layer.
+    """
+    found = next((one for one in run.record["workload"]["layers"] if one["name"] == layer), None)
+    if found is None:
+        known = ", ".join(dict.fromkeys(run.frame["layer"]))
+        raise InputError(f"'{layer}' is no layer of {run.path}; they are {known}")
+    kind = str(found["type"])
+    traits = KINDS[kind].traits if kind in KINDS else None
+    read = list_words(found.get("inputs", ["its input"]))
+    if traits is None or traits.is_computed:
+        why = "the run left it out"
+    elif traits.rides_along:
+        why = f"it happens where {read} is written, and costs nothing of its own"
+    elif traits.is_part:
+        why = f"it is a part of {read}, and read where the whole is stored"
+    elif traits.is_joined:
+        why = f"{read} are written into their places in it"
+    else:
+        why = "it is no more than an elementwise pass, and none of its passes is in the run"
+    return f"{layer} ({kind}) has no step on {machine}: {why}."
 
 
 def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str | Grid]:

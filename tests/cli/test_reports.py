@@ -52,6 +52,39 @@ def test_compare_tells_cycles_and_ratios_of_every_step(folder: Path) -> None:
     assert ["conv1", "gtw"] in [line[:2] for line in lines]
 
 
+ABSENT = """\
+name: parts
+batch: 1
+input: {channels: 3, height: 8, width: 8}
+operands: {source: synthetic, seed: 1}
+layers:
+  - {name: c1, type: conv2d, out_channels: 4, kernel: 3}
+  - {name: half, type: split, sizes: [2, 2], part: 0}
+  - {name: r, type: relu}
+  - {name: c2, type: conv2d, out_channels: 2, kernel: 3, padding: 1}
+  - {name: both, type: concat, inputs: [c2, r]}
+  - {name: pool, type: max_pool, kernel: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ("half", "half (split) has no step on ideal: it is a part of c1, and read where the whole is stored."),
+        ("r", "r (relu) has no step on ideal: it happens where half is written, and costs nothing of its own."),
+        ("both", "both (concat) has no step on ideal: c2, r are written into their places in it."),
+        ("c2", "c2 (conv2d) has no step on ideal: the run left it out."),
+        ("pool", "pool (max_pool) has no step on ideal: it is no more than an elementwise pass, and none of its "
+         "passes is in the run."),
+    ],
+)  # fmt: skip
+def test_explain_says_of_a_layer_without_steps_what_it_is(tmp_path: Path, layer: str, words: str) -> None:
+    (tmp_path / "net.yaml").write_text(ABSENT)
+    run_command(tmp_path, "simulate", "net.yaml", "--arch", "ideal", "--layers", "c1", "--out", "run")
+    outcome = run_command(tmp_path, "explain", "run", layer)
+    assert (outcome.exit_code, " ".join(outcome.stdout.split())) == (0, words)
+
+
 def test_explain_tells_counts_prices_bound_and_remedies(folder: Path) -> None:
     outcome = run_command(folder, "explain", "full", "conv1", "gtw")
     assert outcome.exit_code == 0
