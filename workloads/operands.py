@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from workloads.arrays import Float32Array
 from workloads.pruning import PruningKey
 from workloads.shapes import LayerShape, Step, TransposedConvShape
+from workloads.value_formats import ValueFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,19 @@ class GradientFinish:
 
 
 @dataclass(frozen=True, eq=False)
+class OperandRounding:
+    """How operands were rounded as they are stored, and what they were before.
+
+    Attributes:
+        loss_scale: What gradients were multiplied by before they were rounded; results that are gradients are as large.
+    """
+
+    form: ValueFormat
+    loss_scale: float
+    given: Operands
+
+
+@dataclass(frozen=True, eq=False)
 class Operands:
     """The tensors of one layer; float32, C-contiguous, finite.
 
@@ -50,6 +64,7 @@ class Operands:
             weight there; its mask is that of a ReLU before it.
         weight_summed: The same of the gradient to the second factor of a product of two activations, which is the
             weight there; its mask is that of a ReLU before it.
+        rounding: How the tensors were rounded, where a machine stores them in another format than float32.
     """
 
     layer: str
@@ -65,6 +80,7 @@ class Operands:
     summed: tuple[Float32Array, ...] = ()
     weight_finish: GradientFinish = GradientFinish()
     weight_summed: tuple[Float32Array, ...] = ()
+    rounding: OperandRounding | None = None
 
     def __repr__(self) -> str:
         has = ", ".join(
@@ -74,6 +90,11 @@ class Operands:
         return f"<Operands of {self.layer}: {has}; {', '.join(self.steps)}>"
 
     @property
+    def form(self) -> ValueFormat:
+        """The format of the stored values."""
+        return ValueFormat.FLOAT32 if self.rounding is None else self.rounding.form
+
+    @property
     def written_mask(self) -> NDArray[np.bool_] | None:
         """The mask of the gradient to the input as it is written, whether PEs or PPU apply it; None without one."""
         return self.mask if self.finish.mask is None else self.finish.mask
@@ -81,6 +102,10 @@ class Operands:
     def writes_gradient(self, step: Step) -> bool:
         """Tell whether a step's result is the gradient to an activation."""
         return step is Step.GTA or (step is Step.GTW and self.shape.weighs_activations)
+
+    def writes_data(self, step: Step) -> bool:
+        """Tell whether a step's result is stored as other data is; the gradient to a weight stays as it was summed."""
+        return step is Step.FORWARD or self.writes_gradient(step)
 
     def find_finish(self, step: Step) -> GradientFinish:
         """Give what happens to a step's gradient to an activation behind the PEs, the mask that PEs apply included."""
