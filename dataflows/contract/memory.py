@@ -117,6 +117,12 @@ class Traffic:
     streams: TileStreams | None = None
 
     @property
+    def reduction_runs(self) -> tuple[int, ...]:
+        """The run lengths of the reduction's indices; empty where the tiling's words do not tell them."""
+        sizes = self.tiling.rpartition("|")[2].split("x")
+        return tuple(map(int, sizes)) if all(size.isdecimal() for size in sizes) else ()
+
+    @property
     def passes_ppu(self) -> NDArray[np.bool_]:
         """Flags of the entries whose results pass the PPU, ``(entries,)``: of all but those that have nothing to do."""
         passes: NDArray[np.bool_] = np.diff(self.burst_first) > 0

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.contract.arithmetic import FLOAT32_SUMS, Arithmetic
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from workloads.arrays import BoolArray
@@ -27,6 +28,7 @@ class StepProblem:
         memory: None where memory takes no time, so that no traffic is asked for.
         origin: The step as its layer has it, where this is the same work seen as that of another kind of layer; what is
             written, masked and summed is the layer's own.
+        arithmetic: Of the PEs, for `execute`; a dataflow that adds in float32, in any order, need not know it.
     """
 
     operands: Operands
@@ -34,6 +36,7 @@ class StepProblem:
     array: PEArray
     memory: MemoryShare | None = None
     origin: StepProblem | None = None
+    arithmetic: Arithmetic = FLOAT32_SUMS
 
     @property
     def shape(self) -> LayerShape:

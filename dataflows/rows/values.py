@@ -2,8 +2,9 @@
 
 One driver element meets one tap of all filters (or channels) of its group at once, so the tensor of the second
 operand lies with its filters (channels) last. Each output element is summed in float32 in the order of the row
-operations. All functions return the row operations and the multiplications they did; the value of a task that was not
-executed stays NaN.
+operations; operands in float64 stand for integers in units of the accumulator, and each of their products is rounded to
+a whole number. All functions return the row operations and the multiplications they did; the value of a task that was
+not executed stays NaN.
 
 Kernels take the fields of `CompressedRows` and of `TapTable` one by one: ``first`` int64 ``(rows + 1,)``, ``position``
 int32, ``value`` float32; ``tap_first``, ``tap``, ``partner``. ``pairs`` is `pair_rows`, the output row of input and
@@ -12,22 +13,28 @@ kernel row.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dataflows.contract.kernel import freeze, kernel
 from dataflows.rows.taps import TapTable
 from dataflows.storage.compressed_rows import CompressedRows
 from workloads.arrays import BoolArray, Float32Array, IntArray
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 LINE_BYTES = 64
 
+# Added to a float64 product and taken away again, it leaves the nearest whole number, of two the even one.
+WHOLE = 1.5 * 2.0**52
 
-def make_room(rows: int, columns: int, kind: type[Scalar]) -> NDArray[Scalar]:
+
+def find_whole(weight: NDArray[Any]) -> float | None:
+    """Give what rounds products to whole numbers in float64, which stands for integers; None in float32."""
+    return None if weight.dtype == np.float32 else WHOLE
+
+
+def make_room(rows: int, columns: int, kind: DTypeLike) -> NDArray[Any]:
     """Make room to work in that begins where a line of the processor's cache does; what it holds is undefined."""
     size_bytes = rows * columns * np.dtype(kind).itemsize
     room = np.empty(size_bytes + LINE_BYTES, dtype=np.uint8)
@@ -65,11 +72,12 @@ def convolve_src_rows(
         Output ``(N, P, Q, M)`` and the two counts.
     """
     N, P, M = wanted.shape
-    output = np.full((N, P, out_width, M), np.nan, dtype=np.float32)
-    sums = make_room(out_width, weight.shape[3], np.float32)
+    output = np.full((N, P, out_width, M), np.nan, dtype=weight.dtype)
+    sums = make_room(out_width, weight.shape[3], weight.dtype)
     row_ops, products = add_src_rows(
         *freeze_drivers(drivers), freeze(weight), freeze(wanted), skips_weights, freeze(pairs),
-        *freeze_taps(taps), freeze(np.ones((0, 0, 0, 0), dtype=np.bool_) if mask is None else mask), sums, output,
+        *freeze_taps(taps), freeze(np.ones((0, 0, 0, 0), dtype=np.bool_) if mask is None else mask),
+        find_whole(weight), sums, output,
     )  # fmt: skip
     return output, row_ops, products
 
@@ -87,6 +95,7 @@ def add_src_rows(
     tap: IntArray,
     partner: IntArray,
     mask: BoolArray,
+    whole: float | None,
     sums: Float32Array,
     output: Float32Array,
 ) -> tuple[int, int]:
@@ -94,6 +103,7 @@ def add_src_rows(
 
     Args:
         mask: None if it has no rows.
+        whole: Of `find_whole`.
     """
     N, P, M = wanted.shape
     C, R, _, group_filters = weight.shape
@@ -126,8 +136,12 @@ def add_src_rows(
                             x = value[element]
                             for entry in range(tap_first[w], tap_first[w + 1]):
                                 s, q = tap[entry], partner[entry]
-                                for m in range(group_filters):
-                                    sums[q, m] += x * weight[c, r, s, m]
+                                if whole is None:
+                                    for m in range(group_filters):
+                                        sums[q, m] += x * weight[c, r, s, m]
+                                else:
+                                    for m in range(group_filters):
+                                        sums[q, m] += (x * weight[c, r, s, m] + whole) - whole
                                 if len(mask):
                                     for m in range(group_filters):
                                         is_live = flags[m] and mask[n, p, q, low + m]
@@ -166,11 +180,11 @@ def convolve_msrc_rows(
         grad_input ``(N, H, W, C)``, zero where the mask is not set, and the two counts.
     """
     W, group_channels = mask.shape[2], weight.shape[3]
-    output = np.full(mask.shape, np.nan, dtype=np.float32)
-    sums, live = make_room(W, group_channels, np.float32), make_room(W, group_channels, np.bool_)
+    output = np.full(mask.shape, np.nan, dtype=weight.dtype)
+    sums, live = make_room(W, group_channels, weight.dtype), make_room(W, group_channels, np.bool_)
     row_ops, products = add_msrc_rows(
         *freeze_drivers(drivers), freeze(weight), freeze(mask), freeze(wanted), skips_weights,
-        freeze(pairs), *freeze_taps(taps), sums, live, np.zeros(W, dtype=np.int64), output,
+        freeze(pairs), *freeze_taps(taps), find_whole(weight), sums, live, np.zeros(W, dtype=np.int64), output,
     )  # fmt: skip
     return output, row_ops, products
 
@@ -188,6 +202,7 @@ def add_msrc_rows(
     tap_first: IntArray,
     tap: IntArray,
     partner: IntArray,
+    whole: float | None,
     sums: Float32Array,
     live: BoolArray,
     counts: IntArray,
@@ -195,7 +210,7 @@ def add_msrc_rows(
 ) -> tuple[int, int]:
     """Fill in the wanted outputs of `convolve_msrc_rows`.
 
-    sums and live ``(W, C / G)`` and counts ``(W,)`` are room to work in.
+    sums and live ``(W, C / G)`` and counts ``(W,)`` are room to work in, whole is of `find_whole`.
     """
     N, H, W, C = mask.shape
     M, R, _, group_channels = weight.shape
@@ -235,8 +250,12 @@ def add_msrc_rows(
                         x = value[element]
                         for entry in range(tap_first[q], tap_first[q + 1]):
                             s, w = tap[entry], partner[entry]
-                            for c in range(group_channels):
-                                sums[w, c] += x * weight[m, r, s, c]
+                            if whole is None:
+                                for c in range(group_channels):
+                                    sums[w, c] += x * weight[m, r, s, c]
+                            else:
+                                for c in range(group_channels):
+                                    sums[w, c] += (x * weight[m, r, s, c] + whole) - whole
                             if skips_weights:
                                 for c in range(group_channels):
                                     done += live[w, c] and weight[m, r, s, c] != 0
@@ -271,14 +290,14 @@ def correlate_osrc_rows(
         grad_weight ``(M, R, S, C / G)`` and the two counts.
     """
     (N, H, W, C), (M, group_channels), R = activation.shape, wanted.shape, pairs.shape[1]
-    output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=np.float32)
+    output = np.full((M, R, kernel_width, group_channels), np.nan, dtype=activation.dtype)
     # Elements that are multiplied in all columns before w: without dilation, taps of one driver element are neighbours.
     totals = np.zeros((N, H, W + 1, C // group_channels), dtype=np.int64)
-    sums = make_room(R, kernel_width * group_channels, np.float32)
+    sums = make_room(R, kernel_width * group_channels, activation.dtype)
     count_present(freeze(present), totals)
     row_ops, products = add_osrc_rows(
         *freeze_drivers(drivers), freeze(activation.reshape(N, H, W * C)), freeze(present),
-        freeze(wanted), freeze(pairs), *freeze_taps(taps), totals, sums, output,
+        freeze(wanted), freeze(pairs), *freeze_taps(taps), totals, find_whole(activation), sums, output,
     )  # fmt: skip
     return output, row_ops, products
 
@@ -312,6 +331,7 @@ def add_osrc_rows(
     tap: IntArray,
     partner: IntArray,
     totals: IntArray,
+    whole: float | None,
     sums: Float32Array,
     output: Float32Array,
 ) -> tuple[int, int]:
@@ -320,6 +340,7 @@ def add_osrc_rows(
     Args:
         flat: Activation ``(N, H, W C)``.
         totals: Running counts of `present`; sums ``(R, S C / G)`` is room to work in.
+        whole: Of `find_whole`.
     """
     N, H, _, C = present.shape
     M, group_channels = wanted.shape
@@ -361,8 +382,12 @@ def add_osrc_rows(
                             start = (w0 + span * distance) * C + low
                             near = flat[n, h, start : start + width]
                             total = sums[r, (s0 + span) * group_channels : (s0 + span) * group_channels + width]
-                            for index in range(width):
-                                total[index] += x * near[index]
+                            if whole is None:
+                                for index in range(width):
+                                    total[index] += x * near[index]
+                            else:
+                                for index in range(width):
+                                    total[index] += (x * near[index] + whole) - whole
                         if channels == group_channels:
                             runs = 1 if distance == 1 else taps
                             for run in range(runs):

@@ -72,4 +72,5 @@ def view_as_convolution(problem: StepProblem) -> StepProblem:
         operands.grad_output[:, :, None, None], None if operands.mask is None else operands.mask[:, :, None, None],
         operands.steps,
     )  # fmt: skip
-    return StepProblem(wrapped, problem.step, dataclasses.replace(problem.array, skip_weights=False))
+    array = dataclasses.replace(problem.array, skip_weights=False)
+    return StepProblem(wrapped, problem.step, array, arithmetic=problem.arithmetic)

@@ -11,10 +11,11 @@ from workloads.pruning import prune
 from workloads.reference import require_float32, run_forward, run_gta, run_gtw
 from workloads.reference.arrays import Array
 from workloads.shapes import Step
+from workloads.value_formats import round_values
 
 
 def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
-    """Find the nonzeros of the tensor that the PPU writes: after bias and ReLU, or sum, mask and pruning.
+    """Find the nonzeros of the tensor that the PPU writes: after bias and ReLU, or sum, mask and pruning, rounded.
 
     They are those of the host's result, so that a run has the same sizes whether or not it computes values.
 
@@ -27,6 +28,8 @@ def find_written(operands: Operands, step: Step) -> NDArray[np.bool_]:
         else:
             result = finish_gradient(run_gta(operands) if step is Step.GTA else run_gtw(operands), operands, step)
     require_float32(operands, step, result)
+    if operands.writes_data(step):
+        result = round_values(result, operands.form)
     return np.asarray(result > 0) if step is Step.FORWARD and operands.relu_follows else np.asarray(result != 0)
 
 

@@ -15,6 +15,7 @@ from dataflows.rows.occupied import count_operations
 from dataflows.rows.strips import Strip, cut_strips, tabulate_strip
 from dataflows.rows.taps import pair_rows
 from dataflows.rows.values import convolve_msrc_rows, convolve_src_rows
+from dataflows.sparsetrain.arithmetic import compute
 from dataflows.sparsetrain.conv_rows.masked_outputs import find_output_mask
 from dataflows.storage.compressed_rows import compress_rows
 from workloads.arrays import BoolArray
@@ -28,10 +29,15 @@ LAID_OUT_WEIGHTS = 2**22
 
 
 def execute_forward(problem: StepProblem, executed: BoolArray) -> StepValues:
-    """Sum the SRC row operations of each executed strip and block of filters."""
+    """Sum the SRC row operations of each executed strip and block of filters, in the step's arithmetic."""
+    return compute(problem, lambda part, keeps_zeros: sum_src_rows(part, executed, keeps_zeros))
+
+
+def sum_src_rows(problem: StepProblem, executed: BoolArray, keeps_zeros: bool) -> StepValues:
+    """Sum the SRC row operations of each executed strip and block of filters, from the first to the last."""
     shape, strips = problem.conv_shape, cut_strips(problem.conv_shape, Step.FORWARD, problem.array)
     wanted = spread_tasks(problem, executed, shape.out_height, len(strips))
-    rows = compress_rows(problem.operands.input, keeps_zeros=not problem.array.skip_zeros)
+    rows = compress_rows(problem.operands.input, keeps_zeros=keeps_zeros)
     pairs, skips = pair_rows(shape), problem.array.skip_zeros and problem.array.skip_weights
     # The large weights of a fully connected layer are laid out for some filters at a time.
     run = shape.out_channels if shape.groups > 1 else max(1, LAID_OUT_WEIGHTS // problem.operands.weight[0].size)
@@ -99,13 +105,21 @@ def fill_transposed(matrix: NDArray[np.float32], turned: NDArray[np.float32]) ->
 
 
 def execute_gta(problem: StepProblem, executed: BoolArray) -> StepValues:
-    """Sum the MSRC row operations of each executed strip and block of channels; a dense machine computes all of dI."""
+    """Sum the MSRC row operations of each executed strip and block of channels, in the step's arithmetic.
+
+    A dense machine computes all of dI.
+    """
+    return compute(problem, lambda part, keeps_zeros: sum_msrc_rows(part, executed, keeps_zeros))
+
+
+def sum_msrc_rows(problem: StepProblem, executed: BoolArray, keeps_zeros: bool) -> StepValues:
+    """Sum the MSRC row operations of each executed strip and block of channels, from the first to the last."""
     shape, strips = problem.conv_shape, cut_strips(problem.conv_shape, Step.GTA, problem.array)
     wanted = spread_tasks(problem, executed, shape.in_height, len(strips))
     sparse, operands = problem.array.skip_zeros, problem.operands
     mask = problem.mask if sparse and problem.mask is not None else np.ones(shape.input_shape, dtype=np.bool_)
     mask = np.ascontiguousarray(mask.transpose(0, 2, 3, 1))
-    rows = compress_rows(operands.grad_output, keeps_zeros=not sparse)
+    rows = compress_rows(operands.grad_output, keeps_zeros=keeps_zeros)
     weight, pairs = np.ascontiguousarray(operands.weight.transpose(0, 2, 3, 1)), pair_rows(shape)
     parts, row_ops, multiplications = [], 0, 0
     for place, strip in enumerate(strips):

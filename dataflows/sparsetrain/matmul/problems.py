@@ -33,7 +33,7 @@ def take_product(problem: StepProblem, place: int) -> StepProblem:
         operands.layer, linear, operands.input[place], operands.weight[place], None, operands.grad_output[place], mask,
         operands.steps,
     )  # fmt: skip
-    return StepProblem(taken, problem.step, problem.array)
+    return StepProblem(taken, problem.step, problem.array, arithmetic=problem.arithmetic)
 
 
 def flatten_rows(problem: StepProblem) -> StepProblem:
