@@ -19,6 +19,7 @@ from reports.quantities import write_energy, write_percent, write_ratio
 from reports.run_ablation import write_ablation
 from reports.run_files import SCOPE_WORDS, WORD_COLUMNS, Run
 from reports.sampled_words import describe_sampling
+from reports.value_words import describe_values
 from sim.results.rows import SCOPES, describe_columns
 from workloads.row_kinds import CONVOLUTION_KINDS
 from workloads.yaml_file import dump_yaml
@@ -88,7 +89,8 @@ def write_header(run: Run) -> str:
         f"Operands: {escape(str(run.record['operand_source']))}.</p>",
         f"<p>Values: {write_verdict(run)}.</p>",
     ]
-    lines += [f"<p>{escape(words)}</p>" for words in describe_sampling(run.record)]
+    told = describe_values(run.record["architecture"], run.rows(run.machine).itertuples())
+    lines += [f"<p>{escape(words)}</p>" for words in (*told, *describe_sampling(run.record))]
     lines += [f'<p class="notice bad">{escape(str(words))}.</p>' for words in list_warnings(run)]
     return "\n".join(line for line in lines if line)
 

@@ -9,6 +9,7 @@ from reports.dead_words import describe_dead
 from reports.dram_words import describe_banks
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import describe_sampling
+from reports.value_words import describe_values
 from sim.iteration.run_result import RunResult
 from sim.technology_listing import TechnologyRow
 
@@ -59,6 +60,9 @@ def describe_run(result: RunResult) -> list[str]:
         )
     else:
         lines.append(f"Verdict: FAILED; {len(result.failures)} of {len(compared)} outputs differ from the reference.")
+    lines += describe_values(
+        result.record["architecture"], (row for row in result.steps if row.machine == machine.name)
+    )
     described = result.record["machines"][machine.name]
     lines += [f"Warning: {warning}." for warning in (described["warnings"] if described else ())]
     return lines + [f"Notice: {notice}." for notice in result.notices]

@@ -19,12 +19,14 @@ from sim.dram_section import DramSection
 from sim.machine.surroundings import INSTANT, Surroundings
 from sim.machine_names import MACHINE_NAME, NAME_CHARACTERS, list_changes, name_changes, split_name
 from sim.number_ranges import Bytes, Count, Cycles
+from sim.storage_section import SparseFormat, StorageSection
 from workloads.document import FieldPath, YamlDocument
 from workloads.errors import InputError
 from workloads.layers import LayerName, StrictModel
 from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.validation import did_you_mean, validate_document
+from workloads.value_formats import ValueFormat
 from workloads.yaml_file import load_yaml, parse_yaml
 
 SHOWN_CHARACTERS = 80
@@ -59,22 +61,6 @@ class SramCellType(StrEnum):
     LSTP = "lstp"
 
 
-class NumberFormat(StrEnum):
-    """The arithmetic that energy is counted for."""
-
-    FP16 = "fp16"
-    INT16 = "int16"
-
-
-class SparseFormat(StrEnum):
-    """How sparse tensors are stored; `auto` takes the smallest for each tensor."""
-
-    AUTO = "auto"
-    RAW = "raw"
-    OFFSET = "offset"
-    BITMASK = "bitmask"
-
-
 class BufferSection(StrictModel):
     """The global buffer, its ports and the operand stores of the groups; null is unlimited."""
 
@@ -90,15 +76,6 @@ class PpuSection(StrictModel):
     """The post-processing unit of a group; null processes any number of elements in no time."""
 
     elements_per_cycle: Count | None = 1
-
-
-class StorageSection(StrictModel):
-    """How numbers and rows are stored."""
-
-    data_bits: Annotated[int, Field(ge=1, le=64)] = 16
-    acc_bits: Annotated[int, Field(ge=1, le=128)] = 32
-    sparse_format: SparseFormat = SparseFormat.AUTO
-    number_format: NumberFormat = NumberFormat.FP16
 
 
 SURROUNDINGS = ("buffer", "dram", "ppu", "storage")
@@ -144,6 +121,16 @@ class Architecture(StrictModel):
         if not self.dataflow_options:
             data.pop("dataflow_options", None)
         return data
+
+    @property
+    def values(self) -> ValueFormat:
+        """How values are stored; an ideal machine rounds none."""
+        return ValueFormat.FLOAT32 if self.storage is None else self.storage.values
+
+    @property
+    def loss_scale(self) -> int:
+        """What gradients are multiplied by before they are rounded."""
+        return 1 if self.storage is None else self.storage.loss_scale
 
     @property
     def is_ideal(self) -> bool:
@@ -244,9 +231,20 @@ def override_architecture(
     """
     changed = architecture
     document = document or YamlDocument(architecture.name, architecture.model_dump(mode="json"))
+    refused: InputError | None = None
+    fault = ""
     for override in overrides:
         document = override_field(document, override)
-        changed = validate_document(document, Architecture)
+        try:
+            changed, refused = validate_document(document, Architecture), None
+        except InputError as error:
+            # Fields that only go together are set one after the other: what counts is the machine in the end, and the
+            # override since which it has its fault.
+            words = str(error).removeprefix(document.label)
+            if refused is None or words != fault:
+                refused, fault = error, words
+    if refused is not None:
+        raise refused
     return changed if changed.name != architecture.name else name_override(architecture, changed)
 
 

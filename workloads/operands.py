@@ -95,6 +95,11 @@ class Operands:
         return ValueFormat.FLOAT32 if self.rounding is None else self.rounding.form
 
     @property
+    def loss_scale(self) -> float:
+        """What gradients were multiplied by before they were rounded."""
+        return 1 if self.rounding is None else self.rounding.loss_scale
+
+    @property
     def written_mask(self) -> NDArray[np.bool_] | None:
         """The mask of the gradient to the input as it is written, whether PEs or PPU apply it; None without one."""
         return self.mask if self.finish.mask is None else self.finish.mask

@@ -9,8 +9,10 @@ from pathlib import Path
 from sim.architecture import Architecture, load_architecture, override_architecture, shorten_line
 from workloads.errors import InputError
 from workloads.operands import GradientFinish, Operands
+from workloads.rounding import round_operands
 from workloads.settings import GradientPruning
 from workloads.training import count_warmup_batches
+from workloads.value_formats import ValueFormat
 from workloads.workload import Workload
 
 SKIPPING_OFF = "skipping-off"
@@ -55,6 +57,24 @@ class Policy:
 
 
 AS_GIVEN = Policy("as given", "zeros, mask")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OperandView:
+    """How machines see operands: under which policy, and rounded to which format."""
+
+    policy: Policy
+    form: ValueFormat
+    loss_scale: int
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether operands are seen as they are."""
+        return self.policy.has_mask and self.form is ValueFormat.FLOAT32
+
+    def show(self, operands: Operands) -> Operands:
+        """Give the operands as the PEs see them."""
+        return self.policy.restrict(round_operands(operands, self.form, self.loss_scale))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -175,16 +195,20 @@ class OperandSet:
 
     def deal(self, operands: Operands) -> list[tuple[Operands, tuple[Architecture, ...]]]:
         """Give the operands as each machine's PEs see them, machines that see the same together."""
-        return [(policy.restrict(operands), machines) for policy, machines in self.group_policies()]
+        return [(view.show(operands), machines) for view, machines in self.group_views()]
 
-    def group_policies(self) -> list[tuple[Policy, tuple[Architecture, ...]]]:
-        """Group the machines whose PEs see the same operands, each group with a policy that says how."""
-        groups = []
+    def group_views(self) -> list[tuple[OperandView, tuple[Architecture, ...]]]:
+        """Group the machines whose PEs see the same operands, each group with how it sees them."""
+        groups: dict[tuple[bool, ValueFormat, int], list[Contender]] = {}
         for has_mask in (True, False):
-            chosen = [one for one in self.contenders if one.policy.has_mask is has_mask]
-            if chosen:
-                groups.append((chosen[0].policy, tuple(one.machine for one in chosen)))
-        return groups
+            for one in self.contenders:
+                if one.policy.has_mask is has_mask:
+                    key = has_mask, one.machine.values, one.machine.loss_scale
+                    groups.setdefault(key, []).append(one)
+        return [
+            (OperandView(chosen[0].policy, form, scale), tuple(one.machine for one in chosen))
+            for (_, form, scale), chosen in groups.items()
+        ]
 
 
 def group_contenders(workload: Workload, contenders: Sequence[Contender]) -> tuple[OperandSet, ...]:

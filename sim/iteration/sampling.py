@@ -10,13 +10,14 @@ from numbers import Real
 from typing import Any
 
 from sim.architecture import Architecture
-from sim.iteration.policies import OperandSet, Policy
+from sim.iteration.policies import OperandSet, OperandView
 from sim.machine.accelerator import Engine
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
+from workloads.value_formats import ValueFormat
 
 AUTO = "auto"
 
@@ -57,6 +58,19 @@ def refuse_values(save_outputs: Any, trace: Any, engine: Engine) -> None:
         )
 
 
+def require_single_values(machine: Architecture) -> None:
+    """Refuse to sample a machine whose stored values are not those of single images.
+
+    Raises:
+        InputError: it stores int16, whose scale is that of a tensor's largest element, in whichever image.
+    """
+    if machine.values is ValueFormat.INT16:
+        raise InputError(
+            f"'{machine.name}' cannot be sampled: storage.values is int16, whose scale follows from all images of a "
+            "tensor; leave the sample away, or store fp16, bf16 or float32"
+        )
+
+
 def list_samples(
     stream: OperandStream, one: OperandSet, layers: frozenset[str], steps: Sequence[Step]
 ) -> Iterator[tuple[LayerImages, Step, tuple[Architecture, ...]]]:
@@ -65,22 +79,22 @@ def list_samples(
         if layer.layer in layers:
             for step in layer.steps:
                 if step in steps:
-                    for policy, machines in one.group_policies():
-                        yield see_images(layer, policy), step, machines
+                    for view, machines in one.group_views():
+                        yield see_images(layer, view), step, machines
 
 
-def see_images(layer: LayerImages, policy: Policy) -> LayerImages:
-    """Give a layer's images as the PEs of machines with a policy see them."""
-    if policy.has_mask:
+def see_images(layer: LayerImages, view: OperandView) -> LayerImages:
+    """Give a layer's images as the PEs of machines see them."""
+    if view.changes_nothing:
         return layer
     return LayerImages(
-        layer.layer, layer.shape, layer.steps, partial(make_restricted, policy, layer), layer.has_all
+        layer.layer, layer.shape, layer.steps, partial(make_seen, view, layer), layer.has_all
     )  # fmt: skip
 
 
-def make_restricted(policy: Policy, layer: LayerImages, images: Sequence[int] | None) -> Operands:
-    """Make images as a policy's machines see them."""
-    return policy.restrict(layer.make(images))
+def make_seen(view: OperandView, layer: LayerImages, images: Sequence[int] | None) -> Operands:
+    """Make images as machines see them."""
+    return view.show(layer.make(images))
 
 
 def name_sample(sample: str | float, fraction: float | None) -> str | float:

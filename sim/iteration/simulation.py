@@ -16,7 +16,7 @@ from sim.iteration.progress import Progress, Teller
 from sim.iteration.record import make_record
 from sim.iteration.request import SimulationRequest
 from sim.iteration.run_result import RunResult
-from sim.iteration.sampling import refuse_values
+from sim.iteration.sampling import refuse_values, require_single_values
 from sim.iteration.sampling_record import list_misses, summarize_sampling
 from sim.iteration.tilings import pin_tilings
 from sim.iteration.workers import execute_work
@@ -113,6 +113,7 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
         refuse_values(request.outputs.values, request.outputs.trace, request.engine)
         for machine in request.machines:
             require_sampled(machine)
+            require_single_values(machine)
         network = request.workload.network
         chosen = [node.name for node in network.compute_nodes() if node.name in request.chosen]
         require_sampled_layers({name: network.layer_shape(name) for name in chosen}, request.machines)

@@ -73,9 +73,9 @@ class Cells:
         """Give allowed cells as a column of a frame."""
         if self.kind is bool:
             return pd.array([cell == "True" for cell in cells], dtype=bool)
-        if self.kind is int:
+        if self.kind is int and not self.may_be_empty:
             return pd.array([int(cell) for cell in cells], dtype="int64").to_numpy()
-        if self.kind is float:
+        if self.kind in (int, float):
             return [float(cell) if cell else float("nan") for cell in cells]
         return list(cells)
 

@@ -111,6 +111,23 @@ class MeasuredColumns:
     mask_density: float | None = column(
         "fraction", "Share of the input where the gradient is wanted; 1 where there is no mask.", absent=None
     )
+    vanished_elements: int | None = column(
+        "elements",
+        "Nonzeros of the step's operands that are stored as zero; empty where values are stored in float32.",
+        absent=None,
+    )
+    saturated_elements: int | None = column(
+        "elements", "Elements of its operands that are stored as the largest value of their format.", absent=None
+    )
+    float32_max_error: float | None = column(
+        "value",
+        "Largest difference of an element that the step writes, pruning left out, to the same step in float32 on "
+        "operands that were never rounded.",
+        absent=None,
+    )
+    float32_relative_error: float | None = column(
+        "ratio", "Root of the summed squares of these differences, over that of float32's result.", absent=None
+    )
     sampled_fraction: float = column(
         "fraction",
         "Share of the step's tiles that was simulated (ideal machines: of its images; passes: of the tiles of all "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dataflows.contract.arithmetic import FLOAT32_SUMS, Arithmetic, choose_arithmetic
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import Dataflow, TaskTable
 from sim.architecture import Architecture
@@ -13,6 +16,7 @@ from sim.machine.accelerator import Engine, StepTiming, run_step
 from sim.machine.ledger import State
 from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices, read_actions
+from sim.step.accuracy import Accuracy, measure_accuracy
 from sim.step.measures import StepMeasures, fill
 from sim.step.stored_tensors import StoredBytes, size_stored
 from sim.step.values import Comparison, finish_values, verify_values, write_values
@@ -22,6 +26,7 @@ from workloads.arrays import Float32Array
 from workloads.kinds import name_kind
 from workloads.operands import Operands
 from workloads.shapes import Step
+from workloads.value_formats import ValueFormat
 
 
 def run_layer_step(
@@ -39,23 +44,45 @@ def run_layer_step(
 def run_machine_step(comparison: Comparison, machine: Architecture, options: StepOptions) -> StepRun:
     """Execute a step on one machine; its table, which may be large, goes before the next one's is made."""
     operands, step = comparison.operands, comparison.step
+    if (operands.form, operands.loss_scale) != (machine.values, machine.loss_scale):
+        raise ValueError(
+            f"'{machine.name}' stores {machine.values} with loss_scale {machine.loss_scale}, but the operands of "
+            f"{operands.layer!r} are {operands.form} with {operands.loss_scale}: `OperandView.show` rounds them"
+        )
     dataflow = options.work.load(machine)
     problem = options.shares.pose(machine, operands, step)
     table = options.work.lower(dataflow, problem, machine)
     timing, trace = time_step(table, machine, options)
-    verification, kept = NOT_VERIFIED, None
+    values = ComputedValues()
     if options.verifies or options.keeps_output:
-        verification, kept = compute_values(comparison, problem, dataflow, table, timing, options)
+        arithmetic = choose_step_arithmetic(operands, step, machine, table)
+        posed = dataclasses.replace(problem, arithmetic=arithmetic)
+        values = compute_values(comparison, posed, dataflow, table, timing, options)
     counts = count_step_actions(operands, step, machine, table, timing)
-    result = fill(measure_step(operands, step, table, timing, verification, counts), machine)
+    accuracy = measure_accuracy(operands, step, values.sums)
+    result = fill(measure_step(operands, step, table, timing, values.verification, accuracy, counts), machine)
     stored = find_stored_bytes(operands, step, machine, table)
-    return StepRun(result, verification.message, kept, stored, counts, trace)
+    return StepRun(result, values.verification.message, values.kept, stored, counts, trace)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ComputedValues:
+    """The values of a step, where they are computed.
+
+    Attributes:
+        sums: Behind bias and mask, before more is done to a gradient.
+        kept: What is written, where it is asked for.
+    """
+
+    verification: Verification = NOT_VERIFIED
+    sums: Float32Array | None = None
+    kept: Float32Array | None = None
 
 
 def compute_values(
     comparison: Comparison, problem: StepProblem, dataflow: Dataflow, table: TaskTable, timing: StepTiming,
     options: StepOptions,
-) -> tuple[Verification, Float32Array | None]:  # fmt: skip
+) -> ComputedValues:  # fmt: skip
     """Compute the values of the tasks that were executed; compare them and keep what is written, where asked to."""
     operands, step = comparison.operands, comparison.step
     values = dataflow.execute(problem, timing.executed)
@@ -63,8 +90,18 @@ def compute_values(
     with np.errstate(over="ignore", invalid="ignore"):
         sums = finish_values(operands, step, values)
         written = write_values(operands, step, sums)
-    verification = verify_values(comparison, table, values, sums, written) if options.verifies else NOT_VERIFIED
-    return verification, written if options.keeps_output else None
+    verification = NOT_VERIFIED
+    if options.verifies:
+        verification = verify_values(comparison, table, values, sums, written, problem.arithmetic.product_error)
+    return ComputedValues(verification, sums, written if options.keeps_output else None)
+
+
+def choose_step_arithmetic(operands: Operands, step: Step, machine: Architecture, table: TaskTable) -> Arithmetic:
+    """Give the arithmetic of a machine's PEs for a step that is cut as its table says."""
+    if machine.storage is None or operands.form is ValueFormat.FLOAT32:
+        return FLOAT32_SUMS
+    runs = () if table.traffic is None else table.traffic.reduction_runs
+    return choose_arithmetic(operands, step, machine.storage.acc_bits, runs)
 
 
 def time_step(table: TaskTable, machine: Architecture, options: StepOptions) -> tuple[StepTiming, StepTrace | None]:
@@ -122,6 +159,7 @@ def measure_step(
     table: TaskTable,
     timing: StepTiming,
     check: Verification,
+    accuracy: Accuracy,
     actions: ActionCounts | None,
 ) -> StepMeasures:
     """Gather what an executed step was measured to do."""
@@ -158,6 +196,10 @@ def measure_step(
         weight_density=density(operands.weight),
         grad_output_density=density(operands.grad_output),
         mask_density=1.0 if operands.mask is None else density(operands.mask),
+        vanished_elements=accuracy.vanished,
+        saturated_elements=accuracy.saturated,
+        float32_max_error=accuracy.max_error,
+        float32_relative_error=accuracy.relative_error,
         multiplications=counts.multiplications,
         pe_cycles=int(table.pe_cycles.sum()),
         actions=actions,

@@ -10,11 +10,13 @@ import numpy as np
 from dataflows.contract.tasks import StepValues, TaskTable
 from dataflows.storage.written import finish_gradient
 from sim.step.pruning_unit import write_gradient
+from sim.step.rounding_unit import store_rows
 from sim.step.verify import Verdict, Verification, verify_step
 from workloads.arrays import Float32Array
 from workloads.operands import Operands
 from workloads.reference import require_float32, spread_bias
 from workloads.shapes import Step
+from workloads.value_formats import ValueFormat, round_values
 
 # Values of a step up to this size are kept to compare another machine's with them.
 KEPT_BYTES = 2**28
@@ -31,11 +33,13 @@ def finish_values(operands: Operands, step: Step, values: StepValues) -> Float32
 
 
 def write_values(operands: Operands, step: Step, sums: Float32Array) -> Float32Array:
-    """Do what the PPU does to a finished gradient to an activation before it is written: sum, mask and prune it.
+    """Do what the PPU does to a finished result before it is written: sum, mask and prune a gradient to an activation.
 
-    A dense machine has no pruning unit; its gradient is pruned all the same, at no cost, as its next operands are.
+    What is stored as other data is rounded at the end. A dense machine has no pruning unit; its gradient is pruned all
+    the same, at no cost, as its next operands are.
     """
-    return write_gradient(sums, operands, step) if is_finished(operands, step) else sums
+    written = write_gradient(sums, operands, step) if is_finished(operands, step) else sums
+    return store_rows(written, operands.form) if operands.writes_data(step) else written
 
 
 def is_finished(operands: Operands, step: Step) -> bool:
@@ -52,26 +56,31 @@ class Comparison:
     def __init__(self, operands: Operands, step: Step) -> None:
         self.operands = operands
         self.step = step
-        self._compared: list[tuple[Float32Array | bytes, Verification]] = []
+        self._compared: list[tuple[Float32Array | bytes, float, Verification]] = []
 
-    def compare(self, sums: Float32Array) -> Verification:
+    def compare(self, sums: Float32Array, product_error: float = 0.0) -> Verification:
         """Compare a machine's sums; a digest stands for large ones that were compared before."""
         if sums.nbytes <= KEPT_BYTES:
-            known = [found for other, found in self._compared if np.array_equal(other, sums)]
+            known = [
+                found
+                for other, error, found in self._compared
+                if error == product_error and np.array_equal(other, sums)
+            ]
             kept: Float32Array | bytes = sums
         else:
             kept = hashlib.blake2b(np.ascontiguousarray(sums).view(np.uint8).data, digest_size=32).digest()
-            known = [found for other, found in self._compared if other == kept]
+            known = [found for other, error, found in self._compared if (other, error) == (kept, product_error)]
         if known:
             return known[0]
-        verification = verify_step(self.operands, self.step, sums)
-        self._compared.append((kept, verification))
+        verification = verify_step(self.operands, self.step, sums, product_error)
+        self._compared.append((kept, product_error, verification))
         return verification
 
 
 def verify_values(
-    comparison: Comparison, table: TaskTable, values: StepValues, sums: Float32Array, written: Float32Array
-) -> Verification:
+    comparison: Comparison, table: TaskTable, values: StepValues, sums: Float32Array, written: Float32Array,
+    product_error: float = 0.0,
+) -> Verification:  # fmt: skip
     """Compare values with the reference and counts of work with what was timed; wrong values are named first.
 
     A pruned gradient is compared before and behind pruning: its sums by `verify_step`, and what the PPU made of these
@@ -79,7 +88,7 @@ def verify_values(
     reference only where its sum lies within the sum's tolerance of the border; sums of integers leave no such border.
     """
     operands, step = comparison.operands, comparison.step
-    compared = comparison.compare(sums)
+    compared = comparison.compare(sums, product_error)
     miscounted = check_written(operands, step, sums, written) or check_counts(operands, step, table, values)
     if miscounted is None:
         return compared
@@ -89,23 +98,31 @@ def verify_values(
 
 
 def check_written(operands: Operands, step: Step, sums: Float32Array, written: Float32Array) -> Verification | None:
-    """Compare a written gradient with the host's sum, mask and pruning of the same sums; None where they agree.
+    """Compare what is written with the host's sum, mask, pruning and rounding of the same sums; None where they agree.
 
     Raises:
         InputError: what the host makes of them exceeds float32.
     """
-    if not is_finished(operands, step):
+    is_rounded = operands.form is not ValueFormat.FLOAT32 and operands.writes_data(step)
+    if not is_rounded and not is_finished(operands, step):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = finish_gradient(sums, operands, step)
-    require_float32(operands, step, expected)
-    bad = written != expected
+        expected = finish_gradient(sums, operands, step) if is_finished(operands, step) else sums
+    if is_finished(operands, step):
+        require_float32(operands, step, expected)
+    if is_rounded:
+        expected = round_values(expected, operands.form)
+    # A value that no task made is none in both, and found where sums are compared.
+    bad = (written != expected) & ~(np.isnan(written) & np.isnan(expected))
     if not bad.any():
         return None
     index = tuple(int(place) for place in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    what, how = "gradient", "sum, mask and pruning"
+    if is_rounded:
+        what, how = "result", "sum, mask, pruning and rounding"
     message = (
-        f"layer {operands.layer!r}, step {step}: written gradient{list(index)} is {written[index]:.9g}, the host's "
-        f"sum, mask and pruning give {expected[index]:.9g} ({int(bad.sum())} of {bad.size} elements differ)"
+        f"layer {operands.layer!r}, step {step}: written {what}{list(index)} is {written[index]:.9g}, the host's "
+        f"{how} give {expected[index]:.9g} ({int(bad.sum())} of {bad.size} elements differ)"
     )
     return Verification(Verdict.FAILED, message=message)
 

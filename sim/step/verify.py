@@ -62,7 +62,9 @@ class Verification:
 NOT_VERIFIED = Verification(Verdict.NOT_VERIFIED)
 
 
-def verify_step(operands: Operands, step: Step, output: NDArray[np.float32]) -> Verification:
+def verify_step(
+    operands: Operands, step: Step, output: NDArray[np.float32], product_error: float = 0.0
+) -> Verification:
     """Compare a step's output with the reference in float64, element by element.
 
     Integers whose sums stay below 2^24 must be equal. Otherwise an element may differ by the rounding bound of a
@@ -74,12 +76,17 @@ def verify_step(operands: Operands, step: Step, output: NDArray[np.float32]) -> 
     sums that follow a product enlarge e as they do xy, so that k products add k v (1 + g). An element without a product
     but those with zero has neither part.
 
+    Products of int16 that are rounded to the accumulator's unit err by up to half of it each, their sums not at all.
+
+    Args:
+        product_error: That half, 0 where products are not rounded to a unit.
+
     Raises:
         InputError: the reference, or a sum on the way to it, exceeds float32.
     """
     if isinstance(operands.shape, LinearShape) and operands.shape.tokens:
         operands, output = view_rows(operands, operands.shape), output.reshape(-1, output.shape[-1])
-    found = [compare_part(part, step, output) for part in cut_parts(operands, step)]
+    found = [compare_part(part, step, output, product_error) for part in cut_parts(operands, step)]
     is_exact = all(one.is_exact for one in found)
     largest, allowed = max(one.largest for one in found), max(one.allowed for one in found)
     bad = [one for one in found if one.bad]
@@ -156,7 +163,7 @@ def cut_parts(operands: Operands, step: Step) -> Iterator[Part]:
         yield Part(part, (span,) if step is Step.GTW else (slice(None), span))
 
 
-def compare_part(part: Part, step: Step, output: NDArray[np.float32]) -> Compared:
+def compare_part(part: Part, step: Step, output: NDArray[np.float32], product_error: float = 0.0) -> Compared:
     """Compare a part of a step's output with the reference."""
     operands = part.operands
     precise = dataclasses.replace(
@@ -170,9 +177,13 @@ def compare_part(part: Part, step: Step, output: NDArray[np.float32]) -> Compare
     bound = {Step.FORWARD: bound_forward, Step.GTA: bound_gta, Step.GTW: bound_gtw}[step](operands)
     expected = np.asarray(run(precise), dtype=np.float64)
     is_exact = holds_integers(operands, step) and float(np.max(bound, initial=0.0)) < FLOAT32_EXACT
+    is_exact = is_exact and product_error == 0
     terms = sum_length(operands.shape, step) + 2
     slack = terms * FLOAT32_UNIT / (1 - terms * FLOAT32_UNIT)
     underflow = (terms - 2) * FLOAT32_UNDERFLOW * (1 + slack)
+    if isinstance(operands.shape, MatmulShape):
+        product_error *= abs(operands.shape.scale)
+    underflow += (terms - 2) * product_error * (1 + slack)
     tolerance = np.zeros_like(bound) if is_exact else np.where(bound > 0, bound * slack + underflow, 0.0)
     require_float32(operands, step, expected, part.place)
     require_sums(part, step, output, bound)

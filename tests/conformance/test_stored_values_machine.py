@@ -1,0 +1,121 @@
+"""The full machine writes what plain loops and one rounding give, in cut reductions and on both machines."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from conformance.test_stored_values import KINDS, draw_case, give_tensors, mask_result
+from oracle.stored_values import sum_floats, sum_integers
+
+from dataflows.contract.arithmetic import find_shift
+from dataflows.contract.errors import UnmappableLayerError
+from sim.architecture import Architecture, load_architecture
+from sim.machine.accelerator import Engine
+from sim.step.layer_run import run_layer_step
+from sim.step.work import StepOptions, StepRun
+from workloads.operands import Operands
+from workloads.reference import sum_length
+from workloads.shapes import Step
+from workloads.value_formats import ValueFormat, find_exponent, round_values
+
+CASES = 10
+FORMATS = (ValueFormat.FP16, ValueFormat.BF16, ValueFormat.INT16)
+
+
+def make_machine(form: ValueFormat, capacity_bytes: int, *, skips: bool) -> Architecture:
+    """Make a machine of a small buffer; none of its networks fits whole."""
+    arithmetic = "int16" if form is ValueFormat.INT16 else "fp16"
+    overrides = (
+        f"buffer.capacity_bytes={capacity_bytes}", "array.groups=3", f"storage.number_format={arithmetic}",
+        f"storage.values={form}",
+    )  # fmt: skip
+    machine = load_architecture("sparsetrain", overrides)
+    return machine if skips else machine.without_skipping()
+
+
+def run_cut(operands: Operands, step: Step, form: ValueFormat, *, skips: bool) -> tuple[StepRun, str]:
+    """Run a step on the smallest buffer that holds a tiling of it; also give the tiling's words."""
+    tilings: list[str] = []
+
+    for capacity in (96, 128, 192, 256, 512, 1024, 4096, 65536):
+        machine = make_machine(form, capacity, skips=skips)
+        options = StepOptions(keeps_output=True)
+        lower = options.work.lower
+
+        def note(dataflow: Any, operands: Any, step: Any, machine: Any, lower: Any = lower) -> Any:
+            table = lower(dataflow, operands, step, machine)
+            tilings.append(table.traffic.tiling)
+            return table
+
+        options.work.lower = note  # type: ignore[method-assign]
+        try:
+            (run,) = run_layer_step(operands, step, (machine,), options)
+        except UnmappableLayerError:
+            continue
+        return run, tilings[-1]
+    raise AssertionError("nothing fits")
+
+
+def expect(operands: Operands, step: Step, form: ValueFormat, runs: tuple[int, ...]) -> Any:
+    """Give what plain loops write of a step."""
+    tensors = give_tensors(operands)
+    if form is ValueFormat.INT16:
+        exponents = {name: find_exponent(tensor) for name, tensor in tensors.items()}
+        shift = find_shift(sum_length(operands.shape, step), 32)
+        result = sum_integers(operands.shape, step, tensors, exponents, shift, 32)
+    else:
+        result = sum_floats(operands.shape, step, tensors, runs)
+    result = mask_result(operands, step, result)
+    return round_values(result, form) if operands.writes_data(step) else result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("place", range(CASES))
+def test_what_a_machine_writes_is_what_loops_over_the_definition_write(
+    kind: str, form: ValueFormat, place: int
+) -> None:
+    operands, _, rng = draw_case(kind, form, 1000 + place)
+    for step in Step:
+        run, tiling = run_cut(operands, step, form, skips=bool(rng.random() < 0.5))
+        runs = tuple(int(size) for size in tiling.rpartition("|")[2].split("x"))
+        assert run.message == ""
+        assert np.array_equal(run.output, expect(operands, step, form, runs)), (step, tiling)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_of_these_reductions_are_cut_so_that_the_order_shows(kind: str) -> None:
+    shown = 0
+    for form in (ValueFormat.FP16, ValueFormat.BF16):
+        for place in range(CASES):
+            operands, _, _ = draw_case(kind, form, 1000 + place)
+            for step in Step:
+                _, tiling = run_cut(operands, step, form, skips=True)
+                runs = tuple(int(size) for size in tiling.rpartition("|")[2].split("x"))
+                tensors = give_tensors(operands)
+                whole = sum_floats(operands.shape, step, tensors)
+                shown += not np.array_equal(whole, sum_floats(operands.shape, step, tensors, runs))
+    assert shown > 1
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("step", Step)
+def test_both_engines_and_both_machines_agree_on_rounded_operands(form: ValueFormat, step: Step) -> None:
+    operands, _, _ = draw_case("conv", form, 7)
+    sparse, dense = (make_machine(form, 65536, skips=skips) for skips in (True, False))
+    compiled = run_layer_step(operands, step, (sparse, dense), StepOptions(keeps_output=True))
+    simpy = run_layer_step(operands, step, (sparse, dense), StepOptions(keeps_output=True, engine=Engine.SIMPY))
+    assert [dataclasses.replace(run.result, events=0) for run in compiled] == [
+        dataclasses.replace(run.result, events=0) for run in simpy
+    ]
+    assert np.array_equal(compiled[0].output, compiled[1].output)
+
+
+def test_operands_of_another_format_than_the_machines_are_refused() -> None:
+    operands, _, _ = draw_case("conv", ValueFormat.BF16, 7)
+    machine = make_machine(ValueFormat.FP16, 65536, skips=True)
+    with pytest.raises(ValueError, match="stores fp16 with loss_scale 1, but the operands of 'layer' are bf16 with 1"):
+        run_layer_step(operands, Step.FORWARD, (machine,), StepOptions())
