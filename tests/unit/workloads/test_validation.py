@@ -90,7 +90,10 @@ def test_a_fault_in_an_entry_of_a_mapping_is_named(part: object, message: str) -
         ({"modes": {"lst": 1}}, "chip: modes: the key 'lst' must be 'hp' or 'lstp'; did you mean 'lstp'?"),
         ({"modes": {"hp": "x"}}, "chip: modes.hp must be a whole number, got 'x'"),
         ({"limit": 10}, "chip: limit must be a whole number of at most 9 or 'none', got 10"),
-        ({"limit": "nine"}, "chip: limit must be a whole number of at most 9 or 'none', got 'nine'; did you mean 'none'?"),
+        (
+            {"limit": "nine"},
+            "chip: limit must be a whole number of at most 9 or 'none', got 'nine'; did you mean 'none'?",
+        ),
         ({"depth": [1, 2]}, "chip: depth must be a list of at most 1 entry, each a whole number, got [1, 2]"),
         ({"label": [True, None, "a", 1.5, {"b": 2}]},
          "chip: label must be text of at least 2 characters, got [true, null, 'a', 1.5, {b: 2}]"),
