@@ -14,7 +14,7 @@ from workloads.value_formats import ValueFormat, count_saturated, round_values
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RoundingCounts:
-    """What rounding did to the operands of a step: nonzeros that became zero, and elements beyond the format."""
+    """Of what a step reads, nonzeros and set elements of the mask that became zero, and elements beyond the format."""
 
     vanished: int
     saturated: int
@@ -72,7 +72,7 @@ def scale_finish(
 
 
 def count_rounding(operands: Operands, step: Step) -> RoundingCounts | None:
-    """Count what rounding did to the tensors that a step reads; None where nothing was rounded."""
+    """Count what rounding did to the tensors, and to the mask, that a step reads; None where nothing was rounded."""
     rounding = operands.rounding
     if rounding is None:
         return None
@@ -83,6 +83,9 @@ def count_rounding(operands: Operands, step: Step) -> RoundingCounts | None:
         with np.errstate(over="ignore"):
             scaled = given * np.float32(rounding.loss_scale) if is_gradient else given
         saturated += count_saturated(scaled, rounding.form)
+    before, after = rounding.given.written_mask, operands.written_mask
+    if step is Step.GTA and before is not None and after is not None:
+        vanished += int(np.count_nonzero(before & ~after))
     return RoundingCounts(vanished, saturated)
 
 

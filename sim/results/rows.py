@@ -113,7 +113,8 @@ class MeasuredColumns:
     )
     vanished_elements: int | None = column(
         "elements",
-        "Nonzeros of the step's operands that are stored as zero; empty where values are stored in float32.",
+        "Nonzeros of the step's operands, and elements of its mask, that are zero as they are stored; empty where "
+        "values are stored in float32.",
         absent=None,
     )
     saturated_elements: int | None = column(

@@ -64,10 +64,11 @@ def test_a_loss_scale_is_that_of_gradients_and_thresholds() -> None:
 def test_what_vanishes_and_what_saturates_is_counted_by_step() -> None:
     rounded = round_operands(OPERANDS, ValueFormat.FP16)
     found = [count_rounding(rounded, step) for step in Step]
-    assert [(one.vanished, one.saturated) for one in found if one] == [(2, 2), (3, 1), (2, 1)]
+    # In GTA both gradients, a weight, and the element of the mask whose input is gone.
+    assert [(one.vanished, one.saturated) for one in found if one] == [(2, 2), (3 + 1, 1), (2, 1)]
     scaled = [count_rounding(round_operands(OPERANDS, ValueFormat.FP16, 2**17), step) for step in Step]
     # The scale saves both small gradients, and takes the 1 and the 2 beyond the format.
-    assert [(one.vanished, one.saturated) for one in scaled if one] == [(2, 2), (1, 1 + 3), (1, 1 + 1)]
+    assert [(one.vanished, one.saturated) for one in scaled if one] == [(2, 2), (1 + 1, 1 + 3), (1, 1 + 1)]
 
 
 @pytest.mark.parametrize("form", [ValueFormat.FP16, ValueFormat.BF16, ValueFormat.INT16])
