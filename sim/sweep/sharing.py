@@ -151,7 +151,16 @@ class SharedWork(StepWork):
 
     def _find_name(self, made: Operands | TaskTable) -> Hashable | None:
         with self._lock:
-            return self._names.get(made)
+            name = self._names.get(made)
+            rounding = made.rounding if isinstance(made, Operands) else None
+            if name is not None or rounding is None:
+                return name
+            given = self._names.get(rounding.given)
+        if given is None:
+            return None
+        # Rounded operands are made for each run, from the same ones alike but for who applies the mask.
+        assert isinstance(made, Operands)
+        return given, rounding.form, rounding.loss_scale, made.mask is None, made.finish.mask is None
 
     def _name_layers(self, layers: tuple[Operands, ...], key: Hashable) -> None:
         for operands in layers:

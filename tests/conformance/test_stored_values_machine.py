@@ -12,16 +12,23 @@ from oracle.stored_values import sum_floats, sum_integers
 
 from dataflows.contract.arithmetic import find_shift
 from dataflows.contract.errors import UnmappableLayerError
-from sim.architecture import Architecture, load_architecture
+from dataflows.sparsetrain.conv_rows import values as conv_rows_values
+from sim.architecture import Architecture, load_architecture, override_architecture
 from sim.machine.accelerator import Engine
+from sim.step import values
 from sim.step.layer_run import run_layer_step
 from sim.step.work import StepOptions, StepRun
 from workloads.operands import Operands
 from workloads.reference import sum_length
-from workloads.shapes import Step
+from workloads.rounding import round_operands
+from workloads.shapes import LinearShape, Step
 from workloads.value_formats import ValueFormat, find_exponent, round_values
 
 CASES = 10
+TOLD_OF_ROUNDING = (
+    "vanished_elements", "saturated_elements", "float32_max_error", "float32_relative_error", "max_abs_error",
+    "tolerance", "verdict",
+)  # fmt: skip
 FORMATS = (ValueFormat.FP16, ValueFormat.BF16, ValueFormat.INT16)
 
 
@@ -112,6 +119,65 @@ def test_both_engines_and_both_machines_agree_on_rounded_operands(form: ValueFor
         dataclasses.replace(run.result, events=0) for run in simpy
     ]
     assert np.array_equal(compiled[0].output, compiled[1].output)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", range(6))
+def test_what_rounding_makes_zero_is_a_zero_to_cycles_bytes_and_counts(kind: str, place: int) -> None:
+    operands, _, rng = draw_case(kind, ValueFormat.FP16, place)
+    assert operands.rounding is not None
+    given = dataclasses.replace(operands.rounding.given, relu_follows=bool(rng.random() < 0.5))
+    rounded = round_operands(given, ValueFormat.FP16)
+    machine = make_machine(ValueFormat.FP16, 65536, skips=True)
+    single = override_architecture(machine, None, ("storage.values=float32",))
+    for step in Step:
+        (half,) = run_layer_step(rounded, step, (machine,), StepOptions())
+        (plain,) = run_layer_step(dataclasses.replace(rounded, rounding=None), step, (single,), StepOptions())
+        assert half.message == plain.message == ""
+        told = {name: getattr(plain.result, name) for name in TOLD_OF_ROUNDING}
+        told["machine"] = single.name
+        same = dataclasses.replace(half.result, **told, dram_write_bytes=plain.result.dram_write_bytes)
+        # What is written may be smaller: results round to zero too.
+        assert half.result.dram_write_bytes <= plain.result.dram_write_bytes
+        if half.result.dram_write_bytes == plain.result.dram_write_bytes:
+            assert same == plain.result
+        assert half.result.input_density == np.count_nonzero(rounded.input) / rounded.input.size
+
+
+def test_a_rounding_unit_that_errs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 1.5 + 1.5 x 2^-10 lies in the middle of two halves, of which 1.5 + 2^-9 is the even one.
+    first, second = np.array([[1.5]], dtype=np.float32), np.array([[1 + 2.0**-10]], dtype=np.float32)
+    operands = Operands("fc", LinearShape(1, 1, 1), first, second, None, first, None, tuple(Step))
+
+    def cut(results: Any, form: ValueFormat) -> Any:
+        assert form is ValueFormat.FP16
+        return (results.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+    monkeypatch.setattr(values, "store_rows", cut)
+    machine = make_machine(ValueFormat.FP16, 65536, skips=True)
+    rounded = round_operands(operands, ValueFormat.FP16)
+    (run,) = run_layer_step(rounded, Step.FORWARD, (machine,), StepOptions())
+    assert run.result.verdict == "failed"
+    assert run.message == (
+        "layer 'fc', step forward: written result[0, 0] is 1.50097656, the host's sum, mask, pruning and rounding give "
+        "1.50195312 (1 of 1 elements differ)"
+    )
+
+
+def test_a_product_that_is_dropped_is_found_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    operands, _, _ = draw_case("conv", ValueFormat.INT16, 7)
+    compress = conv_rows_values.compress_rows
+
+    def drop_last(*args: Any, **kwargs: Any) -> Any:
+        rows = compress(*args, **kwargs)
+        rows.value[np.argmax(np.abs(rows.value))] = 0
+        return rows
+
+    monkeypatch.setattr(conv_rows_values, "compress_rows", drop_last)
+    machine = make_machine(ValueFormat.INT16, 65536, skips=True)
+    (run,) = run_layer_step(operands, Step.FORWARD, (machine,), StepOptions())
+    assert run.result.verdict == "failed"
+    assert run.message.startswith("layer 'layer', step forward: output[")
 
 
 def test_operands_of_another_format_than_the_machines_are_refused() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from unit.sweep.small_sweeps import count_evaluations, load_text, read_rows
 
+from sim.architecture import load_architecture
 from sim.run import simulate
 from sim.sweep.evaluation import Evaluator, make_job
 from sim.sweep.execution import InlineExecutor
@@ -70,6 +71,24 @@ def test_operands_tables_and_timings_are_made_once_for_what_is_alike(tmp_path: P
         "timings_made": TIMINGS_APART * steps,
         "timings_reused": (POINTS - TIMINGS_APART) * steps,
     }
+
+
+@pytest.mark.parametrize("baseline", ["skipping-off", "natural"])
+def test_tables_of_rounded_operands_are_shared_as_others_are_and_with_none_of_another_format(
+    tmp_path: Path, baseline: str
+) -> None:
+    load_text(tmp_path, SWEEP)
+    workload, work = load_workload(tmp_path / "tiny.yaml"), SharedWork()
+    for form in ("fp16", "bf16", "float32"):
+        machines = [
+            load_architecture("sparsetrain", (f"storage.values={form}", f"buffer.ports={ports}")) for ports in (2, 8)
+        ]
+        made = work.reuse.tables_made
+        for machine in machines:
+            shared = simulate(workload, machine, baseline=baseline, verify=False, work=work)
+            assert shared.steps == simulate(workload, machine, baseline=baseline, verify=False).steps
+        if baseline == "skipping-off":
+            assert work.reuse.tables_made - made == STEPS * MACHINES
 
 
 def test_rows_of_a_sweep_without_sharing_are_the_same(tmp_path: Path) -> None:
