@@ -118,9 +118,10 @@ class Traffic:
 
     @property
     def reduction_runs(self) -> tuple[int, ...]:
-        """The run lengths of the reduction's indices; empty where the tiling's words do not tell them."""
-        sizes = self.tiling.rpartition("|")[2].split("x")
-        return tuple(map(int, sizes)) if all(size.isdecimal() for size in sizes) else ()
+        """The run lengths of the reduction's indices, behind a bar in the tiling's words; empty where it has none."""
+        _, bar, words = self.tiling.partition("|")
+        sizes = words.split("x")
+        return tuple(map(int, sizes)) if bar and all(size.isdecimal() for size in sizes) else ()
 
     @property
     def passes_ppu(self) -> NDArray[np.bool_]:
