@@ -146,7 +146,9 @@ def count_actions(
     """
     traffic, counts = table.traffic, table.counts
     assert traffic is not None
-    bursts, reads, writes = traffic.burst_bytes, traffic.ppu_read_bytes, traffic.ppu_write_bytes
+    bursts, drivers = traffic.burst_bytes, traffic.driver_bytes
+    fetches = [bursts] if drivers is None else [drivers, bursts - drivers]
+    reads, writes = traffic.ppu_read_bytes, traffic.ppu_write_bytes
     loads, write_backs = traffic.tile_load_bytes, traffic.tile_write_back_bytes
 
     def accesses(*sizes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
@@ -162,7 +164,7 @@ def count_actions(
         ),
         operand_store_writes=int(traffic.store_writes.sum()),
         ppu_elements=int(traffic.ppu_elements.sum()),
-        buffer_reads=accesses(bursts, reads, write_backs),
+        buffer_reads=accesses(*fetches, reads, write_backs) - timing.shared_cycles,
         buffer_writes=accesses(writes, loads),
         noc_bytes=int(bursts.sum() + reads.sum() + writes.sum()),
         dram_read_bits=8 * timing.dram_read_bytes,
@@ -195,8 +197,9 @@ def split_declared(declared: tuple[Action, ...], counted: Mapping[str, int], mul
     return {**shared, "own": {action.name: counted[action.name] for action in list_own(declared)}}
 
 
-def count_port_bytes(traffic: Traffic | None) -> tuple[int, int]:
-    """Give the bytes that groups and PPUs read and write through the ports."""
+def count_port_bytes(traffic: Traffic | None, timing: StepTiming) -> tuple[int, int]:
+    """Give the bytes that pass the ports to groups and PPUs, and from PPUs; what groups share passes once."""
     if traffic is None:
         return 0, 0
-    return int(traffic.burst_bytes.sum() + traffic.ppu_read_bytes.sum()), int(traffic.ppu_write_bytes.sum())
+    read = int(traffic.burst_bytes.sum() + traffic.ppu_read_bytes.sum()) - timing.shared_bytes
+    return read, int(traffic.ppu_write_bytes.sum())

@@ -44,6 +44,7 @@ class MemoryShare:
         operand_store_bytes: None is unlimited.
         sparse_format: None picks the smallest for each tensor.
         tiling: None has the dataflow choose one.
+        shares_reads: Whether groups may share reads, so that traffic has to tell the driver rows of its bursts.
     """
 
     capacity_bytes: int | None = 395264
@@ -52,6 +53,7 @@ class MemoryShare:
     acc_bits: int = 32
     sparse_format: RowFormat | None = None
     tiling: Tiling | None = None
+    shares_reads: bool = False
 
     @property
     def half_store_bytes(self) -> int | None:
@@ -91,6 +93,9 @@ class Traffic:
         burst_first: ``(entries + 1,)``; bursts of each entry.
         burst_bytes: ``(bursts,)``.
         burst_cycles: ``(bursts, PEs)``.
+        driver_bytes: ``(bursts,)``; the bytes of a burst that are its driver rows, None where that is not told.
+        driver_rows: ``(bursts,)``; equal for those bursts of a tile that fetch the same bytes of the same driver rows,
+            and of any value where a burst has none; told with driver_bytes.
         pes: ``(entries,)``; PEs that own an output.
         ppu_read_bytes: ``(entries,)``.
         ppu_elements: ``(entries,)``.
@@ -115,6 +120,8 @@ class Traffic:
     footprint_bytes: int
     tiling: str
     streams: TileStreams | None = None
+    driver_bytes: IntArray | None = None
+    driver_rows: IntArray | None = None
 
     @property
     def reduction_runs(self) -> tuple[int, ...]:

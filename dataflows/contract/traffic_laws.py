@@ -14,6 +14,8 @@ from workloads.arrays import IntArray
 
 # Not part of what is moved, and named by a plan otherwise than by a whole step; streams have laws of their own.
 WORDS = ("footprint_bytes", "tiling", "streams")
+# Told where groups may share reads.
+DRIVERS = ("driver_bytes", "driver_rows")
 
 
 def check_traffic(table: TaskTable, pes: int, share: MemoryShare, *, masked: bool) -> Iterator[str]:
@@ -46,8 +48,27 @@ def check_traffic(table: TaskTable, pes: int, share: MemoryShare, *, masked: boo
     held = np.delete(traffic.burst_bytes, first) if masked else traffic.burst_bytes
     if half is not None and held.max(initial=0) > half:
         yield f"a burst has {held.max()} bytes, half an operand store {half}"
+    if share.shares_reads:
+        yield from check_drivers(traffic, tiles)
     if share.capacity_bytes is not None and traffic.footprint_bytes > share.capacity_bytes:
         yield f"the footprint is {traffic.footprint_bytes} bytes, the buffer has {share.capacity_bytes}"
+
+
+def check_drivers(traffic: Traffic, tiles: IntArray) -> Iterator[str]:
+    """Give the laws that what is told of the driver rows breaks.
+
+    Args:
+        tiles: Of each entry.
+    """
+    sizes, rows = traffic.driver_bytes, traffic.driver_rows
+    if sizes is None or rows is None:
+        yield "groups may share reads, but the driver rows of the bursts are not told"
+        return
+    if (sizes > traffic.burst_bytes).any():
+        yield "a burst has fewer bytes than its driver rows"
+    kinds = np.stack([np.repeat(tiles, np.diff(traffic.burst_first)), rows, sizes])[:, sizes > 0]
+    if np.unique(kinds, axis=1).shape != (3, np.unique(kinds[:2], axis=1).shape[1]):
+        yield "bursts of a tile fetch the same driver rows in different numbers of bytes"
 
 
 def check_form(traffic: Traffic, entries: int, bursts: int, pes: int) -> Iterator[str]:
@@ -56,11 +77,11 @@ def check_form(traffic: Traffic, entries: int, bursts: int, pes: int) -> Iterato
     shapes = {
         "tile_first": (tiles + 1,), "tile_write_back_bytes": (tiles,), "burst_first": (entries + 1,),
         "burst_cycles": (bursts, pes), "ppu_read_bytes": (entries,), "ppu_elements": (entries,),
-        "ppu_write_bytes": (entries,), "store_writes": (entries,),
+        "ppu_write_bytes": (entries,), "store_writes": (entries,), "driver_bytes": (bursts,), "driver_rows": (bursts,),
     }  # fmt: skip
     for item in dataclasses.fields(traffic):
         values = getattr(traffic, item.name)
-        if item.name in WORDS:
+        if item.name in WORDS or (item.name in DRIVERS and values is None):
             continue
         if values.dtype != np.int64 or values.shape != shapes.get(item.name, values.shape):
             yield f"{item.name} is {values.dtype} {values.shape}, not int64 {shapes.get(item.name, values.shape)}"

@@ -43,6 +43,8 @@ class StepTiming:
         dram_busy_cycles: Cycles summed over ports, the channel, the PPUs.
         ppu_busy_cycles: Cycles summed over ports, the channel, the PPUs.
         commands: Of DRAM with banks.
+        shared_bytes: Of fetches that were served by the access of another group's.
+        shared_cycles: Cycles of ports that these would have taken.
     """
 
     cycles: int
@@ -51,6 +53,8 @@ class StepTiming:
     ports_busy_cycles: int
     dram_busy_cycles: int
     ppu_busy_cycles: int
+    shared_bytes: int
+    shared_cycles: int
     dram_read_bytes: int
     dram_write_bytes: int
     events: int
@@ -99,14 +103,17 @@ def run_compiled(table: TaskTable, traffic: Traffic, groups: int, surroundings: 
         step = compose_step(timings, traffic.tile_load_bytes, traffic.tile_write_back_bytes, surroundings)
     else:
         step = compose_banked_step(timings, place_tiles(traffic, surroundings.banked), surroundings.banked)
-    moved = (work.fetch_cycles, work.read_cycles, work.write_cycles)
+    moved = (work.fetch_cycles, work.driver_cycles, work.read_cycles, work.write_cycles)
+    shared_cycles = int(timings.shared_cycles.sum())
     return StepTiming(
         cycles=step.cycles,
         spent=step.spent,
         executed_by=find_workers(table, finished_by),
-        ports_busy_cycles=sum(int(np.maximum(cycles, 0).sum()) for cycles in moved),
+        ports_busy_cycles=sum(int(np.maximum(cycles, 0).sum()) for cycles in moved) - shared_cycles,
         dram_busy_cycles=step.dram_busy_cycles,
         ppu_busy_cycles=int(np.maximum(work.process_cycles, 0).sum()),
+        shared_bytes=int(timings.shared_bytes.sum()),
+        shared_cycles=shared_cycles,
         dram_read_bytes=int(traffic.tile_load_bytes.sum()),
         dram_write_bytes=int(traffic.tile_write_back_bytes.sum()),
         events=int(timings.events.sum()) + 2 * len(timings.events),
@@ -146,7 +153,7 @@ class Accelerator:
         self._traffic = traffic
         self._controller = Controller(self._env)
         self._ledger = Ledger(groups, trace)
-        self._ports = Ports(self._env, surroundings.ports, surroundings.bytes_per_port_cycle, trace)
+        self._ports = Ports(self._env, surroundings, trace)
         self._transfers = make_transfers(self._env, traffic, surroundings, trace)
         self._finished_by = np.full(len(traffic.pes), -1, dtype=np.int64)
         self._working = self._left = 0
@@ -154,7 +161,7 @@ class Accelerator:
         self._tile_end = Event(self._env)
         shared = GroupSurroundings(
             self._env, traffic, self._ports, self._controller, self._ledger,
-            surroundings.prefetches_next_task, self._end_task, trace,
+            surroundings.prefetches_next_task, surroundings.shares_reads(traffic), self._end_task, trace,
         )  # fmt: skip
         self._groups = [PEGroup(index, shared, partial(self._finish, index)) for index in range(groups)]
         for index, group in enumerate(self._groups):
@@ -180,6 +187,8 @@ class Accelerator:
             ports_busy_cycles=self._ports.busy_cycles,
             dram_busy_cycles=self._transfers.busy_cycles,
             ppu_busy_cycles=sum(group.ppu.busy_cycles for group in self._groups),
+            shared_bytes=self._ports.shared_bytes,
+            shared_cycles=self._ports.shared_cycles,
             dram_read_bytes=self._transfers.read_bytes,
             dram_write_bytes=self._transfers.write_bytes,
             events=self._env.events,

@@ -6,10 +6,13 @@ order follow those files: each function here says whose part it plays. Times cou
 
 from __future__ import annotations
 
+import numpy as np
+
 from dataflows.contract.kernel import kernel
 from sim.machine.compiled_events import (
     advance,
     attribute,
+    attribute_runs,
     free_port,
     grant_ports,
     plan_grants,
@@ -27,6 +30,7 @@ from sim.machine.compiled_state import (
     EVENTS,
     FAR,
     FETCHED,
+    FETCHED_PART,
     FOLLOWING,
     FREE_NODE,
     GROUP_SHIFT,
@@ -44,10 +48,13 @@ from sim.machine.compiled_state import (
     KIND_MASK,
     LAST_BURST_END,
     LEFT,
+    MISSING,
     MOVED,
+    MULTICAST,
     NEVER,
     NEXT_BASE,
     NEXT_ENTRY,
+    NO_ROWS,
     NOW,
     OFFER,
     OFFERS,
@@ -57,6 +64,7 @@ from sim.machine.compiled_state import (
     PRESENT,
     PROCESSED,
     REQUESTED,
+    SHARED_PART,
     SLOTS,
     STARTED,
     TAKEN,
@@ -140,10 +148,37 @@ def request_bursts(m: Machine, w: Work, group: int) -> None:
             burst = w.burst_first[g[group, FOLLOWING]] + number - g[group, NEXT_BASE]
         else:
             burst = w.burst_first[g[group, PRESENT]] + number - g[group, BASE]
-        if w.fetch_cycles[burst] >= 0:
-            request_port(m, OPERANDS, group, number, w.fetch_cycles[burst])
+        if m.counts[MULTICAST] > 1:
+            request_parts(m, w, group, number, burst)
+        elif w.fetch_cycles[burst] >= 0:
+            request_port(m, OPERANDS, group, 2 * number, w.fetch_cycles[burst], NO_ROWS)
         else:
             arrive(m, w, group, number & 1)
+
+
+@kernel
+def request_parts(m: Machine, w: Work, group: int, number: int, burst: int) -> None:
+    """Request the driver rows of a burst, and its other rows."""
+    drivers, others = w.driver_cycles[burst], w.fetch_cycles[burst]
+    m.groups[group, MISSING + (number & 1)] = np.int64(drivers >= 0) + np.int64(others >= 0)
+    if drivers >= 0:
+        request_port(m, OPERANDS, group, 2 * number, drivers, burst)
+    if others >= 0:
+        request_port(m, OPERANDS, group, 2 * number + 1, others, NO_ROWS)
+    if drivers < 0 and others < 0:
+        arrive(m, w, group, number & 1)
+
+
+@kernel
+def end_part(m: Machine, w: Work, group: int, half: int, kind: int) -> None:
+    """Note that a part of a burst is here."""
+    if kind == FETCHED_PART:
+        free_port(m)
+    m.groups[group, MISSING + half] -= 1
+    if m.groups[group, MISSING + half] == 0:
+        arrive(m, w, group, half)
+    if kind == FETCHED_PART:
+        plan_grants(m)
 
 
 @kernel(inlines=True)
@@ -191,27 +226,6 @@ def work(m: Machine, w: Work, group: int) -> None:
             schedule(m, last_end - now, LAST_BURST_END, group, 0)
         else:
             schedule(m, last_end - now, BURST_END, group, 0)
-
-
-@kernel
-def attribute_runs(m: Machine, w: Work, group: int, burst: int, pes: int) -> None:
-    """Attribute the union of the PEs' runs as busy, and the gap before it as waiting, in the order of their starts."""
-    now, ready = m.counts[NOW], m.ready
-    before, place = -1, -1
-    for _ in range(pes):
-        chosen, earliest = -1, NEVER
-        for pe in range(pes):
-            start = max(now, ready[group, pe])
-            is_later = start > before or (start == before and pe > place)
-            if is_later and start < earliest:
-                chosen, earliest = pe, start
-        before, place = earliest, chosen
-        end = earliest + w.burst_cycles[burst, chosen]
-        if end > earliest:
-            if earliest > m.groups[group, UNTIL]:
-                attribute(m, group, WAIT_OPERANDS, earliest)
-            if end > m.groups[group, UNTIL]:
-                attribute(m, group, BUSY, end)
 
 
 @kernel(inlines=True)
@@ -287,7 +301,7 @@ def start_results(m: Machine, w: Work, group: int, entry: int) -> None:
     m.groups[group, IN_PROCESS] = entry
     m.groups[group, IS_WRITING] = 0
     if w.read_cycles[entry] >= 0:
-        request_port(m, PPU, group, 0, w.read_cycles[entry])
+        request_port(m, PPU, group, 0, w.read_cycles[entry], NO_ROWS)
     else:
         process_results(m, w, group)
 
@@ -326,6 +340,8 @@ def handle(m: Machine, w: Work, payload: int) -> None:
             end_task(m, w, group)
     elif kind == OFFER:
         offer(m, group)
+    elif kind in (FETCHED_PART, SHARED_PART):
+        end_part(m, w, group, half, kind)
     else:
         is_written = False
         if kind == MOVED:
@@ -337,7 +353,7 @@ def handle(m: Machine, w: Work, payload: int) -> None:
             cycles = w.write_cycles[m.groups[group, IN_PROCESS]]
             is_written = cycles < 0
             if cycles >= 0:
-                request_port(m, PPU, group, 0, cycles)
+                request_port(m, PPU, group, 0, cycles, NO_ROWS)
         if is_written:
             finish_results(m, w, group)
         if kind == MOVED:
@@ -373,7 +389,7 @@ def run_events(m: Machine, w: Work) -> bool:
         elif c[IS_DEALING]:
             deal(m, w)
         elif c[IS_GRANTING]:
-            grant_ports(m)
+            grant_ports(m, w)
         elif not advance(m):
             return False
     return True

@@ -8,26 +8,35 @@ from __future__ import annotations
 
 from dataflows.contract.kernel import kernel
 from sim.machine.compiled_state import (
+    BUSY,
     EVENTS,
     FAR,
     FETCHED,
+    FETCHED_PART,
     FREE_NODE,
     FREE_PORTS,
     GROUP_SHIFT,
     HALF_SHIFT,
     IS_GRANTING,
     MOVED,
+    MULTICAST,
     NEVER,
+    NO_ROWS,
     NOW,
     NUMBER_BITS,
     OPERANDS,
     QUEUE_HEAD,
     QUEUE_TAIL,
+    SHARED_BYTES,
+    SHARED_CYCLES,
+    SHARED_PART,
     SLOTS,
     UNDER_WAY,
     UNLIMITED,
     UNTIL,
+    WAIT_OPERANDS,
     Machine,
+    Work,
 )
 from workloads.arrays import IntArray
 
@@ -103,9 +112,42 @@ def attribute(m: Machine, group: int, state: int, end: int) -> None:
     m.groups[group, UNTIL] = end
 
 
+@kernel
+def attribute_runs(m: Machine, w: Work, group: int, burst: int, pes: int) -> None:
+    """Attribute the union of the PEs' runs as busy, and the gap before it as waiting, in the order of their starts."""
+    now, ready = m.counts[NOW], m.ready
+    before, place = -1, -1
+    for _ in range(pes):
+        chosen, earliest = -1, NEVER
+        for pe in range(pes):
+            start = max(now, ready[group, pe])
+            is_later = start > before or (start == before and pe > place)
+            if is_later and start < earliest:
+                chosen, earliest = pe, start
+        before, place = earliest, chosen
+        end = earliest + w.burst_cycles[burst, chosen]
+        if end > earliest:
+            if earliest > m.groups[group, UNTIL]:
+                attribute(m, group, WAIT_OPERANDS, earliest)
+            if end > m.groups[group, UNTIL]:
+                attribute(m, group, BUSY, end)
+
+
 @kernel(inlines=True)
-def request_port(m: Machine, kind: int, group: int, number: int, cycles: int) -> None:
-    """Play the ports' queue: by border and kind, then by group and burst; borders come in order."""
+def copy_request(queue: IntArray, source: int, target: int) -> None:
+    """Copy a port request."""
+    copy_row(queue, source, target)
+    queue[target, 3] = queue[source, 3]
+
+
+@kernel(inlines=True)
+def request_port(m: Machine, kind: int, group: int, number: int, cycles: int, burst: int) -> None:
+    """Play the ports' queue: by border and kind, then by group, burst and part; borders come in order.
+
+    Args:
+        number: That of the burst in its group's sequence, times 2, with 1 for its other rows added.
+        burst: The one whose driver rows are asked for, or NO_ROWS.
+    """
     c, q = m.counts, m.queue
     mask = len(q) - 1
     border, place = 2 * c[NOW] + kind, (group << NUMBER_BITS) | number
@@ -115,9 +157,9 @@ def request_port(m: Machine, kind: int, group: int, number: int, cycles: int) ->
         before = (at - 1) & mask
         if q[before, 0] < border or (q[before, 0] == border and q[before, 1] < place):
             break
-        copy_row(q, before, at & mask)
+        copy_request(q, before, at & mask)
         at -= 1
-    q[at & mask, 0], q[at & mask, 1], q[at & mask, 2] = border, place, cycles
+    q[at & mask, 0], q[at & mask, 1], q[at & mask, 2], q[at & mask, 3] = border, place, cycles, burst
     plan_grants(m)
 
 
@@ -131,7 +173,7 @@ def plan_grants(m: Machine) -> None:
 
 
 @kernel(inlines=True)
-def grant_ports(m: Machine) -> None:
+def grant_ports(m: Machine, w: Work) -> None:
     """Give free ports to the first requests."""
     c, q = m.counts, m.queue
     c[IS_GRANTING] = 0
@@ -140,8 +182,32 @@ def grant_ports(m: Machine) -> None:
         c[QUEUE_HEAD] += 1
         if c[FREE_PORTS] > 0:
             c[FREE_PORTS] -= 1
-        moved = FETCHED if q[at, 0] & 1 == OPERANDS else MOVED
-        schedule(m, q[at, 2], moved, q[at, 1] >> NUMBER_BITS, q[at, 1] & 1)
+        moved = MOVED
+        if q[at, 0] & 1 == OPERANDS:
+            moved = FETCHED if c[MULTICAST] == 1 else FETCHED_PART
+        schedule(m, q[at, 2], moved, q[at, 1] >> NUMBER_BITS, (q[at, 1] >> 1) & 1)
+        if q[at, 3] != NO_ROWS:
+            join_requests(m, w, q[at, 0], q[at, 3])
+
+
+@kernel
+def join_requests(m: Machine, w: Work, border: int, burst: int) -> None:
+    """Serve further requests of a border for a burst's driver rows by the same access."""
+    c, q = m.counts, m.queue
+    mask, joined, at = len(q) - 1, 1, c[QUEUE_HEAD]
+    while joined < c[MULTICAST] and at < c[QUEUE_TAIL] and q[at & mask, 0] == border:
+        other = q[at & mask, 3]
+        if other != NO_ROWS and w.driver_rows[other] == w.driver_rows[burst]:
+            joined += 1
+            place = q[at & mask, 1]
+            c[SHARED_BYTES] += w.driver_bytes[other]
+            c[SHARED_CYCLES] += q[at & mask, 2]
+            schedule(m, q[at & mask, 2], SHARED_PART, place >> NUMBER_BITS, (place >> 1) & 1)
+            # Those before it move up.
+            for before in range(at, c[QUEUE_HEAD], -1):
+                copy_request(q, (before - 1) & mask, before & mask)
+            c[QUEUE_HEAD] += 1
+        at += 1
 
 
 @kernel(inlines=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.machine.ledger import State
+from sim.machine.surroundings import Surroundings
 from workloads.arrays import IntArray
 
 BUSY, WAIT_PPU = int(State.BUSY), int(State.WAIT_PPU)
@@ -36,11 +37,15 @@ NEVER = 2**62
     HANDED_HEAD,
     HANDED_TAIL,
     PREFETCHES,
+    MULTICAST,
+    SHARED_BYTES,
+    SHARED_CYCLES,
     COUNTERS,
-) = range(20)
+) = range(23)
 
 # Columns of a group. Its present and following entries and those in its PPU are -1 where there is none; BASE and
-# NEXT_BASE number the first bursts of the former two in the group's sequence; HERE is a flag for each half.
+# NEXT_BASE number the first bursts of the former two in the group's sequence; HERE is a flag for each half, MISSING the
+# parts that are on their way to it.
 (
     PRESENT,
     FOLLOWING,
@@ -59,14 +64,18 @@ NEVER = 2**62
     UNTIL,
     HERE,
     _,
+    MISSING,
+    _,
     GROUP_COLUMNS,
-) = range(18)
+) = range(20)
 
-# What an event does; a payload holds it, a half of the operand store, and a group.
-FETCHED, MOVED, BURST_END, LAST_BURST_END, OFFER, PROCESSED = range(6)
+# What an event does; a payload holds it, a half of the operand store, and a group. FETCHED_PART and SHARED_PART end the
+# fetch of a part of a burst, the latter in the access of another group.
+FETCHED, MOVED, BURST_END, LAST_BURST_END, OFFER, PROCESSED, FETCHED_PART, SHARED_PART = range(8)
 HALF_SHIFT, GROUP_SHIFT, KIND_MASK = 3, 4, 7
 PPU, OPERANDS = 0, 1
 NUMBER_BITS = 36
+NO_ROWS = -1
 
 # Events less than SLOTS cycles ahead lie in a ring of lists, later ones in a heap.
 SLOTS = 4096
@@ -79,8 +88,10 @@ class Work(NamedTuple):
 
     Attributes:
         burst_first: ``(entries + 1,)``.
-        fetch_cycles: ``(bursts,)``.
+        fetch_cycles: ``(bursts,)``; where groups share reads, without those of driver rows.
         burst_cycles: ``(bursts, PEs)``.
+        driver_cycles: ``(bursts,)``, as are driver_bytes and driver_rows; empty where groups share no reads.
+        driver_rows: What is fetched, numbered in the order of appearance in each tile.
         pes: ``(entries,)``, as are read_cycles, process_cycles and write_cycles.
     """
 
@@ -91,6 +102,9 @@ class Work(NamedTuple):
     read_cycles: IntArray
     process_cycles: IntArray
     write_cycles: IntArray
+    driver_cycles: IntArray
+    driver_bytes: IntArray
+    driver_rows: IntArray
 
 
 class Machine(NamedTuple):
@@ -100,7 +114,8 @@ class Machine(NamedTuple):
         nodes: Events, ``(nodes, 2)``: the next one in the list, and the payload.
         ends: First and last node of each slot.
         far: Heap of later events.
-        queue: Port requests in order, ``(requests, 3)``.
+        queue: Port requests in order, ``(requests, 4)``: border and kind; group, burst and part; cycles; and the burst
+            whose driver rows are asked for, or NO_ROWS where nobody may share them.
         handed: Groups whose results are to be handed over at this border.
         ready: When each PE has ended the burst before.
         finished_by: Group, for each entry.
@@ -118,10 +133,11 @@ class Machine(NamedTuple):
     finished_by: IntArray
 
 
-def make_machine(groups: int, pes: int, entries: int, ports: int | None, prefetches: bool) -> Machine:
+def make_machine(groups: int, pes: int, entries: int, surroundings: Surroundings) -> Machine:
     """Lay out a machine; finished_by stays for all tiles of a step."""
     nodes = np.zeros((16 * groups + 64, 2), dtype=np.int64)
-    requests = 1 << (4 * groups + 8).bit_length()
+    # A group has two bursts of two parts under way, and a request of its PPU.
+    requests = 1 << (6 * groups + 8).bit_length()
     machine = Machine(
         counts=np.zeros(COUNTERS, dtype=np.int64),
         groups=np.zeros((groups, GROUP_COLUMNS), dtype=np.int64),
@@ -130,20 +146,21 @@ def make_machine(groups: int, pes: int, entries: int, ports: int | None, prefetc
         nodes=nodes,
         ends=np.full((SLOTS, 2), -1, dtype=np.int64),
         far=np.zeros((16 * groups + 64, 3), dtype=np.int64),
-        queue=np.zeros((requests, 3), dtype=np.int64),
+        queue=np.zeros((requests, 4), dtype=np.int64),
         handed=np.zeros(requests, dtype=np.int64),
         finished_by=np.full(entries, -1, dtype=np.int64),
     )
-    machine.counts[PREFETCHES] = prefetches
-    machine.counts[FREE_PORTS] = UNLIMITED if ports is None else ports
+    machine.counts[PREFETCHES] = surroundings.prefetches_next_task
+    machine.counts[MULTICAST] = surroundings.multicast
+    machine.counts[FREE_PORTS] = UNLIMITED if surroundings.ports is None else surroundings.ports
     return machine
 
 
 def open_tile(machine: Machine, first: int, end: int) -> None:
     """Set the machine to the start of a tile: nothing under way, every group waits for a task."""
-    kept = machine.counts[[FREE_PORTS, PREFETCHES]]
+    kept = machine.counts[[FREE_PORTS, PREFETCHES, MULTICAST]]
     machine.counts[:] = 0
-    machine.counts[[FREE_PORTS, PREFETCHES]] = kept
+    machine.counts[[FREE_PORTS, PREFETCHES, MULTICAST]] = kept
     machine.counts[[NEXT_ENTRY, END_ENTRY]] = first, end
     machine.counts[[WORKING, LEFT]] = end - first
     machine.counts[OFFERS] = len(machine.groups)

@@ -46,6 +46,7 @@ class GroupSurroundings:
     controller: Controller
     ledger: Ledger
     prefetches: bool
+    shares_reads: bool
     on_task_end: Callable[[], None]
     trace: TraceRecorder | None = None
 
@@ -63,6 +64,7 @@ class PEGroup:
         self._controller = shared.controller
         self._ledger = shared.ledger
         self._prefetches = shared.prefetches
+        self._shares_reads = shared.shares_reads
         self._on_task_end = shared.on_task_end
         self._on_finish = on_finish
         self._passes_ppu = shared.traffic.passes_ppu
@@ -75,6 +77,7 @@ class PEGroup:
         self._requested = 0
         self._ended = 0
         self._here: set[int] = set()
+        self._missing: dict[int, int] = {}
         self._next_arrival = 0
         self.ppu: PostProcessor
 
@@ -116,10 +119,33 @@ class PEGroup:
             number = self._requested
             self._requested += 1
             size_bytes = int(self._traffic.burst_bytes[self._sequence[number][1]])
-            if size_bytes:
+            if self._shares_reads:
+                self._request_parts(number, size_bytes)
+            elif size_bytes:
                 self._ports.request(OPERANDS, self._index, number, size_bytes, partial(self._arrive, number))
             else:
                 self._arrive(number)
+
+    def _request_parts(self, number: int, size_bytes: int) -> None:
+        """Request the driver rows of a burst, and its other rows; it arrives with the later of the two."""
+        burst, traffic = self._sequence[number][1], self._traffic
+        assert traffic.driver_bytes is not None
+        assert traffic.driver_rows is not None
+        driver_bytes, rows = int(traffic.driver_bytes[burst]), int(traffic.driver_rows[burst])
+        sizes = driver_bytes, size_bytes - driver_bytes
+        self._missing[number] = sum(size > 0 for size in sizes)
+        if not size_bytes:
+            self._arrive(number)
+        for part, size in enumerate(sizes):
+            if size:
+                arrive = partial(self._arrive_part, number)
+                self._ports.request(OPERANDS, self._index, number, size, arrive, part, None if part else rows)
+
+    def _arrive_part(self, number: int) -> None:
+        """Note that a part of a burst is here."""
+        self._missing[number] -= 1
+        if not self._missing[number]:
+            self._arrive(number)
 
     def _arrive(self, number: int) -> None:
         """Note that a burst is here; PEs take bursts in their order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dataflows.contract.memory import Traffic
 from sim.machine.banked_channels import BankedDram
 
 
@@ -14,6 +15,8 @@ class Surroundings:
     Attributes:
         dram_bytes_per_cycle: Of all channels together.
         banked: DRAM with banks, in whose place bandwidth and latency play no part.
+        multicast: Requests for equal driver rows that may share one access of the buffer; with 1, a burst is one
+            request.
     """
 
     ports: int | None = None
@@ -23,6 +26,19 @@ class Surroundings:
     elements_per_cycle: int | None = None
     prefetches_next_task: bool = False
     banked: BankedDram | None = None
+    multicast: int = 1
+
+    def shares_reads(self, traffic: Traffic) -> bool:
+        """Tell whether groups may share reads.
+
+        Raises:
+            ValueError: they may, but the traffic does not tell the driver rows of its bursts.
+        """
+        if self.multicast > 1 and (traffic.driver_bytes is None or traffic.driver_rows is None):
+            raise ValueError(
+                f"multicast is {self.multicast}, but the traffic does not tell the driver rows of its bursts"
+            )
+        return self.multicast > 1
 
 
 INSTANT = Surroundings()

@@ -18,7 +18,17 @@ from sim.machine.banked_channels import BankedDram, DramCommands
 from sim.machine.banked_step import start_banked_tiles
 from sim.machine.clock import DeadlockError
 from sim.machine.compiled import run_events
-from sim.machine.compiled_state import EVENTS, NOW, UNTIL, WAITING_SINCE, Work, make_machine, open_tile
+from sim.machine.compiled_state import (
+    EVENTS,
+    NOW,
+    SHARED_BYTES,
+    SHARED_CYCLES,
+    UNTIL,
+    WAITING_SINCE,
+    Work,
+    make_machine,
+    open_tile,
+)
 from sim.machine.dram_layout import TileRuns
 from sim.machine.ledger import State
 from sim.machine.recurrence import UNLIMITED, start_tiles
@@ -35,6 +45,8 @@ class TileTimings:
         working: ``(tiles,)``; until the last task had ended in its PEs.
         until: ``(tiles, groups)``; what `spent` ``(tiles, groups, states)`` of each group accounts for. events
             ``(tiles,)``.
+        shared_bytes: ``(tiles,)``; of fetches that another group's access served.
+        shared_cycles: ``(tiles,)``; of ports, that these would have taken.
         alike: ``(tiles,)``; the first tile with the same work, whose execution stands for this one's.
     """
 
@@ -43,6 +55,8 @@ class TileTimings:
     until: IntArray
     spent: IntArray
     events: IntArray
+    shared_bytes: IntArray
+    shared_cycles: IntArray
     alike: IntArray
 
     @property
@@ -65,6 +79,9 @@ class Composed:
     commands: DramCommands | None = None
 
 
+NO_DRIVERS = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+
+
 def describe_work(traffic: Traffic, surroundings: Surroundings) -> Work:
     """Turn bytes and elements into cycles."""
     width, elements = surroundings.bytes_per_port_cycle, surroundings.elements_per_cycle
@@ -73,16 +90,37 @@ def describe_work(traffic: Traffic, surroundings: Surroundings) -> Work:
         cycles = np.zeros_like(size_bytes) if width is None else -(-size_bytes // width)
         return np.where(size_bytes > 0, cycles, -1).astype(np.int64)
 
+    drivers = describe_drivers(traffic) if surroundings.shares_reads(traffic) else NO_DRIVERS
+    others = traffic.burst_bytes - drivers[0] if len(drivers[0]) else traffic.burst_bytes
     process = np.zeros_like(traffic.ppu_elements) if elements is None else -(-traffic.ppu_elements // elements)
     return Work(
         burst_first=np.ascontiguousarray(traffic.burst_first, dtype=np.int64),
-        fetch_cycles=transfer(traffic.burst_bytes),
+        fetch_cycles=transfer(others),
         burst_cycles=np.ascontiguousarray(traffic.burst_cycles, dtype=np.int64),
         pes=np.ascontiguousarray(traffic.pes, dtype=np.int64),
         read_cycles=transfer(traffic.ppu_read_bytes),
         process_cycles=np.where(traffic.passes_ppu, process, -1).astype(np.int64),
         write_cycles=transfer(traffic.ppu_write_bytes),
+        driver_cycles=transfer(drivers[0]),
+        driver_bytes=drivers[0],
+        driver_rows=drivers[1],
     )
+
+
+def describe_drivers(traffic: Traffic) -> tuple[IntArray, IntArray]:
+    """Give the bytes of each burst's driver rows, and numbers of what these are, from 0 on in each tile: ``(bursts,)``.
+
+    Numbers by appearance make tiles alike in which the same bursts fetch the same rows, whichever these are.
+    """
+    assert traffic.driver_bytes is not None
+    assert traffic.driver_rows is not None
+    edges = traffic.burst_first[traffic.tile_first]
+    rows = np.where(traffic.driver_bytes > 0, traffic.driver_rows, -1)
+    numbers = np.zeros(len(rows), dtype=np.int64)
+    for first, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        _, appears, number_of = np.unique(rows[first:end], return_index=True, return_inverse=True)
+        numbers[first:end] = np.argsort(np.argsort(appears))[number_of.reshape(-1)]
+    return np.ascontiguousarray(traffic.driver_bytes, dtype=np.int64), numbers
 
 
 def find_alike(tile_first: IntArray, work: Work) -> IntArray:
@@ -132,6 +170,11 @@ def is_alike(tile_first: IntArray, work: Work, tile: int, other: int) -> bool:
     for burst in range(work.burst_first[tile_first[tile + 1]] - base):
         if work.fetch_cycles[base + burst] != work.fetch_cycles[other_base + burst]:
             return False
+        if len(work.driver_rows) and (
+            work.driver_rows[base + burst] != work.driver_rows[other_base + burst]
+            or work.driver_bytes[base + burst] != work.driver_bytes[other_base + burst]
+        ):
+            return False
         for pe in range(work.burst_cycles.shape[1]):
             if work.burst_cycles[base + burst, pe] != work.burst_cycles[other_base + burst, pe]:
                 return False
@@ -147,21 +190,24 @@ def time_tiles(
         DeadlockError: nothing is scheduled while work is left.
     """
     tiles = len(tile_first) - 1
-    machine = make_machine(
-        groups, work.burst_cycles.shape[1], len(work.pes), surroundings.ports, surroundings.prefetches_next_task
-    )
+    machine = make_machine(groups, work.burst_cycles.shape[1], len(work.pes), surroundings)
     timings = TileTimings(
         cycles=np.zeros(tiles, dtype=np.int64),
         working=np.zeros(tiles, dtype=np.int64),
         until=np.zeros((tiles, groups), dtype=np.int64),
         spent=np.zeros((tiles, groups, len(State)), dtype=np.int64),
         events=np.zeros(tiles, dtype=np.int64),
+        shared_bytes=np.zeros(tiles, dtype=np.int64),
+        shared_cycles=np.zeros(tiles, dtype=np.int64),
         alike=find_alike(tile_first, work),
     )
     for tile, other in enumerate(timings.alike):
         first, end = int(tile_first[tile]), int(tile_first[tile + 1])
         if other < tile:
-            for column in (timings.cycles, timings.working, timings.until, timings.spent, timings.events):
+            for column in (
+                timings.cycles, timings.working, timings.until, timings.spent, timings.events, timings.shared_bytes,
+                timings.shared_cycles,
+            ):  # fmt: skip
                 column[tile] = column[other]
             start = int(tile_first[other])
             machine.finished_by[first:end] = machine.finished_by[start : start + end - first]
@@ -176,6 +222,8 @@ def time_tiles(
         timings.until[tile] = machine.groups[:, UNTIL]
         timings.spent[tile] = machine.spent
         timings.events[tile] = machine.counts[EVENTS]
+        timings.shared_bytes[tile] = machine.counts[SHARED_BYTES]
+        timings.shared_cycles[tile] = machine.counts[SHARED_CYCLES]
     return timings, machine.finished_by
 
 

@@ -164,7 +164,7 @@ def measure_step(
 ) -> StepMeasures:
     """Gather what an executed step was measured to do."""
     counts = table.counts
-    read_bytes, write_bytes = count_port_bytes(table.traffic)
+    read_bytes, write_bytes = count_port_bytes(table.traffic, timing)
     return StepMeasures(
         layer=operands.layer,
         kind=name_kind(operands.shape),

@@ -64,12 +64,13 @@ def describe_speeds(machine: Machine) -> Surroundings:
         dram_latency_cycles=machine.dram_latency_cycles,
         elements_per_cycle=machine.elements_per_cycle,
         prefetches_next_task=machine.prefetch_next_task,
+        multicast=machine.multicast,
     )
 
 
 def list_times(timing: StepTiming, traffic: Traffic) -> dict[str, int | tuple[int, ...]]:
     """Give what the machine reports of a step, by the names of the stepped model."""
-    read_bytes, write_bytes = count_port_bytes(traffic)
+    read_bytes, write_bytes = count_port_bytes(traffic, timing)
     return {
         "cycles": timing.cycles,
         **{name: tuple(timing.spent[:, state].tolist()) for name, state in STATES.items()},
@@ -81,6 +82,7 @@ def list_times(timing: StepTiming, traffic: Traffic) -> dict[str, int | tuple[in
         "buffer_read_bytes": read_bytes,
         "buffer_write_bytes": write_bytes,
         "tiles": len(traffic.tile_load_bytes),
+        "shared_bytes": timing.shared_bytes,
     }
 
 
@@ -88,7 +90,7 @@ def list_stepped_times(times: StepTimes) -> dict[str, int | tuple[int, ...]]:
     """Give what the stepped model reports of a step; its tiling's name is left out."""
     names = (
         "cycles", *STATES, "ports_busy", "dram_busy", "ppu_busy", "dram_read_bytes", "dram_write_bytes",
-        "buffer_read_bytes", "buffer_write_bytes", "tiles",
+        "buffer_read_bytes", "buffer_write_bytes", "tiles", "shared_bytes",
     )  # fmt: skip
     return {name: getattr(times, name) for name in names}
 
@@ -97,6 +99,9 @@ def make_traffic(tiles: Sequence[TimedTile], pes_per_group: int) -> Traffic:
     """Write tiles of the stepped model as the traffic that a dataflow hands to the machine."""
     tasks = list(chain.from_iterable(tile.tasks for tile in tiles))
     bursts = list(chain.from_iterable(task.bursts for task in tasks))
+    drivers = list(chain.from_iterable(task.drivers for task in tasks))
+    numbers = {rows: number for number, rows in enumerate(dict.fromkeys(rows for _, rows in drivers))}
+    has_drivers = len(drivers) == len(bursts)
     burst_cycles = np.zeros((len(bursts), pes_per_group), dtype=np.int64)
     for row, (_, cycles) in enumerate(bursts):
         burst_cycles[row, : len(cycles)] = cycles
@@ -114,6 +119,8 @@ def make_traffic(tiles: Sequence[TimedTile], pes_per_group: int) -> Traffic:
         store_writes=np.zeros(len(tasks), dtype=np.int64),
         footprint_bytes=0,
         tiling="",
+        driver_bytes=np.array([size for size, _ in drivers], dtype=np.int64) if has_drivers else None,
+        driver_rows=np.array([numbers[rows] for _, rows in drivers], dtype=np.int64) if has_drivers else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from oracle.stepped_records import Machine, TimedTask, divide_up
@@ -10,13 +11,24 @@ from oracle.stepped_transfers import PortRequest, Ports
 
 @dataclass(eq=False)
 class Burst:
-    """Follow one burst through the operand store; a PE that has not started on it has None cycles left."""
+    """Follow one burst through the operand store; a PE that has not started on it has None cycles left.
+
+    `driver` is (bytes of its driver rows, which these are) where they are requested apart from the others.
+    """
 
     size_bytes: int
     pe_cycles: tuple[int, ...]
     pe_cycles_left: list[int | None]
-    request: PortRequest | None = None
+    driver: tuple[int, Hashable] | None = None
+    requests: list[PortRequest] = field(default_factory=list)
     has_arrived: bool = False
+
+    @property
+    def parts(self) -> list[tuple[int, Hashable | None]]:
+        """List its requests: their bytes, and the driver rows that others may ask for too."""
+        if self.driver is None:
+            return [(self.size_bytes, None)]
+        return [self.driver, (self.size_bytes - self.driver[0], None)]
 
     @property
     def is_started(self) -> bool:
@@ -110,7 +122,7 @@ class PostProcessor:
         if self.in_process is None or self.request is not None or self.stage == "compute":
             return False
         size_bytes = self.in_process.ppu_read_bytes if self.stage == "read" else self.in_process.write_bytes
-        self.request = ports.request((border, 0, self.group, 0), size_bytes)
+        self.request = ports.request((border, 0, self.group, 0, 0), size_bytes)
         return True
 
     def pass_cycle(self) -> None:
@@ -149,7 +161,11 @@ class Group:
 
     def take(self, task: TimedTask) -> None:
         """Accept a task behind the present one."""
-        bursts = [Burst(size_bytes, pes, [None] * len(pes)) for size_bytes, pes in task.bursts]
+        drivers = task.drivers if self.machine.multicast > 1 else (None,) * len(task.bursts)
+        bursts = [
+            Burst(size_bytes, pes, [None] * len(pes), driver)
+            for (size_bytes, pes), driver in zip(task.bursts, drivers, strict=True)
+        ]
         for burst in bursts:
             self.live_bursts[self.taken_bursts] = burst
             self.taken_bursts += 1
@@ -166,7 +182,8 @@ class Group:
         """Let bursts arrive and PEs go on, and say whether anything changed."""
         is_changed = False
         for number, burst in self.live_bursts.items():
-            is_here = burst.request.is_over if burst.request else burst.size_bytes == 0 and self._has_free_half(number)
+            is_requested = bool(burst.requests) or (burst.size_bytes == 0 and self._has_free_half(number))
+            is_here = is_requested and all(request.is_over for request in burst.requests)
             if is_here and not burst.has_arrived:
                 burst.has_arrived = is_changed = True
         return (self.present is not None and self.present.start_pes()) or is_changed
@@ -188,8 +205,12 @@ class Group:
         """Request the bursts whose half has become free and say whether there were any."""
         is_changed = False
         for number, burst in self.live_bursts.items():
-            if burst.request is None and burst.size_bytes and self._has_free_half(number):
-                burst.request = ports.request((border, 1, self.ppu.group, number), burst.size_bytes)
+            if not burst.requests and burst.size_bytes and self._has_free_half(number):
+                burst.requests = [
+                    ports.request((border, 1, self.ppu.group, number, part), size_bytes, rows)
+                    for part, (size_bytes, rows) in enumerate(burst.parts)
+                    if size_bytes
+                ]
                 is_changed = True
         return is_changed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 
 
@@ -25,6 +26,7 @@ class Machine:
     bytes_per_port_cycle: int | None = 16
     operand_store_bytes: int | None = 2048
     prefetch_next_task: bool = True
+    multicast: int = 1
     dram_bytes_per_cycle: int | None = 32
     dram_latency_cycles: int = 100
     elements_per_cycle: int | None = 1
@@ -52,12 +54,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class TimedTask:
-    """Hold what the timing needs of a task; each burst is (bytes, cycles of each PE that has an output)."""
+    """Hold what the timing needs of a task; each burst is (bytes, cycles of each PE that has an output).
+
+    Where groups may share reads, `drivers` names for each burst (bytes of its driver rows, which bytes these are).
+    """
 
     bursts: tuple[tuple[int, tuple[int, ...]], ...]
     ppu_read_bytes: int
     elements: int
     write_bytes: int
+    drivers: tuple[tuple[int, Hashable], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse negative sizes and bursts that name different numbers of PEs."""
@@ -68,6 +74,8 @@ class TimedTask:
         pe_counts = {len(pes) for _, pes in self.bursts}
         if len(pe_counts) > 1:
             raise ValueError(f"The bursts of a task name {sorted(pe_counts)} PEs; every burst must name the same.")
+        if self.drivers and len(self.drivers) != len(self.bursts):
+            raise ValueError(f"A task names driver rows of {len(self.drivers)} bursts; it has {len(self.bursts)}.")
 
     @property
     def passes_ppu(self) -> bool:
@@ -102,6 +110,7 @@ class StepTimes:
     buffer_read_bytes: int
     buffer_write_bytes: int
     tiles: int
+    shared_bytes: int = 0
     tiling: str = ""
 
 

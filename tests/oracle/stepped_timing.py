@@ -37,6 +37,10 @@ T15. The step ends at the first border at which all tiles and all write-backs ha
     it starts. A step without tiles takes 0 cycles.
 T16. A task that hands nothing to the PPU is dropped when results are handed over, whether or not the PPU has a place;
     its tile may end with that.
+T17. Where groups may share reads, a burst's driver rows queue before its other rows, as (group, burst, part). When a
+    request for driver rows is granted, the next ones in the queue for the same bytes that came up at the same border
+    come along, until `multicast` are served; two bursts of one group count as two. What comes up later at the border,
+    when the access is granted already, does not join it.
 """
 
 from __future__ import annotations
@@ -188,7 +192,9 @@ def run_tiles(tiles: Sequence[TimedTile], machine: Machine) -> StepTimes:
         ppu_busy=sum(group.ppu.busy_cycles for group in stepped.groups),
         dram_read_bytes=sum(tile.load_bytes for tile in tiles),
         dram_write_bytes=sum(tile.write_back_bytes for tile in tiles),
-        buffer_read_bytes=sum(task.ppu_read_bytes + sum(size for size, _ in task.bursts) for task in tasks),
+        buffer_read_bytes=sum(task.ppu_read_bytes + sum(size for size, _ in task.bursts) for task in tasks)
+        - stepped.ports.shared_bytes,
         buffer_write_bytes=sum(task.write_bytes for task in tasks),
         tiles=len(tiles),
+        shared_bytes=stepped.ports.shared_bytes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from oracle.stepped_records import Machine, divide_up
@@ -9,10 +10,17 @@ from oracle.stepped_records import Machine, divide_up
 
 @dataclass(eq=False)
 class PortRequest:
-    """Follow one request for a port; the key is (border, 0 for a PPU or 1 for operands, group, burst)."""
+    """Follow one request for a port; the key is (border, 0 for a PPU or 1 for operands, group, burst, part).
 
-    key: tuple[int, int, int, int]
+    The part is 1 for what a burst fetches beside its driver rows, if these are a request of their own; `rows` names
+    what they are, and `sharing` holds the requests that came along.
+    """
+
+    key: tuple[int, int, int, int, int]
+    size_bytes: int
     cycles_left: int
+    rows: Hashable | None = None
+    sharing: list[PortRequest] = field(default_factory=list)
     is_over: bool = False
 
 
@@ -24,10 +32,13 @@ class Ports:
     queue: list[PortRequest] = field(default_factory=list)
     granted: list[PortRequest] = field(default_factory=list)
     busy_cycles: int = 0
+    shared_bytes: int = 0
 
-    def request(self, key: tuple[int, int, int, int], size_bytes: int) -> PortRequest:
+    def request(
+        self, key: tuple[int, int, int, int, int], size_bytes: int, rows: Hashable | None = None
+    ) -> PortRequest:
         """Queue a request of more than 0 bytes."""
-        made = PortRequest(key, divide_up(size_bytes, self.machine.bytes_per_port_cycle))
+        made = PortRequest(key, size_bytes, divide_up(size_bytes, self.machine.bytes_per_port_cycle), rows)
         self.queue.append(made)
         return made
 
@@ -35,7 +46,8 @@ class Ports:
         """End the transfers that have no cycle left and say whether there were any."""
         ended = [request for request in self.granted if request.cycles_left == 0]
         for request in ended:
-            request.is_over = True
+            for served in [request, *request.sharing]:
+                served.is_over = True
         self.granted = [request for request in self.granted if not request.is_over]
         return bool(ended)
 
@@ -43,11 +55,21 @@ class Ports:
         """Give free ports to the first requests in the queue and say whether any was given."""
         self.queue.sort(key=lambda request: request.key)
         limit = self.machine.ports
-        free_ports = len(self.queue) if limit is None else limit - len(self.granted)
-        self.granted += self.queue[:free_ports]
-        is_changed = bool(self.queue[:free_ports])
-        self.queue = self.queue[free_ports:]
+        is_changed = False
+        while self.queue and (limit is None or len(self.granted) < limit):
+            first = self.queue.pop(0)
+            if first.rows is not None:
+                self._share(first)
+            self.granted.append(first)
+            is_changed = True
         return is_changed
+
+    def _share(self, first: PortRequest) -> None:
+        """Take along the next requests of the same border for the same driver rows, as many as may share an access."""
+        alike = [other for other in self.queue if other.key[0] == first.key[0] and other.rows == first.rows]
+        first.sharing = alike[: self.machine.multicast - 1]
+        self.queue = [other for other in self.queue if all(other is not one for one in first.sharing)]
+        self.shared_bytes += sum(other.size_bytes for other in first.sharing)
 
     def pass_cycle(self) -> None:
         """Let one cycle pass."""

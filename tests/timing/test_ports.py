@@ -10,6 +10,7 @@ from timing.machine_runs import run, spent, task
 from sim.machine.clock import CountingEnvironment, call_after
 from sim.machine.ledger import State
 from sim.machine.ports import OPERANDS, PPU, Ports
+from sim.machine.surroundings import Surroundings
 
 WIDTH = 16
 
@@ -47,7 +48,7 @@ def test_an_unlimited_width_takes_no_time_and_an_unlimited_number_no_turn() -> N
 def order_of_grants(*requests: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
     """Request (cycle, kind, group, burst) in the given order on one port, and give the order of their ends."""
     env = CountingEnvironment()
-    ports = Ports(env, 1, WIDTH)
+    ports = Ports(env, Surroundings(ports=1, bytes_per_port_cycle=WIDTH))
     ended: list[tuple[int, int, int, int]] = []
 
     def ask(request: tuple[int, int, int, int]) -> Callable[[], None]:
