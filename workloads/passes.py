@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
+from workloads.gradient_shares import GradientShare, find_gradient, find_share_written, list_shares_added
 from workloads.network import Network, Node
+from workloads.shapes import Shape
+
+GRADIENT_SUM = "gradient_sum"
 
 
 class PassStep(StrEnum):
@@ -35,8 +39,8 @@ class ElementwisePass:
     Attributes:
         index_bits: Argmax indices moved besides, written forward and read backward.
         target_elements: Numbers that a loss reads besides.
-        mask_bits: Of a ReLU's mask, read backward where an average is handed back to what comes out of it (a maximum is
-            handed back to nonzeros only, and other gradients are written with their mask).
+        mask_bytes: Of a ReLU's mask, each row rounded up, read backward where an average is handed back to what comes
+            out of it (a maximum is handed back to nonzeros only, and other gradients are written with their mask).
     """
 
     node: str
@@ -48,7 +52,7 @@ class ElementwisePass:
     writes: tuple[str, ...] = ()
     writes_gradients: tuple[str, ...] = ()
     index_bits: int = 0
-    mask_bits: int = 0
+    mask_bytes: int = 0
     target_elements: int = 0
 
 
@@ -59,24 +63,6 @@ def find_stored(network: Network, name: str) -> str:
         if len(readers) != 1 or not readers[0].layer.traits.rides_along:
             return name
         name = readers[0].name
-
-
-def find_gradient(network: Network, name: str) -> str:
-    """Name the node to whose output the gradient is stored that a node's own backward pass reads.
-
-    It is the node's own, or that of its only reader where this one hands its output's gradient back as it is, or with
-    the mask of a ReLU that it is stored with.
-    """
-    while True:
-        readers = network.consumers(name)
-        if len(readers) != 1 or not hands_whole_gradient_on(network, readers[0], name):
-            return name
-        name = readers[0].name
-
-
-def hands_whole_gradient_on(network: Network, node: Node, source: str) -> bool:
-    """Tell whether the gradient to an input of a node is stored as its output's: a concatenation hands on parts."""
-    return not network.writes_gradient(node.name, source) and not node.layer.traits.is_joined
 
 
 def find_writer(network: Network, name: str) -> str:
@@ -131,13 +117,22 @@ def count_elements(node: Node) -> int:
 def find_written(network: Network, node: Node) -> tuple[str, ...]:
     """Name the tensors that a forward pass writes: what is stored, and its own output where only its backward reads it.
 
-    The two differ where a ReLU or dropout rides along: behind a softmax and dropout both are there.
+    The two differ where a ReLU or dropout rides along: behind a softmax and dropout both are there. Where others read
+    the same output too, it is stored beside what becomes of it on the way.
     """
-    stored = find_stored(network, node.name)
     backward = node.layer.backward_work(node.input_shapes, node.output_shape)
-    is_read_back = backward is not None and backward.reads_output and stored != node.name
-    is_trained = node.name in network.trained
-    return (node.name, stored) if is_read_back and is_trained else (stored,)
+    is_read_back = backward is not None and backward.reads_output and node.name in network.trained
+    return tuple(dict.fromkeys([node.name] * is_read_back + list_stored(network, node.name)))
+
+
+def list_stored(network: Network, name: str) -> list[str]:
+    """Name the tensors that are stored when a node's output is written: it, and what rides along makes of it."""
+    readers = network.consumers(name)
+    if len(readers) == 1 and readers[0].layer.traits.rides_along:
+        return list_stored(network, readers[0].name)
+    riding = [one for one in readers if one.layer.traits.rides_along and not one.layer.traits.is_view]
+    made = [stored for one in riding for stored in list_stored(network, one.name)]
+    return made if made and len(riding) == len(readers) else [name, *made]
 
 
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:
@@ -147,37 +142,65 @@ def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) ->
     wanted = tuple(name for name in node.inputs if name in trained and network.writes_gradient(node.name, name))
     if work is None or not (wanted or layer.traits.has_parameters):
         return None
-    output, summed = find_gradients_read(network, node)
+    output, summed = find_gradient(network, node.name), find_summed(network, node)
     elements = count_elements(node)
     has_mask = work.reads_mask and network.is_behind_relu(node.name)
     return ElementwisePass(
         node.name, layer.type, PassStep.BACKWARD, elements * work.sweeps,
         reads=(*node.inputs * work.reads_input, *(node.name,) * work.reads_output) * work.sweeps,
         reads_gradients=(*[output] * work.sweeps, *summed), writes_gradients=wanted,
-        index_bits=work.index_bits, mask_bits=prod(node.input_shapes[0]) if has_mask else 0,
+        index_bits=work.index_bits, mask_bytes=size_mask(node.input_shapes[0]) if has_mask else 0,
     )  # fmt: skip
 
 
-def find_gradients_read(network: Network, node: Node) -> tuple[str, tuple[str, ...]]:
-    """Name where the gradient that a node's backward pass reads is stored, and those of what it adds to its own."""
-    return find_gradient(network, node.name), find_summed(network, node)
+def size_mask(shape: Shape) -> int:
+    """Give the bytes of a mask: a bit an element, each row rounded up."""
+    return prod(shape[:-1]) * -(-shape[-1] // 8)
 
 
 def find_summed(network: Network, node: Node) -> tuple[str, ...]:
     """Name where the gradients are stored that a node's pass adds to its own share."""
+    return tuple(share.node for share in list_summed(network, node))
+
+
+def list_summed(network: Network, node: Node) -> tuple[GradientShare, ...]:
+    """List the gradients that a node's pass adds to its own share."""
     return tuple(
-        find_gradient(network, name)
-        for number in range(len(node.inputs))
-        for name in network.summed_gradients(node.name, number)
+        share
+        for number, source in enumerate(node.inputs)
+        for share in list_shares_added(network, node.name, source, number)
     )
+
+
+def list_shares_read(network: Network, made: ElementwisePass) -> tuple[GradientShare, ...]:
+    """Tell what of each gradient a pass reads that `reads_gradients` names."""
+    if made.kind == GRADIENT_SUM:
+        return list_shares_added(network, made.node, made.node)
+    if made.step is PassStep.FORWARD:
+        return ()
+    summed = list_summed(network, network.node(made.node))
+    own = made.reads_gradients[: len(made.reads_gradients) - len(summed)]
+    return (*(GradientShare(name) for name in own), *summed)
+
+
+def list_shares_written(network: Network, made: ElementwisePass) -> tuple[GradientShare, ...]:
+    """Tell what of each gradient a pass leaves that `writes_gradients` names."""
+    if made.kind == GRADIENT_SUM:
+        return (GradientShare(made.node),)
+    inputs, seen = network.node(made.node).inputs, made.writes_gradients
+    shares = []
+    for place, name in enumerate(seen):
+        numbers = [number for number, source in enumerate(inputs) if source == name]
+        shares.append(find_share_written(network, name, (made.node, numbers[seen[:place].count(name)])))
+    return tuple(shares)
 
 
 def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:
     """Give the pass that adds the shares of the gradient to a node's output which nobody adds while writing."""
-    shares = network.unsummed_gradients(node.name)
+    shares = list_shares_added(network, node.name, node.name)
     if not shares:
         return None
     return ElementwisePass(
-        node.name, "gradient_sum", PassStep.BACKWARD, prod(node.output_shape),
-        reads_gradients=tuple(find_gradient(network, name) for name in shares), writes_gradients=(node.name,),
+        node.name, GRADIENT_SUM, PassStep.BACKWARD, prod(node.output_shape),
+        reads_gradients=tuple(share.node for share in shares), writes_gradients=(node.name,),
     )  # fmt: skip

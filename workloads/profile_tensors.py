@@ -17,10 +17,10 @@ from workloads.draws import draw_sparse, keyed_generator
 from workloads.errors import InputError
 from workloads.fields import cut_field, draw_field
 from workloads.gradient_masks import make_mask
+from workloads.gradient_shares import find_gradient
 from workloads.kinds.profile_rules import Draw, HandingPlace
 from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
-from workloads.passes import find_gradient
 from workloads.profile import Profile
 from workloads.profile_plan import (
     DrawnTensor,

@@ -18,7 +18,7 @@ from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices, read_actions
 from sim.step.accuracy import Accuracy, measure_accuracy
 from sim.step.measures import StepMeasures, fill
-from sim.step.stored_tensors import StoredBytes, size_stored
+from sim.step.stored_tensors import StoredBytes, size_stored, size_summed
 from sim.step.values import Comparison, finish_values, verify_values, write_values
 from sim.step.verify import NOT_VERIFIED, Verification
 from sim.step.work import StepOptions, StepRun
@@ -149,8 +149,12 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
         return StoredBytes(input=size_stored(operands.input, array, memory), output=written)
     grad_output = size_stored(operands.grad_output, array, memory)
     if step is Step.GTA:
-        return StoredBytes(grad_output=grad_output, grad_input=written)
-    return StoredBytes(grad_output=grad_output, grad_factor=written if operands.writes_gradient(step) else None)
+        summed = size_summed(operands, step, array, memory)
+        return StoredBytes(grad_output=grad_output, grad_input=written, summed=summed)
+    if not operands.writes_gradient(step):
+        return StoredBytes(grad_output=grad_output)
+    summed = size_summed(operands, step, array, memory)
+    return StoredBytes(grad_output=grad_output, grad_factor=written, factor_summed=summed)
 
 
 def measure_step(

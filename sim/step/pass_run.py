@@ -12,9 +12,10 @@ from sim.machine.elementwise import run_pass
 from sim.machine_energy import count_commands, find_prices
 from sim.results.rows import StepResult
 from sim.step.measures import StepMeasures, fill
-from sim.step.stored_tensors import StoredBytes, size_gradient, size_output
+from sim.step.stored_tensors import StoredBytes, size_output, size_share
+from workloads.gradient_shares import GradientShare
 from workloads.network import Network
-from workloads.passes import ElementwisePass, PassStep, list_passes
+from workloads.passes import ElementwisePass, PassStep, list_passes, list_shares_read, list_shares_written
 from workloads.pruning_sites import find_gradient_writer
 from workloads.shapes import Step
 
@@ -91,18 +92,19 @@ def size_transfers(
     assert machine.storage is not None
     bits = machine.storage.data_bits
 
-    def list_tensors(outputs: tuple[str, ...], gradients: tuple[str, ...]) -> list[tuple[Hashable, int]]:
+    def list_tensors(outputs: tuple[str, ...], shares: tuple[GradientShare, ...]) -> list[tuple[Hashable, int]]:
         sized: list[tuple[Hashable, int]] = []
         sized += [(("output", name), size_output(network, name, stored, bits)) for name in outputs]
-        return sized + [(("gradient", name), size_gradient(network, name, stored, bits)) for name in gradients]
+        return sized + [(("gradient", share.node), size_share(network, share, stored, bits)) for share in shares]
 
-    reads, writes = list_tensors(made.reads, made.reads_gradients), list_tensors(made.writes, made.writes_gradients)
+    reads = list_tensors(made.reads, list_shares_read(network, made))
+    writes = list_tensors(made.writes, list_shares_written(network, made))
     reads.append(("targets", -(-made.target_elements * bits // 8)))
     indices = ("indices", -(-made.index_bits // 8))
     if made.step is PassStep.FORWARD:
         writes.append(indices)
     else:
-        reads += [indices, ("mask", -(-made.mask_bits // 8))]
+        reads += [indices, ("mask", made.mask_bytes)]
     return Moved(tuple(reads), tuple(writes))
 
 

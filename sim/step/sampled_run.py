@@ -21,7 +21,7 @@ from sim.sampling.step_cut import begin_cut
 from sim.sampling.step_sample import StepSampler
 from sim.step.measures import StepMeasures, fill
 from sim.step.shares import WHOLE_SHARES, StepShares
-from sim.step.stored_tensors import StoredBytes
+from sim.step.stored_tensors import StoredBytes, size_summed
 from sim.step.work import StepRun
 from workloads.errors import InputError
 from workloads.kinds import name_kind
@@ -133,7 +133,7 @@ def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepE
         is_pruned = step is Step.GTA and image.finish.tau > 0 and machine.array.skip_zeros
         actions = found.actions + ActionCounts(pruned_elements=found.results if is_pruned else 0)
     result = fill(measure_estimate(layer, step, found, image, actions), machine)
-    stored = describe_stored(machine, step, found)
+    stored = describe_stored(machine, step, found, image, layer.shape.input_shape[0])
     return StepRun(result, "", None, stored, actions, spreads=(found.cycles_spread, found.energy_spread))
 
 
@@ -167,13 +167,22 @@ def measure_estimate(
     )
 
 
-def describe_stored(machine: Architecture, step: Step, found: StepEstimate) -> StoredBytes:
-    """Tell what the tensors of a step take on a machine, as `sim.step.layer_run.find_stored_bytes` does."""
-    if machine.is_ideal:
+def describe_stored(
+    machine: Architecture, step: Step, found: StepEstimate, image: Operands, images: int
+) -> StoredBytes:
+    """Tell what the tensors of a step take on a machine, as `sim.step.layer_run.find_stored_bytes` does.
+
+    Args:
+        image: The operands of any one; the gradients that are added are counted as if all were as it is.
+    """
+    memory = machine.describe_memory()
+    if memory is None:
         return StoredBytes()
     operand = round(float(found.counts[ClusterCount.STORED_BYTES]))
     if step is Step.FORWARD:
         return StoredBytes(input=operand, output=found.dram_write_bytes)
     if step is Step.GTA:
-        return StoredBytes(grad_output=operand, grad_input=found.dram_write_bytes)
+        share = images // image.shape.input_shape[0]
+        summed = tuple(share * size for size in size_summed(image, step, machine.array.describe(), memory))
+        return StoredBytes(grad_output=operand, grad_input=found.dram_write_bytes, summed=summed)
     return StoredBytes(grad_output=operand)

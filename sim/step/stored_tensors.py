@@ -12,15 +12,29 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from dataflows.storage.stored_tensor import store_tensor
+from workloads.gradient_shares import (
+    GradientShare,
+    ShareWriter,
+    find_next_writer,
+    hands_whole_gradient_on,
+    list_share_writers,
+    list_shares_added,
+)
 from workloads.network import Network
+from workloads.operands import Operands
 from workloads.passes import find_writer
+from workloads.pruning_sites import find_gradient_writer
+from workloads.shapes import Step
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBytes:
     """What the tensors of one layer take on one machine; None where the step that tells was not run.
 
-    grad_factor: the gradient to the second factor of a product of two activations.
+    Attributes:
+        grad_factor: The gradient to the second factor of a product of two activations.
+        summed: The gradients that the layer's GTA adds to its result, as `Network.summed_gradients` orders them.
+        factor_summed: Those that the GTW of a product of two activations adds.
     """
 
     input: int | None = None
@@ -28,6 +42,8 @@ class StoredBytes:
     output: int | None = None
     grad_input: int | None = None
     grad_factor: int | None = None
+    summed: tuple[int, ...] | None = None
+    factor_summed: tuple[int, ...] | None = None
 
     def merge(self, other: StoredBytes) -> StoredBytes:
         """Add what another step of the layer tells."""
@@ -42,42 +58,134 @@ def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare
     return int(store_tensor(tensor, array, memory).row_bytes.sum())
 
 
-def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
-    """Give the stored bytes of a node's output: what a layer reads of it, else what a layer wrote, else raw.
+def size_summed(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> tuple[int, ...]:
+    """Give the stored bytes of the gradients that a step adds to its result."""
+    return tuple(size_stored(tensor, array, memory) for tensor in operands.find_summed(step))
 
-    A part of a concatenation takes its share of that one's bytes, in proportion to its elements.
+
+def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
+    """Give the stored bytes of a node's output, which has one size, whoever writes and reads it.
+
+    It is what a layer wrote; else of a concatenation what its parts take together; else what a layer reads; else of a
+    part its share of what a layer reads of the concatenation, in proportion to its elements; else raw.
+    """
+    writer = find_writer(network, name)
+    if writer in stored and (known := stored[writer].output) is not None:
+        return known
+    if not network.is_source(name) and network.node(name).layer.traits.is_joined:
+        return sum(size_output(network, part, stored, data_bits) for part in network.node(name).inputs)
+    known = find_operand_bytes(network, find_whole(network, name), stored)
+    return size_raw_tensor(network, name, data_bits) if known is None else known
+
+
+def find_whole(network: Network, name: str) -> str:
+    """Name the tensor that a node's output is stored as: a view that is not its input's only reader is that one."""
+    while not network.is_source(name) and network.node(name).layer.traits.is_view:
+        (source,) = network.node(name).inputs
+        if len(network.consumers(source)) == 1:
+            return name
+        name = source
+    return name
+
+
+def find_operand_bytes(network: Network, name: str, stored: Mapping[str, StoredBytes]) -> int | None:
+    """Give what a node's output takes as first operand of a layer, or its share of what a concatenation takes as one.
+
+    The second factor of a product is stored raw.
     """
     for reader in network.consumers(name):
         is_first = reader.inputs[0] == name
         if is_first and reader.layer.traits.is_computed and (known := stored[reader.name].input) is not None:
             return known
-    writer = find_writer(network, name)
-    if writer in stored and (known := stored[writer].output) is not None:
-        return known
-    if (whole := find_concatenation(network, name)) is not None:
-        return share_bytes(network, name, whole, size_output(network, whole, stored, data_bits))
-    return size_raw_tensor(network, name, data_bits)
+    wholes = dict.fromkeys(reader.name for reader in network.consumers(name) if reader.layer.traits.is_joined)
+    shares = ((whole, find_operand_bytes(network, whole, stored)) for whole in wholes)
+    return next((share_bytes(network, name, whole, known) for whole, known in shares if known is not None), None)
 
 
 def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
-    """Give the stored bytes of the gradient to a node's output, by the same rule."""
-    writer = find_writer(network, name)
-    if writer in stored and (known := stored[writer].grad_output) is not None:
-        return known
-    for reader in network.consumers(name):
-        if not reader.layer.traits.is_computed:
-            continue
-        reads = stored[reader.name]
-        # Of a product of a tensor with itself GTW completes the gradient.
-        if (known := reads.grad_factor if name in reader.inputs[1:] else reads.grad_input) is not None:
+    """Give the stored bytes of the gradient to a node's output, all shares summed, by the same rule.
+
+    Args:
+        name: Of the node that it is stored for (`workloads.passes.find_gradient`).
+    """
+    known = find_gradient_bytes(network, name, stored)
+    return size_raw_tensor(network, name, data_bits) if known is None else known
+
+
+def find_gradient_bytes(network: Network, name: str, stored: Mapping[str, StoredBytes]) -> int | None:
+    """Give what the gradient to a node's output takes where a step tells: as it writes, reads or adds it."""
+    if find_gradient_writer(network, name) != name:
+        known = find_written_share(list_share_writers(network, name)[-1], stored)
+        if known is not None:
             return known
-    if (whole := find_concatenation(network, name)) is not None:
-        return share_bytes(network, name, whole, size_gradient(network, whole, stored, data_bits))
-    return size_raw_tensor(network, name, data_bits)
+    for node in list_sharing(network, name):
+        if node in stored and (known := stored[node].grad_output) is not None:
+            return known
+    if (known := find_added(network, GradientShare(name), find_adders(network, name), stored)) is not None:
+        return known
+    whole = find_concatenation(network, name)
+    known = None if whole is None else find_gradient_bytes(network, whole, stored)
+    return None if known is None or whole is None else share_bytes(network, name, whole, known)
+
+
+def size_share(network: Network, share: GradientShare, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
+    """Give the stored bytes of a gradient, or of a sum of some of its shares, or of a concatenation's part of it.
+
+    A sum so far takes what its writer's step writes, else what the next writer's step adds, else as much as raw.
+    """
+    if share.writer is None:
+        known = size_gradient(network, share.node, stored, data_bits)
+        return known if share.part is None else share_bytes(network, share.part, share.node, known)
+    written = find_written_share(share.writer, stored)
+    if written is None:
+        following = find_next_writer(network, share.node, share.writer)
+        written = find_added(network, share, () if following is None else following[:1], stored)
+    return size_raw_tensor(network, share.node, data_bits) if written is None else written
+
+
+def find_written_share(writer: ShareWriter, stored: Mapping[str, StoredBytes]) -> int | None:
+    """Give what a layer's step writes of the gradient to what it reads; None where it is a pass, or was not run."""
+    name, number = writer
+    if name not in stored:
+        return None
+    return stored[name].grad_input if number == 0 else stored[name].grad_factor
+
+
+def list_sharing(network: Network, name: str) -> list[str]:
+    """Name the nodes whose own backward work reads the gradient to a node's output as theirs, that node the first."""
+    found = [name]
+    for one in found:
+        if not network.is_source(one):
+            node = network.node(one)
+            alone = [source for source in node.inputs if len(network.consumers(source)) == 1]
+            found += [source for source in alone if hands_whole_gradient_on(network, node, source)]
+    return found
+
+
+def find_adders(network: Network, name: str) -> tuple[str, ...]:
+    """Name the nodes that may add the whole gradient to a node's output: other readers of what is handed it back."""
+    sources = (source for one in list_sharing(network, name) if not network.is_source(one)
+               for source in network.node(one).inputs)  # fmt: skip
+    return tuple(dict.fromkeys(reader.name for source in sources for reader in network.consumers(source)))
+
+
+def find_added(
+    network: Network, share: GradientShare, adders: tuple[str, ...], stored: Mapping[str, StoredBytes]
+) -> int | None:
+    """Give what a gradient takes that a step of one of these nodes adds; None where none is known to."""
+    for adder in adders:
+        if adder not in stored:
+            continue
+        both = stored[adder].summed, stored[adder].factor_summed
+        for number, (source, sizes) in enumerate(zip(network.node(adder).inputs, both, strict=False)):
+            added = list_shares_added(network, adder, source, number)
+            if sizes is not None and share in added:
+                return sizes[added.index(share)]
+    return None
 
 
 def find_concatenation(network: Network, name: str) -> str | None:
-    """Name the concatenation that a node's output is stored in, None where there is none: where it alone reads it."""
+    """Name the concatenation whose gradient holds that to a node's output, None where it is not the only reader."""
     readers = network.consumers(name)
     return readers[0].name if len(readers) == 1 and readers[0].layer.traits.is_joined else None
 

@@ -32,6 +32,7 @@ class Traits:
         is_loss: It ends a network.
         reads_several: It joins two or more inputs.
         rides_along: It happens in the unit that writes the tensor it acts on, and so has no tensor of its own.
+        is_view: It rides along and leaves all elements as they are, in their order.
         makes_zeros: It is a ReLU.
         ceiling: A ReLU's upper end, at which its gradient is zero as it is at 0.
         hands_zeros_on: What comes out of a ReLU before it still counts as coming out of one behind it.
@@ -53,6 +54,7 @@ class Traits:
     is_loss: bool = False
     reads_several: bool = False
     rides_along: bool = False
+    is_view: bool = False
     makes_zeros: bool = False
     ceiling: float = inf
     hands_zeros_on: bool

@@ -59,8 +59,9 @@ class View(Rearrangement):
     """Another shape of the same elements in the same order: it happens where the tensor is written."""
 
     traits: ClassVar[Traits] = Traits(
-        rides_along=True, hands_zeros_on=True, hands_ceiling_on=True, hands_gradient_on=True, densifies_gradient=False
-    )
+        rides_along=True, is_view=True, hands_zeros_on=True, hands_ceiling_on=True, hands_gradient_on=True,
+        densifies_gradient=False,
+    )  # fmt: skip
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none: it happens where its input is written."""

@@ -9,10 +9,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from sim.step.stored_tensors import StoredBytes, size_gradient, size_output
+from workloads.gradient_shares import find_gradient
 from workloads.host import initial_parameters, run_iteration
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
-from workloads.passes import ElementwisePass, PassStep, find_gradient, list_passes
+from workloads.passes import ElementwisePass, PassStep, list_passes
 from workloads.settings import Density
 from workloads.sources.synthetic import SyntheticOperands, make_synthetic_layer
 from workloads.workload import load_workload
@@ -132,13 +133,13 @@ def test_a_sum_hands_its_gradient_on_without_a_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "mask_bits"),
-    [("avg_pool", {"kernel": 2}, ELEMENTS), ("global_avg_pool", {}, ELEMENTS), ("max_pool", {"kernel": 2}, 0)],
+    ("kind", "fields", "row_bytes"),
+    [("avg_pool", {"kernel": 2}, -(-W // 8)), ("global_avg_pool", {}, -(-W // 8)), ("max_pool", {"kernel": 2}, 0)],
 )
-def test_an_average_is_handed_back_through_the_mask_of_a_relu(kind: str, fields: Any, mask_bits: int) -> None:
+def test_an_average_is_handed_back_through_the_mask_of_a_relu(kind: str, fields: Any, row_bytes: int) -> None:
     behind = network(conv("a"), layer("b", "relu"), layer("pool", kind, **fields))
-    assert backward_passes(behind)["pool", kind].mask_bits == mask_bits
-    assert backward_passes(network(conv("a"), layer("pool", kind, **fields)))["pool", kind].mask_bits == 0
+    assert backward_passes(behind)["pool", kind].mask_bytes == N * C * H * row_bytes
+    assert backward_passes(network(conv("a"), layer("pool", kind, **fields)))["pool", kind].mask_bytes == 0
 
 
 def test_a_part_of_a_concatenation_has_its_share_of_the_bytes() -> None:
