@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from workloads.kinds.broadcast import BroadcastLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
-from workloads.kinds.layer import PassWork, Traits
+from workloads.kinds.layer import SAME_ELEMENT, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import add_forward, align_arrays, reduce_to
@@ -38,7 +38,9 @@ class Add(BroadcastLayer):
 
     def backward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Read the gradient and sum it over where an input was spread; have none where no input was."""
-        return None if all(self.hands_gradient_to(shape, output) for shape in shapes) else PassWork()
+        if all(self.hands_gradient_to(shape, output) for shape in shapes):
+            return None
+        return PassWork(window_rows=SAME_ELEMENT)
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
         """Sum the inputs; each gradient is summed over where its input was spread."""

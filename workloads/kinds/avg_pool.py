@@ -44,13 +44,13 @@ class AvgPool(WindowFields, LayerBase):
         expect_image(self, shapes[0])
         return infer_pooled(self.window_on(shapes[0]), shapes[0])
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+    def forward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the input, write the output."""
-        return PassWork()
+        return PassWork(window_rows=self.count_rows_read(shapes[0]))
 
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+    def backward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Spread the gradient, with the mask of a ReLU that the input comes out of."""
-        return PassWork(reads_mask=True)
+        return PassWork(window_rows=self.count_rows_back(shapes[0]), reads_mask=True)
 
     def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
         """Have none."""

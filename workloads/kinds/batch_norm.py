@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.layer import WHOLE_TENSOR, LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.kinds.shape_rules import expect_channels
 from workloads.reference.arrays import Array
@@ -38,12 +38,12 @@ class BatchNorm(LayerBase):
         return shapes[0]
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read the input, write the output."""
-        return PassWork()
+        """Read the input, write the output; what wrote the input gathered the statistics of all of it."""
+        return PassWork(window_rows=WHOLE_TENSOR)
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sweep gradient and input twice."""
-        return PassWork(sweeps=2, reads_input=True)
+        return PassWork(window_rows=WHOLE_TENSOR, sweeps=2, reads_input=True)
 
     def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
         """Have a scale, at first 1, and a shift, at first 0, for each channel."""

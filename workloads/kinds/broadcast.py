@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import ClassVar
 
 from workloads.kinds.execution import Parameter
-from workloads.kinds.layer import LayerBase, PassWork
+from workloads.kinds.layer import SAME_ELEMENT, LayerBase, PassWork
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.elementwise import align_shape
 from workloads.shapes import Shape
@@ -35,10 +36,20 @@ class BroadcastLayer(LayerBase):
                 )
         return widest
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read all inputs, write the result."""
-        return PassWork()
+    def forward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Read all inputs, write the result; what is spread over rows is held until the last of them."""
+        return PassWork(window_rows=max(count_spread_rows(shape, output) for shape in shapes))
 
     def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
         """Have none."""
         return {}
+
+
+def count_spread_rows(shape: Shape, output: Shape) -> int:
+    """Count the rows of a tensor that are needed again and again where it is spread to an output; none where it is not.
+
+    They are those behind the first axis that is spread, for each place of which all of them are gone through.
+    """
+    aligned = align_shape(shape, len(output))
+    spread = [axis for axis, (length, whole) in enumerate(zip(aligned, output, strict=True)) if length != whole]
+    return prod(aligned[spread[0] + 1 : -1]) if spread else SAME_ELEMENT

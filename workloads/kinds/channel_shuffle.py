@@ -24,6 +24,14 @@ class ChannelShuffle(Move):
             raise ValueError(f"groups must divide the channels of an input of shape {shapes[0]}, got {self.groups}")
         return shapes[0]
 
+    def span_rows(self, _shape: Shape) -> int:
+        """Take each row as it is; of (N, C) the one row has all channels."""
+        return 1
+
+    def span_rows_back(self, _output: Shape) -> int:
+        """Take each row as it is."""
+        return 1
+
     def rearrange(self, input: Array) -> Array:
         """Move the channels."""
         return self._turn(input, self.groups)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from workloads.arrays import BoolArray, Float32Array
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.layer import SAME_ELEMENT, LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, HandingPlace, OutputRule, ProfileRules, mask_gradient
 from workloads.reference.activations import select_slope
 from workloads.reference.arrays import Array
@@ -58,11 +58,12 @@ class Activation(ElementwiseLayer):
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the input, write the output."""
-        return PassWork()
+        return PassWork(window_rows=SAME_ELEMENT)
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the gradient and what the derivative is computed from, write the gradient to the input."""
-        return PassWork(reads_input=self.traits.keeps_input, reads_output=self.traits.keeps_output)
+        keeps = self.traits
+        return PassWork(window_rows=SAME_ELEMENT, reads_input=keeps.keeps_input, reads_output=keeps.keeps_output)
 
     @abstractmethod
     def activate(self, input: Array) -> Array:
@@ -113,11 +114,11 @@ class FlaggedActivation(Activation):
 
     def forward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Write a bit for each element besides."""
-        return PassWork(index_bits=prod(output))
+        return PassWork(window_rows=SAME_ELEMENT, index_bits=prod(output))
 
     def backward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Read the bits."""
-        return PassWork(index_bits=prod(output))
+        return PassWork(window_rows=SAME_ELEMENT, index_bits=prod(output))
 
     @abstractmethod
     def flag(self, input: Array) -> BoolArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -32,13 +33,13 @@ class GlobalAvgPool(LayerBase):
         expect_image(self, shapes[0])
         return (*shapes[0][:2], 1, 1)
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read the input, write the output."""
-        return PassWork()
+    def forward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Read the input, write the output: a mean of all rows of a channel."""
+        return PassWork(window_rows=prod(shapes[0][2:-1]))
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Spread the gradient, with the mask of a ReLU that the input comes out of."""
-        return PassWork(reads_mask=True)
+        return PassWork(window_rows=1, reads_mask=True)
 
     def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
         """Have none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Final, cast
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -70,11 +70,20 @@ class Traits:
     keeps_output: bool = False
 
 
+SAME_ELEMENT: Final = 0
+WHOLE_TENSOR: Final = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassWork:
     """What an elementwise pass of a layer does beside writing one tensor.
 
     Attributes:
+        window_rows: What one row of its result needs of what it reads (backward, of the gradient to its output): so
+            many rows, in the order of storage from the first to the last; `SAME_ELEMENT` where each element is needed
+            only together with the same element, `WHOLE_TENSOR` where all are needed before the first row is there.
+        carries_mask: Its output, or what else it writes, tells which elements of its input are zero, so that a ReLU's
+            mask is known without the input.
         sweeps: How often all elements are gone through, and what it reads is read.
         reads_input: A backward pass reads the layer's input, or its output, beside the gradient.
         reads_output: A backward pass reads the layer's input, or its output, beside the gradient.
@@ -83,6 +92,8 @@ class PassWork:
         target_elements: Numbers that a loss reads beside its scores.
     """
 
+    window_rows: int | None
+    carries_mask: bool = False
     sweeps: int = 1
     reads_input: bool = False
     reads_output: bool = False

@@ -13,6 +13,7 @@ from workloads.kinds.elementwise import ElementwiseLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
 from workloads.kinds.layer import PassWork, Traits
 from workloads.kinds.profile_rules import Draw, GradientRule, OutputRule, ProfileRules
+from workloads.kinds.row_windows import span_channels
 from workloads.kinds.shape_rules import expect_image
 from workloads.layers import PositiveInt
 from workloads.reference.arrays import Array
@@ -49,13 +50,13 @@ class LocalResponseNorm(ElementwiseLayer):
         expect_image(self, shapes[0])
         return shapes[0]
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+    def forward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Read the input, write the output: only neighbouring channels meet."""
-        return PassWork()
+        return PassWork(window_rows=span_channels(min(self.size, output[1]), output))
 
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+    def backward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Read gradient and input once; what is divided by is computed again."""
-        return PassWork(reads_input=True)
+        return PassWork(window_rows=span_channels(min(self.size, output[1]), output), reads_input=True)
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
         """Divide; the backward keeps the input and the sums."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from workloads.kinds.execution import Parameter
-from workloads.kinds.layer import LayerBase, PassWork, Traits, unknown_kind
+from workloads.kinds.layer import SAME_ELEMENT, LayerBase, PassWork, Traits, unknown_kind
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.shapes import Shape
 
@@ -61,10 +61,17 @@ class LossLayer(LayerBase):
         """
         raise unknown_kind(self, "which targets it takes")
 
+    def count_rows_compared(self, scores: Shape, /) -> int:
+        """Count the rows of scores that a row of their gradient follows from, as `PassWork.window_rows` has it."""
+        raise unknown_kind(self, "which scores it compares with each other")
+
     def forward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the scores and the targets, write the gradient; a label for each image is not counted."""
         targets = self.shape_targets(shapes[0])
-        return PassWork(target_elements=0 if len(targets) == 1 else int(np.prod(targets)))
+        return PassWork(
+            window_rows=self.count_rows_compared(shapes[0]),
+            target_elements=0 if len(targets) == 1 else int(np.prod(targets)),
+        )
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Have none beside that."""
@@ -87,6 +94,10 @@ class ValueLoss(LossLayer):
     def shape_targets(self, scores: Shape, /) -> Shape:
         """Give a number for each score."""
         return scores
+
+    def count_rows_compared(self, _scores: Shape, /) -> int:
+        """Compare each score with its own target alone."""
+        return SAME_ELEMENT
 
     def count_classes(self, scores: Shape, /) -> int:
         """Count the scores; a single one is compared with 0 or 1."""

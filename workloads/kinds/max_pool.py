@@ -45,13 +45,14 @@ class MaxPool(WindowFields, LayerBase):
         expect_image(self, shapes[0])
         return infer_pooled(self.window_on(shapes[0]), shapes[0])
 
-    def forward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
-        """Write the maxima, and the indices of where they were."""
-        return PassWork(index_bits=self._count_index_bits(output))
+    def forward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+        """Write the maxima, and the indices of where they were: no gradient goes to an element that is zero."""
+        rows = self.count_rows_read(shapes[0])
+        return PassWork(window_rows=rows, carries_mask=True, index_bits=self._count_index_bits(output))
 
-    def backward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
+    def backward_work(self, shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Hand each gradient to where its index says."""
-        return PassWork(index_bits=self._count_index_bits(output))
+        return PassWork(window_rows=self.count_rows_back(shapes[0]), index_bits=self._count_index_bits(output))
 
     def _count_index_bits(self, output: Shape) -> int:
         """Count the bits of the argmax indices: enough to tell a window's elements apart."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from workloads.kinds.broadcast import BroadcastLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
-from workloads.kinds.layer import PassWork, Traits
+from workloads.kinds.layer import SAME_ELEMENT, PassWork, Traits
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import align_arrays, reduce_to
 from workloads.shapes import Shape
@@ -31,7 +31,7 @@ class Multiply(BroadcastLayer):
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the gradient and all inputs, write all gradients."""
-        return PassWork(reads_input=True)
+        return PassWork(window_rows=SAME_ELEMENT, reads_input=True)
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
         """Multiply; the gradient to each is the output's times the others, summed over where it was spread."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from workloads.kinds import execution
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.layer import SAME_ELEMENT, LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.layers import LayerName, PositiveInt
 from workloads.reference.arrays import Array
@@ -45,7 +45,7 @@ class Parameter(LayerBase):
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sum the gradients of the images."""
-        return PassWork()
+        return PassWork(window_rows=SAME_ELEMENT)
 
     def list_parameters(self, _shape: Shape, /) -> Mapping[str, execution.Parameter]:
         """Have the tensor."""

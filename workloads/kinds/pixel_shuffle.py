@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from workloads.kinds.rearrangement import Move
+from workloads.kinds.row_windows import span_channels
 from workloads.kinds.shape_rules import expect_image
 from workloads.layers import PositiveInt
 from workloads.reference.arrays import Array
@@ -29,6 +30,14 @@ class PixelShuffle(Move):
                 f"the input's shape is {shapes[0]}"
             )
         return (batch, channels // self.upscale**2, height * self.upscale, width * self.upscale)
+
+    def span_rows(self, shape: Shape) -> int:
+        """Take the elements of a row from `upscale` channels."""
+        return span_channels(self.upscale, shape)
+
+    def span_rows_back(self, _output: Shape) -> int:
+        """Take every `upscale`-th element of one row."""
+        return 1
 
     def rearrange(self, input: Array) -> Array:
         """Move channels between the positions."""

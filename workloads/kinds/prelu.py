@@ -9,7 +9,7 @@ import numpy as np
 
 from workloads.kinds.elementwise import ElementwiseLayer
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import PassWork, Traits
+from workloads.kinds.layer import SAME_ELEMENT, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.activations import prelu_backward, spread_slope
 from workloads.reference.arrays import Array
@@ -36,11 +36,11 @@ class Prelu(ElementwiseLayer):
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the input, write the output."""
-        return PassWork()
+        return PassWork(window_rows=SAME_ELEMENT)
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read gradient and input, once: the slope's gradient is summed on the way."""
-        return PassWork(reads_input=True)
+        return PassWork(window_rows=SAME_ELEMENT, reads_input=True)
 
     def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
         """Have one slope, or one for each channel."""

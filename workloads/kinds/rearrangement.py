@@ -83,10 +83,18 @@ class Move(Rearrangement):
         hands_zeros_on=True, hands_ceiling_on=True, hands_gradient_on=False, densifies_gradient=False
     )
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read the input, write the output."""
-        return PassWork()
+    @abstractmethod
+    def span_rows(self, shape: Shape) -> int:
+        """Count the rows of an input of this shape that a row of the output takes elements of, as rows are stored."""
 
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+    @abstractmethod
+    def span_rows_back(self, output: Shape) -> int:
+        """Count the rows of an output of this shape that a row of the input takes elements of."""
+
+    def forward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Read the input, write the output; zeros stay zeros."""
+        return PassWork(window_rows=self.span_rows(shapes[0]), carries_mask=True)
+
+    def backward_work(self, _shapes: tuple[Shape, ...], output: Shape, /) -> PassWork | None:
         """Read the gradient, write it in the input's order."""
-        return PassWork()
+        return PassWork(window_rows=self.span_rows_back(output))

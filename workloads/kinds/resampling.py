@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from workloads.arrays import Float32Array
+from workloads.arrays import Float32Array, IntArray
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
 from workloads.kinds.layer import LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import Draw, HandingPlace
+from workloads.kinds.row_windows import count_meeting
 from workloads.kinds.shape_rules import expect_image
 from workloads.reference.arrays import Array
 from workloads.reference.resampling import Weights, resample, spread_back
@@ -40,13 +41,18 @@ class ResamplingLayer(LayerBase):
         expect_image(self, shapes[0])
         return (*shapes[0][:2], *self.measure(*shapes[0][2:]))
 
-    def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
-        """Read the input, write the output."""
-        return PassWork()
+    @abstractmethod
+    def locate_rows(self, height: int) -> tuple[IntArray, IntArray]:
+        """Give the first and the last row of an image of this height that each row of the result is made of."""
 
-    def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+    def forward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
+        """Read the input, write the output."""
+        first, last = self.locate_rows(shapes[0][2])
+        return PassWork(window_rows=int((last - first).max()) + 1)
+
+    def backward_work(self, shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Spread the gradient, with the mask of a ReLU that the input comes out of."""
-        return PassWork(reads_mask=True)
+        return PassWork(window_rows=count_meeting(*self.locate_rows(shapes[0][2])), reads_mask=True)
 
     def list_parameters(self, _shape: Shape, /) -> Mapping[str, Parameter]:
         """Have none."""

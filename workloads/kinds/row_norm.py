@@ -12,7 +12,7 @@ from pydantic import Field
 
 from workloads.kinds.elementwise import ElementwiseLayer
 from workloads.kinds.execution import Backward, Gradients, Parameter, Parameters, Place
-from workloads.kinds.layer import LayerBase, PassWork, Traits
+from workloads.kinds.layer import WHOLE_TENSOR, LayerBase, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.arrays import Array
 from workloads.reference.normalisation import normalise_again, row_norm_backward, row_norm_forward
@@ -65,11 +65,11 @@ class RowNorm(ElementwiseLayer):
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sweep the input twice: for the statistics, and to normalise."""
-        return PassWork(sweeps=2)
+        return PassWork(window_rows=WHOLE_TENSOR, sweeps=2)
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sweep gradient and input twice."""
-        return PassWork(sweeps=2, reads_input=True)
+        return PassWork(window_rows=WHOLE_TENSOR, sweeps=2, reads_input=True)
 
     def list_parameters(self, shape: Shape, /) -> Mapping[str, Parameter]:
         """Have a scale, at first 1, and a shift, at first 0, unless `affine` is false."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from workloads.kinds.elementwise import ElementwiseLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
-from workloads.kinds.layer import PassWork, Traits
+from workloads.kinds.layer import WHOLE_TENSOR, PassWork, Traits
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.reference.activations import softmax, softmax_backward
 from workloads.reference.arrays import Array
@@ -40,11 +40,11 @@ class Softmax(ElementwiseLayer):
 
     def forward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sweep the input twice: for the largest of each row and the sum of exponentials, and to divide by it."""
-        return PassWork(sweeps=2)
+        return PassWork(window_rows=WHOLE_TENSOR, sweeps=2)
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Sweep gradient and output twice: for the sum of their products, and to take it off."""
-        return PassWork(sweeps=2, reads_output=True)
+        return PassWork(window_rows=WHOLE_TENSOR, sweeps=2, reads_output=True)
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
         """Compute each row; the backward keeps the output."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from workloads.kinds.execution import Loss
 from workloads.kinds.loss import LossLayer, Targets, check_labels, spread_over_places
+from workloads.kinds.row_windows import span_axis
 from workloads.reference.arrays import Array
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.shapes import Shape
@@ -28,6 +29,10 @@ class SoftmaxCrossEntropy(LossLayer):
     def shape_targets(self, scores: Shape, /) -> Shape:
         """Give a class number for each image or place."""
         return (scores[0], *scores[2:])
+
+    def count_rows_compared(self, scores: Shape, /) -> int:
+        """Compare the scores of all classes at one place."""
+        return span_axis(scores, 1)
 
     def spread_labels(self, labels: NDArray[np.integer[Any]], scores: Shape, /) -> Targets:
         """Give each place the label of its image."""

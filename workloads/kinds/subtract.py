@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from workloads.kinds.broadcast import BroadcastLayer
 from workloads.kinds.execution import Backward, Gradients, Parameters, Place
-from workloads.kinds.layer import PassWork, Traits
+from workloads.kinds.layer import SAME_ELEMENT, PassWork, Traits
 from workloads.reference.arrays import Array
 from workloads.reference.elementwise import align_arrays, reduce_to
 from workloads.shapes import Shape
@@ -30,7 +30,7 @@ class Subtract(BroadcastLayer):
 
     def backward_work(self, _shapes: tuple[Shape, ...], _output: Shape, /) -> PassWork | None:
         """Read the gradient, write it for the first and negated for the second."""
-        return PassWork()
+        return PassWork(window_rows=SAME_ELEMENT)
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, _place: Place, /) -> tuple[Array, Backward]:
         """Subtract; each gradient is summed over where its input was spread."""

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from workloads.kinds.rearrangement import Move
+from workloads.kinds.row_windows import span_axis
 from workloads.layers import PositiveInt
 from workloads.reference.arrays import Array
 from workloads.shapes import Shape
@@ -27,6 +28,14 @@ class Transpose(Move):
                 f"axes must hold each of {expected} once, got {self.axes}; the input's shape is {shapes[0]}"
             )
         return (shapes[0][0], *(shapes[0][axis] for axis in self.axes))
+
+    def span_rows(self, shape: Shape) -> int:
+        """Go along the input's axis that becomes the last."""
+        return span_axis(shape, self.axes[-1])
+
+    def span_rows_back(self, output: Shape) -> int:
+        """Go along the axis that the input's last one became."""
+        return span_axis(output, 1 + self.axes.index(len(self.axes)))
 
     def rearrange(self, input: Array) -> Array:
         """Move the axes."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from workloads.arrays import IntArray
 from workloads.kinds.profile_rules import GradientRule, OutputRule, ProfileRules
 from workloads.kinds.resampling import ResamplingLayer
 from workloads.kinds.window_fields import SizeField, resolve_pair
-from workloads.reference.resampling import Weights, weigh_linear, weigh_nearest
+from workloads.reference.resampling import Weights, locate_below, weigh_linear, weigh_nearest
 
 
 class Upsample(ResamplingLayer):
@@ -30,6 +33,15 @@ class Upsample(ResamplingLayer):
             raise ValueError("align_corners is for mode: bilinear; the nearest neighbour has no corners to align")
         down, across = resolve_pair(self.scale)
         return height * down, width * across
+
+    def locate_rows(self, height: int) -> tuple[IntArray, IntArray]:
+        """Give the nearest rows, or those on both sides of each place."""
+        down = resolve_pair(self.scale)[0]
+        places = np.arange(height * down)
+        if self.mode == "nearest":
+            return places // down, places // down
+        below, share = locate_below(height, down, self.align_corners)
+        return below, np.minimum(below + (share > 0), height - 1)
 
     def weigh(self, height: int, width: int) -> tuple[Weights, Weights]:
         """Give the shares of neighbours in rows and in columns."""

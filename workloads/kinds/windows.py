@@ -36,6 +36,15 @@ class WindowFields:
         padding = resolve_padding(self.padding, (shape[-2], shape[-1]), kernel, stride, self.dilations)
         return PoolWindow(kernel, stride, padding, self.dilations, self.ceil_mode, self.counts_padding)
 
+    def count_rows_read(self, shape: Shape) -> int:
+        """Count the rows of an image of this shape that a row of windows spans."""
+        return min(self.window_on(shape).reach[0], shape[2])
+
+    def count_rows_back(self, shape: Shape) -> int:
+        """Count the rows of windows that a row of such an image lies in."""
+        window = self.window_on(shape)
+        return min(-(-window.reach[0] // window.stride[0]), infer_pooled(window, shape)[2])
+
 
 def infer_pooled(window: PoolWindow, shape: Shape) -> Shape:
     """Give the shape behind a pooling of images.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.arrays import IntArray
 from workloads.reference.arrays import Array
 
 Weights = NDArray[np.floating[Any]]
@@ -40,20 +41,25 @@ def weigh_nearest(size: int, scale: int) -> Weights:
     return np.repeat(np.eye(size), scale, axis=0)
 
 
+def locate_below(size: int, scale: int, align_corners: bool) -> tuple[IntArray, Weights]:
+    """Give the input before the place of each output of `weigh_linear`, and the share of the one behind it."""
+    outputs = scale * size
+    places = np.arange(outputs)
+    if align_corners:
+        # Whole numbers, for a place that is rounded beside an input would give a share to that one's neighbour too.
+        below, rest = np.divmod(places * (size - 1), max(outputs - 1, 1))
+        return below, rest / max(outputs - 1, 1)
+    below, rest = np.divmod(np.maximum(2 * places + 1 - scale, 0), 2 * scale)
+    return below, rest / (2 * scale)
+
+
 def weigh_linear(size: int, scale: int, align_corners: bool) -> Weights:
     """Give the weights of linear interpolation, ``(scale size, size)``.
 
     Output i lies at (i + 1/2) / scale - 1/2, not before the first input; with aligned corners at i (H - 1) / (h - 1).
     """
     outputs = scale * size
-    places = np.arange(outputs)
-    if align_corners:
-        # Whole numbers, for a place that is rounded beside an input would give a share to that one's neighbour too.
-        below, rest = np.divmod(places * (size - 1), max(outputs - 1, 1))
-        share = rest / max(outputs - 1, 1)
-    else:
-        below, rest = np.divmod(np.maximum(2 * places + 1 - scale, 0), 2 * scale)
-        share = rest / (2 * scale)
+    below, share = locate_below(size, scale, align_corners)
     above = np.minimum(below + 1, size - 1)
     weights = np.zeros((outputs, size))
     np.add.at(weights, (np.arange(outputs), below), 1 - share)
