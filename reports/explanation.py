@@ -15,6 +15,7 @@ from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, read_actions
 from reports.sampled_words import write_width
 from workloads.errors import InputError
+from workloads.fusion import FUSED, JOINT
 from workloads.kinds.table import KINDS
 from workloads.words import list_words
 
@@ -42,7 +43,8 @@ def explain_layer(
     if chosen not in run.machines:
         raise InputError(f"--machine {chosen}: the run has no such machine; it has {list_words(run.machines)}")
     rows = run.rows(chosen)
-    rows = rows[rows["layer"] == layer]
+    # A layer without a step of its own may have passes that run within another's row.
+    rows = rows[[layer == name or (layer in name.split(JOINT)) for name in rows["layer"]]]
     if rows.empty:
         yield tell_absent(run, layer, chosen)
         return
@@ -93,6 +95,8 @@ def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str
     yield tell_bound(row, architecture)
     if (banked := run.record.get("dram", {}).get(row["machine"])) is not None:
         yield describe_banks(banked)
+    if row["kind"] == FUSED:
+        yield tell_fusion(row)
     if is_compute:
         yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
         yield tell_work(row)
@@ -132,6 +136,16 @@ def describe_rivals(run: Run, row: pd.Series) -> str:
         if row["cycles"]
     ]
     return "".join(words)
+
+
+def tell_fusion(row: pd.Series) -> str:
+    """Say which layers' passes run as one, and what DRAM bytes that saves."""
+    moved, saved = int(row["dram_read_bytes"] + row["dram_write_bytes"]), int(row["fusion_saved_bytes"])
+    return (
+        f"Fused: {list_words(row['layer'].split(JOINT))} run as one, each element once for each pass among them. "
+        f"It moves {moved:,} DRAM bytes; apart they would move {moved + saved:,}, {saved:,} "
+        f"({write_percent(saved, moved + saved)}) more, to write what the next one reads."
+    )
 
 
 def tell_work(row: pd.Series) -> str:

@@ -11,6 +11,7 @@ from reports.layer_bars import PASSES, name_places
 from reports.palette import COMPONENT_WORDS, DENSITY_MARKS, STATE_WORDS
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, find_bandwidth
+from workloads.fusion import FUSED
 
 PASSES_WORDS = "the elementwise passes together"
 
@@ -27,7 +28,23 @@ def tell_cycles(run: Run) -> str:
     words = PASSES_WORDS if first == PASSES else first
     verb = "take" if first == PASSES else "takes"
     share = write_percent(float(by_place.max()), totals["cycles"])
-    return f"On {run.machine}, {words} {verb} the most: {share} of {totals['cycles']:,} cycles. By step: {steps}."
+    return (
+        f"On {run.machine}, {words} {verb} the most: {share} of {totals['cycles']:,} cycles. By step: {steps}."
+        f"{tell_fusion(run)}"
+    )
+
+
+def tell_fusion(run: Run) -> str:
+    """Say how many DRAM bytes passes that run as one save; nothing where there are none."""
+    totals, rows = run.totals(run.machine), run.rows(run.machine)
+    saved, fused = int(totals["fusion_saved_bytes"]), int((rows["kind"] == FUSED).sum())
+    if not fused:
+        return ""
+    moved = int(totals["dram_read_bytes"] + totals["dram_write_bytes"])
+    return (
+        f" {fused} {'pass is' if fused == 1 else 'passes are'} fused of several, which saves {saved:,} DRAM bytes "
+        f"({write_percent(saved, moved + saved)} of what would be moved)."
+    )
 
 
 def tell_time(run: Run) -> str:

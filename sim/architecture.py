@@ -73,9 +73,14 @@ class BufferSection(StrictModel):
 
 
 class PpuSection(StrictModel):
-    """The post-processing unit of a group; null processes any number of elements in no time."""
+    """The post-processing unit of a group; null processes any number of elements in no time.
+
+    Attributes:
+        fuse_passes: Elementwise passes run with the one before them where nobody else reads what that one writes.
+    """
 
     elements_per_cycle: Count | None = 1
+    fuse_passes: bool = False
 
 
 SURROUNDINGS = ("buffer", "dram", "ppu", "storage")

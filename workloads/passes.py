@@ -17,7 +17,7 @@ from math import prod
 
 from workloads.gradient_shares import GradientShare, find_gradient, find_share_written, list_shares_added
 from workloads.network import Network, Node
-from workloads.shapes import Shape
+from workloads.shapes import Shape, Step
 
 GRADIENT_SUM = "gradient_sum"
 
@@ -31,6 +31,14 @@ class PassStep(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LayerStep:
+    """A step of a layer that the accelerator executes, in its place among the passes."""
+
+    node: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
 class ElementwisePass:
     """One pass: elements processed, tensors read and written, by the name of the node that stores them.
 
@@ -39,6 +47,8 @@ class ElementwisePass:
     Attributes:
         index_bits: Argmax indices moved besides, written forward and read backward.
         target_elements: Numbers that a loss reads besides.
+        members: The passes that run as this one, in their order, where they are fused (`workloads.fusion`); its `node`
+            then names all of them.
         mask_bytes: Of a ReLU's mask, each row rounded up, read backward where an average is handed back to what comes
             out of it (a maximum is handed back to nonzeros only, and other gradients are written with their mask).
     """
@@ -54,6 +64,7 @@ class ElementwisePass:
     index_bits: int = 0
     mask_bytes: int = 0
     target_elements: int = 0
+    members: tuple[ElementwisePass, ...] = ()
 
 
 def find_stored(network: Network, name: str) -> str:
@@ -79,14 +90,32 @@ def list_trained(network: Network) -> frozenset[str]:
 
 def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
     """List the passes of one iteration: forward in the network's order, then losses, then backward in reverse."""
-    trained = list_trained(network)
-    forward = [made for node in network.nodes if (made := make_forward_pass(network, node))]
-    forward.sort(key=lambda made: made.step is PassStep.LOSS)
-    backward: list[ElementwisePass] = []
+    return tuple(one for one in list_iteration(network) if isinstance(one, ElementwisePass))
+
+
+def list_iteration(network: Network) -> tuple[LayerStep | ElementwisePass, ...]:
+    """List the steps of layers and the passes of one iteration in the order in which they are executed.
+
+    Forward they follow the network's order, with the losses behind all others, and backward its reverse: of each node
+    the pass that sums the gradient to its output, then its GTA and GTW, or its own pass.
+    """
+    forward: list[LayerStep | ElementwisePass] = []
+    losses: list[ElementwisePass] = []
+    for node in network.nodes:
+        if node.layer.traits.is_computed:
+            forward.append(LayerStep(node.name, Step.FORWARD))
+        elif (made := make_forward_pass(network, node)) is not None:
+            (losses if made.step is PassStep.LOSS else forward).append(made)
+    backward: list[LayerStep | ElementwisePass] = []
     for node in reversed(network.nodes):
-        found = (make_sum_pass(network, node), make_backward_pass(network, node, trained))
-        backward.extend(made for made in found if made is not None)
-    return (*forward, *backward)
+        if (made := make_sum_pass(network, node)) is not None:
+            backward.append(made)
+        if node.layer.traits.is_computed:
+            steps = network.list_steps(node.name)
+            backward.extend(LayerStep(node.name, step) for step in steps if step is not Step.FORWARD)
+        elif (made := make_backward_pass(network, node, network.trained)) is not None:
+            backward.append(made)
+    return (*forward, *losses, *backward)
 
 
 def make_forward_pass(network: Network, node: Node) -> ElementwisePass | None:

@@ -18,6 +18,8 @@ from sim.results.stored_file import name_file
 from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
 from workloads.form_network import build_rewritten
+from workloads.fusion import FUSED, JOINT
+from workloads.passes import GRADIENT_SUM, PassStep
 from workloads.row_kinds import COMPUTE_KINDS
 from workloads.validation import show_value
 
@@ -44,8 +46,8 @@ def check_steps(path: Path, frame: pd.DataFrame, form: RecordForm) -> None:
         words: str | None
         if machine is None:
             words = f"is of a machine that run.json does not name; it names {', '.join(machines)}"
-        elif kinds.get(row.layer) != row.kind:
-            words = f"is of the kind {row.kind}, and run.json has {kinds.get(row.layer, 'no such layer')}"
+        elif (told := name_row_kind(row, kinds)) != row.kind:
+            words = f"is of the kind {row.kind}, and run.json has {told}"
         else:
             words = find_fault(
                 row, machine.array.groups, is_sampled=form.sampling is not None,
@@ -53,6 +55,16 @@ def check_steps(path: Path, frame: pd.DataFrame, form: RecordForm) -> None:
             )  # fmt: skip
         if words:
             raise InputError(f"{name_file(path)}: the row of {row.layer} {row.step} on {row.machine}: {words}")
+
+
+def name_row_kind(row: Any, kinds: Mapping[str, str]) -> str:
+    """Name the kind that a row of ``steps.csv`` should have by the kinds of the layers: a fused pass names several."""
+    names = row.layer.split(JOINT)
+    if any(name not in kinds for name in names):
+        return "no such layer"
+    if len(names) > 1:
+        return FUSED
+    return GRADIENT_SUM if row.kind == GRADIENT_SUM and row.step == PassStep.BACKWARD else kinds[row.layer]
 
 
 def has_own_actions(machine: MachineForm | None) -> bool:

@@ -46,8 +46,11 @@ def column(
 class MeasuredColumns:
     """The columns of ``steps.csv`` that a step measures, whether it was executed, sampled, or is a pass."""
 
-    layer: str = column("", "Name of the layer.")
-    kind: str = column("", "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, batch_norm, ...).")
+    layer: str = column("", "Name of the layer; of a fused pass the names of its parts, with + between.")
+    kind: str = column(
+        "",
+        "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, ...; fused: several as one).",
+    )
     step: str = column(
         "",
         "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes.",
@@ -101,6 +104,11 @@ class MeasuredColumns:
     buffer_write_bytes: int = column("bytes", "Bytes that PPUs wrote through the buffer's ports.", absent=0)
     dram_read_bytes: int = column("bytes", "Bytes of executed DRAM reads.", absent=0)
     dram_write_bytes: int = column("bytes", "Bytes of executed DRAM writes.", absent=0)
+    fusion_saved_bytes: int = column(
+        "bytes",
+        "DRAM bytes that a fused pass does not move: what its parts would write and read of each other, each alone.",
+        absent=0,
+    )
     input_density: float | None = column(
         "fraction", "Share of nonzeros in the layer's input; densities are empty for passes.", absent=None
     )
@@ -315,6 +323,7 @@ SUMMED_COLUMNS = (
     "buffer_write_bytes",
     "dram_read_bytes",
     "dram_write_bytes",
+    "fusion_saved_bytes",
 )
 SCOPES = ("convolutions", "network")
 
