@@ -48,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from oracle.stepped_dram import SteppedBanks
 from oracle.stepped_groups import Group, PostProcessor
 from oracle.stepped_records import Machine, StepTimes, TimedTask, TimedTile
 from oracle.stepped_transfers import Dram, DramTransfer, Ports
@@ -58,7 +59,7 @@ class TileControl:
     """Follow the tiles: which one is worked, which loads are queued."""
 
     tiles: Sequence[TimedTile]
-    dram: Dram
+    dram: Dram | SteppedBanks
     started: int = 0
     ended: int = 0
     dispatched_tasks: int = 0
@@ -98,7 +99,7 @@ class TileControl:
             is_changed = True
         while len(self.write_backs) < self.ended:
             tile = len(self.write_backs)
-            self.write_backs.append(self.dram.request(self.tiles[tile].write_back_bytes))
+            self.write_backs.append(self.dram.request(self.tiles[tile].write_back_bytes, is_write=True))
             if tile + 2 < len(self.tiles):
                 self.loads.append(self.dram.request(self.tiles[tile + 2].load_bytes))
             is_changed = True
@@ -108,11 +109,11 @@ class TileControl:
 class SteppedMachine:
     """Step the whole machine from border to border."""
 
-    def __init__(self, tiles: Sequence[TimedTile], machine: Machine) -> None:
-        """Set the machine up at border 0."""
+    def __init__(self, tiles: Sequence[TimedTile], machine: Machine, banks: SteppedBanks | None = None) -> None:
+        """Set the machine up at border 0, with DRAM that has banks if any are given."""
         self.border = 0
         self.ports = Ports(machine)
-        self.dram = Dram(machine)
+        self.dram = banks or Dram(machine)
         self.control = TileControl(tiles, self.dram)
         self.groups = [Group(machine, PostProcessor(machine, group)) for group in range(machine.groups)]
 
@@ -168,9 +169,9 @@ class SteppedMachine:
         self.border += 1
 
 
-def run_tiles(tiles: Sequence[TimedTile], machine: Machine) -> StepTimes:
+def run_tiles(tiles: Sequence[TimedTile], machine: Machine, banks: SteppedBanks | None = None) -> StepTimes:
     """Work the tiles one after the other and report the times."""
-    stepped = SteppedMachine(tiles, machine)
+    stepped = SteppedMachine(tiles, machine, banks)
     stepped.settle()
     while not stepped.control.is_over:
         stepped.pass_cycle()

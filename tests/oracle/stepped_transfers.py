@@ -95,8 +95,8 @@ class Dram:
     queue: list[DramTransfer] = field(default_factory=list)
     busy_cycles: int = 0
 
-    def request(self, size_bytes: int) -> DramTransfer:
-        """Queue a transfer unless it has no bytes."""
+    def request(self, size_bytes: int, *, is_write: bool = False) -> DramTransfer:  # noqa: ARG002
+        """Queue a transfer unless it has no bytes; reads and writes take equally long."""
         cycles = divide_up(size_bytes, self.machine.dram_bytes_per_cycle)
         made = DramTransfer(self.machine.dram_latency_cycles, cycles, is_over=size_bytes == 0)
         if size_bytes:
