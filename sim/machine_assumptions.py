@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from dataflows.contract.actions import Action
 from sim.architecture import Architecture
-from sim.energy import ActionCounts, EnergyLine, MachinePrices, compute_energy
+from sim.energy import ActionCounts, MachinePrices, compute_energy
 from sim.machine_energy import READER, describe_parts, read_actions
 from sim.machine_parts import MachineParts
 from sim.machine_pricing import price_machine
@@ -19,11 +19,16 @@ from sim.technology import Assumption, Technology
 
 @dataclass(frozen=True, slots=True)
 class PricedAssumption:
-    """An entry with a range, and a machine's prices with it at either end of the range, all others as they are."""
+    """An entry with a range, and what a machine's prices are with it at either end, all others as they are.
+
+    Attributes:
+        low: Of actions in pJ and of components' leakage in mW, those that move.
+        high: Likewise.
+    """
 
     assumption: Assumption
-    low: MachinePrices
-    high: MachinePrices
+    low: Mapping[str, float]
+    high: Mapping[str, float]
 
 
 def find_assumptions(machine: Architecture) -> tuple[PricedAssumption, ...]:
@@ -43,19 +48,23 @@ def find_assumptions(machine: Architecture) -> tuple[PricedAssumption, ...]:
 def _price_ends(
     parts: MachineParts, _content: str, technology: Technology, declared: tuple[Action, ...]
 ) -> tuple[PricedAssumption, ...]:
-    nominal, found = price_machine(parts, technology, declared), []
+    nominal, found = list_prices(price_machine(parts, technology, declared)), []
     for one in technology.list_assumptions():
-        low, high = (
-            price_machine(parts, technology.vary(one.entry, factor), declared) for factor in (one.low, one.high)
-        )
-        if list_prices(low) != list_prices(nominal) or list_prices(high) != list_prices(nominal):
+        doubled = list_prices(price_machine(parts, technology.vary(one.entry, 2.0), declared))
+        # Each price is a sum, in which the entry is a factor of some terms: doubled, it adds those once more.
+        shares = {name: doubled[name] - price for name, price in nominal.items() if doubled[name] != price}
+        if shares:
+            low, high = (
+                {name: nominal[name] + (factor - 1) * share for name, share in shares.items()}
+                for factor in (one.low, one.high)
+            )
             found.append(PricedAssumption(one, low, high))
     return tuple(found)
 
 
-def list_prices(prices: MachinePrices) -> list[float]:
-    """List what energy follows from: energies of actions and leakage of units."""
-    return [price.pj_per_action for price in prices.actions] + [unit.leakage_mw for unit in prices.units]
+def list_prices(prices: MachinePrices) -> dict[str, float]:
+    """List what energy follows from: energies of actions in pJ, leakage of components in mW."""
+    return {price.action: price.pj_per_action for price in prices.actions} | prices.leakage_mw()
 
 
 def describe_assumptions(
@@ -66,42 +75,41 @@ def describe_assumptions(
     Args:
         scopes: Actions and cycles of each scope of the totals.
     """
-    nominal = {line.action: line.pj_per_action for line in price_lines(machine, prices)}
+    cycle_ns, nominal = 1000 / machine.clock_mhz, list_prices(prices)
+    # A component's line of leakage counts cycles.
+    lines = {name: (name, 1.0) for name in nominal} | {
+        name: (f"{name}_cycles", cycle_ns) for name in prices.leakage_mw()
+    }
     counted = {scope: count_lines(machine, prices, *done) for scope, done in scopes.items()}
     described = []
     for one in find_assumptions(machine):
-        low, high = (
-            {line.action: line.pj_per_action for line in price_lines(machine, at_end)} for at_end in (one.low, one.high)
-        )
-        moved = [name for name, pj in nominal.items() if (low[name], high[name]) != (pj, pj)]
+        swings = {
+            scope: [
+                math.fsum(
+                    counts[lines[name][0]] * lines[name][1] * (price - nominal[name]) for name, price in end.items()
+                )
+                for end in (one.low, one.high)
+            ]
+            for scope, counts in counted.items()
+        }
+        moved = [
+            {"action": line, "low_pj": scale * one.low[name], "high_pj": scale * one.high[name]}
+            for name, (line, scale) in lines.items()
+            if name in one.low
+        ]
         described.append(
             {
                 "entry": one.assumption.entry,
                 "low": one.assumption.low,
                 "high": one.assumption.high,
                 "why": one.assumption.why,
-                "prices": [{"action": name, "low_pj": low[name], "high_pj": high[name]} for name in moved],
-                "swings": {
-                    scope: [sum_swing(counts, nominal, end, moved) for end in (low, high)]
-                    for scope, counts in counted.items()
-                },
+                "prices": moved,
+                "swings": swings,
             }
         )
     return described
 
 
-def price_lines(machine: Architecture, prices: MachinePrices) -> tuple[EnergyLine, ...]:
-    """Give the lines of a machine's energy, leakage among them, with nothing done."""
-    return compute_energy(ActionCounts(), 0, machine.clock_mhz, prices).lines
-
-
 def count_lines(machine: Architecture, prices: MachinePrices, actions: ActionCounts, cycles: int) -> dict[str, int]:
     """Count each line of a machine's energy."""
     return {line.action: line.count for line in compute_energy(actions, cycles, machine.clock_mhz, prices).lines}
-
-
-def sum_swing(
-    counts: Mapping[str, int], nominal: Mapping[str, float], end: Mapping[str, float], moved: Sequence[str]
-) -> float:
-    """Sum what other prices add to an energy, in pJ."""
-    return math.fsum(counts[name] * (end[name] - nominal[name]) for name in moved)

@@ -54,12 +54,14 @@ class Technology:
 
     Attributes:
         varied: What entries are multiplied by beyond what the table says, to see what follows from them.
+        known_scales: Factor and words of each rule that was asked for.
     """
 
     table: TechnologyTable
     path: Path
     grid: SramGrid
     varied: Mapping[str, float] = field(default_factory=dict)
+    known_scales: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -86,15 +88,21 @@ class Technology:
         """
         if scale == UNSCALED:
             return 1.0
-        coefficients, rule = self._rule(scale)
-        try:
-            return rule_factor(coefficients, rule) * self._variation(f"rules.{scale}")
-        except InputError as error:
-            raise InputError(f"{self.path}: rules.{scale}: {error}") from None
+        return self._scales(scale)[0] * self._variation(f"rules.{scale}")
 
     def describe_scale(self, scale: str) -> str:
         """Return a rule of this table in words."""
-        return UNSCALED if scale == UNSCALED else describe_rule(*self._rule(scale))
+        return UNSCALED if scale == UNSCALED else self._scales(scale)[1]
+
+    def _scales(self, scale: str) -> tuple[float, str]:
+        """Return a rule's factor and words, made once for a table and what is varied of it."""
+        if scale not in self.known_scales:
+            coefficients, rule = self._rule(scale)
+            try:
+                self.known_scales[scale] = rule_factor(coefficients, rule), describe_rule(coefficients, rule)
+            except InputError as error:
+                raise InputError(f"{self.path}: rules.{scale}: {error}") from None
+        return self.known_scales[scale]
 
     def part_cost(self, part: str, quantity: Quantity, needed_by: str) -> Cost:
         """Return a part's energy in pJ, area in um2 or leakage in uW, at the table's node.

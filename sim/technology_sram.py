@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 from workloads.errors import InputError
@@ -62,8 +63,7 @@ class SramGrid:
             InputError: the grid lacks the node or cell, or the capacity or width is above the grid.
         """
         table = self._table(node_nm, cell)
-        capacities = sorted({capacity for capacity, _ in table})
-        widths = sorted({width for _, width in table})
+        capacities, widths = self._axes[node_nm, cell]
         capacity_kib = capacity_bytes / KIBIBYTE
         self._refuse_above(capacity_bytes, capacities[-1] * KIBIBYTE, "bytes")
         self._refuse_above(width_bits, widths[-1], "bits of width")
@@ -91,8 +91,17 @@ class SramGrid:
         Raises:
             InputError: the grid lacks the node or cell.
         """
-        capacities = sorted({capacity for capacity, _ in self._table(node_nm, cell)})
+        self._table(node_nm, cell)
+        capacities, _ = self._axes[node_nm, cell]
         return KIBIBYTE * capacities[0], KIBIBYTE * capacities[min(1, len(capacities) - 1)]
+
+    @cached_property
+    def _axes(self) -> dict[tuple[int, str], tuple[list[float], list[int]]]:
+        """Ascending capacities in KiB and widths in bits of each table."""
+        return {
+            key: (sorted({capacity for capacity, _ in table}), sorted({width for _, width in table}))
+            for key, table in self.tables.items()
+        }
 
     def _table(self, node_nm: int, cell: str) -> Mapping[tuple[float, int], SramPoint]:
         if (node_nm, cell) not in self.tables:
