@@ -120,8 +120,8 @@ def write_headline(run: Run) -> str:
         for scope in scopes:
             found = run.ratios(baseline)[scope]
             if found["energy_ratio"] is not None:
-                without = f"{write_ratio(found['dynamic_energy_ratio'])} without leakage{dead}"
-                without += tell_span(run.record["energy_intervals"]["ratios"][baseline][scope], write_ratio_span)
+                span = tell_span(run.record["energy_intervals"]["ratios"][baseline][scope], write_ratio_span)
+                without = f"{span}{write_ratio(found['dynamic_energy_ratio'])} without leakage{dead}"
                 cards.append(
                     make_card(f"Energy ratio, {SCOPE_WORDS[scope]}", write_ratio(found["energy_ratio"]), without)
                 )
@@ -133,15 +133,15 @@ def write_headline(run: Run) -> str:
     cards.append(make_card("Time", f"{milliseconds:,.4g} ms", f"at {run.clock_mhz:g} MHz"))
     if totals["energy_pj"] is not None:
         leakage = write_percent(totals["leakage_pj"], totals["energy_pj"])
-        more = f"{write_energy(totals['dynamic_pj'])} without leakage ({leakage})"
-        more += tell_span(run.record["energy_intervals"]["machines"][run.machine]["network"], write_span)
+        span = tell_span(run.record["energy_intervals"]["machines"][run.machine]["network"], write_span)
+        more = f"{span}{write_energy(totals['dynamic_pj'])} without leakage ({leakage})"
         cards.append(make_card("Energy", write_energy(totals["energy_pj"]), more))
     return f'<dl class="cards">{"".join(cards)}</dl>{write_ablation(run)}'
 
 
 def tell_span(interval: list[float] | None, write: Callable[[list[float]], str]) -> str:
     """Say between what a figure lies as assumed figures vary; nothing where none moves it."""
-    return "" if interval is None or interval[0] == interval[1] else f"; {write(interval)} as assumed figures vary"
+    return "" if interval is None or interval[0] == interval[1] else f"{write(interval)} as assumed figures vary; "
 
 
 def has_convolutions(run: Run) -> bool:
@@ -277,8 +277,10 @@ def write_assumptions(machine: str, described: dict[str, Any]) -> str:
     ]
     return (
         f"<details><summary>Assumed figures of {escape(machine)}: how sure its energy is</summary>"
-        + write_table(["assumed figure", "from", "to", "pJ at low end", "pJ at high end", "why this range"], rows,
-                      long=["why this range"])
+        + write_table(
+            ["assumed figure", "from", "to", "pJ added at low end", "pJ added at high end", "why this range"], rows,
+            long=["why this range"],
+        )
         + "</details>"
     )  # fmt: skip
 

@@ -81,7 +81,7 @@ def test_a_step_is_explained_with_its_assumptions_the_largest_first(run: Run) ->
 def test_a_page_tells_intervals_beside_energies_and_ratios(run: Run) -> None:
     interval = run.record["energy_intervals"]["machines"][run.machine]["network"]
     headline = write_headline(run)
-    assert f"; {write_span(interval)} as assumed figures vary" in headline
+    assert f"{write_span(interval)} as assumed figures vary; " in headline
     assert headline.count("as assumed figures vary") == 3
     assert "Assumed figures of sparsetrain: how sure its energy is" in write_configuration(run)
 
