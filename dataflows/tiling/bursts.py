@@ -7,6 +7,7 @@ of -1 stand for rows that take no part.
 from __future__ import annotations
 
 from dataflows.contract.kernel import kernel
+from dataflows.tiling.drivers import add_driver, split_drivers
 from workloads.arrays import IntArray
 
 UNLIMITED_BYTES = 2**62
@@ -57,6 +58,8 @@ def pack_rows(
     burst_cycles: IntArray,
     store_writes: IntArray,
     item_cycles: IntArray,
+    run: int,
+    drivers: IntArray,
 ) -> None:
     """Pack the items (o outer, r inner) of entries that work the same driver rows; every row is read by one item.
 
@@ -67,6 +70,8 @@ def pack_rows(
         second_bytes: ``(outputs, depth, R)``.
         cycles: ``(outputs, depth, R)``.
         store_writes: Words that each entry writes into stores. item_cycles ``(PEs,)`` is room to work in.
+        run: A number of these entries, whose driver rows are other ones than those of another run.
+        drivers: Of `dataflows.tiling.drivers`; without bursts where they are not told.
     """
     R = driver_bytes.shape[2]
     for number in range(len(entries)):
@@ -99,7 +104,11 @@ def pack_rows(
                 if is_open and gathered + size > half:
                     is_open = False
                     burst += 1
+                place = ((run * driver_bytes.shape[0] + group) * driver_bytes.shape[1] + o) * R + r
                 if size > half:
+                    if fills and len(drivers):
+                        add_driver(drivers, burst, driver, place)
+                        split_drivers(drivers, burst, size, -(-size // half))
                     burst = add_segments(size, half, item_cycles, pes, burst, fills, burst_bytes, burst_cycles)
                     continue
                 if not is_open:
@@ -107,6 +116,8 @@ def pack_rows(
                 gathered += size
                 if fills:
                     burst_bytes[burst] = gathered
+                    if len(drivers):
+                        add_driver(drivers, burst, driver, place)
                     for pe in range(pes):
                         burst_cycles[burst, pe] += item_cycles[pe]
         if is_open:

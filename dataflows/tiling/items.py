@@ -12,6 +12,7 @@ import numpy as np
 
 from dataflows.contract.memory import MemoryShare
 from dataflows.tiling.bursts import UNLIMITED_BYTES, pack_rows
+from dataflows.tiling.drivers import make_drivers
 from dataflows.tiling.traffic import Bursts
 from workloads.arrays import IntArray
 
@@ -55,17 +56,18 @@ def pack_items(
     counts = np.zeros(len(entries.first), dtype=np.int64)
     burst_first = np.zeros(len(entries.first) + 1, dtype=np.int64)
     burst_bytes, burst_cycles = np.zeros(0, dtype=np.int64), np.zeros((0, width), dtype=np.int64)
-    store_writes = np.zeros(len(entries.first), dtype=np.int64)
+    store_writes, told = np.zeros(len(entries.first), dtype=np.int64), make_drivers(0, is_told=False)
     for fills in (False, True):
         for number, run in enumerate(runs):
             drivers, second, cycles = (np.ascontiguousarray(rows) for rows in item_rows(number))
             pack_rows(
                 run, entries.first, entries.pes, entries.low, entries.high, outputs, drivers, second, cycles,
                 entries.mask_bytes, half, memory.data_bits, fills, counts, burst_first, burst_bytes, burst_cycles,
-                store_writes, np.zeros(width, dtype=np.int64),
+                store_writes, np.zeros(width, dtype=np.int64), number, told,
             )  # fmt: skip
         if not fills:
             burst_first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
             burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
             burst_cycles = np.zeros((burst_first[-1], width), dtype=np.int64)
-    return Bursts(burst_first, burst_bytes, burst_cycles, store_writes)
+            told = make_drivers(int(burst_first[-1]), memory.shares_reads)
+    return Bursts(burst_first, burst_bytes, burst_cycles, store_writes, told if memory.shares_reads else None)

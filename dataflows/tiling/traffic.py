@@ -8,6 +8,7 @@ import numpy as np
 
 from dataflows.contract.entries import Entries, sum_spans
 from dataflows.contract.memory import Tiling, Traffic
+from dataflows.tiling.drivers import tell_drivers
 from dataflows.tiling.streams import TileLoads, place_streams
 from workloads.arrays import BoolArray, IntArray
 
@@ -21,12 +22,14 @@ class Bursts:
         size_bytes: int64 ``(bursts,)``.
         pe_cycles: int64 ``(bursts, PEs)``.
         store_writes: int64 ``(entries,)``, words written into operand stores.
+        drivers: int64 ``(bursts, 2)``, of `dataflows.tiling.drivers`; None where they are not told.
     """
 
     first: IntArray
     size_bytes: IntArray
     pe_cycles: IntArray
     store_writes: IntArray
+    drivers: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,7 @@ def assemble_traffic(
     loaded_bits, written_bits = tiles.bits or (np.zeros_like(write_back), np.zeros_like(write_back))
     load, write_back = tiles.load + loaded_bits, write_back + written_bits
     indices = entries.places.shape[1]
+    driver_bytes, driver_rows = tell_drivers(bursts.drivers)
     return Traffic(
         tile_first=entries.tile_first,
         tile_load_bytes=load,
@@ -104,6 +108,8 @@ def assemble_traffic(
         footprint_bytes=measure_footprint(entries, results, tiles),
         tiling=str(Tiling(tuple(sizes[:indices].tolist()), tuple(sizes[indices:].tolist()))),
         streams=None if tiles.places is None else place_streams(tiles.places, load, write_back),
+        driver_bytes=driver_bytes,
+        driver_rows=driver_rows,
     )
 
 

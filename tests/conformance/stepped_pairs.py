@@ -51,7 +51,8 @@ def describe_share(machine: Machine) -> MemoryShare:
     """Give the memory of a stepped machine as dataflows see it."""
     form = None if machine.sparse_format == "auto" else RowFormat(machine.sparse_format)
     return MemoryShare(
-        machine.capacity_bytes, machine.operand_store_bytes, machine.data_bits, machine.acc_bits, form
+        machine.capacity_bytes, machine.operand_store_bytes, machine.data_bits, machine.acc_bits, form,
+        shares_reads=machine.multicast > 1,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ G7. Which rows are cut follows from the accumulators alone, also on the dense ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +62,7 @@ class ConvWork(Work):
         self.name = layer.name
         self.walk = layer.find_walk(step)
         self.ifmap, self.ofmap = ("grad_output", "input") if layer.is_transposed else ("input", "grad_output")
+        self.driver = self.ifmap if self.walk == "forward" else self.ofmap
         self.known_cycles: dict[tuple[int | range, ...], int | None] = {}
         self.share_in = layer.in_channels // layer.groups
         self.share_out = layer.out_channels // layer.groups
@@ -142,6 +143,11 @@ class ConvWork(Work):
         if len(self.cuts) == 1:
             return range(layer.in_width if is_forward else layer.out_width)
         return layer.find_in_window(cut) if is_forward else layer.find_out_window(cut)
+
+    def find_driver_part(self, index: tuple[int, ...]) -> Hashable:
+        """Say what the keys of rows leave open of what a task reads of its driver rows: the window, if that is less."""
+        is_part = self.walk != "gtw" and len(self.cuts) > 1 and self.formats[self.driver] == "raw"
+        return self.find_window(self.find_place(index).cut) if is_part else None
 
     def list_operations(
         self, index: tuple[int, ...], reduction: tuple[range, ...]

@@ -13,7 +13,7 @@ M3. Its mask and gradients to be summed are read by the PPU with the last part: 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,7 @@ class LinearWork(Work):
         super().__init__(step, machine, operands)
         self.layer = layer
         self.name = layer.name
+        self.driver = "input" if step == "forward" else "grad_output"
         self.lead = (layer.places,) if isinstance(layer, Product) else ()
         kernels = layer.out_features * layer.in_features * math.prod(self.lead)
         self.kernels = count_kernels_per_pe(machine, 1, kernels)
@@ -139,6 +140,10 @@ class LinearWork(Work):
             Operation(dict([gradient, self.read(lead, "input", n, run)]), self.time_piece(lead, "input", n, run))
             for run in self.split_runs(index[-1])
         )
+
+    def find_driver_part(self, index: tuple[int, ...]) -> Hashable:
+        """Say what the keys of rows leave open of what a task reads of its driver rows: a product's place."""
+        return index[:-2]
 
     def size_mask(self, index: tuple[int, ...]) -> int:
         """Return the bytes of the mask of a task."""

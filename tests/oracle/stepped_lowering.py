@@ -39,7 +39,7 @@ E5. One bit a row is stored with every tensor that is stored in the sparse forma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,32 +158,49 @@ def count_kernels_per_pe(machine: Machine, kernel_elements: int, kernels: int) -
     return max(1, min(fitting, sharing))
 
 
+def gather_items(items: Sequence[Item], half: int | None) -> list[list[Item]]:
+    """Gather items into runs that fit a half, or hold one item that is larger."""
+    gathered: list[list[Item]] = []
+    for item in items:
+        if not gathered or (half is not None and size_distinct_rows([*gathered[-1], item]) > half):
+            gathered.append([])
+        gathered[-1].append(item)
+    return gathered
+
+
 def plan_bursts(
     items: Sequence[Item], machine: Machine, mask_bytes: int = 0
 ) -> tuple[tuple[int, tuple[int, ...]], ...]:
     """Gather items into bursts of (bytes, cycles of each PE)."""
-    half = None if machine.operand_store_bytes is None else machine.operand_store_bytes // 2
+    half = machine.half_store_bytes
     bursts: list[tuple[int, tuple[int, ...]]] = []
-    gathered: list[Item] = []
-
-    def close() -> None:
-        if gathered:
-            cycles = zip(*(item.pe_cycles for item in gathered), strict=True)
-            bursts.append((size_distinct_rows(gathered), tuple(sum(pe) for pe in cycles)))
-            gathered.clear()
-
-    for item in items:
-        if half is not None and size_distinct_rows([item]) > half:
-            close()
-            bursts.extend(split_segments(item, half))
+    for run in gather_items(items, half):
+        size_bytes = size_distinct_rows(run)
+        if half is not None and size_bytes > half:
+            bursts.extend(split_segments(run[0], half))
             continue
-        if half is not None and size_distinct_rows([*gathered, item]) > half:
-            close()
-        gathered.append(item)
-    close()
+        cycles = zip(*(item.pe_cycles for item in run), strict=True)
+        bursts.append((size_bytes, tuple(sum(pe) for pe in cycles)))
     if bursts:
         bursts[0] = (bursts[0][0] + mask_bytes, bursts[0][1])
     return tuple(bursts)
+
+
+def name_drivers(items: Sequence[Item], machine: Machine, tensor: str) -> tuple[tuple[int, Hashable], ...]:
+    """Return for each burst of the items the bytes of its rows of the driver tensor, and which bytes of which they are.
+
+    The bytes of an item in segments are those of its driver rows and then all others.
+    """
+    half = machine.half_store_bytes
+    drivers: list[tuple[int, Hashable]] = []
+    for run in gather_items(items, half):
+        rows = {row: size for item in run for row, size in item.rows.items() if row[0] == tensor}
+        size_bytes = size_distinct_rows(run)
+        segment_bytes = size_bytes if half is None else divide_up(size_bytes, divide_up(size_bytes, half))
+        for start in range(0, size_bytes, segment_bytes):
+            part = range(sum(rows.values()))[start : start + segment_bytes]
+            drivers.append((len(part), (frozenset(rows), part)))
+    return tuple(drivers)
 
 
 def size_distinct_rows(items: Sequence[Item]) -> int:
@@ -222,6 +239,7 @@ class Work:
         self.known_voids: dict[tuple[int, ...], bool] = {}
 
     name: str
+    driver: str
     task_limits: tuple[int, ...]
     reduction_limits: tuple[int, ...]
 
@@ -235,6 +253,10 @@ class Work:
         """Return a task's items in order."""
         items = (gather_item(operations) for operations in self.list_operations(index, reduction))
         return [item for item in items if item is not None]
+
+    def find_driver_part(self, index: tuple[int, ...]) -> Hashable:
+        """Say what the keys of rows leave open of what a task reads of its driver rows."""
+        raise NotImplementedError
 
     def size_mask(self, index: tuple[int, ...]) -> int:
         """Return the bytes of the mask rows of a task."""
@@ -313,9 +335,14 @@ class Work:
         read_bytes = 0 if tile.is_first_part else results.partial_bytes
         if tile.is_last_part:
             read_bytes += results.read_bytes
+        items, drivers = self.list_items(index, tile.reduction), ()
+        if self.machine.multicast > 1:
+            part, named = self.find_driver_part(index), name_drivers(items, self.machine, self.driver)
+            drivers = tuple((size, (part, rows)) for size, rows in named)
         return TimedTask(
-            plan_bursts(self.list_items(index, tile.reduction), self.machine, mask_bytes),
+            plan_bursts(items, self.machine, mask_bytes),
             ppu_read_bytes=read_bytes,
             elements=results.elements,
             write_bytes=results.final_bytes if tile.is_last_part else results.partial_bytes,
+            drivers=drivers,
         )

@@ -51,6 +51,11 @@ class Machine:
         """Say whether row operations that cannot multiply are left out; the dense machine executes all."""
         return self.skip_zeros and self.skip_empty_rows
 
+    @property
+    def half_store_bytes(self) -> int | None:
+        """Return the bytes of half an operand store; None is unlimited."""
+        return None if self.operand_store_bytes is None else self.operand_store_bytes // 2
+
 
 @dataclass(frozen=True)
 class TimedTask:

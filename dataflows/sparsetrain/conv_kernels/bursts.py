@@ -11,6 +11,7 @@ from dataflows.contract.array import PEArray
 from dataflows.contract.kernel import kernel
 from dataflows.rows.cycles import FLOAT32_EXACT, cost_taps, count_partners
 from dataflows.tiling.bursts import count_words
+from dataflows.tiling.drivers import add_driver, make_drivers, split_drivers
 from workloads.arrays import Float32Array, IntArray
 from workloads.operands import Operands
 from workloads.shapes import ConvShape
@@ -72,24 +73,28 @@ class PackedBursts:
     Attributes:
         ends: int64 ``(entries,)``, the number behind each entry's last burst.
         store_writes: Words that each writes.
+        drivers: ``(bursts, 2)``, of `dataflows.tiling.drivers`, without their filters; ``(0, 2)`` if they are not told.
     """
 
     ends: IntArray
     store_writes: IntArray
     size_bytes: IntArray
     cycles: IntArray
+    drivers: IntArray
 
     def grow(self) -> None:
         """Double the room."""
         self.size_bytes = np.concatenate([self.size_bytes, np.zeros_like(self.size_bytes)])
         self.cycles = np.concatenate([self.cycles, np.zeros_like(self.cycles)])
+        self.drivers = np.concatenate([self.drivers, np.zeros_like(self.drivers)])
 
 
-def make_room(entries: int, pes: int) -> PackedBursts:
+def make_room(entries: int, pes: int, tells_drivers: bool) -> PackedBursts:
     """Make room for the bursts of entries with so many PEs."""
     room = max(64, 16 * entries)
     count = np.zeros(entries, dtype=np.int64)
-    return PackedBursts(count, count.copy(), np.zeros(room, dtype=np.int64), np.zeros((room, pes), dtype=np.int64))
+    sizes, cycles = np.zeros(room, dtype=np.int64), np.zeros((room, pes), dtype=np.int64)
+    return PackedBursts(count, count.copy(), sizes, cycles, make_drivers(room, tells_drivers))
 
 
 class PackingRoom(NamedTuple):
@@ -137,6 +142,7 @@ def pack_entries(
     store_writes: IntArray,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
+    drivers: IntArray,
     room: PackingRoom,
 ) -> int:
     """Pack the entries ``first .. end``; give the first for which the room did not suffice, or `end`.
@@ -151,7 +157,7 @@ def pack_entries(
         m = filters[entry]
         end_burst, written = pack_kernels(
             bounds, entry, run, group_filters, group_channels, pairs, driver_bytes, m, second_bytes, issued,
-            m - base_filter, overhead, half, data_bits, end_burst, burst_bytes, burst_cycles, room,
+            m - base_filter, overhead, half, data_bits, end_burst, burst_bytes, burst_cycles, drivers, room,
         )  # fmt: skip
         if end_burst < 0:
             return entry
@@ -199,6 +205,7 @@ def pack_kernels(
     slot: int,
     burst_bytes: IntArray,
     burst_cycles: IntArray,
+    drivers: IntArray,
     room: PackingRoom,
 ) -> tuple[int, int]:
     """Pack the items (n, h, local channel, r) of a GTW entry; rows are shared within a burst.
@@ -257,11 +264,11 @@ def pack_kernels(
                         for segment in range(segments):
                             part = -(-whole // segments)
                             burst_bytes[slot + segment] = min(part, whole - segment * part)
-                            clear_cycles(burst_cycles, slot + segment)
+                            clear_burst(burst_cycles, drivers, slot + segment)
                     else:
                         if not is_open:
                             is_open, gathered, burst, added = True, 0, burst + 1, whole
-                            clear_cycles(burst_cycles, slot)
+                            clear_burst(burst_cycles, drivers, slot)
                         gathered += added
                         burst_bytes[slot] = gathered
                     for pe in range(pes):
@@ -279,10 +286,16 @@ def pack_kernels(
                             done = cycles * segment // segments
                             burst_cycles[slot + segment, pe] += cycles * (segment + 1) // segments - done
                     for group in range(groups):
-                        if driver_bytes[m + group * group_filters, n, p] >= 0 and room.inputs[group] > 0:
+                        driver = driver_bytes[m + group * group_filters, n, p]
+                        if driver >= 0 and room.inputs[group] > 0:
+                            if len(drivers) and room.fetched[group, p] != burst:
+                                place = (group * driver_bytes.shape[1] + n) * driver_bytes.shape[2] + p
+                                add_driver(drivers, slot, driver, place)
                             room.fetched[group, p] = burst
                             room.inputs_fetched[group] = burst
                     if segments > 1:
+                        if len(drivers):
+                            split_drivers(drivers, slot, whole, segments)
                         slot += segments
     if is_open:
         slot += 1
@@ -290,7 +303,9 @@ def pack_kernels(
 
 
 @kernel
-def clear_cycles(burst_cycles: IntArray, burst: int) -> None:
-    """Set the cycles of a burst to zero."""
+def clear_burst(burst_cycles: IntArray, drivers: IntArray, burst: int) -> None:
+    """Set the cycles of a burst and its drivers to zero."""
+    if len(drivers):
+        drivers[burst, 0] = drivers[burst, 1] = 0
     for pe in range(burst_cycles.shape[1]):
         burst_cycles[burst, pe] = 0

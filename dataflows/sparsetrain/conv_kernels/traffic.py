@@ -22,6 +22,7 @@ from dataflows.sparsetrain.conv_kernels.bursts import (
 from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan, plan_kernels
 from dataflows.sparsetrain.conv_kernels.tile_tables import size_kernel_bits, size_kernel_loads, tabulate_kernels
 from dataflows.tiling.bursts import UNLIMITED_BYTES
+from dataflows.tiling.drivers import gather_drivers, make_drivers
 from dataflows.tiling.kernels_search import KernelsTables, measure_kernels_tile, search_kernels
 from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.pinned import pin_sizes, require_fit
@@ -120,12 +121,17 @@ def pack_all_kernels(plan: KernelsPlan, entries: Entries, first: IntArray, chann
     burst_bytes = np.zeros(burst_first[-1], dtype=np.int64)
     burst_cycles = np.zeros((burst_first[-1], plan.tasks.pes), dtype=np.int64)
     gather_bursts(kind_of, packed.ends, packed.size_bytes, packed.cycles, burst_first, burst_bytes, burst_cycles)
-    return Bursts(burst_first, burst_bytes, burst_cycles, packed.store_writes[kind_of])
+    drivers = None
+    if plan.problem.share.shares_reads:
+        drivers = make_drivers(len(burst_bytes), is_told=True)
+        gather_drivers(kind_of, filters, packed.ends, packed.drivers, burst_first, drivers)
+    return Bursts(burst_first, burst_bytes, burst_cycles, packed.store_writes[kind_of], drivers)
 
 
 def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> PackedBursts:
     """Pack entries in the order of their filters, for some of which at a time the cycles are made."""
-    shape, packed, tasks = plan.shape, make_room(len(filters), plan.tasks.pes), plan.tasks
+    shape, tasks = plan.shape, plan.tasks
+    packed = make_room(len(filters), tasks.pes, plan.problem.share.shares_reads)
     source = KernelCycles(plan.problem.operands, shape, plan.problem.array, plan.pairs)
     per_filter = 4 * shape.batch * shape.in_height * shape.kernel_height * shape.group_in_channels * tasks.packed
     chunk = max(1, min(shape.group_out_channels, COST_BYTES // per_filter))
@@ -144,7 +150,7 @@ def pack_sparse(plan: KernelsPlan, filters: IntArray, bounds: IntArray) -> Packe
 
 def pack_dense(plan: KernelsPlan, bounds: IntArray) -> PackedBursts:
     """Pack entries of the first filter, every row operation of which issues all its in-range taps."""
-    shape, packed = plan.shape, make_room(len(bounds), plan.tasks.pes)
+    shape, packed = plan.shape, make_room(len(bounds), plan.tasks.pes, plan.problem.share.shares_reads)
     issued = int(cost_taps(tabulate_taps(shape, Step.GTW).counts, plan.problem.array).cycles.sum())
     channels = min(plan.tasks.packed, shape.groups) * shape.group_in_channels
     size = (shape.batch, shape.in_height, shape.kernel_height, 1, channels)
@@ -169,7 +175,7 @@ def pack_span(
             done, span[1], filters, base, bounds, plan.tasks.kernels, shape.group_out_channels,
             shape.group_in_channels, plan.pairs, drivers, seconds, issued, array.row_overhead_cycles, half,
             share.data_bits, packed.ends, packed.store_writes, packed.size_bytes, packed.cycles,
-            room,
+            packed.drivers, room,
         )  # fmt: skip
         if done < span[1]:
             packed.grow()

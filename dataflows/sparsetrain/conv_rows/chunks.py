@@ -16,6 +16,7 @@ from dataflows.contract.entries import sum_spans
 from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
 from dataflows.tiling.bursts import add_segments, count_words
+from dataflows.tiling.drivers import add_driver, make_drivers
 from workloads.arrays import BoolArray, Float32Array, IntArray
 
 # Columns of a kind of entry.
@@ -147,6 +148,52 @@ def walk_chunks(
         store_writes[kind] = writes
         if not fills:
             first[kind + 1] = chunk
+
+
+def find_drivers(plan: RowsPlan, kinds: IntArray, workers: IntArray, chunks: Chunks) -> IntArray:
+    """Find the driver rows that each chunk fetches, as `dataflows.tiling.drivers` tells them: ``(chunks, 2)``."""
+    found = make_drivers(len(chunks.low), is_told=True)
+    # Strips fetch the same of a row where that is all of it, or their windows are the same.
+    windows = [strip.window if size >= 0 else None for strip, size in zip(plan.strips, plan.windows, strict=True)]
+    first_alike = np.array([windows.index(window) for window in windows], dtype=np.int64)
+    number_rows(
+        kinds, workers, plan.fetched_bytes, plan.pairs, first_alike, chunks.first, chunks.low, chunks.high, found
+    )
+    return found
+
+
+@kernel
+def number_rows(
+    kinds: IntArray,
+    workers: IntArray,
+    driver_bytes: IntArray,
+    pairs: IntArray,
+    first_alike: IntArray,
+    first: IntArray,
+    low: IntArray,
+    high: IntArray,
+    found: IntArray,
+) -> None:
+    """Add the driver rows that a working PE reads to those of their chunks.
+
+    Args:
+        first_alike: The first strip that fetches the same of a row as each strip.
+    """
+    R, (_, N, groups, depth, Y) = pairs.shape[1], driver_bytes.shape
+    for kind in range(len(kinds)):
+        strip, n, x, group = kinds[kind, STRIP], kinds[kind, IMAGE], kinds[kind, RESULT_ROW], kinds[kind, GROUP]
+        image = n + N * first_alike[strip]
+        for chunk in range(first[kind], first[kind + 1]):
+            for item in range(low[chunk], high[chunk]):
+                o, row = item // R, pairs[x, item % R]
+                if row < 0:
+                    continue
+                for member in range(workers.shape[1]):
+                    if workers[kinds[kind, WORKERS], member] == 0:
+                        continue
+                    size = driver_bytes[strip, n, group + member, o, row]
+                    if size >= 0:
+                        add_driver(found, chunk, size, ((image * groups + group + member) * depth + o) * Y + row)
 
 
 @kernel

@@ -8,11 +8,12 @@ from dataflows.contract.entries import Entries, list_entries, require_tiling
 from dataflows.contract.memory import RowFormat, Traffic
 from dataflows.contract.problem import StepProblem
 from dataflows.sparsetrain.conv_rows.chunk_cycles import ChunkCycles
-from dataflows.sparsetrain.conv_rows.chunks import IMAGE, STRIP, cut_chunks, fill_bursts
+from dataflows.sparsetrain.conv_rows.chunks import IMAGE, STRIP, cut_chunks, fill_bursts, find_drivers
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan, plan_rows
 from dataflows.storage.row_sizes import size_raw
 from dataflows.storage.written import is_written_sparse, masks_in_ppu
 from dataflows.tiling.bursts import UNLIMITED_BYTES
+from dataflows.tiling.drivers import make_drivers, spread_drivers
 from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
@@ -282,7 +283,12 @@ def pack_all_rows(plan: RowsPlan, entries: Entries, first: IntArray, outputs: In
             np.zeros(plan.blocks.pes, dtype=np.int64),
         )  # fmt: skip
     writes = chunks.store_writes[kind_of] - (-mask_bytes * 8 // bits)
-    return Bursts(burst_first, burst_bytes, burst_cycles, writes.astype(np.int64))
+    drivers = None
+    if plan.problem.share.shares_reads:
+        drivers = make_drivers(len(burst_bytes), is_told=True)
+        found = find_drivers(plan, kinds, workers, chunks)
+        spread_drivers(kind_of, chunks.first, chunks.size_bytes, chunks.segments, found, burst_first, drivers)
+    return Bursts(burst_first, burst_bytes, burst_cycles, writes.astype(np.int64), drivers)
 
 
 def find_wanted(plan: RowsPlan, n: IntArray, x: IntArray, strip: IntArray, first: IntArray) -> BoolArray:

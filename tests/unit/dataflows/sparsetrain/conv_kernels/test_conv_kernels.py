@@ -50,10 +50,11 @@ def test_running_sums_end_with_the_bytes_of_both_operands() -> None:
 
 
 def test_room_for_bursts_doubles() -> None:
-    room = make_room(entries=1, pes=PES)
+    room = make_room(entries=1, pes=PES, tells_drivers=True)
     before = len(room.size_bytes)
     room.grow()
     assert (len(room.size_bytes), room.cycles.shape) == (2 * before, (2 * before, PES))
+    assert room.drivers.shape == (2 * before, 2)
 
 
 def test_one_tile_loads_both_operands_and_writes_raw_sums() -> None:
