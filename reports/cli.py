@@ -136,10 +136,11 @@ def main() -> None:
 
 @main.command("list")
 def list_everything() -> None:
-    """List workloads, architectures, dataflows, datasets and profiles that can be named."""
+    """List workloads, architectures, dataflows, DRAM, datasets and profiles that can be named."""
     from dataflows.registry import list_dataflows
     from reports.fitted_tables import screen_width
     from sim.architecture import list_architectures
+    from sim.dram_presets import list_drams, load_dram
     from sim.sweep.form import list_sweeps
     from sim.technology import list_technologies
     from workloads.datasets.address import SHIPPED
@@ -150,6 +151,7 @@ def list_everything() -> None:
         "Workloads": list_presets(),
         "Architectures": {preset.name: preset.description for preset in list_architectures()},
         "Dataflows": dict.fromkeys(list_dataflows(), ""),
+        "DRAM": {name: load_dram(name).description for name in list_drams()},
         "Technologies": dict.fromkeys(list_technologies(), ""),
         "Sweeps": list_sweeps(),
         "Datasets": dict.fromkeys(SHIPPED, ""),

@@ -189,6 +189,10 @@ def list_values(path: str, kind: Any) -> list[str]:
         from dataflows.registry import list_dataflows
 
         return list(list_dataflows())
+    if path == "dram.timing":
+        from sim.dram_presets import list_drams
+
+        return list(list_drams())
     kinds = (kind, *get_args(kind))
     if bool in kinds:
         return ["true", "false"]

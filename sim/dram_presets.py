@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sim.machine.bank_state import BankTiming
+from sim.technology_scaling import Ranged, Text
 from workloads.errors import InputError
 from workloads.layers import LayerName, StrictModel
 from workloads.validation import did_you_mean, validate_document
@@ -17,7 +18,6 @@ from workloads.yaml_file import parse_yaml
 Clocks = Annotated[int, Field(ge=0, le=2**20)]
 Amount = Annotated[int, Field(ge=1, le=2**20)]
 Current = Annotated[float, Field(ge=0)]
-Text = Annotated[str, Field(min_length=1)]
 GROUP_LOWEST = "row rank bank group column"
 
 
@@ -82,18 +82,16 @@ class DramController(StrictModel):
     queue_bursts: Amount
 
 
-class DramPart(StrictModel):
-    """A kind of DRAM, one channel of it.
+class DramPart(Ranged):
+    """A kind of DRAM, one channel of it; its range is that of the energies, and it is assumed if nothing holds it.
 
     Attributes:
-        assumed: Not compared with another model.
         note: What is unusual or this project's choice.
     """
 
     name: LayerName
     description: Text
     source: Text
-    assumed: bool
     note: Text | None = None
     clock_mhz: Amount
     structure: DramStructure

@@ -13,7 +13,7 @@ from sim.architecture import Architecture
 from sim.energy import ActionCounts, MachinePrices, compute_energy
 from sim.machine_energy import READER, describe_parts, read_actions
 from sim.machine_parts import MachineParts
-from sim.machine_pricing import price_machine
+from sim.machine_pricing import list_assumptions, price_machine
 from sim.technology import Assumption, Technology
 
 
@@ -49,7 +49,7 @@ def _price_ends(
     parts: MachineParts, _content: str, technology: Technology, declared: tuple[Action, ...]
 ) -> tuple[PricedAssumption, ...]:
     nominal, found = list_prices(price_machine(parts, technology, declared)), []
-    for one in technology.list_assumptions():
+    for one in list_assumptions(parts, technology):
         doubled = list_prices(price_machine(parts, technology.vary(one.entry, 2.0), declared))
         # Each price is a sum, in which the entry is a factor of some terms: doubled, it adds those once more.
         shares = {name: doubled[name] - price for name, price in nominal.items() if doubled[name] != price}

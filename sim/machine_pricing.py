@@ -15,13 +15,15 @@ from sim.energy import (
     UnitPrice,
 )
 from sim.machine_parts import MachineParts
-from sim.technology import Cost, Quantity, Technology
+from sim.technology import Assumption, Cost, Quantity, Technology
 from sim.technology_form import Term
 from sim.technology_sram import SramFigures
 from workloads.errors import InputError
 
 SQUARE_MM_PER_SQUARE_UM = 1e-6
 MW_PER_UW = 1e-3
+# The entry of an assumption that is not of a technology table.
+DRAM_CURRENTS = "dram.currents"
 
 
 def price_machine(parts: MachineParts, technology: Technology, declared: tuple[Action, ...] = ()) -> MachinePrices:
@@ -47,15 +49,25 @@ def price_machine(parts: MachineParts, technology: Technology, declared: tuple[A
         for action, component in COMPONENT_OF_ACTION.items()
         if parts.has(component)
     )
-    own = _price_commands(parts) + tuple(_price_own(action, parts, technology) for action in list_own(declared))
+    own = _price_commands(parts, technology) + tuple(
+        _price_own(action, parts, technology) for action in list_own(declared)
+    )
     return MachinePrices(technology.name, actions + own, units, bank, half, accumulator_bank=sums)
 
 
-def _price_commands(parts: MachineParts) -> tuple[ActionPrice, ...]:
+def _price_commands(parts: MachineParts, technology: Technology) -> tuple[ActionPrice, ...]:
     if not parts.dram_timing:
         return ()
-    prices = price_commands(load_dram(parts.dram_timing))
-    return tuple(ActionPrice("dram", price.action, price.pj, price.source) for price in prices)
+    prices, variation = price_commands(load_dram(parts.dram_timing)), technology.varied.get(DRAM_CURRENTS, 1.0)
+    return tuple(ActionPrice("dram", price.action, variation * price.pj, price.source) for price in prices)
+
+
+def list_assumptions(parts: MachineParts, technology: Technology) -> tuple[Assumption, ...]:
+    """List the entries with a range of a machine's prices: those of the table, and the currents of DRAM with banks."""
+    found = technology.list_assumptions()
+    if parts.dram_timing and (span := load_dram(parts.dram_timing).range) is not None:
+        found += (Assumption(DRAM_CURRENTS, span.low, span.high, span.why),)
+    return found
 
 
 def _price_action(

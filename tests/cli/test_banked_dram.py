@@ -131,3 +131,16 @@ def test_a_run_is_traced_and_gets_a_page(tmp_path: Path) -> None:
     options = ("--set", LPDDR4, "--no-verify", "--trace", "trace.json.gz", "--out", "run")
     assert run_command(tmp_path, "simulate", write_small(tmp_path), *options).exit_code == 0
     assert run_command(tmp_path, "report", "run", "--output", "page.html").exit_code == 0
+
+
+def test_the_currents_of_a_data_sheet_give_energies_an_interval(folder: Path) -> None:
+    record = json.loads((folder / "run" / "run.json").read_text())
+    machine = record["machines"][NAME]
+    (assumption,) = (one for one in machine["assumptions"] if one["entry"] == "dram.currents")
+    moved = {price["action"]: price for price in assumption["prices"]}
+    assert set(moved) == set(DRAM_COMMANDS)
+    for line in machine["energy"]:
+        if line["action"] in moved:
+            price = moved[line["action"]]
+            ends = assumption["low"] * line["pj_per_action"], assumption["high"] * line["pj_per_action"]
+            assert (price["low_pj"], price["high_pj"]) == pytest.approx(ends, rel=1e-12)

@@ -62,7 +62,8 @@ def test_list_names_every_preset_with_its_description(tmp_path: Path) -> None:
     outcome = run_command(tmp_path, "list")
     assert (outcome.exit_code, outcome.stderr) == (0, "")
     titles = re.findall(r"^(\w+):$", outcome.stdout, flags=re.MULTILINE)
-    assert {"Workloads", "Architectures", "Dataflows", "Datasets"} <= set(titles)
+    assert {"Workloads", "Architectures", "Dataflows", "DRAM", "Datasets"} <= set(titles)
+    assert re.search(r"^  lpddr4-2400 +LPDDR4-2400, four 16-bit devices", outcome.stdout, flags=re.MULTILINE)
     for name in (*preset_names(), *(preset.name for preset in list_architectures())):
         assert re.search(rf"^  {re.escape(name)} +\S", outcome.stdout, flags=re.MULTILINE), name
     assert re.search(r"^  sparsetrain$", outcome.stdout, flags=re.MULTILINE)

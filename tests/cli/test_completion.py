@@ -37,6 +37,8 @@ def complete(words: str, kind: type[ShellComplete] = ShellComplete) -> list[str]
         ("simulate lenet5 --set array.g", ["array.groups="]),
         ("simulate lenet5 --set dram.c", ["dram.channels="]),
         ("simulate lenet5 --set dram.k", ["dram.kind="]),
+        ("simulate lenet5 --set dram.model=", ["dram.model=constant", "dram.model=banked"]),
+        ("simulate lenet5 --set dram.timing=l", ["dram.timing=lpddr4-2400"]),
         ("simulate lenet5 --set array.groups=", ["array.groups=56"]),
         ("simulate lenet5 --set buffer.cell=", ["buffer.cell=hp", "buffer.cell=lstp"]),
         ("simulate lenet5 --set array.skip_weights=", ["array.skip_weights=false", "array.skip_weights=true"]),
