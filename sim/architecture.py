@@ -178,6 +178,13 @@ class Architecture(StrictModel):
             sparse_format=None if form is SparseFormat.AUTO else RowFormat(form.value),
         )
 
+    def __repr__(self) -> str:
+        array, kind = self.array, "ideal, " if self.is_ideal else ""
+        return (
+            f"<Architecture {self.name}: {kind}{array.groups} groups of {array.pes_per_group} PEs, "
+            f"{self.clock_mhz} MHz, dataflow {self.dataflow}>"
+        )
+
     def __hash__(self) -> int:
         """Hash what tells machines apart; options are a mapping, which has no hash of its own."""
         return hash((self.name, self.dataflow, self.clock_mhz, self.array, repr(sorted(self.dataflow_options.items()))))

@@ -22,10 +22,12 @@ from workloads.fusion import FUSED, JOINT
 from workloads.passes import GRADIENT_SUM, PassStep
 from workloads.row_kinds import COMPUTE_KINDS
 from workloads.validation import show_value
+from workloads.value_formats import ValueFormat
 
 # steps.csv has nine digits of a number, run.json all of them.
 ROUNDING = 1e-7
 DENSITIES = ("input_density", "weight_density", "grad_output_density", "mask_density")
+ROUNDED = ("vanished_elements", "saturated_elements", "float32_max_error", "float32_relative_error")
 STATES = ("busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles", "idle_cycles")
 
 
@@ -48,6 +50,8 @@ def check_steps(path: Path, frame: pd.DataFrame, form: RecordForm) -> None:
             words = f"is of a machine that run.json does not name; it names {', '.join(machines)}"
         elif (told := name_row_kind(row, kinds)) != row.kind:
             words = f"is of the kind {row.kind}, and run.json has {told}"
+        elif machine.values is ValueFormat.FLOAT32 and not all(math.isnan(getattr(row, name)) for name in ROUNDED):
+            words = "tells what rounding changed, but the machine stores float32"
         else:
             words = find_fault(
                 row, machine.array.groups, is_sampled=form.sampling is not None,
@@ -80,6 +84,8 @@ def find_fault(row: Any, groups: int, *, is_sampled: bool, has_own: bool) -> str
     """
     if row.verified != (row.verdict in ("exact", "tolerance")):
         return f"verified is {row.verified}, but verdict is {row.verdict}"
+    if row.verified and (math.isnan(row.max_abs_error) or math.isnan(row.tolerance)):
+        return f"verdict is {row.verdict}, but max_abs_error or tolerance is empty"
     if row.verdict == "tolerance" and not row.max_abs_error <= row.tolerance * (1 + ROUNDING):
         return f"verdict is tolerance, but max_abs_error is {row.max_abs_error:g} and tolerance {row.tolerance:g}"
     if row.verdict == "exact" and row.max_abs_error != 0:

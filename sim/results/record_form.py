@@ -184,7 +184,7 @@ class RecordForm(OpenModel):
     options: OptionsForm
     notices: list[Line]
     dead_layers: list[Line]
-    files: dict[Line, WrittenFileForm]
+    files: Annotated[dict[Line, WrittenFileForm], Field(min_length=1)]
     record_sha256: Sha256
 
     def contenders(self) -> list[Architecture]:

@@ -90,6 +90,8 @@ def mutate_table(text: str) -> Iterator[Case]:
         for _ in range(CELLS_OF_A_COLUMN):
             cell = CELLS[turn % len(CELLS)]
             turn += 1
+            if cell == rows[2][place]:
+                continue
             changed = [
                 [*row[:place], cell, *row[place + 1 :]] if number == 2 else row for number, row in enumerate(rows)
             ]
