@@ -29,6 +29,8 @@ SHOWN_COLUMNS = (
     "layer", "step", "machine", "cycles", "busy_cycles", "wait_operands_cycles", "wait_dram_cycles", "wait_ppu_cycles",
     "idle_cycles", "pe_utilization", "effectual_macs", "dense_macs", "energy_pj", "cycles_ci95", "verdict",
 )  # fmt: skip
+# Shown where a machine stores rounded values.
+ROUNDED_COLUMNS = ("vanished_elements", "saturated_elements", "float32_max_error", "float32_relative_error")
 NOT_MODELLED = (
     "PE groups do not share reads: there is no multicast from the buffer, so every group fetches its own operands.",
     "A step starts when the one before it has fully ended; nothing is prefetched across that border.",
@@ -209,7 +211,7 @@ def make_steps_table(run: Run, name: str = "steps") -> tuple[str, dict[str, Any]
     """Make the box of the full table, and what the page's script fills it with."""
     columns = [
         {"name": column, "unit": unit, "meaning": meaning, "isWord": column in (*WORD_COLUMNS, "verified"),
-         "isShown": column in SHOWN_COLUMNS}
+         "isShown": column in SHOWN_COLUMNS or (column in ROUNDED_COLUMNS and bool(run.frame[column].notna().any()))}
         for column, unit, meaning in describe_columns()
     ]  # fmt: skip
     box = table_box(name, f"All steps of {run.title}", STEPS_FILTERS, "steps.csv", "conv1 gtw")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from reports.run_files import load_run
+from reports.run_page import build_run_page
+from reports.run_parts import ROUNDED_COLUMNS, make_steps_table
+from reports.tables import describe_run
 from reports.value_words import describe_values
+from sim.run import simulate
 
 
 def row(layer: str, vanished: float | None, largest: float | None, relative: float | None) -> Any:
@@ -49,3 +57,17 @@ def test_the_worst_steps_are_named() -> None:
         "(b gta)."
     ]
     assert "of up to 0 of their own (c gta)." in describe_values(store("int16"), rows[3:])[0]
+
+
+@pytest.mark.parametrize("form", ["float32", "fp16"])
+def test_the_page_and_the_last_words_tell_what_a_machine_rounds(form: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = simulate("lenet5", overrides=[f"storage.values={form}"], operands="synthetic", batch=1, out=out)
+    run = load_run(out)
+    _, tables = make_steps_table(run, "steps")
+    shown = {one["name"] for one in tables["steps"]["columns"] if one["isShown"]}
+    is_rounded = form != "float32"
+    assert (set(ROUNDED_COLUMNS) <= shown) is is_rounded
+    told = [words for words in describe_run(result) if words.startswith("Values are stored")]
+    assert len(told) == is_rounded
+    assert all(f"<p>{words}</p>" in build_run_page(run) for words in told)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workloads.operands import GradientFinish, Operands
-from workloads.pruning import PruningKey
+from workloads.pruning import PruningKey, prune
 from workloads.rounding import count_rounding, round_operands
 from workloads.shapes import LinearShape, MatmulShape, Step
 from workloads.value_formats import ValueFormat, round_values
@@ -88,3 +88,11 @@ def test_the_second_factor_of_a_product_has_a_mask_of_its_own(form: ValueFormat)
     assert rounded.weight_finish.mask.reshape(-1)[:2].tolist() == [False, True]
     assert rounded.weight_finish.tau == 0.5
     assert np.array_equal(rounded.weight_summed[0], round_values(operands.weight_summed[0] * 2, form))
+
+
+@pytest.mark.parametrize("place", range(20))
+def test_what_is_pruned_does_not_change_with_a_loss_scale(place: int) -> None:
+    rng = np.random.default_rng(place)
+    gradient, scale = rng.normal(size=(2, 50)).astype(np.float32), np.float32(2.0 ** rng.integers(1, 20))
+    tau = float(np.float32(rng.random()))
+    assert np.array_equal(prune(gradient * scale, tau * float(scale), KEY), prune(gradient, tau, KEY) * scale)
