@@ -19,7 +19,8 @@ help:
 	@echo "make gallery simulate presets and make example pages of them in out/gallery"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make check   run the static checks, then the tests"
-	@echo "make validate install torch, onnx and onnxruntime beside the rest, and run the tests that compare with them"
+	@echo "make validate install torch, onnx and onnxruntime beside the rest, and run the tests that compare with them, and"
+	@echo "             all drawn cases of which the tests above run every eleventh"
 	@echo "make smoke   install both locks afresh with old and new pip and Python, and simulate a layer with each"
 	@echo "make bench   measure how fast it is on full-size networks; BENCH=--quick on small ones"
 	@echo "make install set up .venv from requirements.lock, to run sparsetrain; make develop from requirements-dev.lock"
@@ -96,7 +97,7 @@ check: $(DEVELOPING)
 	$(MAKE) test
 
 validate: $(COMPARING)
-	$(BIN)/python -m pytest -n 2 -m peers
+	$(BIN)/python -m pytest -n 2 -m "peers or exhaustive"
 
 smoke:
 	PYTHON="$(PYTHON)" .ci/smoke

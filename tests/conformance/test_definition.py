@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from conformance.defined import define_layer, define_step
+from drawn_cases import exhaustive, thin
 from ideal_machine import DATAFLOW, lower, run_tasks
 from oracle import definition, definition_layers
 from random_layers import ALL_STEPS, draw_case
@@ -23,7 +24,7 @@ SEED = 20
 GEOMETRIES = 320
 
 
-@pytest.mark.parametrize("index", range(GEOMETRIES))
+@pytest.mark.parametrize("index", thin(range(GEOMETRIES)))
 def test_cycles_counts_and_values_are_those_of_the_definition(index: int) -> None:
     operands, array = draw_case(SEED, index)
     for step in ALL_STEPS:
@@ -100,6 +101,7 @@ def test_the_machines_cover_few_and_many_groups_and_every_option() -> None:
     assert {array.pack_groups for array in arrays} == {False, True}
 
 
+@exhaustive
 @pytest.mark.parametrize("step", ALL_STEPS)
 def test_rows_and_kernels_are_cut_and_groups_packed_in_some_of_the_cases(step: Step) -> None:
     tables = [lower(operands, step, array) for operands, array in CASES if isinstance(operands.shape, ConvShape)]

@@ -18,6 +18,7 @@ from conformance.test_operators import compare as compare_operator
 from conformance.test_operators import compare_with_definition
 from conformance.test_stepped_layers import compare_step as run_both
 from conformance.test_stepped_layers import translate_refusal
+from drawn_cases import exhaustive, thin
 from oracle.definition import StepOracle
 from oracle.stepped_records import Machine
 from random_layers import ALL_STEPS, draw_case
@@ -68,7 +69,7 @@ def define(operands: Operands, step: Step, array: PEArray) -> StepOracle | None:
     return define_step(operands, step, array)
 
 
-@pytest.mark.parametrize("index", range(IDEAL_CASES + GENERAL_CASES))
+@pytest.mark.parametrize("index", thin(range(IDEAL_CASES + GENERAL_CASES)))
 def test_cycles_counts_and_values_are_those_of_the_definition(index: int) -> None:
     operands, array = draw_ideal_case(index)
     for step in ALL_STEPS:
@@ -77,6 +78,7 @@ def test_cycles_counts_and_values_are_those_of_the_definition(index: int) -> Non
             compare_step(operands, step, array, defined, effectual_macs=defined.multiplications)
 
 
+@exhaustive
 def test_the_cases_leave_out_and_execute_rows_in_every_step_of_every_kind() -> None:
     left: dict[tuple[str, Step], int] = {}
     for index in range(0, IDEAL_CASES + GENERAL_CASES, 5):
@@ -96,7 +98,7 @@ def draw_stepped(index: int) -> tuple[Operands, Machine]:
     return empty_rows(operands, SEED, index, 2), replace(machine, skip_empty_rows=True)
 
 
-@pytest.mark.parametrize("index", range(STEPPED_CASES))
+@pytest.mark.parametrize("index", thin(range(STEPPED_CASES)))
 def test_every_time_and_byte_of_both_engines_is_the_stepped_models(index: int) -> None:
     operands, machine = draw_stepped(index)
     for step in ALL_STEPS:
@@ -116,7 +118,7 @@ def draw_stepped_general(index: int) -> tuple[Operands, Machine]:
     return empty_rows(operands, SEED, index, 3), replace(machine, skip_empty_rows=True)
 
 
-@pytest.mark.parametrize("index", range(STEPPED_GENERAL_CASES))
+@pytest.mark.parametrize("index", thin(range(STEPPED_GENERAL_CASES)))
 def test_every_burst_of_general_geometry_is_the_stepped_models(index: int) -> None:
     operands, machine = draw_stepped_general(index)
     for step in ALL_STEPS:
@@ -129,7 +131,7 @@ def draw_operator_case(kind: str, index: int) -> OperatorCase:
     return replace(case, machine=replace(case.machine, skip_empty_rows=True))
 
 
-@pytest.mark.parametrize(("kind", "index"), OPERATORS)
+@pytest.mark.parametrize(("kind", "index"), thin(OPERATORS))
 def test_operators_beside_convolutions_leave_rows_out_too(kind: str, index: int) -> None:
     case = draw_operator_case(kind, index)
     for step in ALL_STEPS:

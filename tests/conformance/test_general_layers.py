@@ -15,6 +15,7 @@ from conformance.stepped_pairs import (
     list_stepped_times,
     list_times,
 )
+from drawn_cases import exhaustive, thin
 from oracle.stepped_conv_work import ConvWork
 from oracle.stepped_lowering import Work
 from oracle.stepped_records import Machine
@@ -100,7 +101,7 @@ def compare(operands: Operands, step: Step, machine: Machine, expected: Stepped 
     assert list_times(timing, table.traffic) == expected.times, step
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_every_burst_time_and_byte_is_the_stepped_models(index: int) -> None:
     operands, machine = draw_general_step(SEED, index)
     for step, expected in zip(ALL_STEPS, run_case(index), strict=True):
@@ -118,6 +119,7 @@ def list_works() -> list[tuple[Step, ConvWork, bool]]:
     return works
 
 
+@exhaustive
 def test_strips_runs_and_packed_groups_stand_in_one_tile_and_in_several() -> None:
     for step in ALL_STEPS:
         for is_tiled in (False, True):
@@ -127,6 +129,7 @@ def test_strips_runs_and_packed_groups_stand_in_one_tile_and_in_several() -> Non
             assert any(work.is_packed(getattr(work, share)) for work in works), (step, is_tiled)
 
 
+@exhaustive
 @pytest.mark.parametrize("step", [Step.FORWARD, Step.GTA])
 def test_strips_read_raw_and_compressed_rows_and_write_both(step: Step) -> None:
     driver = "input" if step is Step.FORWARD else "grad_output"

@@ -15,6 +15,7 @@ from conformance.stepped_pairs import (
     list_times,
 )
 from conformance.test_general_layers import list_bursts
+from drawn_cases import thin
 from ideal_machine import DATAFLOW, lower, run_tasks
 from oracle import definition
 from oracle.definition_layers import Machine
@@ -34,7 +35,7 @@ CASES = 120
 PLACES = [(kind, index) for kind, record in RECORDS.items() if record is not None for index in range(CASES)]
 
 
-@pytest.mark.parametrize(("kind", "index"), PLACES)
+@pytest.mark.parametrize(("kind", "index"), thin(PLACES))
 def test_tasks_cycles_and_values_are_those_of_the_definition(kind: str, index: int) -> None:
     case = draw_operator(kind, SEED, index)
     for step in ALL_STEPS:
@@ -66,7 +67,7 @@ def compare_with_definition(case: OperatorCase, step: Step) -> None:
     np.testing.assert_array_equal(output, give_tensor(case.operands.shape, result, defined.output))
 
 
-@pytest.mark.parametrize(("kind", "index"), PLACES)
+@pytest.mark.parametrize(("kind", "index"), thin(PLACES))
 def test_every_burst_time_and_byte_is_the_stepped_models(kind: str, index: int) -> None:
     case = draw_operator(kind, SEED, index)
     if kind == "product":

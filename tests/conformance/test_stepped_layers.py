@@ -17,6 +17,7 @@ from conformance.stepped_pairs import (
     list_stepped_times,
     list_times,
 )
+from drawn_cases import exhaustive, thin
 from oracle.stepped_records import Machine, StepTimes
 from oracle.stepped_step import run_step as run_stepped
 from random_layers import ALL_STEPS
@@ -74,7 +75,7 @@ def compare_step(operands: Operands, step: Step, machine: Machine) -> Compared:
     return Compared(step, table, tuple(list_times(timing, table.traffic) for timing in timings), stepped)
 
 
-@pytest.mark.parametrize("index", range(LAYERS))
+@pytest.mark.parametrize("index", thin(range(LAYERS)))
 def test_every_time_and_byte_of_a_step_is_the_stepped_models(index: int) -> None:
     for compared in compare_steps(index):
         if isinstance(compared.stepped, str):
@@ -105,6 +106,7 @@ def list_compared() -> list[tuple[Operands, Machine, TaskTable, StepTimes]]:
     ]
 
 
+@exhaustive
 def test_the_cases_cover_ports_units_dram_groups_and_cuts() -> None:
     ran = list_compared()
     assert len(ran) >= 2 * LAYERS
@@ -119,6 +121,7 @@ def test_the_cases_cover_ports_units_dram_groups_and_cuts() -> None:
     assert any(machine.groups == 16 and times.tiles > 3 for _, machine, _, times in ran)
 
 
+@exhaustive
 @pytest.mark.parametrize("form", [ConvShape, LinearShape])
 @pytest.mark.parametrize("step", ALL_STEPS)
 @pytest.mark.parametrize("skips", [True, False])
@@ -134,12 +137,14 @@ def test_reductions_are_cut_in_every_step_of_every_kind_of_layer(step: Step, for
     assert not all(cut)
 
 
+@exhaustive
 def test_layers_too_large_for_a_buffer_are_among_them() -> None:
     refusals = [one.table for index in range(LAYERS) for one in compare_steps(index) if isinstance(one.table, str)]
     assert sum("no tiling fits the global buffer" in words for words in refusals) >= 10
     assert len(refusals) < LAYERS
 
 
+@exhaustive
 def test_items_larger_than_a_half_store_are_fetched_in_segments_somewhere() -> None:
     segmented = 0
     for index in range(LAYERS):

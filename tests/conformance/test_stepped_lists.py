@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conformance.stepped_cases import draw_one
 from conformance.stepped_pairs import describe_speeds, list_stepped_times, list_times, make_table, make_traffic
+from drawn_cases import exhaustive, thin
 from oracle.stepped_records import Machine, StepTimes, TimedTask, TimedTile
 from oracle.stepped_timing import run_tiles
 
@@ -65,7 +66,7 @@ def step_list(index: int) -> StepTimes:
     return run_tiles(*draw_list(index))
 
 
-@pytest.mark.parametrize("index", range(LISTS))
+@pytest.mark.parametrize("index", thin(range(LISTS)))
 def test_every_wait_of_every_group_is_the_stepped_models(index: int) -> None:
     tiles, machine = draw_list(index)
     traffic = make_traffic(tiles, machine.pes_per_group)
@@ -76,6 +77,7 @@ def test_every_wait_of_every_group_is_the_stepped_models(index: int) -> None:
         assert timing.spent.sum(axis=1).tolist() == [timing.cycles] * machine.groups
 
 
+@exhaustive
 @pytest.mark.parametrize("wait", ["wait_operands", "wait_dram", "wait_ppu", "idle", "busy"])
 def test_every_state_is_the_largest_of_some_list(wait: str) -> None:
     states = ("wait_operands", "wait_dram", "wait_ppu", "idle", "busy")
@@ -83,6 +85,7 @@ def test_every_state_is_the_largest_of_some_list(wait: str) -> None:
     assert largest.count(wait) >= 3
 
 
+@exhaustive
 def test_the_lists_cover_starved_ports_slow_units_and_few_and_many_groups() -> None:
     drawn = [(*draw_list(index), step_list(index)) for index in range(LISTS)]
     starved = [times for _, machine, times in drawn if machine.ports == 1 and sum(times.wait_operands) > 100]

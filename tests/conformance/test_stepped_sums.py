@@ -15,6 +15,7 @@ from conformance.stepped_pairs import (
     list_stepped_times,
     list_times,
 )
+from drawn_cases import exhaustive, thin
 from oracle.stepped_records import Machine, StepTimes
 from oracle.stepped_step import run_step as run_stepped
 from random_layers import draw_operands, draw_tensor
@@ -73,12 +74,12 @@ def hide_mask(operands: Operands) -> Operands:
     return replace(operands, mask=None, finish=GradientFinish(mask=operands.mask), summed=())
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_a_step_that_adds_a_stored_gradient_is_the_stepped_models(index: int) -> None:
     compare(*draw_case(index))
 
 
-@pytest.mark.parametrize("index", [index for index in range(CASES) if draw_case(index)[0].mask is not None])
+@pytest.mark.parametrize("index", thin(index for index in range(CASES) if draw_case(index)[0].mask is not None))
 def test_a_step_whose_mask_the_ppu_alone_knows_is_the_stepped_models(index: int) -> None:
     operands, machine = draw_case(index)
     compare(hide_mask(operands), machine)
@@ -98,6 +99,7 @@ def compare(operands: Operands, machine: Machine) -> None:
     assert table.traffic.tiling == expected.tiling
 
 
+@exhaustive
 def test_the_tiling_of_a_fully_connected_layer_heeds_what_is_added() -> None:
     tiled = 0
     for index in range(LINEAR_CASES):
@@ -113,6 +115,7 @@ def test_the_tiling_of_a_fully_connected_layer_heeds_what_is_added() -> None:
     assert tiled > LINEAR_CASES / 2
 
 
+@exhaustive
 def test_the_cases_hold_cut_reductions_of_every_kind_of_layer() -> None:
     cut: set[tuple[bool, bool]] = set()
     for index in range(CASES):

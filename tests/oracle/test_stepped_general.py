@@ -7,6 +7,7 @@ from math import ceil
 
 import numpy as np
 import pytest
+from drawn_cases import thin
 from oracle import definition_layers
 from oracle.definition import run_step as run_defined
 from oracle.describe_layers import describe
@@ -46,7 +47,7 @@ def add_cycles(task: TimedTask, pes: int) -> list[int]:
     return [sum(cycles[pe] for _, cycles in task.bursts if pe < len(cycles)) for pe in range(pes)]
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_tasks_take_the_definitions_cycles_in_its_order(index: int) -> None:
     layer, array, operands = draw_case(index)
     for step in STEPS:
@@ -56,7 +57,7 @@ def test_tasks_take_the_definitions_cycles_in_its_order(index: int) -> None:
         assert run_step(describe(layer), step, give_array(array), **operands).cycles == defined.cycles
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_what_strips_write_adds_up_to_the_rows_that_are_not_cut(index: int) -> None:
     rng = np.random.default_rng([SEED, index])
     layer = describe(draw_layer(rng))

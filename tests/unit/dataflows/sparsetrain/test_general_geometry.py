@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from drawn_cases import thin
 from oracle.stepped_records import TimedTask
 from oracle.stepped_tiling import choose_tiling
 from random_layers import ALL_STEPS, draw_conv_shape, draw_operands, draw_tensor
@@ -92,7 +93,7 @@ def draw(index: int) -> Drawn:
     return Drawn(operands, array, share)
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_tasks_counts_and_values_are_those_of_the_loops(index: int) -> None:
     drawn = draw(index)
     for step in ALL_STEPS:
@@ -150,7 +151,7 @@ def count_tilings(work: SlowWork) -> int:
     return int(np.prod(work.task_limits + work.reduction_limits)) if limited else 1
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_tiles_bursts_and_results_are_those_of_the_loops(index: int) -> None:
     drawn = draw(index)
     for step in ALL_STEPS:
@@ -179,7 +180,7 @@ def test_tiles_bursts_and_results_are_those_of_the_loops(index: int) -> None:
         assert traffic.store_writes.tolist() == [work.count_words(*entry) for entry in entries]
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_all_tiles_of_a_plan_are_the_traffic_of_the_step(index: int) -> None:
     drawn = draw(index)
     images = np.arange(drawn.operands.shape.batch)
