@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from benchmarks.cases import CASES, FIT_PIXELS, QUICK_CASES, Case, fit_case
+from benchmarks.changes import write_changes
 from benchmarks.environment import describe_environment
 from benchmarks.fit import fit_line
 from benchmarks.runner import ChildError, measure_case, measure_kernels, run_session
@@ -100,6 +101,16 @@ def kernels() -> None:
     click.echo(describe_kernels(measured))
     for module, seconds in measured["first"]["modules"].items():
         click.echo(f"{seconds:8.2f} s  {module}")
+
+
+@main.command()
+@click.option("--workload", "names", multiple=True, default=("resnet18", "alexnet"), show_default=True)
+@click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, default=(4, 16, 64), show_default=True)
+@click.option("--data", help="Images of a workload file, such as npz:FILE.")
+@click.option("--weights", help="An .npz file of a workload file's parameters.")
+def changes(names: tuple[str, ...], batches: tuple[int, ...], data: str | None, weights: str | None) -> None:
+    """Write what each change since the first machine is worth, alone and together, as CSV."""
+    write_changes(names, batches, data=data, weights=weights)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_the_seed_is_the_given_one_or_that_of_the_old_operands() -> None:
         assert source.seed == expected
 
 
-@pytest.mark.parametrize("name", ["vgg16", "resnet34", "resnet50"])
+@pytest.mark.parametrize("name", ["vgg16", "alexnet", "resnet18", "resnet34", "resnet50"])
 def test_the_profile_of_a_preset_is_the_shipped_one_of_its_name(name: str) -> None:
     source = choose_operands(load_workload(name), operands="profile").form.operands
     assert source == ProfileOperands(source="profile", name=name, column="last", seed=1, clustering=Clustering())
@@ -76,7 +76,7 @@ def test_choices_that_cannot_be_made_are_refused() -> None:
         "other sources are named in the workload's file"
     )
     assert refuse(recorded(), operands="profile") == (
-        "net.yaml: no profile is shipped for 'small' (the profiles are resnet34, resnet50, vgg16); "
+        "net.yaml: no profile is shipped for 'small' (the profiles are alexnet, resnet18, resnet34, resnet50, vgg16); "
         "operands: {source: profile, path: FILE.csv, seed: 1} names your own"
     )
     assert refuse(recorded(), data="fashion_mnist", weights="w.npz") == (
