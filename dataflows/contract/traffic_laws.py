@@ -13,7 +13,7 @@ from dataflows.contract.tasks import TaskTable
 from workloads.arrays import IntArray
 
 # Not part of what is moved, and named by a plan otherwise than by a whole step; streams have laws of their own.
-WORDS = ("footprint_bytes", "tiling", "streams")
+WORDS = ("footprint_bytes", "tiling", "streams", "written_bits_bytes")
 # Told where groups may share reads.
 DRIVERS = ("driver_bytes", "driver_rows")
 

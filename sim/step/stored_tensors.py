@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
 from dataflows.storage.stored_tensor import store_tensor
+from dataflows.tiling.occupancy import size_bits
 from workloads.gradient_shares import (
     GradientShare,
     ShareWriter,
@@ -54,8 +55,9 @@ class StoredBytes:
 
 
 def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare) -> int:
-    """Give the stored bytes of a sparse operand."""
-    return int(store_tensor(tensor, array, memory).row_bytes.sum())
+    """Give the stored bytes of a sparse operand, with the bits that say which of its rows are occupied."""
+    rows = store_tensor(tensor, array, memory).row_bytes
+    return int(rows.sum()) + size_bits(array, [rows.size])
 
 
 def size_summed(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> tuple[int, ...]:
