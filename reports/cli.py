@@ -17,6 +17,7 @@ from reports.capture_command import capture
 from reports.completion import complete_overrides, complete_shown, complete_technologies, offer_completion
 from reports.import_command import import_file
 from reports.report_commands import compare, explain, report
+from reports.scale_command import scale
 from reports.signals import NOTHING_LEFT, SIGNALS, describe_stop, find_exit_code
 from reports.simulate_command import simulate
 from reports.standard_output import CLOSED, describe_failure, flush_output, require_output, silence_output
@@ -246,6 +247,6 @@ def completion(shell: str) -> None:
     click.echo(make(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").source())
 
 
-for command in (simulate, validate, import_file, capture, report, compare, explain, *SWEEP_COMMANDS):
+for command in (simulate, validate, import_file, capture, report, compare, explain, scale, *SWEEP_COMMANDS):
     main.add_command(command)
 offer_completion()

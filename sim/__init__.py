@@ -4,21 +4,37 @@ from typing import TYPE_CHECKING
 
 from sim.lazy_names import offer_names
 
-__all__ = ["Architecture", "RunResult", "StepResult", "load_architecture", "simulate"]
+__all__ = [
+    "Architecture",
+    "Interconnect",
+    "RunResult",
+    "ScalingResult",
+    "StepResult",
+    "Topology",
+    "load_architecture",
+    "scale",
+    "simulate",
+]
 
 if TYPE_CHECKING:
     from sim.architecture import Architecture, load_architecture
     from sim.results.rows import StepResult
     from sim.run import RunResult, simulate
+    from sim.scaling.interconnect import Interconnect, Topology
+    from sim.scaling.scaling import ScalingResult, scale
 else:
     # The machine takes long to import; what only reads results does without it.
     __getattr__, __dir__ = offer_names(
         __name__,
         {
             "Architecture": "sim.architecture",
+            "Interconnect": "sim.scaling.interconnect",
             "RunResult": "sim.run",
+            "ScalingResult": "sim.scaling.scaling",
             "StepResult": "sim.results.rows",
+            "Topology": "sim.scaling.interconnect",
             "load_architecture": "sim.architecture",
+            "scale": "sim.scaling.scaling",
             "simulate": "sim.run",
         },
     )

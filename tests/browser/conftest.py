@@ -19,9 +19,13 @@ from reports.gallery import INDEX, build_index
 from reports.page import write_page
 from reports.run_files import Run
 from reports.run_page import build_run_page
+from reports.scale_command import scale_loaded
+from reports.scaling_page import build_scaling_page
 from reports.timeline import plot_timeline, read_timeline
 from sim.results.trace_file import WHOLE
+from sim.scaling.scaling import CHIPS
 
+LINKS: dict[str, str | float] = {"topology": "ring", "link_bytes_per_cycle": 16.0, "link_latency_cycles": 800}
 collect_ignore = [] if find_chromium() else ["test_pages.py", "test_page_kinds.py", "test_sweep_page.py"]
 
 
@@ -64,6 +68,7 @@ def pages(folder: Path, run: Run, slim_run: Run, ablation_run: Run) -> dict[str,
         "run": build_run_page(run, timeline),
         "ideal": build_run_page(make_run(folder, "ideal", "ideal")),
         "comparison": build_comparison_page([run, slim_run]),
+        "scaling": build_scaling_page(run, scale_loaded(run, CHIPS, "dense", LINKS)),
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layer_bars, "CROWD_BARS", len(ablation_run.layers()))

@@ -14,6 +14,7 @@ CHARTS = {
     "run": ["cycles", "time", "energy", "densities", "utilization", "roofline", "speedup", "timeline"],
     "ablation": ["cycles", "time", "energy", "densities", "utilization", "roofline", "speedup"],
     "ideal": ["cycles", "time", "densities", "utilization", "speedup"],
+    "scaling": ["speedup", "efficiency", "iteration"],
     "comparison": [
         "totals",
         *(f"{name}{number}" for name in ("cycles", "time", "energy", "densities", "utilization", "roofline", "speedup")
