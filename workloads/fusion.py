@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from workloads.gradient_shares import GradientShare, find_gradient, list_shares_added
 from workloads.kinds.layer import SAME_ELEMENT, WHOLE_TENSOR, PassWork
@@ -168,13 +167,10 @@ class _Links:
         return HeldRows(rows, self._network.output_shape(name)[-1])
 
     def _is_read_alone(self, tensor: MovedTensor, made: ElementwisePass, work: PassWork) -> bool:
-        """Tell whether neither a part of a tensor nor the mask that it holds is read anywhere else."""
+        """Tell whether neither a part of an output nor the mask that it holds is read anywhere else."""
         network = self._network
         if isinstance(tensor, GradientShare):
-            node = network.node(made.node)
-            # A part of a tensor, or of a gradient that is added, is not met element by element.
-            shapes = (node.output_shape, *node.input_shapes)
-            return prod(network.output_shape(tensor.node)) in {prod(shape) for shape in shapes}
+            return True
         if {reader.name for reader in network.consumers(tensor)} != {made.node}:
             return False
         return work.carries_mask or not (network.gives_rectified(tensor) and tensor in network.trained)

@@ -159,9 +159,19 @@ def list_stored(network: Network, name: str) -> list[str]:
     readers = network.consumers(name)
     if len(readers) == 1 and readers[0].layer.traits.rides_along:
         return list_stored(network, readers[0].name)
+    readers = see_through_views(network, name)
     riding = [one for one in readers if one.layer.traits.rides_along and not one.layer.traits.is_view]
     made = [stored for one in riding for stored in list_stored(network, one.name)]
     return made if made and len(riding) == len(readers) else [name, *made]
+
+
+def see_through_views(network: Network, name: str) -> tuple[Node, ...]:
+    """Give the readers of a node's output and of its views; a view that nobody reads is one."""
+    found: list[Node] = []
+    for reader in network.consumers(name):
+        behind = see_through_views(network, reader.name) if reader.layer.traits.is_view else ()
+        found += behind or (reader,)
+    return tuple(found)
 
 
 def make_backward_pass(network: Network, node: Node, trained: frozenset[str]) -> ElementwisePass | None:

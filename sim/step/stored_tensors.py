@@ -16,6 +16,7 @@ from dataflows.tiling.occupancy import size_bits
 from workloads.gradient_shares import (
     GradientShare,
     ShareWriter,
+    find_gradient,
     find_next_writer,
     hands_whole_gradient_on,
     list_share_writers,
@@ -23,7 +24,7 @@ from workloads.gradient_shares import (
 )
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.passes import find_writer
+from workloads.passes import find_stored, find_writer
 from workloads.pruning_sites import find_gradient_writer
 from workloads.shapes import Step
 
@@ -68,15 +69,25 @@ def size_summed(operands: Operands, step: Step, array: PEArray, memory: MemorySh
 def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
     """Give the stored bytes of a node's output, which has one size, whoever writes and reads it.
 
-    It is what a layer wrote; else of a concatenation what its parts take together; else what a layer reads; else of a
-    part its share of what a layer reads of the concatenation, in proportion to its elements; else raw.
+    It is what a layer wrote; of a part its share of the whole, in proportion to its elements; of a concatenation what
+    its parts take together; else what a layer reads; else its share of what a layer reads of a concatenation that it
+    lies in; else raw.
     """
+    name = find_whole(network, name)
     writer = find_writer(network, name)
     if writer in stored and (known := stored[writer].output) is not None:
         return known
-    if not network.is_source(name) and network.node(name).layer.traits.is_joined:
-        return sum(size_output(network, part, stored, data_bits) for part in network.node(name).inputs)
-    known = find_operand_bytes(network, find_whole(network, name), stored)
+    if not network.is_source(writer):
+        node = network.node(writer)
+        if node.layer.traits.is_source:
+            # Nobody writes a parameter, so that what rides along is done as it is read.
+            name = find_stored(network, writer)
+        if node.layer.traits.is_part:
+            (whole,) = node.inputs
+            return share_bytes(network, name, whole, size_output(network, whole, stored, data_bits))
+        if node.layer.traits.is_joined:
+            return sum(size_output(network, part, stored, data_bits) for part in node.inputs)
+    known = find_operand_bytes(network, name, stored)
     return size_raw_tensor(network, name, data_bits) if known is None else known
 
 
@@ -95,23 +106,45 @@ def find_operand_bytes(network: Network, name: str, stored: Mapping[str, StoredB
 
     The second factor of a product is stored raw.
     """
-    for reader in network.consumers(name):
-        is_first = reader.inputs[0] == name
-        if is_first and reader.layer.traits.is_computed and (known := stored[reader.name].input) is not None:
+    aliases = list_views(network, name)
+    for node in network.compute_nodes():
+        if node.inputs[0] in aliases and (known := stored[node.name].input) is not None:
             return known
-    wholes = dict.fromkeys(reader.name for reader in network.consumers(name) if reader.layer.traits.is_joined)
-    shares = ((whole, find_operand_bytes(network, whole, stored)) for whole in wholes)
-    return next((share_bytes(network, name, whole, known) for whole, known in shares if known is not None), None)
+    for reader in (reader for alias in aliases for reader in network.consumers(alias)):
+        if not reader.layer.traits.is_joined:
+            continue
+        if (known := find_operand_bytes(network, find_stored(network, reader.name), stored)) is not None:
+            return share_bytes(network, name, reader.name, known)
+    return None
+
+
+def list_views(network: Network, name: str) -> list[str]:
+    """Name what is the same elements in the same order: a node's output and its views."""
+    found = [name]
+    for one in found:
+        found += [reader.name for reader in network.consumers(one) if reader.layer.traits.is_view]
+    return found
 
 
 def size_gradient(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
     """Give the stored bytes of the gradient to a node's output, all shares summed, by the same rule.
 
+    Parts of it that are stored beside each other take their bytes together.
+
     Args:
         name: Of the node that it is stored for (`workloads.passes.find_gradient`).
     """
+    readers = network.consumers(name)
+    if len(readers) > 1 and all(reader.layer.traits.is_part for reader in readers) and is_in_parts(network, name):
+        parts = (find_gradient(network, reader.name) for reader in readers)
+        return sum(size_gradient(network, part, stored, data_bits) for part in parts)
     known = find_gradient_bytes(network, name, stored)
     return size_raw_tensor(network, name, data_bits) if known is None else known
+
+
+def is_in_parts(network: Network, name: str) -> bool:
+    """Tell whether the gradient to what only parts of it read is never summed, since no two share an element."""
+    return name in network.trained and not network.unsummed_gradients(name)
 
 
 def find_gradient_bytes(network: Network, name: str, stored: Mapping[str, StoredBytes]) -> int | None:
@@ -126,7 +159,7 @@ def find_gradient_bytes(network: Network, name: str, stored: Mapping[str, Stored
     if (known := find_added(network, GradientShare(name), find_adders(network, name), stored)) is not None:
         return known
     whole = find_concatenation(network, name)
-    known = None if whole is None else find_gradient_bytes(network, whole, stored)
+    known = None if whole is None else find_gradient_bytes(network, find_gradient(network, whole), stored)
     return None if known is None or whole is None else share_bytes(network, name, whole, known)
 
 
@@ -154,13 +187,17 @@ def find_written_share(writer: ShareWriter, stored: Mapping[str, StoredBytes]) -
 
 
 def list_sharing(network: Network, name: str) -> list[str]:
-    """Name the nodes whose own backward work reads the gradient to a node's output as theirs, that node the first."""
+    """Name the nodes whose own backward work reads the gradient to a node's output as theirs, that node the first.
+
+    Of what a part is taken from, its gradient is another tensor, with zeros beside the part's.
+    """
     found = [name]
     for one in found:
-        if not network.is_source(one):
-            node = network.node(one)
-            alone = [source for source in node.inputs if len(network.consumers(source)) == 1]
-            found += [source for source in alone if hands_whole_gradient_on(network, node, source)]
+        if network.is_source(one) or network.node(one).layer.traits.is_part:
+            continue
+        node = network.node(one)
+        alone = [source for source in node.inputs if len(network.consumers(source)) == 1]
+        found += [source for source in alone if hands_whole_gradient_on(network, node, source)]
     return found
 
 
@@ -181,6 +218,8 @@ def find_added(
         both = stored[adder].summed, stored[adder].factor_summed
         for number, (source, sizes) in enumerate(zip(network.node(adder).inputs, both, strict=False)):
             added = list_shares_added(network, adder, source, number)
+            if prod(network.output_shape(source)) != prod(network.output_shape(share.node)):
+                continue
             if sizes is not None and share in added:
                 return sizes[added.index(share)]
     return None
@@ -193,8 +232,8 @@ def find_concatenation(network: Network, name: str) -> str | None:
 
 
 def share_bytes(network: Network, name: str, whole: str, whole_bytes: int) -> int:
-    """Give a node's share of the bytes of the concatenation that it is a part of, rounded up."""
-    part, elements = prod(network.node(name).output_shape), prod(network.node(whole).output_shape)
+    """Give a node's share of the bytes of the tensor that it is a part of, rounded up."""
+    part, elements = prod(network.output_shape(name)), prod(network.output_shape(whole))
     return -(-whole_bytes * part // elements)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import pytest
@@ -78,15 +79,25 @@ def enter_steps(ledger: Ledger, network: Network, node: Node, sizes: StoredBytes
         ledger.written[find_stored(network, node.name)] = who, sizes.output
     if sizes.input is not None and not network.relu_follows(node.inputs[0]):
         ledger.read.append((node.inputs[0], (who, sizes.input)))
-    if sizes.grad_output is not None:
-        ledger.read.append((GradientShare(find_gradient(network, node.name)), (who, sizes.grad_output)))
+    gradient = find_gradient(network, node.name)
+    # Where a part alone is read of what the node gives out, its gradient is that part's among zeros.
+    if sizes.grad_output is not None and is_as_large(network, gradient, node.name):
+        ledger.read.append((GradientShare(gradient), (who, sizes.grad_output)))
     moved = zip((sizes.grad_input, sizes.grad_factor), (sizes.summed, sizes.factor_summed), strict=True)
     for number, (source, (written, summed)) in enumerate(zip(node.inputs, moved, strict=False)):
         if written is not None and source in network.trained:
             ledger.written[find_share_written(network, source, (node.name, number))] = who, written
         if summed is not None:
             added = list_shares_added(network, node.name, source, number)
-            ledger.read += [(share, (who, size)) for share, size in zip(added, summed, strict=True)]
+            ledger.read += [
+                (share, (who, size))
+                for share, size in zip(added, summed, strict=True)
+                if is_as_large(network, share.node, source)
+            ]
+
+
+def is_as_large(network: Network, name: str, other: str) -> bool:
+    return prod(network.output_shape(name)) == prod(network.output_shape(other))
 
 
 def store_host_operands(network: Network, machine: Architecture) -> dict[str, StoredBytes]:
