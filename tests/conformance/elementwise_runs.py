@@ -1,0 +1,127 @@
+"""Networks, machines and stored bytes as the model of elementwise passes takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from oracle.elementwise import PassMachine, PassResult, StepTensors, run_passes
+from oracle.elementwise_kinds import Layer
+from oracle.stepped_records import Machine
+from oracle.stepped_storage import choose_format, size_tensor
+
+from dataflows.storage.written import find_written
+from sim.architecture import Architecture, load_architecture
+from sim.step import pass_run
+from sim.step.layer_run import find_stored_bytes
+from sim.step.stored_tensors import StoredBytes
+from sim.step.work import StepWork
+from workloads.arrays import BoolArray, Float32Array
+from workloads.host import initial_parameters, run_iteration
+from workloads.network import Network
+from workloads.operands import Operands
+from workloads.shapes import Step
+
+
+def describe_layers(network: Network) -> Iterator[Layer]:
+    """Describe the layers of a network as the definition's model takes them."""
+    for node in network.nodes:
+        inputs = () if node.layer.traits.is_source else node.inputs
+        shapes = () if node.layer.traits.is_source else node.input_shapes
+        yield Layer(node.name, node.layer.type, node.layer.model_dump(), inputs, shapes, node.output_shape)
+
+
+def make_operands(network: Network) -> tuple[Operands, ...]:
+    """Make the host's operands of random images."""
+    images = np.random.default_rng(1).standard_normal(network.input_shape)
+    labels = np.arange(network.batch) % 3
+    return tuple(run_iteration(network, initial_parameters(network, 1), images, labels, seed=1).operands())
+
+
+def store_operands(operands: tuple[Operands, ...], machine: Architecture) -> dict[str, StoredBytes]:
+    """Tell what the machine's steps store."""
+    work, stored = StepWork(), dict[str, StoredBytes]()
+    for one in operands:
+        for step in one.steps:
+            table = work.lower(work.load(machine), one, step, machine)
+            found = find_stored_bytes(one, step, machine, table)
+            stored[one.layer] = stored.get(one.layer, StoredBytes()).merge(found)
+    return stored
+
+
+def size_operands(operands: tuple[Operands, ...], machine: Architecture) -> dict[str, StepTensors]:
+    """Size what the steps read, write and add by the definition's rows."""
+    assert machine.storage is not None
+    small = Machine(
+        skip_zeros=machine.array.skip_zeros, data_bits=machine.storage.data_bits,
+        sparse_format=machine.storage.sparse_format.value,
+    )  # fmt: skip
+
+    def size(tensor: Float32Array | BoolArray, *, is_raw: bool = False) -> int:
+        form = "raw" if is_raw else choose_format(tensor, small)
+        return size_tensor(tensor, form, small.data_bits)
+
+    def describe(one: Operands) -> StepTensors:
+        written = find_written(one, Step.FORWARD)
+        is_product = one.shape.weighs_activations
+        return StepTensors(
+            input=size(one.input),
+            output=size(written, is_raw=not one.relu_follows),
+            grad_output=size(one.grad_output),
+            grad_input=size(find_written(one, Step.GTA)) if Step.GTA in one.steps else None,
+            grad_factor=size(find_written(one, Step.GTW)) if is_product and Step.GTW in one.steps else None,
+            summed=tuple(size(tensor) for tensor in one.summed),
+            factor_summed=tuple(size(tensor) for tensor in one.weight_summed),
+        )
+
+    return {one.layer: describe(one) for one in operands}
+
+
+def describe_machine(machine: Architecture) -> PassMachine:
+    """Describe a machine as the definition's model of passes takes it."""
+    assert machine.buffer is not None
+    assert machine.dram is not None
+    assert machine.ppu is not None
+    assert machine.storage is not None
+    assert machine.buffer.bytes_per_port_cycle is not None
+    return PassMachine(
+        machine.array.groups, machine.ppu.elements_per_cycle, machine.dram.bytes_per_cycle, machine.dram.latency_cycles,
+        machine.buffer.bytes_per_port_cycle, machine.storage.data_bits, machine.buffer.capacity_bytes,
+        machine.ppu.fuse_passes,
+    )  # fmt: skip
+
+
+def compare_passes(network: Network, operands: tuple[Operands, ...], machine: Architecture) -> list[PassResult]:
+    """Compare every pass of a machine with the definition's, and give them."""
+    defined = run_passes(describe_layers(network), size_operands(operands, machine), describe_machine(machine))
+    found = pass_run.run_passes(network, machine, store_operands(operands, machine), tuple(Step))
+    for (row, counts), expected in zip(found, defined, strict=True):
+        assert counts is not None
+        assert counts.buffer_reads == counts.buffer_writes
+        assert (8 * row.dram_read_bytes, 8 * row.dram_write_bytes) == (counts.dram_read_bits, counts.dram_write_bits)
+        assert counts.noc_bytes == row.dram_read_bytes + row.dram_write_bytes
+        told = PassResult(
+            row.layer, row.kind, row.step, counts.ppu_elements, row.dram_read_bytes, row.dram_write_bytes,
+            row.fusion_saved_bytes, row.cycles, counts.buffer_reads,
+        )  # fmt: skip
+        assert told == expected
+    return defined
+
+
+def draw_machine(seed: int, *, fuses: bool, skips: bool) -> Architecture:
+    """Draw a small machine."""
+    rng = np.random.default_rng([seed, 14])
+
+    def draw(*allowed: int) -> int:
+        return int(rng.choice(allowed))
+
+    machine = load_architecture(
+        "sparsetrain",
+        (
+            f"array.groups={draw(1, 2, 5)}", f"ppu.elements_per_cycle={draw(1, 3)}",
+            f"dram.bytes_per_cycle={draw(1, 4, 32)}", f"dram.latency_cycles={draw(0, 7)}",
+            f"buffer.capacity_bytes={draw(4096, 395264)}", f"buffer.bytes_per_port_cycle={draw(2, 16)}",
+            f"ppu.fuse_passes={str(fuses).lower()}", f"storage.sparse_format={rng.choice(['auto', 'bitmask'])}",
+        ),
+    )  # fmt: skip
+    return machine if skips else machine.without_skipping()
