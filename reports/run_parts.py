@@ -31,8 +31,14 @@ SHOWN_COLUMNS = (
 )  # fmt: skip
 # Shown where a machine stores rounded values.
 ROUNDED_COLUMNS = ("vanished_elements", "saturated_elements", "float32_max_error", "float32_relative_error")
+NO_MULTICAST = (
+    "PE groups do not share reads: there is no multicast from the buffer, so every group fetches its own operands."
+)
+SOME_MULTICAST = (
+    "Up to {} requests of PE groups for the same driver rows share a read of the buffer, where they come in the same "
+    "cycle; other operands are fetched by each group."
+)
 NOT_MODELLED = (
-    "PE groups do not share reads: there is no multicast from the buffer, so every group fetches its own operands.",
     "A step starts when the one before it has fully ended; nothing is prefetched across that border.",
     "The controller takes no cycles, and the network on chip has energy but neither delay nor contention.",
     "Any free port of the buffer serves a request: conflicts of banks are not modelled.",
@@ -294,5 +300,7 @@ def write_limits(run: Run) -> str:
         own.append(f"Only the layers that match '{run.record['layers']}' were simulated, without elementwise passes.")
     if "unrepresentative" in str(run.record["operand_source"]):
         own.append(f"The operands are unrepresentative: {run.record['operand_source']}.")
+    buffer = run.form.architecture.buffer
+    own.append(NO_MULTICAST if buffer is None or buffer.multicast == 1 else SOME_MULTICAST.format(buffer.multicast))
     items = "".join(f"<li>{escape(words)}</li>" for words in (*own, *NOT_MODELLED))
     return f'<div class="panel"><ul>{items}</ul></div>'

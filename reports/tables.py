@@ -40,7 +40,7 @@ def describe_run(result: RunResult) -> list[str]:
         lines.append(
             f"Energy: {totals['energy_pj'] / 1e6:,.2f} uJ on {machine.name}, of it leakage "
             f"{totals['leakage_pj'] / 1e6:,.2f} uJ and DRAM {totals['dram_pj'] / 1e6:,.2f} uJ "
-            f"({machine.technology}; groups do not share reads: there is no multicast)."
+            f"({machine.technology}; {machine.describe_reads()})."
         )
     dead = describe_dead(result.record, {step.layer for step in result.steps if step.tasks})
     for name, ratios in result.totals["ratios"].items():

@@ -69,6 +69,7 @@ class BufferSection(StrictModel):
     bytes_per_port_cycle: Count | None = 16
     operand_store_bytes: Annotated[int, Field(ge=2, le=2**40)] | None = 2048
     prefetch_next_task: bool = True
+    multicast: Count = 1
     cell: SramCellType = SramCellType.HP
 
 
@@ -159,11 +160,18 @@ class Architecture(StrictModel):
             elements_per_cycle=self.ppu.elements_per_cycle,
             prefetches_next_task=self.buffer.prefetch_next_task,
             banked=self.dram.describe_banks(self.clock_mhz),
+            multicast=self.buffer.multicast,
         )
 
     def describe_dram(self) -> dict[str, Any] | None:
         """Give DRAM with banks as plain data, and how its clock stands to the machine's; None of a constant channel."""
         return None if self.dram is None else self.dram.describe_clocks(self.clock_mhz)
+
+    def describe_reads(self) -> str:
+        """Say in words whether groups share what they read of the buffer."""
+        if self.buffer is None or self.buffer.multicast == 1:
+            return "groups do not share reads: there is no multicast"
+        return f"up to {self.buffer.multicast} equal requests for driver rows share a read of the buffer"
 
     def describe_memory(self) -> MemoryShare | None:
         """Give the record of the memory that dataflows see; None on an ideal machine."""
@@ -176,6 +184,7 @@ class Architecture(StrictModel):
             data_bits=self.storage.data_bits,
             acc_bits=self.storage.acc_bits,
             sparse_format=None if form is SparseFormat.AUTO else RowFormat(form.value),
+            shares_reads=self.buffer.multicast > 1,
         )
 
     def __repr__(self) -> str:

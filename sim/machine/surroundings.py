@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dataflows.contract.memory import Traffic
 from sim.machine.banked_channels import BankedDram
+from workloads.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,12 @@ class Surroundings:
         """Tell whether groups may share reads.
 
         Raises:
-            ValueError: they may, but the traffic does not tell the driver rows of its bursts.
+            InputError: they may, but the traffic does not tell the driver rows of its bursts.
         """
         if self.multicast > 1 and (traffic.driver_bytes is None or traffic.driver_rows is None):
-            raise ValueError(
-                f"multicast is {self.multicast}, but the traffic does not tell the driver rows of its bursts"
+            raise InputError(
+                f"buffer.multicast is {self.multicast}, but the dataflow does not tell the driver rows of its bursts "
+                "(driver_bytes and driver_rows of its traffic); set buffer.multicast to 1"
             )
         return self.multicast > 1
 

@@ -17,7 +17,8 @@ class Measure(IntEnum):
     """What is measured of a tile that is worked by itself; all but the first add up over the tiles of a step.
 
     IDLE: group-cycles without a task before the last task of the tile has ended. ATTRIBUTED: group-cycles up to that
-    end. The bytes and accesses of bursts, of what the PPU reads and writes, of the load and of the write-back.
+    end. The bytes and accesses of bursts, of what the PPU reads and writes, of the load and of the write-back; what
+    several groups receive of one access counts once there, and SHARED_BYTES are those of the further ones.
     """
 
     DURATION = 0
@@ -38,6 +39,7 @@ class Measure(IntEnum):
     WRITTEN_BYTES = 15
     READ_ACCESSES = 16
     WRITE_ACCESSES = 17
+    SHARED_BYTES = 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def list_actions(sums: Float64Array, counts: Float64Array) -> dict[str, float]:
         "ppu_elements": float(sums[Measure.PPU_ELEMENTS]),
         "buffer_reads": float(sums[Measure.READ_ACCESSES]),
         "buffer_writes": float(sums[Measure.WRITE_ACCESSES]),
-        "noc_bytes": float(sums[Measure.READ_BYTES] + sums[Measure.WRITTEN_BYTES]),
+        "noc_bytes": float(sums[Measure.READ_BYTES] + sums[Measure.SHARED_BYTES] + sums[Measure.WRITTEN_BYTES]),
         "dram_read_bits": 8 * float(sums[Measure.LOAD_BYTES]),
         "dram_write_bits": 8 * float(sums[Measure.WRITE_BACK_BYTES]),
     }

@@ -95,7 +95,9 @@ def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> 
 
     entries, width = traffic.tile_first, traffic_width(surroundings)
     bursts = traffic.burst_first[entries]
-    fetched = sum_spans(np.maximum(work.fetch_cycles, 0), bursts)
+    fetched = sum_spans(np.maximum(work.fetch_cycles, 0), bursts) - timings.shared_cycles
+    if surroundings.shares_reads(traffic):
+        fetched += sum_spans(np.maximum(work.driver_cycles, 0), bursts)
     read = sum_spans(np.maximum(work.read_cycles, 0), entries)
     written = sum_spans(np.maximum(work.write_cycles, 0), entries)
     read_bytes = sum_spans(traffic.ppu_read_bytes, entries)
@@ -104,7 +106,8 @@ def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> 
     measured[:, Measure.PE_CYCLES] = sum_spans(traffic.burst_cycles.sum(axis=1), bursts)
     measured[:, Measure.STORE_WRITES] = sum_spans(traffic.store_writes, entries)
     measured[:, Measure.PPU_ELEMENTS] = sum_spans(traffic.ppu_elements, entries)
-    measured[:, Measure.READ_BYTES] = sum_spans(traffic.burst_bytes, bursts) + read_bytes
+    measured[:, Measure.READ_BYTES] = sum_spans(traffic.burst_bytes, bursts) - timings.shared_bytes + read_bytes
+    measured[:, Measure.SHARED_BYTES] = timings.shared_bytes
     measured[:, Measure.WRITTEN_BYTES] = sum_spans(traffic.ppu_write_bytes, entries)
     # A port moves the width of its bank in a cycle, so cycles of a port are accesses.
     measured[:, Measure.READ_ACCESSES] = fetched + read + -(-traffic.tile_write_back_bytes // width)

@@ -11,6 +11,7 @@ from timing.machine_runs import run, spent, task, tile
 
 from sim.machine.accelerator import Engine, StepTiming
 from sim.machine.ledger import State
+from workloads.errors import InputError
 
 WIDTH = 16
 
@@ -130,6 +131,8 @@ def test_equal_tiles_are_worked_alike_and_tiles_that_share_otherwise_are_not() -
 def test_what_groups_fetch_is_not_known_to_be_equal_where_it_is_not_told() -> None:
     for engine in Engine:
         with pytest.raises(
-            ValueError, match=r"^multicast is 2, but the traffic does not tell the driver rows of its bursts$"
+            InputError,
+            match=r"^buffer\.multicast is 2, but the dataflow does not tell the driver rows of its bursts "
+            r"\(driver_bytes and driver_rows of its traffic\); set buffer\.multicast to 1$",
         ):
             run(task((WIDTH, 1)), groups=1, engine=engine, multicast=2)
