@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataflows.contract.entries import Entries
 from dataflows.contract.memory import TileStreams
 from dataflows.storage.stored_tensor import StoredVectors
 from workloads.arrays import IntArray
@@ -32,17 +33,23 @@ class TileLoads:
     Attributes:
         tensors: Those that are loaded, then the one that is written.
         size_bytes: ``(tiles)`` lists of the bytes of each tensor that is loaded.
-        first_rows: ``(tiles)`` lists of the first row of each tensor, the written one's too.
+        first_rows: ``(tiles, tensors)`` or as many lists; the first row of each tensor, the written one's too.
     """
 
     tensors: Sequence[Placed]
     size_bytes: Sequence[Sequence[int]]
-    first_rows: Sequence[Sequence[int]]
+    first_rows: Sequence[Sequence[int]] | IntArray
 
     @property
     def total(self) -> IntArray:
         """What each tile loads, ``(tiles,)``."""
         return np.array([sum(sizes) for sizes in self.size_bytes], dtype=np.int64)
+
+
+def find_starts(entries: Entries, axes: Sequence[int]) -> IntArray:
+    """Give where the runs of each tile begin along some axes, ``(axes, tiles)``."""
+    starts = [[tile[axis].start for axis in axes] for tile in entries.tiles]
+    return np.array(starts, dtype=np.int64).reshape(-1, len(axes)).T
 
 
 def place_streams(loads: TileLoads, load_bytes: IntArray, write_back_bytes: IntArray) -> TileStreams:

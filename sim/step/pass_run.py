@@ -116,8 +116,8 @@ def size_transfers(
         return [(name_moved(tensor), size_moved(network, tensor, stored, bits)) for tensor in tensors]
 
     targets = ("targets", -(-traffic.target_elements * bits // 8))
-    reads = [*list_sizes(traffic.reads), targets, ("beside", traffic.read_bytes)]
-    return Moved(tuple(reads), (*list_sizes(traffic.writes), ("beside", traffic.write_bytes)))
+    reads = [*list_sizes(traffic.reads), targets, ("read beside", traffic.read_bytes)]
+    return Moved(tuple(reads), (*list_sizes(traffic.writes), ("written beside", traffic.write_bytes)))
 
 
 def name_moved(tensor: MovedTensor) -> Hashable:

@@ -12,7 +12,7 @@ from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan
 from dataflows.tiling.kernels_search import KernelsTables, StreamedRows
 from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.spans import RowSpans, count_met
-from dataflows.tiling.streams import Placed, TileLoads
+from dataflows.tiling.streams import Placed, TileLoads, find_starts
 from workloads.arrays import IntArray
 
 
@@ -94,15 +94,13 @@ def size_kernel_loads(plan: KernelsPlan, tables: KernelsTables, entries: Entries
     pairs = measure_tiles(plan, tables, entries)
     # Of packed groups the rows of the input are those that depend on the outer index alone.
     sizes = [pair[::-1] for pair in pairs] if plan.tasks.packed > 1 else pairs
-    shape, tasks, first_rows = plan.shape, plan.tasks, []
-    for tile in entries.tiles:
-        outer, inner = np.array([tile[0].start]), np.array([tile[1].start])
-        image, h = tile[-2].start, tile[-1].start
-        m, own = int(tasks.first_filters(outer, inner)[0]), int(tasks.own_channels(outer, inner)[0][0])
-        c = m // shape.group_out_channels * shape.group_in_channels + own
-        p = int(plan.driver_spans[0].low[h])
-        gradients, inputs = (image * shape.out_channels + m) * shape.out_height + p, image * shape.in_channels + c
-        first_rows.append((gradients, inputs * shape.in_height + h, m * shape.group_in_channels + own))
+    shape, tasks = plan.shape, plan.tasks
+    outer, inner, image, h = find_starts(entries, (0, 1, -2, -1))
+    m, own = tasks.first_filters(outer, inner), tasks.own_channels(outer, inner)[0]
+    c = m // shape.group_out_channels * shape.group_in_channels + own
+    gradients = (image * shape.out_channels + m) * shape.out_height + plan.driver_spans[0].low[h]
+    inputs = (image * shape.in_channels + c) * shape.in_height + h
+    first_rows = np.stack([gradients, inputs, m * shape.group_in_channels + own], axis=1)
     kernels = shape.out_channels * shape.group_in_channels
     tensors = [Placed(int(one.row_bytes.sum()), one.nonzeros.size) for one in (plan.gradients, plan.inputs)]
     return TileLoads([*tensors, Placed(tables.written_bytes, kernels)], sizes, first_rows)

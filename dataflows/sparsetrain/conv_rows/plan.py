@@ -172,19 +172,20 @@ class RowsPlan:
         ]
 
     @cached_property
-    def first_driver_rows(self) -> list[int]:
+    def first_driver_rows(self) -> IntArray:
         """The first driver row that each result row meets; the last one of all where it meets none."""
         most = self.driver_bytes.shape[3] - 1
-        first: list[int] = np.where(self.pairs >= 0, self.pairs, most).min(axis=1, initial=most).tolist()
+        first: IntArray = np.where(self.pairs >= 0, self.pairs, most).min(axis=1, initial=most)
         return first
 
-    def find_first_rows(self, image: int, x: int, output: int, channel: int) -> tuple[int, int, int, int, int]:
-        """Give the first row of each of these tensors that results from image, row and output on need.
+    def find_first_rows(self, image: IntArray, x: IntArray, output: IntArray, channel: IntArray) -> IntArray:
+        """Give the first row of each of these tensors that tiles need: ``(tiles, tensors)``.
 
         Args:
+            image: Of the first result of each tile, ``(tiles,)``, as x and output.
             channel: The first of the group's driver channels.
         """
-        group, own = divmod(output, self.blocks.outputs)
+        group, own = np.divmod(output, self.blocks.outputs)
         driver = group * self.reductions + channel
         Y, X = self.driver_bytes.shape[3], len(self.pairs)
         drivers = (image * self.shape.groups * self.reductions + driver) * Y + self.first_driver_rows[x]
@@ -192,7 +193,7 @@ class RowsPlan:
         is_forward = self.problem.step is Step.FORWARD
         kernel = output * self.reductions + channel if is_forward else driver * self.blocks.outputs + own
         results = (image * self.written.nonzeros.shape[1] + output) * X + x
-        return drivers, kernel, results, results, results
+        return np.stack([drivers, kernel, results, results, results], axis=1)
 
     def repeat(self, images: IntArray) -> RowsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""

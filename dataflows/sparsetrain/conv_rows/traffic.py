@@ -19,7 +19,7 @@ from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.rows_search import RowsTables, StripBytes, find_widest, measure_rows_tile, search_rows
 from dataflows.tiling.spans import find_spans, sum_box
-from dataflows.tiling.streams import TileLoads
+from dataflows.tiling.streams import TileLoads, find_starts
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
 
@@ -204,7 +204,7 @@ def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntA
 
 def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> TileLoads:
     """Size the loads of all tiles: driver rows, kernel rows, masks, and gradients that are added."""
-    sizes, first_rows, one_strip, strip_bytes = [], [], range(1), tables.strips
+    sizes, one_strip, strip_bytes = [], range(1), tables.strips
     for tile in entries.tiles:
         images, rows, blocks, channels = tile[0], tile[1], tile[-2], tile[-1]
         strips = tile[2] if len(plan.strips) > 1 else one_strip
@@ -226,7 +226,8 @@ def size_loads(plan: RowsPlan, tables: RowsTables, entries: Entries) -> TileLoad
                 summed,
             )
         )
-        first_rows.append(plan.find_first_rows(images.start, x, owned.start, channels.start))
+    image, x, block, channel = find_starts(entries, (0, 1, -2, -1))
+    first_rows = plan.find_first_rows(image, x, tables.block_outputs[block], channel)
     return TileLoads(plan.list_tensors(), sizes, first_rows)
 
 
