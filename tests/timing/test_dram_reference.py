@@ -10,6 +10,7 @@ tenth of each fraction, and the same order.
 
 from __future__ import annotations
 
+from importlib.resources import files
 from itertools import combinations
 
 import numpy as np
@@ -131,3 +132,15 @@ def test_commands_cost_what_the_other_model_reports_times_the_length_of_a_clock(
     prices = {price.action: price.pj for price in price_commands(part)}
     for action, nj in REFERENCE_NJ[name].items():
         assert prices[action] == pytest.approx(1000 * nj * 1000 / part.clock_mhz, rel=1e-3)
+
+
+def test_the_table_beside_the_presets_is_what_both_models_give(fractions: dict[tuple[str, str, int], float]) -> None:
+    text = (files("sim") / "presets" / "drams" / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith(("| lpddr4", "| ddr4"))]
+    assert len(lines) == len(REFERENCE)
+    for cells, (name, pattern, run_bytes, fraction, activates, _) in zip(lines, REFERENCE, strict=True):
+        mine = fractions[name, pattern, run_bytes]
+        expected = [name, pattern, str(run_bytes or "-"), f"{fraction:.4f}", f"{mine:.4f}"]
+        assert cells[:7] == [*expected, f"{100 * (mine / fraction - 1):+.1f} %", f"{activates:,}"]
+        counts = run_pattern(load_dram(name).describe(), pattern, run_bytes)
+        assert cells[7] == f"{int(counts[ACTIVATES]):,}"
