@@ -17,8 +17,9 @@ def describe_certainty(record: Mapping[str, Any], machine: str) -> list[str]:
     if described is None or not described["assumptions"]:
         return []
     swings = {one["entry"]: tuple(one["swings"]["network"]) for one in described["assumptions"]}
-    words = f"How sure: {write_span(intervals['machines'][machine]['network'])} as assumed figures vary, "
-    words += tell_largest(described, swings)
+    low, high = (pj / 1e6 for pj in intervals["machines"][machine]["network"])
+    words = f"How sure: {low:,.2f} to {high:,.2f} uJ as assumed figures vary, "
+    words += tell_largest(described, swings, in_microjoules=True)
     for other, scopes in list(intervals["ratios"].items())[:1]:
         parts = [
             f"{name} {write_ratio_span(scopes[scope])}"
@@ -41,11 +42,19 @@ def write_ratio_span(interval: list[float]) -> str:
     return f"{interval[0]:.2f}x to {interval[1]:.2f}x"
 
 
-def tell_largest(described: Mapping[str, Any], swings: Mapping[str, tuple[float, ...]]) -> str:
-    """Say which assumption moves an energy most, over which range, and by how much."""
+def tell_largest(
+    described: Mapping[str, Any], swings: Mapping[str, tuple[float, ...]], *, in_microjoules: bool = False
+) -> str:
+    """Say which assumption moves an energy most, over which range, and by how much.
+
+    Args:
+        in_microjoules: As the summary writes energies, whatever their size.
+    """
     entry = max(swings, key=lambda name: max(map(abs, swings[name])))
     one = next(one for one in described["assumptions"] if one["entry"] == entry)
-    return f"most by {entry} (x{one['low']:g} to x{one['high']:g}: {write_swings(swings[entry])})"
+    low, high = swings[entry]
+    moved = f"{low / 1e6:+,.2f} to {high / 1e6:+,.2f} uJ" if in_microjoules else write_swings(swings[entry])
+    return f"most by {entry} (x{one['low']:g} to x{one['high']:g}: {moved})"
 
 
 def write_swings(swings: tuple[float, ...]) -> str:

@@ -15,6 +15,7 @@ from sim.sweep.form import NO_BASELINE, SweepForm
 from sim.sweep.values import Value
 from workloads.document import YamlDocument
 from workloads.errors import InputError
+from workloads.operand_choice import choose_operands
 from workloads.schema import WorkloadForm
 from workloads.validation import did_you_mean, show_value, validate_document
 from workloads.workload import Workload, load_workload, make_workload
@@ -99,6 +100,9 @@ class Designer:
             name: load_named_workload(name, folder, document.origin(("workloads", index)))
             for index, name in enumerate(form.workloads)
         }
+        if form.operands is not None:
+            place = document.origin(("operands",))
+            self._bases = {name: exchange_operands(base, form.operands, place) for name, base in self._bases.items()}
         self._architecture = locate_architecture(form.architecture, folder)
         self._base_machine = validate_document(self._architecture, Architecture)
         self._baseline = self._load_baseline(form.baseline, folder)
@@ -135,7 +139,7 @@ class Designer:
             return base
         key = (point.workload, json.dumps(mine, sort_keys=True))
         if key not in self._workloads:
-            data = base.document.data
+            data = list_fields(base)
             for path, value in mine.items():
                 data = merge_field(data, tuple(path.split(".")), value)
             made = make_workload(YamlDocument(label, data), base.base_directory)
@@ -173,6 +177,27 @@ def load_named_workload(name: str, folder: Path, place: str) -> Workload:
     except InputError as error:
         raise InputError(f"{place}: {error}") from None
     return workload
+
+
+def exchange_operands(workload: Workload, operands: str, place: str) -> Workload:
+    """Give a workload with other operands, which its document names, so that points may change them.
+
+    Raises:
+        InputError: there are none of that name, or the workload cannot have them; the message begins with the place.
+    """
+    try:
+        workload = choose_operands(workload, operands=operands)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+    source, document = workload.form.operands, workload.document
+    assert source is not None
+    data = {**list_fields(workload), "operands": source.model_dump(mode="json", exclude_none=True)}
+    return make_workload(YamlDocument(document.label, data, document.lines), workload.base_directory)
+
+
+def list_fields(workload: Workload) -> dict[str, Any]:
+    """Give the fields of a workload's document, in which no layer uses a block any more."""
+    return {name: value for name, value in workload.document.data.items() if name != "blocks"}
 
 
 def locate_architecture(name: str, folder: Path) -> YamlDocument:

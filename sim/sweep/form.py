@@ -96,12 +96,17 @@ class Limits(StrictModel):
 
 
 class SweepForm(StrictModel):
-    """A sweep file; `parameters` maps a dotted path to a list of values or to a range."""
+    """A sweep file; `parameters` maps a dotted path to a list of values or to a range.
+
+    Attributes:
+        operands: In place of the workloads' own, as `workloads.operand_choice.choose_operands` takes them.
+    """
 
     name: WorkloadName
     description: str = ""
     workloads: Annotated[list[PlainText], Field(min_length=1)]
     architecture: PlainText = "sparsetrain"
+    operands: PlainText | None = None
     baseline: PlainText = NO_BASELINE
     steps: Annotated[list[Step], Field(min_length=1)] | None = None
     layers: PlainText = "*"

@@ -14,8 +14,8 @@ parameters:
 """
 COUNT = "a whole number from 1 to 1048576"
 FIELDS = (
-    "(the fields are name, description, workloads, architecture, baseline, steps, layers, sample, combine, parameters, "
-    "points, samples, seed, constraints, budgets, search, limits)"
+    "(the fields are name, description, workloads, architecture, operands, baseline, steps, layers, sample, combine, "
+    "parameters, points, samples, seed, constraints, budgets, search, limits)"
 )
 ARRAY_FIELDS = (
     "(the fields are groups, pes_per_group, multipliers_per_pe, accumulators, min_tasks_per_group, "

@@ -32,9 +32,9 @@ def test_intervals_are_written_in_the_unit_of_their_upper_end() -> None:
 def test_the_summary_tells_interval_the_largest_assumption_and_the_ratio(run: Run) -> None:
     (line,) = describe_certainty(run.record, run.machine)
     intervals = run.record["energy_intervals"]
+    low, high = (pj / 1e6 for pj in intervals["machines"][run.machine]["network"])
     assert line.startswith(
-        f"How sure: {write_span(intervals['machines'][run.machine]['network'])} as assumed figures vary, "
-        "most by dram.lpddr4 (x0.5 to x1.75: "
+        f"How sure: {low:,.2f} to {high:,.2f} uJ as assumed figures vary, most by dram.lpddr4 (x0.5 to x1.75: "
     )
     ratio = intervals["ratios"]["sparsetrain-dense"]
     assert line.endswith(

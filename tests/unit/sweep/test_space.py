@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from unit.sweep.small_sweeps import load_text
 
-from sim.sweep.space import Space, SpaceSize
+from sim.sweep.space import Space, SpaceSize, load_space
 from sim.sweep.values import Parameter, Range, Scale
 from workloads.errors import InputError
 
@@ -87,6 +87,45 @@ def test_workload_paths_and_several_workloads_make_their_points(tmp_path: Path) 
     designs = load_text(tmp_path, text).designs()
     found = [(design.workload.name, getattr(design.workload.form.operands, "seed", None)) for design in designs]
     assert sorted(found) == [("lenet5", 1), ("lenet5", 2), ("tiny", 1), ("tiny", 2)]
+
+
+def test_a_path_of_a_workload_with_blocks_makes_its_points(tmp_path: Path) -> None:
+    designs = list(load_text(tmp_path, "name: s\nworkloads: [resnet20]\nparameters: {batch: [1, 2]}\n").designs())
+    assert [design.workload.form.batch for design in designs] == [1, 2]
+    assert len({len(design.workload.network.nodes) for design in designs}) == 1
+
+
+def test_chosen_operands_take_the_place_of_every_workloads_own_and_may_be_varied(tmp_path: Path) -> None:
+    text = "name: s\nworkloads: [resnet18, alexnet]\noperands: profile\nparameters: {operands.seed: [1, 2]}\n"
+    sources = [design.workload.form.operands for design in load_text(tmp_path, text).designs()]
+    found = [
+        (source.source, getattr(source, "name", None), getattr(source, "seed", None)) for source in sources if source
+    ]
+    assert sorted(found) == [
+        ("profile", "alexnet", 1), ("profile", "alexnet", 2), ("profile", "resnet18", 1), ("profile", "resnet18", 2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("operands", "words"),
+    [
+        ("profil", "operands must be synthetic or profile, got 'profil'; did you mean 'profile'?"),
+        ("profile", "no profile is shipped for 'tiny'"),
+    ],
+)
+def test_operands_that_a_workload_cannot_have_are_refused_with_the_workloads_line(
+    tmp_path: Path, operands: str, words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_text(tmp_path, f"{HEAD}operands: {operands}\nparameters: {{array.groups: [1]}}\n")
+    assert str(caught.value).startswith("sweep.yaml, line 3: ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["resnet18_accumulators", "alexnet_accumulators"])
+def test_the_shipped_sweeps_of_accumulators_are_six_points_each(name: str) -> None:
+    space = load_space(name)
+    assert [point["array.accumulators"] for point in settings_of(space)] == [16, 32, 64, 128, 256, 512]
 
 
 def test_a_budget_of_multipliers_sets_the_size_that_spends_all_of_them(tmp_path: Path) -> None:
