@@ -1,7 +1,7 @@
 """What each change of the machine is worth, alone and together: cycles, energy, area and DRAM bytes of some networks.
 
 The machine before is the preset `sparsetrain-v1`. Networks have profile operands (ResNet-18's are ResNet-34's figures,
-AlexNet's are assumed) or are workload files; gradients are pruned at 0.9 unless a file says otherwise.
+AlexNet's are VGG-16's) or are workload files; gradients are pruned at 0.9 unless a file says otherwise.
 """
 
 from __future__ import annotations
