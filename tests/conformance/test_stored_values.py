@@ -51,7 +51,10 @@ def draw_case(kind: str, form: ValueFormat, place: int) -> tuple[Operands, PEArr
     rng = np.random.default_rng((place, list(ValueFormat).index(form), len(kind)))
     shape, array = draw_shape(kind, rng), draw_array(rng)
     width = max(shape.weight_shape[-1] if len(shape.weight_shape) == 4 else 1, array.accumulators)
-    array = dataclasses.replace(array, accumulators=width, skip_zeros=bool(rng.random() < 0.5))
+    skips = rng.random(2) < 0.5
+    array = dataclasses.replace(
+        array, accumulators=width, skip_zeros=bool(skips[0]), skip_empty_rows=bool(skips.all())
+    )  # fmt: skip
     tensors = [draw_values(rng, size) for size in (shape.input_shape, shape.weight_shape, shape.output_shape)]
     mask = rng.random(shape.input_shape) < 0.6 if rng.random() < 0.5 else None
     operands = Operands("layer", shape, tensors[0], tensors[1], None, tensors[2], mask, tuple(Step))
