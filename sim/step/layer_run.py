@@ -61,7 +61,7 @@ def run_machine_step(comparison: Comparison, machine: Architecture, options: Ste
         posed = dataclasses.replace(problem, arithmetic=arithmetic)
         values = compute_values(comparison, posed, dataflow, table, timing, options)
     counts = count_step_actions(operands, step, machine, table, timing)
-    accuracy = measure_accuracy(operands, step, values.sums)
+    accuracy = measure_accuracy(comparison, values.sums)
     result = fill(measure_step(operands, step, table, timing, values.verification, accuracy, counts), machine)
     stored = find_stored_bytes(operands, step, machine, table)
     return StepRun(result, values.verification.message, values.kept, stored, counts, trace)

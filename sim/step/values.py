@@ -51,11 +51,16 @@ def is_finished(operands: Operands, step: Step) -> bool:
 
 
 class Comparison:
-    """Compares the sums of a step with the reference; sums that another machine had already are not compared again."""
+    """Compares the sums of a step with the reference; sums that another machine had already are not compared again.
+
+    Attributes:
+        single: What the step writes in float32 on operands that were not rounded, once it was asked for.
+    """
 
     def __init__(self, operands: Operands, step: Step) -> None:
         self.operands = operands
         self.step = step
+        self.single: Float32Array | None = None
         self._compared: list[tuple[Float32Array | bytes, float, Verification]] = []
 
     def compare(self, sums: Float32Array, product_error: float = 0.0) -> Verification:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sim.step.accuracy import Accuracy, measure_accuracy
+from sim.step.values import Comparison
 from workloads.operands import GradientFinish, Operands
 from workloads.pruning import PruningKey
 from workloads.reference import run_forward, run_gta, run_gtw
@@ -25,11 +26,11 @@ RUN = {Step.FORWARD: run_forward, Step.GTA: run_gta, Step.GTW: run_gtw}
 def measure(step: Step, loss_scale: float = 1.0) -> Accuracy:
     """Measure a step whose sums are the reference's, in half precision."""
     operands = round_operands(OPERANDS, ValueFormat.FP16, loss_scale)
-    return measure_accuracy(operands, step, np.asarray(RUN[step](operands), dtype=np.float32))
+    return measure_accuracy(Comparison(operands, step), np.asarray(RUN[step](operands), dtype=np.float32))
 
 
 def test_float32_has_nothing_to_tell() -> None:
-    assert measure_accuracy(OPERANDS, Step.FORWARD, np.zeros((1, 1), dtype=np.float32)) == Accuracy()
+    assert measure_accuracy(Comparison(OPERANDS, Step.FORWARD), np.zeros((1, 1), dtype=np.float32)) == Accuracy()
 
 
 def test_the_difference_is_that_of_the_stored_result() -> None:
@@ -51,11 +52,22 @@ def test_a_gradient_that_vanishes_is_all_of_the_error_until_it_is_scaled() -> No
 
 def test_without_values_only_operands_are_told_of() -> None:
     operands = round_operands(OPERANDS, ValueFormat.FP16)
-    assert measure_accuracy(operands, Step.FORWARD, None) == Accuracy(1, 0)
+    assert measure_accuracy(Comparison(operands, Step.FORWARD), None) == Accuracy(1, 0)
 
 
 def test_a_result_that_is_zero_has_no_relative_error() -> None:
     zero = Operands("fc", SHAPE, OPERANDS.input, np.zeros_like(OPERANDS.weight), None, OPERANDS.grad_output, None, ())
     operands = round_operands(zero, ValueFormat.BF16)
-    found = measure_accuracy(operands, Step.FORWARD, np.zeros((1, 1), dtype=np.float32))
+    found = measure_accuracy(Comparison(operands, Step.FORWARD), np.zeros((1, 1), dtype=np.float32))
     assert found == Accuracy(0, 0, 0.0, None)
+
+
+def test_what_float32_gives_is_computed_once_for_all_machines() -> None:
+    operands = round_operands(OPERANDS, ValueFormat.FP16)
+    comparison = Comparison(operands, Step.FORWARD)
+    sums = np.asarray(run_forward(operands), dtype=np.float32)
+    first = measure_accuracy(comparison, sums)
+    kept = comparison.single
+    assert kept is not None
+    assert measure_accuracy(comparison, sums) == first
+    assert comparison.single is kept
