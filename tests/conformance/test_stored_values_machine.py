@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conformance.test_stored_values import KINDS, draw_case, give_tensors, mask_result
+from drawn_cases import exhaustive
 from oracle.stored_values import sum_floats, sum_integers
 
 from dataflows.contract.arithmetic import find_shift
@@ -127,6 +128,7 @@ def test_a_gradient_is_summed_masked_and_pruned_in_float32_and_rounded_last(form
     assert np.array_equal(run.output, round_values(finish_gradient(sums, operands), form))
 
 
+@exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 def test_some_of_these_reductions_are_cut_so_that_the_order_shows(kind: str) -> None:
     shown = 0
