@@ -9,6 +9,7 @@ import pytest
 from banked_channels import draw_streams, draw_timing
 from conformance.stepped_pairs import describe_speeds, list_stepped_times, list_times, make_table, make_traffic
 from conformance.test_stepped_lists import draw_list
+from drawn_cases import thin
 from oracle.stepped_dram import Run, SteppedBanks
 from oracle.stepped_records import TimedTile
 from oracle.stepped_timing import run_tiles
@@ -58,7 +59,7 @@ def draw_dram(rng: np.random.Generator) -> tuple[BankedDram, BankTiming]:
     return BankedDram(int(rng.integers(1, 4)), timing, int(rng.integers(1, 12)), int(rng.integers(1, 12))), timing
 
 
-@pytest.mark.parametrize("index", range(LISTS))
+@pytest.mark.parametrize("index", thin(range(LISTS)))
 def test_every_wait_of_every_group_is_the_stepped_models(index: int) -> None:
     tiles, machine = draw_list(index)
     rng = np.random.default_rng((79, index))

@@ -11,6 +11,7 @@ from conformance.stepped_cases import draw_one
 from conformance.stepped_pairs import describe_speeds, list_stepped_times, list_times, make_table, make_traffic
 from conformance.test_engines import list_numbers
 from conformance.test_stepped_lists import draw_list
+from drawn_cases import exhaustive, thin
 from oracle.stepped_records import Machine, StepTimes, TimedTask, TimedTile
 from oracle.stepped_timing import run_tiles
 
@@ -50,7 +51,7 @@ def step_shared(index: int) -> StepTimes:
     return run_tiles(*draw_shared(index))
 
 
-@pytest.mark.parametrize("index", range(LISTS))
+@pytest.mark.parametrize("index", thin(range(LISTS)))
 def test_shared_reads_take_what_the_stepped_model_says(index: int) -> None:
     tiles, machine = draw_shared(index)
     traffic = make_traffic(tiles, machine.pes_per_group)
@@ -62,7 +63,7 @@ def test_shared_reads_take_what_the_stepped_model_says(index: int) -> None:
     assert list_numbers(timings[0]) == list_numbers(timings[1])
 
 
-@pytest.mark.parametrize("index", range(0, LISTS, 3))
+@pytest.mark.parametrize("index", thin(range(0, LISTS, 3)))
 def test_told_driver_rows_change_nothing_where_nobody_shares(index: int) -> None:
     tiles, machine = draw_shared(index)
     alone = replace(machine, multicast=1)
@@ -76,6 +77,7 @@ def test_told_driver_rows_change_nothing_where_nobody_shares(index: int) -> None
         assert timing.shared_bytes == timing.shared_cycles == 0
 
 
+@exhaustive
 def test_the_lists_share_much_and_little_and_some_tiles_are_alike() -> None:
     drawn = [(*draw_shared(index), step_shared(index)) for index in range(LISTS)]
     assert sum(times.shared_bytes > 0 for _, _, times in drawn) > LISTS // 4
