@@ -216,33 +216,19 @@ class SlowWork(Work):
     def list_items(self, index: tuple[int, ...], reduction: tuple[range, ...]) -> list[Item]:
         """Return a task's items in order: the rows and cycles of all PEs at one set of loop indices."""
         task = self.tasks[index]
-        items: dict[tuple[int, ...], tuple[dict[Row, int], list[int]]] = {}
+        items: dict[tuple[int, ...], tuple[dict[Row, int], list[int], list[set[Row]]]] = {}
         for key, pe, operation in self.list_row_operations(index, reduction):
             if not operation.is_executed:
                 continue
-            rows, cycles = items.setdefault(key, ({}, [0] * len(task.pes)))
+            rows, cycles, worked = items.setdefault(key, ({}, [0] * len(task.pes), [set() for _ in task.pes]))
             for row in (operation.driver, operation.second):
                 rows[row] = self.size_row(row, task.columns)
+                worked[pe].add(row)
             cycles[pe] += self.count_cycles(operation)
-        return [Item(rows, tuple(cycles)) for _, (rows, cycles) in sorted(items.items())]
-
-    def count_words(self, index: tuple[int, ...], tile: Tile) -> int:
-        """Count the words that a task writes into stores: of each row of a burst, once for each PE that works on it."""
-        half = self.machine.operand_store_bytes and self.machine.operand_store_bytes // 2
-        task, bursts = self.tasks[index], [set[tuple[Row, int]]()]
-        receivers: dict[tuple[int, ...], set[tuple[Row, int]]] = {}
-        for key, pe, operation in self.list_row_operations(index, tile.reduction):
-            if operation.is_executed:
-                receivers.setdefault(key, set()).update({(operation.driver, pe), (operation.second, pe)})
-        size = {row: self.size_row(row, task.columns) for rows in receivers.values() for row, _ in rows}
-        for _, rows in sorted(receivers.items()):
-            together = {row for row, _ in bursts[-1] | rows}
-            if half is not None and sum(size[row] for row in together) > half:
-                bursts.append(set())
-            bursts[-1] |= rows
-        words = [divide_up(size[row] * 8, self.machine.data_bits) for burst in bursts for row, _ in burst]
-        mask = 0 if self.masks_in_ppu or not receivers else self.size_mask(index)
-        return sum(words) + divide_up(mask * 8, self.machine.data_bits)
+        return [
+            Item(rows, tuple(cycles), tuple(map(frozenset, worked)))
+            for _, (rows, cycles, worked) in sorted(items.items(), key=lambda item: item[0])
+        ]
 
     def size_mask(self, index: tuple[int, ...]) -> int:
         """Return the bytes of the mask rows of a task."""

@@ -84,6 +84,7 @@ def list_times(timing: StepTiming, traffic: Traffic) -> dict[str, int | tuple[in
         "buffer_write_bytes": write_bytes,
         "tiles": len(traffic.tile_load_bytes),
         "shared_bytes": timing.shared_bytes,
+        "store_words": int(traffic.store_writes.sum()),
     }
 
 
@@ -92,6 +93,7 @@ def list_stepped_times(times: StepTimes) -> dict[str, int | tuple[int, ...]]:
     names = (
         "cycles", *STATES, "ports_busy", "dram_busy", "ppu_busy", "dram_read_bytes", "dram_write_bytes",
         "buffer_read_bytes", "buffer_write_bytes", "tiles", "shared_bytes",
+        "store_words",
     )  # fmt: skip
     return {name: getattr(times, name) for name in names}
 

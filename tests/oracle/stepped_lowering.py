@@ -40,7 +40,7 @@ E5. One bit a row is stored with every tensor that is stored in the sparse forma
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,11 @@ Tensor = NDArray[Any]
 
 @dataclass(frozen=True)
 class Item:
-    """Hold one item: the distinct rows it reads with their bytes, and the cycles of each PE."""
+    """Hold one item: the distinct rows it reads with their bytes, the cycles of each PE and the rows it works on."""
 
     rows: dict[Row, int]
     pe_cycles: tuple[int, ...]
+    pe_rows: tuple[frozenset[Row], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ def gather_item(operations: Sequence[Operation | None]) -> Item | None:
     rows: dict[Row, int] = {}
     for one in executed:
         rows |= {} if one is None else one.rows
-    return Item(rows, tuple(one.cycles or 0 if one else 0 for one in executed)) if any(executed) else None
+    if not any(executed):
+        return None
+    cycles = tuple(one.cycles or 0 if one else 0 for one in executed)
+    return Item(rows, cycles, tuple(frozenset(one.rows if one else ()) for one in executed))
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,18 @@ def name_drivers(items: Sequence[Item], machine: Machine, tensor: str) -> tuple[
             part = range(sum(rows.values()))[start : start + segment_bytes]
             drivers.append((len(part), (frozenset(rows), part)))
     return tuple(drivers)
+
+
+def count_words(items: Sequence[Item], machine: Machine, mask_bytes: int = 0) -> int:
+    """Count the words that stores take in: of each row of a burst once for each PE that works on it anywhere in it."""
+    sizes = []
+    for gathered in gather_items(items, machine.half_store_bytes):
+        taken = {(row, pe) for item in gathered for pe, rows in enumerate(item.pe_rows) for row in rows}
+        size = {row: size_bytes for item in gathered for row, size_bytes in item.rows.items()}
+        sizes += [size[row] for row, _ in taken]
+    if items:
+        sizes.append(mask_bytes)
+    return sum(divide_up(8 * size_bytes, machine.data_bits) for size_bytes in sizes)
 
 
 def size_distinct_rows(items: Sequence[Item]) -> int:
@@ -345,4 +361,9 @@ class Work:
             elements=results.elements,
             write_bytes=results.final_bytes if tile.is_last_part else results.partial_bytes,
             drivers=drivers,
+            store_words=self.count_words(items, mask_bytes),
         )
+
+    def count_words(self, items: Sequence[Item], mask_bytes: int) -> int:
+        """Count the words that the stores of a task take in."""
+        return count_words(items, self.machine, mask_bytes)

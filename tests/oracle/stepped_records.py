@@ -69,6 +69,7 @@ class TimedTask:
     elements: int
     write_bytes: int
     drivers: tuple[tuple[int, Hashable], ...] = ()
+    store_words: int = 0
 
     def __post_init__(self) -> None:
         """Refuse negative sizes and bursts that name different numbers of PEs."""
@@ -116,6 +117,7 @@ class StepTimes:
     buffer_write_bytes: int
     tiles: int
     shared_bytes: int = 0
+    store_words: int = 0
     tiling: str = ""
 
 

@@ -198,4 +198,5 @@ def run_tiles(tiles: Sequence[TimedTile], machine: Machine, banks: SteppedBanks 
         buffer_write_bytes=sum(task.write_bytes for task in tasks),
         tiles=len(tiles),
         shared_bytes=stepped.ports.shared_bytes,
+        store_words=sum(task.store_words for task in tasks),
     )

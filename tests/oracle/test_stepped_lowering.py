@@ -9,7 +9,7 @@ import pytest
 from oracle.stepped_conv import Conv
 from oracle.stepped_conv_work import ConvWork
 from oracle.stepped_linear import Linear, LinearWork
-from oracle.stepped_lowering import Item, Operands, count_kernels_per_pe, plan_bursts, split_blocks
+from oracle.stepped_lowering import Item, Operands, count_kernels_per_pe, count_words, plan_bursts, split_blocks
 from oracle.stepped_records import Machine
 from oracle.stepped_storage import choose_format, size_row
 
@@ -228,3 +228,21 @@ def test_a_fully_connected_gtw_skips_images_without_gradient() -> None:
     assert work.size_results((0, 0)).final_bytes == 4 * 4
     dense = LinearWork(layer, "gtw", DENSE, operands).list_items((0, 0), (range(3),))
     assert [item.pe_cycles for item in dense] == [(1 + 4,)] * 3
+
+
+def test_every_pe_that_works_on_a_row_anywhere_in_a_burst_takes_its_words_in() -> None:
+    first, second, third = frozenset([("a",)]), frozenset([("a",), ("b",)]), frozenset([("b",)])
+    items = [
+        Item({("a",): 4, ("b",): 3}, (1, 1), (first, third)),
+        Item({("a",): 4, ("b",): 3}, (1, 1), (second, third)),
+        Item({("a",): 4}, (0, 1), (frozenset(), first)),
+    ]
+    whole = replace(SPARSE, operand_store_bytes=None)
+    row, other, mask = 4 // 2, 2, 1
+    # PE 0 takes in a and b, PE 1 too, a in the last item alone; three bytes are two words, a byte of the mask is one.
+    assert count_words(items, whole) == 2 * (row + other)
+    assert count_words(items, whole, mask_bytes=1) == 2 * (row + other) + mask
+    # A half of 7 bytes holds all three items, one of 6 none of the first two, which are fetched in segments.
+    assert count_words(items, replace(SPARSE, operand_store_bytes=14)) == 2 * (row + other)
+    assert count_words(items, replace(SPARSE, operand_store_bytes=12)) == (row + other) + (row + 2 * other) + row
+    assert count_words([], whole, mask_bytes=1) == 0
