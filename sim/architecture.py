@@ -41,7 +41,7 @@ class ArraySection(StrictModel):
     pes_per_group: Count = 3
     multipliers_per_pe: Count = 1
     accumulators: Count = 256
-    min_tasks_per_group: Count = 8
+    min_tasks_per_group: Count = 32
     row_overhead_cycles: Cycles = 1
     empty_issue_cycles: Cycles = 1
     skip_zeros: bool = True
@@ -146,7 +146,7 @@ class Architecture(StrictModel):
     def without_skipping(self) -> Architecture:
         """Give the same machine with skipping off: its dense baseline."""
         name = self.name if not self.array.skip_zeros else f"{self.name}-dense"
-        return self.model_copy(update={"name": name, "array": self.array.model_copy(update={"skip_zeros": False})})
+        return self.model_copy(update={"name": name, "array": self.array.model_copy(update={"skip_zeros": False, "skip_empty_rows": False})})
 
     def describe_surroundings(self) -> Surroundings:
         """Give the speeds of what surrounds the PE groups."""

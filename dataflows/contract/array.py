@@ -19,7 +19,7 @@ class PEArray:
     pes_per_group: int = 3
     multipliers_per_pe: int = 1
     accumulators: int = 256
-    min_tasks_per_group: int = 8
+    min_tasks_per_group: int = 32
     row_overhead_cycles: int = 1
     empty_issue_cycles: int = 1
     skip_zeros: bool = True

@@ -13,7 +13,7 @@ import dataclasses
 import io
 from pathlib import Path
 
-from golden.make_golden import OPERANDS
+from golden.make_golden import OPERANDS, load_machine
 
 from sim.run import simulate
 from workloads.presets import find_preset, preset_names
@@ -26,7 +26,10 @@ PIXELS = dict.fromkeys(preset_names(), 32) | {
 }  # fmt: skip
 # The tokens of these have a fixed number, so that a block of each stands for the network, at its own size.
 LAYERS = {"vit_tiny": "blocks.1.*", "transcnn_tiny": "stage3.1.*", "hat_net_tiny": "stage4.1.*"}
-MACHINES = ("ideal", "ideal-dense", "sparsetrain", "sparsetrain-dense")
+MACHINES = (
+    "ideal-v1", "ideal-v1-dense", "sparsetrain-v1", "sparsetrain-v1-dense",
+    "ideal", "ideal-dense", "sparsetrain", "sparsetrain-dense",
+)  # fmt: skip
 HEADER = ("network", "pixels", "layer", "step", *MACHINES)
 
 
@@ -41,10 +44,9 @@ def load_network(name: str) -> Workload:
 
 def write_golden(network: str, layers: str = "*") -> str:
     """Write the rows of one network as CSV without a header; passes are among them where all layers are wanted."""
-    result = simulate(
-        load_network(network), "sparsetrain", baseline=["skipping-off", "ideal", "ideal-dense"], layers=layers,
-        verify=False,
-    )  # fmt: skip
+    first, *others = (load_machine(name) for name in ("sparsetrain", "sparsetrain-v1", "ideal", "ideal-v1"))
+    baselines = [one for machine in (first, *others) for one in (machine, machine.without_skipping())][1:]
+    result = simulate(load_network(network), first, baseline=baselines, layers=layers, verify=False)
     cycles: dict[tuple[str, str], dict[str, int]] = {}
     for step in result.steps:
         cycles.setdefault((step.layer, step.step), {})[step.machine] = step.cycles
