@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -36,6 +36,40 @@ class Tiling:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The tensors of a step that stay in the buffer: tiles do not move them from or to DRAM.
+
+    Attributes:
+        operands: Of input, weight and grad_output, those that are there already.
+        raw: Those of them that lie there raw, in whatever format they are stored in DRAM.
+        summed: Places of gradients that are there already, among those that are added to the result.
+        has_result: Whether the result is not written to DRAM.
+    """
+
+    operands: frozenset[str] = frozenset()
+    raw: frozenset[str] = frozenset()
+    summed: frozenset[int] = frozenset()
+    has_result: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every tensor is moved."""
+        return not (self.operands or self.summed or self.has_result)
+
+    def exchange_roles(self) -> Kept:
+        """Give what stays of a transposed convolution's step in the names of the convolution's that it is."""
+        return replace(self, operands=exchange_names(self.operands), raw=exchange_names(self.raw))
+
+
+def exchange_names(names: frozenset[str]) -> frozenset[str]:
+    """Exchange the names of the input and of the gradient to the output."""
+    return frozenset({"input": "grad_output", "grad_output": "input"}.get(name, name) for name in names)
+
+
+NOTHING_KEPT = Kept()
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryShare:
     """The buffer that a layer step may tile for, the operand store of a group, and how numbers are stored.
 
@@ -45,6 +79,7 @@ class MemoryShare:
         sparse_format: None picks the smallest for each tensor.
         tiling: None has the dataflow choose one.
         shares_reads: Whether groups may share reads, so that traffic has to tell the driver rows of its bursts.
+        kept: What stays in the buffer, besides the capacity.
     """
 
     capacity_bytes: int | None = 395264
@@ -54,6 +89,7 @@ class MemoryShare:
     sparse_format: RowFormat | None = None
     tiling: Tiling | None = None
     shares_reads: bool = False
+    kept: Kept = NOTHING_KEPT
 
     @property
     def half_store_bytes(self) -> int | None:
@@ -105,6 +141,8 @@ class Traffic:
         tiling: The run lengths chosen, in words.
         written_bits_bytes: Of the write-backs, the bits that say which rows are occupied.
         streams: None leaves open where transfers lie: loads are then read one behind the other, write-backs likewise.
+        kept_load_bytes: ``(tiles,)``; what would be loaded besides, did nothing stay in the buffer; None is nothing.
+        kept_result_bytes: ``(tiles,)``; what would be written back besides; None is nothing.
     """
 
     tile_first: IntArray
@@ -131,6 +169,20 @@ class Traffic:
         _, bar, words = self.tiling.partition("|")
         sizes = words.split("x")
         return tuple(map(int, sizes)) if bar and all(size.isdecimal() for size in sizes) else ()
+
+    kept_load_bytes: IntArray | None = None
+    kept_result_bytes: IntArray | None = None
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the results as DRAM would hold them, whether they are written there or not."""
+        kept = self.kept_result_bytes
+        return int(self.tile_write_back_bytes.sum()) + (0 if kept is None else int(kept.sum()))
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that DRAM does not move because tensors stay in the buffer."""
+        return sum(int(part.sum()) for part in (self.kept_load_bytes, self.kept_result_bytes) if part is not None)
 
     @property
     def passes_ppu(self) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dataflows.contract.arithmetic import FLOAT32_SUMS, Arithmetic
 from dataflows.contract.array import PEArray
-from dataflows.contract.memory import MemoryShare
+from dataflows.contract.memory import MemoryShare, RowFormat
 from workloads.arrays import BoolArray
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
@@ -71,6 +71,11 @@ class StepProblem:
         return self.operands.input if self.step is Step.FORWARD else self.operands.grad_output
 
     @property
+    def driver_name(self) -> str:
+        """The operand that drives Forward or GTA."""
+        return "input" if self.step is Step.FORWARD else "grad_output"
+
+    @property
     def own(self) -> StepProblem:
         """The step as its layer has it."""
         return self if self.origin is None else self.origin
@@ -122,6 +127,10 @@ class StepProblem:
         if self.memory is None:
             raise ValueError(f"layer {self.operands.layer!r}, step {self.step}: no memory is modelled, but asked for")
         return self.memory
+
+    def find_format(self, operand: str) -> RowFormat | None:
+        """Give the format of an operand that lies raw in the buffer; None is the best for it."""
+        return RowFormat.RAW if operand in self.share.kept.raw else None
 
     def without_memory(self) -> StepProblem:
         """Give the same step where memory takes no time."""

@@ -14,8 +14,9 @@ from workloads.arrays import IntArray
 
 # Not part of what is moved, and named by a plan otherwise than by a whole step; streams have laws of their own.
 WORDS = ("footprint_bytes", "tiling", "streams", "written_bits_bytes")
-# Told where groups may share reads.
+# Told where groups may share reads, or where tensors stay in the buffer.
 DRIVERS = ("driver_bytes", "driver_rows")
+OPTIONAL = (*DRIVERS, "kept_load_bytes", "kept_result_bytes")
 
 
 def check_traffic(table: TaskTable, pes: int, share: MemoryShare, *, masked: bool) -> Iterator[str]:
@@ -78,10 +79,11 @@ def check_form(traffic: Traffic, entries: int, bursts: int, pes: int) -> Iterato
         "tile_first": (tiles + 1,), "tile_write_back_bytes": (tiles,), "burst_first": (entries + 1,),
         "burst_cycles": (bursts, pes), "ppu_read_bytes": (entries,), "ppu_elements": (entries,),
         "ppu_write_bytes": (entries,), "store_writes": (entries,), "driver_bytes": (bursts,), "driver_rows": (bursts,),
+        "kept_load_bytes": (tiles,), "kept_result_bytes": (tiles,),
     }  # fmt: skip
     for item in dataclasses.fields(traffic):
         values = getattr(traffic, item.name)
-        if item.name in WORDS or (item.name in DRIVERS and values is None):
+        if item.name in WORDS or (item.name in OPTIONAL and values is None):
             continue
         if values.dtype != np.int64 or values.shape != shapes.get(item.name, values.shape):
             yield f"{item.name} is {values.dtype} {values.shape}, not int64 {shapes.get(item.name, values.shape)}"

@@ -39,7 +39,11 @@ def see_step(problem: StepProblem) -> StepProblem:
         return problem
     own, operands = problem.shape, problem.operands
     if isinstance(own, TransposedConvShape):
-        return dataclasses.replace(problem, operands=exchange_roles(operands), step=step, origin=problem)
+        memory = problem.memory
+        if memory is not None:
+            memory = dataclasses.replace(memory, kept=memory.kept.exchange_roles())
+        exchanged = exchange_roles(operands)
+        return dataclasses.replace(problem, operands=exchanged, step=step, origin=problem, memory=memory)
     turns_a = isinstance(own, MatmulShape) and own.transpose_a
     turns_b = isinstance(own, MatmulShape) and not own.transpose_b
     seen = dataclasses.replace(

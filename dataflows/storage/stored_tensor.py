@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -18,21 +18,30 @@ from workloads.arrays import BoolArray, IntArray
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """A tensor as it is stored: nonzeros of each row, int64 in the shape of the axes before the last, and its width."""
+    """A tensor as it is stored: nonzeros of each row, int64 in the shape of the axes before the last, and its width.
+
+    Attributes:
+        is_moved: Whether tiles move it from or to DRAM; what stays in the buffer has no bytes there.
+    """
 
     nonzeros: IntArray
     width: int
     row_format: RowFormat
     data_bits: int
+    is_moved: bool = field(default=True, kw_only=True)
 
     @cached_property
     def row_bytes(self) -> IntArray:
         """Stored bytes of each row, pointers included, int64 in the shape of `nonzeros`."""
-        return size_rows(self.nonzeros, self.width, self.row_format, self.data_bits)
+        return self.is_moved * size_rows(self.nonzeros, self.width, self.row_format, self.data_bits)
+
+    def stay(self, *, stays: bool = True) -> Self:
+        """Give the tensor as tiles move it: not at all, if it stays in the buffer."""
+        return dataclasses.replace(self, is_moved=False) if stays else self
 
     def count_rows(self) -> StoredTensor:
         """Give the tensor as it would be if each of its rows took one byte, so that sums of bytes count rows."""
-        return StoredTensor(np.zeros_like(self.nonzeros), 1, RowFormat.RAW, 8)
+        return StoredTensor(np.zeros_like(self.nonzeros), 1, RowFormat.RAW, 8, is_moved=self.is_moved)
 
     def repeat(self, images: IntArray) -> Self:
         """Give the tensor of a batch in which each of these images stands where it is named."""
@@ -52,7 +61,7 @@ class StoredVectors(StoredTensor):
     @cached_property
     def code(self) -> IntArray:
         """How pieces of these rows are stored, ``(width + 1, 3)``, as kernels take it."""
-        return tabulate_code(self.width, self.row_format, self.data_bits)
+        return self.is_moved * tabulate_code(self.width, self.row_format, self.data_bits)
 
     def repeat(self, images: IntArray) -> Self:
         """Give the vectors of a batch in which each of these images stands where it is named."""
@@ -64,7 +73,7 @@ class StoredVectors(StoredTensor):
 
     def size(self, low: IntArray, high: IntArray) -> IntArray:
         """Give the stored bytes of pieces of every row: ``(N, pieces)``."""
-        return size_rows(self.count(low, high), high - low, self.row_format, self.data_bits)
+        return self.is_moved * size_rows(self.count(low, high), high - low, self.row_format, self.data_bits)
 
 
 def store_tensor(

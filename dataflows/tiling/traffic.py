@@ -63,12 +63,31 @@ class TileBytes:
         write_back: None where it is what the entries' PPU writes.
         bits: What is loaded and written back besides, which takes no room in the buffer; None is nothing.
         places: What is loaded by tensors, and where they lie; None leaves that open.
+        in_full: What it would be, did nothing stay in the buffer; None where nothing does.
     """
 
     load: IntArray
     write_back: IntArray | None = None
     bits: tuple[IntArray, IntArray] | None = None
     places: TileLoads | None = None
+    in_full: TileBytes | None = None
+
+    @property
+    def written_bits_bytes(self) -> int:
+        """What the bits of all results take."""
+        return 0 if self.bits is None else int(self.bits[1].sum())
+
+    def sum_up(self, written: IntArray, is_last: BoolArray) -> tuple[IntArray, IntArray]:
+        """Give what each tile moves in all: loads and write-backs, ``(tiles,)`` both.
+
+        Args:
+            written: What the entries' PPU writes.
+            is_last: Flags of the tiles that hold the last part of their reduction.
+        """
+        write_back = np.where(is_last, written if self.write_back is None else self.write_back, 0)
+        if self.bits is None:
+            return self.load, write_back
+        return self.load + self.bits[0], write_back + self.bits[1]
 
 
 def assemble_traffic(
@@ -85,12 +104,12 @@ def assemble_traffic(
     is_first, is_last, passes = entries.is_first, entries.is_last, results.passes
     read = np.where(is_first, 0, results.partial_bytes) + np.where(is_last, results.added_bytes, 0)
     written = np.where(is_last, results.written_bytes, results.partial_bytes)
-    write_back = tiles.write_back
-    if write_back is None:
-        write_back = sum_spans(results.written_bytes, entries.tile_first)
-    write_back = np.where(is_last[entries.tile_first[:-1]], write_back, 0)
-    loaded_bits, written_bits = tiles.bits or (np.zeros_like(write_back), np.zeros_like(write_back))
-    load, write_back = tiles.load + loaded_bits, write_back + written_bits
+    ends, all_written = is_last[entries.tile_first[:-1]], sum_spans(results.written_bytes, entries.tile_first)
+    load, write_back = tiles.sum_up(all_written, ends)
+    kept_load, kept_result = None, None
+    if tiles.in_full is not None:
+        full_load, full_result = tiles.in_full.sum_up(all_written, ends)
+        kept_load, kept_result = full_load - load, full_result - write_back
     indices = entries.places.shape[1]
     driver_bytes, driver_rows = tell_drivers(bursts.drivers)
     return Traffic(
@@ -106,11 +125,13 @@ def assemble_traffic(
         ppu_write_bytes=np.where(passes, written, 0),
         store_writes=bursts.store_writes,
         footprint_bytes=measure_footprint(entries, results, tiles),
-        written_bits_bytes=int(written_bits.sum()),
+        written_bits_bytes=(tiles.in_full or tiles).written_bits_bytes,
         tiling=str(Tiling(tuple(sizes[:indices].tolist()), tuple(sizes[indices:].tolist()))),
         streams=None if tiles.places is None else place_streams(tiles.places, load, write_back),
         driver_bytes=driver_bytes,
         driver_rows=driver_rows,
+        kept_load_bytes=kept_load,
+        kept_result_bytes=kept_result,
     )
 
 

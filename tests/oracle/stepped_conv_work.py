@@ -331,6 +331,7 @@ class ConvWork(Work):
             if self.operands.summed is not None and tile.is_last_part:
                 place = self.find_place(index)
                 rows |= dict(self.read("summed", place.outer[0], at, place.outer[1]) for at in place.outputs)
+        rows = {row: size for row, size in rows.items() if not self.operands.stays(str(row[0]))}
         if self.walk != "gtw" and len(self.cuts) > 1:
             strips = [self.cuts[at] for at in tile.indices[2]]
             parts = {
@@ -346,6 +347,8 @@ class ConvWork(Work):
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile."""
+        if self.operands.stays("written"):
+            return 0
         return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
 
     def list_moved(self, tile: Tile) -> tuple[list[Row], list[Row]]:

@@ -190,7 +190,8 @@ class LinearWork(Work):
         """Return the stored bytes of a tile's operands."""
         mask_rows = len(self._list_leads(tile)) * len(tile.indices[-2]) if self.has_mask else 0
         mask_bytes = mask_rows * divide_up(len(self._span(tile)), 8)
-        return sum(size for _, size in self._list_loaded(tile)) + mask_bytes
+        pieces = [size for row, size in self._list_loaded(tile) if not self.operands.stays(str(row[0]))]
+        return sum(pieces) + mask_bytes
 
     def _list_written(self, tile: Tile) -> list[tuple[Row, int]]:
         """List the pieces of rows that a tile writes back as activations or their gradients, with their bytes."""
@@ -199,6 +200,8 @@ class LinearWork(Work):
 
     def size_write_back(self, tile: Tile) -> int:
         """Return the stored bytes of a finished output tile, activations compressed on their way to DRAM."""
+        if self.operands.stays("written"):
+            return 0
         if self.is_always_wide:
             return sum(self.size_results(tile.place(at)).final_bytes for at in tile.tasks)
         return sum(size for _, size in self._list_written(tile))

@@ -35,6 +35,12 @@ E5. One bit a row is stored with every tensor that is stored in the sparse forma
     the PEs of a convolution know. A tile's load or write-back moves the bits of the rows that it moves, of a row that
     it moves in part too, rounded up to a byte once a tensor. The sequencer keeps them: they take no room in the buffer,
     tilings are chosen without them, and neither bursts nor the PPU's transfers hold any.
+
+Choices where tensors stay in the buffer from one step to the next (`kept` and `raw` of the operands):
+
+R1. A tile loads no row, and no bit of a row, of a tensor that is there; it writes nothing back of a result that stays
+    and is not needed later. Everything else is as it was: bursts, PPU transfers, the output tile that is counted.
+R2. A tensor that lies there raw is fetched raw.
 """
 
 from __future__ import annotations
@@ -123,6 +129,8 @@ class Operands:
     ppu_mask: Tensor | None = None
     is_weight_pruned: bool = False
     is_written_compressed: bool = False
+    kept: frozenset[str] = frozenset()
+    raw: frozenset[str] = frozenset()
 
     def take(self, name: str) -> Tensor:
         """Return a tensor that the step reads and refuse its absence."""
@@ -135,11 +143,18 @@ class Operands:
         """Return the row format of each tensor that is there."""
         sparse = {"input": True, "grad_output": True, "summed": True}
         sparse |= {"weight": self.is_weight_pruned, "written": self.is_written_compressed}
+        sparse |= dict.fromkeys(self.raw, False)
         present = {name: tensor for name in sparse if (tensor := getattr(self, name)) is not None}
         return {name: choose_format(tensor, machine) if sparse[name] else "raw" for name, tensor in present.items()}
 
+    def stays(self, name: str) -> bool:
+        """Say whether a tensor stays in the buffer, by its name or the first part of a row's key."""
+        return any(name.startswith(kept) for kept in self.kept)
+
     def has_occupancy(self, name: str) -> bool:
-        """Say whether a bit for each row is stored with a tensor."""
+        """Say whether a bit for each row is moved with a tensor."""
+        if self.stays(name):
+            return False
         if name == "mask":
             return self.mask is not None
         return name.startswith(("input", "grad_output", "summed")) or (name == "written" and self.is_written_compressed)

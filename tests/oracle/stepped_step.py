@@ -98,6 +98,8 @@ def make_work(
     summed: Tensor | None = None,
     ppu_mask: Tensor | None = None,
     is_weight_pruned: bool = False,
+    kept: frozenset[str] = frozenset(),
+    raw: frozenset[str] = frozenset(),
 ) -> Work:
     """Bring a step and its tensors together; `written` replaces the computed tensor that the PPU writes."""
     is_gradient = step == "gta" or (step == "gtw" and isinstance(layer, Product))
@@ -111,6 +113,8 @@ def make_work(
         ppu_mask if is_gradient else None,
         is_weight_pruned=is_weight_pruned,
         is_written_compressed=output_is_relu if step == "forward" else True,
+        kept=kept,
+        raw=raw,
     )
     check_shapes(layer, step, operands)
     if written is None:

@@ -112,6 +112,17 @@ class KernelsPlan:
         """The rows of grad_output that input rows meet, for every range of runs."""
         return [find_spans(self.pairs[:, rows.start : rows.stop]) for rows in self.ranges]
 
+    def move(self) -> KernelsPlan:
+        """Give the plan as tiles move its operands: what stays in the buffer is not among them."""
+        kept = self.problem.share.kept
+        if kept.is_empty:
+            return self
+        return dataclasses.replace(
+            self,
+            gradients=self.gradients.stay(stays="grad_output" in kept.operands),
+            inputs=self.inputs.stay(stays="input" in kept.operands),
+        )
+
     def repeat(self, images: IntArray) -> KernelsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(
@@ -128,7 +139,8 @@ def plan_kernels(problem: StepProblem, formats: tuple[RowFormat | None, ...] | N
     Args:
         formats: As in `KernelsPlan`, by default the best for these operands.
     """
-    shape, given = problem.conv_shape, (None, None) if formats is None else formats
+    shape = problem.conv_shape
+    given = formats or (problem.find_format("grad_output"), problem.find_format("input"))
     gradients = store_tensor(problem.operands.grad_output, problem.array, problem.share, given[0])
     inputs = store_tensor(problem.operands.input, problem.array, problem.share, given[1])
     tasks, runs = deal_kernels(shape, problem.array), cut_kernel(shape, problem.array)

@@ -26,7 +26,7 @@ def plan_kernels_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     """
     known = plan_kernels(problem)
     idle, plan = known.find_idle(len(images) - problem.operands.shape.batch), known.repeat(images)
-    tables = tabulate_kernels(plan)
+    tables = tabulate_kernels(plan.move())
     sizes = tuple(int(size) for size in find_kernels_tiling(plan, tables))
     runs = cut_axes((*plan.limits, *plan.reductions), sizes)
     indices = len(plan.limits)
@@ -52,4 +52,5 @@ def pack_kernels_tiles(plan: TilePlan, problem: StepProblem, images: Sequence[in
     entries = plan.choose(tiles, images)
     kernels = plan_kernels(problem, plan.formats)
     idle = kernels.find_idle() if plan.idle is None else plan.idle
-    return pack_kernels_traffic(kernels, tabulate_kernels(kernels), entries, np.array(plan.sizes, dtype=np.int64), idle)
+    tables, sizes = tabulate_kernels(kernels.move()), np.array(plan.sizes, dtype=np.int64)
+    return pack_kernels_traffic(kernels, tables, entries, sizes, idle)

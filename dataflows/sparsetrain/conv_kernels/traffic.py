@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ def make_kernels_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
         UnmappableLayerError: no tiling fits the buffer.
     """
     plan = plan_kernels(problem)
-    tables = tabulate_kernels(plan)
+    tables = tabulate_kernels(plan.move())
     sizes = find_kernels_tiling(plan, tables)
     entries = list_entries(plan.limits, plan.reductions, tuple(int(size) for size in sizes))
     return pack_kernels_traffic(plan, tables, entries, sizes, plan.find_idle()), entries.task_numbers(plan.limits)
@@ -96,9 +98,11 @@ def pack_kernels_traffic(
         passes=~idle[outer, inner, run],
     )
     bursts = pack_all_kernels(plan, entries, first, channels)
-    bits = size_kernel_bits(plan, entries)
     loads = size_kernel_loads(plan, tables, entries)
-    tiles = TileBytes(loads.total, bits=bits, places=loads)
+    tiles = TileBytes(loads.total, bits=size_kernel_bits(plan.move(), entries), places=loads)
+    if not plan.problem.share.kept.is_empty:
+        loads = size_kernel_loads(plan, tabulate_kernels(plan), entries)
+        tiles = replace(tiles, in_full=TileBytes(loads.total, bits=size_kernel_bits(plan, entries)))
     return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 

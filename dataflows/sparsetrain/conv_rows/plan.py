@@ -135,6 +135,8 @@ class RowsPlan:
     @property
     def written_bytes(self) -> int:
         """Bytes of all results as they are stored; a raw row that is cut is rounded up strip by strip."""
+        if not self.written.is_moved:
+            return 0
         if self.written.row_format is RowFormat.RAW:
             return self.written.nonzeros.size * int(self.size_strips(self.problem.share.data_bits).sum())
         return int(self.written.row_bytes.sum())
@@ -195,6 +197,18 @@ class RowsPlan:
         results = (image * self.written.nonzeros.shape[1] + output) * X + x
         return np.stack([drivers, kernel, results, results, results], axis=1)
 
+    def move(self) -> RowsPlan:
+        """Give the plan as tiles move its tensors: what stays in the buffer is not among them."""
+        kept = self.problem.share.kept
+        if kept.is_empty:
+            return self
+        return dataclasses.replace(
+            self,
+            drivers=self.drivers.stay(stays=self.problem.driver_name in kept.operands),
+            written=self.written.stay(stays=kept.has_result),
+            summed=tuple(tensor for place, tensor in enumerate(self.summed) if place not in kept.summed),
+        )
+
     def repeat(self, images: IntArray) -> RowsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(
@@ -212,7 +226,7 @@ def plan_rows(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None
     Args:
         formats: As in `RowsPlan`; by default the best for these operands.
     """
-    given = (None,) * (2 + len(problem.summed)) if formats is None else formats
+    given = formats or (problem.find_format(problem.driver_name), *(None,) * (1 + len(problem.summed)))
     return RowsPlan(
         problem=problem,
         shape=problem.conv_shape,

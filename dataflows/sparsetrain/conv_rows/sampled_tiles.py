@@ -24,7 +24,7 @@ def plan_rows_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
         UnmappableLayerError: no tiling fits the buffer.
     """
     plan = plan_rows(problem).repeat(images)
-    tables = tabulate_rows(plan)
+    tables = tabulate_rows(plan.move())
     sizes = tuple(int(size) for size in find_rows_tiling(plan, tables))
     runs = cut_axes((*plan.limits, plan.reductions), sizes)
     keys: list[list[Hashable]] = [[len(run) for run in runs[0]], []]
@@ -53,4 +53,4 @@ def pack_rows_tiles(
     """Pack some tiles of Forward or GTA; operands: of the images of these numbers."""
     entries = plan.choose(tiles, images)
     rows = plan_rows(problem, plan.formats)
-    return pack_rows_traffic(rows, tabulate_rows(rows), entries, np.array(plan.sizes, dtype=np.int64))
+    return pack_rows_traffic(rows, tabulate_rows(rows.move()), entries, np.array(plan.sizes, dtype=np.int64))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dataflows.contract.entries import Entries, list_entries, require_tiling
@@ -26,7 +28,7 @@ from workloads.arrays import BoolArray, IntArray
 
 def tabulate_rows(plan: RowsPlan) -> RowsTables:
     """Sum driver bytes, and note which driver rows and kernel rows each result row meets."""
-    taken = plan.driver_bytes if plan.windows[0] < 0 else np.ones_like(plan.driver_bytes)
+    taken = plan.driver_bytes if plan.windows[0] < 0 else plan.drivers.is_moved * np.ones_like(plan.driver_bytes)
     by_place = np.where(tabulate_used(plan), taken, 0).transpose(1, 0, 3, 2)
     drivers = np.pad(by_place, [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
     met = np.pad(plan.pairs >= 0, [(1, 0), (0, 0)]).cumsum(axis=0).astype(np.int64)
@@ -51,7 +53,7 @@ def tabulate_used(plan: RowsPlan) -> BoolArray:
 
 def mark_masked(plan: RowsPlan) -> BoolArray:
     """Tell the masks of which result rows are read, ``(X,)``: by a row operation, or by a PPU that all rows pass."""
-    if masks_in_ppu(plan.problem) and plan.summed:
+    if masks_in_ppu(plan.problem) and plan.problem.summed:
         return np.ones(len(plan.pairs), dtype=np.bool_)
     return np.asarray((plan.pairs >= 0).any(axis=1))
 
@@ -83,7 +85,7 @@ def make_rows_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
         UnmappableLayerError: no tiling fits the buffer.
     """
     plan = plan_rows(problem)
-    tables = tabulate_rows(plan)
+    tables = tabulate_rows(plan.move())
     sizes = find_rows_tiling(plan, tables)
     entries = list_entries(plan.limits, (plan.reductions,), tuple(int(size) for size in sizes))
     return pack_rows_traffic(plan, tables, entries, sizes), entries.task_numbers(plan.limits)
@@ -148,9 +150,17 @@ def pack_rows_traffic(plan: RowsPlan, tables: RowsTables, entries: Entries, size
         added_bytes=added_bytes,
         passes=passes,
     )
-    loads = size_loads(plan, tables, entries)
-    tiles = TileBytes(loads.total, bits=size_all_bits(plan, tables, entries), places=loads)
+    tiles = size_tiles(plan.move(), tables, entries)
+    if not memory.kept.is_empty:
+        tiles = replace(tiles, in_full=size_tiles(plan, tabulate_rows(plan), entries))
     return assemble_traffic(entries, sizes, bursts, results, tiles)
+
+
+def size_tiles(plan: RowsPlan, tables: RowsTables, entries: Entries) -> TileBytes:
+    """Size what all tiles move."""
+    loads = size_loads(plan, tables, entries)
+    write_back = None if plan.written.is_moved else np.zeros(len(entries.tiles), dtype=np.int64)
+    return TileBytes(loads.total, write_back, size_all_bits(plan, tables, entries), loads)
 
 
 def sum_written(
@@ -245,11 +255,11 @@ def size_all_bits(plan: RowsPlan, tables: RowsTables, entries: Entries) -> tuple
         owned = int(tables.block_outputs[blocks.stop] - tables.block_outputs[blocks.start])
         results, is_last = len(images) * len(rows) * owned, channels.stop == plan.reductions
         masked = len(images) * int(tables.masked[rows.stop] - tables.masked[rows.start]) * owned
-        drivers = int(tables.spans.sum_up(counts[groups], images, rows, channels))
+        drivers = int(tables.spans.sum_up(counts[groups], images, rows, channels)) * plan.drivers.is_moved
         loaded.append(
             size_bits(array, [drivers, masked * (problem.mask is not None), *[results * is_last] * len(plan.summed)])
         )
-        written.append(size_bits(array, [results * is_last * is_written_sparse(problem)]))
+        written.append(size_bits(array, [results * is_last * is_written_sparse(problem) * plan.written.is_moved]))
     return pair_bits(loaded, written)
 
 

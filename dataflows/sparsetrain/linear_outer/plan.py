@@ -67,6 +67,17 @@ class OuterPlan:
             driven = np.ones_like(driven)
         return np.asarray(present.T.astype(np.int64) @ driven.astype(np.int64) == 0)
 
+    def move(self) -> OuterPlan:
+        """Give the plan as tiles move its operands: what stays in the buffer is not among them."""
+        kept = self.problem.share.kept
+        if kept.is_empty:
+            return self
+        return dataclasses.replace(
+            self,
+            gradients=self.gradients.stay(stays="grad_output" in kept.operands),
+            inputs=self.inputs.stay(stays="input" in kept.operands),
+        )
+
     def repeat(self, images: IntArray) -> OuterPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(
@@ -83,7 +94,7 @@ def plan_outer(problem: StepProblem, formats: tuple[RowFormat | None, ...] | Non
     Args:
         formats: As in `OuterPlan`, by default the best for these operands.
     """
-    given = (None, None) if formats is None else formats
+    given = formats or (problem.find_format("grad_output"), problem.find_format("input"))
     gradients = store_vectors(problem.operands.grad_output != 0, problem.array, problem.share, given[0])
     inputs = store_vectors(problem.operands.input != 0, problem.array, problem.share, given[1])
     run = count_kernels_per_pe(problem.linear_shape, problem.array)

@@ -24,7 +24,7 @@ def plan_outer_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
     """
     known = plan_outer(problem)
     idle, plan = known.find_idle(len(images) - problem.operands.shape.batch), known.repeat(images)
-    sizes = tuple(int(size) for size in find_outer_tiling(plan))
+    sizes = tuple(int(size) for size in find_outer_tiling(plan.move()))
     runs = cut_axes(plan.limits, sizes)
     inputs = [count_owned(run, plan.block, plan.shape.in_features) for run in runs[1]]
     # Tiles of filters at rest take next to no time in every part, so they stand for one another only.

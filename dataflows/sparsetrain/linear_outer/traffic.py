@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ def make_outer_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
     """GTW: an item an image, one output's gradient and each PE's block of inputs; none where that gradient is 0."""
     assert problem.step is Step.GTW
     plan = plan_outer(problem)
-    sizes = find_outer_tiling(plan)
+    sizes = find_outer_tiling(plan.move())
     entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
     return pack_outer_traffic(plan, entries, sizes, plan.find_idle()), entries.task_numbers(plan.limits[:2])
 
@@ -70,10 +72,18 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
         added_bytes=none,
         passes=~idle[m, b],
     )
-    loaded = [size_bits(array, [len(images), len(images)]) for _, _, images in entries.tiles]
-    loads = size_loads(plan, entries)
-    tiles = TileBytes(loads.total, bits=pair_bits(loaded, [0] * len(loaded)), places=loads)
+    tiles = size_tiles(plan.move(), entries)
+    if not memory.kept.is_empty:
+        tiles = replace(tiles, in_full=size_tiles(plan, entries))
     return assemble_traffic(entries, sizes, bursts, results, tiles)
+
+
+def size_tiles(plan: OuterPlan, entries: Entries) -> TileBytes:
+    """Size what all tiles load, and the bits of its rows."""
+    tensors = plan.gradients.is_moved + plan.inputs.is_moved
+    loaded = [size_bits(plan.problem.array, [len(images)] * tensors) for _, _, images in entries.tiles]
+    loads = size_loads(plan, entries)
+    return TileBytes(loads.total, bits=pair_bits(loaded, [0] * len(loaded)), places=loads)
 
 
 def size_loads(plan: OuterPlan, entries: Entries) -> TileLoads:

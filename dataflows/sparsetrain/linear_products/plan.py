@@ -24,13 +24,18 @@ from workloads.shapes import LinearShape, Step
 
 @dataclass(frozen=True, eq=False)
 class ProductsPlan:
-    """Forward or GTA of a fully connected layer: driver rows, results, and the gradients that the last part adds."""
+    """Forward or GTA of a fully connected layer: driver rows, results, and the gradients that the last part adds.
+
+    Attributes:
+        moves_weight: Whether tiles load the weight; the second factor of a product may stay in the buffer.
+    """
 
     problem: StepProblem
     shape: LinearShape
     drivers: StoredVectors
     written: StoredVectors
     summed: tuple[StoredVectors, ...]
+    moves_weight: bool = True
 
     @property
     def outputs(self) -> int:
@@ -63,9 +68,9 @@ class ProductsPlan:
         Args:
             is_last: It holds the last part of a reduction, with which gradients are added and results are written.
         """
-        array, added = self.problem.array, len(self.summed) * is_last
-        written = rows * is_last * is_written_sparse(self.problem)
-        return size_bits(array, [rows, *[rows] * added]), size_bits(array, [written])
+        array, loaded = self.problem.array, self.drivers.is_moved + len(self.summed) * is_last
+        written = rows * is_last * is_written_sparse(self.problem) * self.written.is_moved
+        return size_bits(array, [rows] * loaded), size_bits(array, [written])
 
     def stack_summed(self) -> tuple[IntArray, IntArray]:
         """Stack the gradients that the last part adds, as kernels take them."""
@@ -102,6 +107,24 @@ class ProductsPlan:
         weight += product * self.outputs * self.depth
         return image * self.depth + element, weight, results, results, results
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight that tiles load."""
+        return self.moves_weight * self.problem.share.data_bits
+
+    def move(self) -> ProductsPlan:
+        """Give the plan as tiles move its tensors: what stays in the buffer is not among them."""
+        kept = self.problem.share.kept
+        if kept.is_empty:
+            return self
+        return dataclasses.replace(
+            self,
+            drivers=self.drivers.stay(stays=self.problem.driver_name in kept.operands),
+            written=self.written.stay(stays=kept.has_result),
+            summed=tuple(tensor for place, tensor in enumerate(self.summed) if place not in kept.summed),
+            moves_weight="weight" not in kept.operands,
+        )
+
     def repeat(self, images: IntArray) -> ProductsPlan:
         """Give the plan of a batch in which each of these images stands where it is named."""
         return dataclasses.replace(
@@ -122,7 +145,7 @@ def plan_products(
     Args:
         formats: As in `ProductsPlan`, by default the best for these operands.
     """
-    given = (None,) * (2 + len(problem.summed)) if formats is None else formats
+    given = formats or (problem.find_format(problem.driver_name), *(None,) * (1 + len(problem.summed)))
     return ProductsPlan(
         problem=problem,
         shape=problem.linear_shape,

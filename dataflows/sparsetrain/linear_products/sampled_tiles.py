@@ -18,7 +18,7 @@ def plan_products_tiles(problem: StepProblem, images: IntArray) -> TilePlan:
         UnmappableLayerError: no tiling fits the buffer.
     """
     plan = plan_products(problem).repeat(images)
-    sizes = tuple(int(size) for size in find_products_tiling(plan))
+    sizes = tuple(int(size) for size in find_products_tiling(plan.move()))
     runs = cut_axes(plan.limits, sizes)
     outputs = [count_owned(run, problem.array.pes_per_group, plan.outputs) for run in runs[1]]
     keys = ([len(run) for run in runs[0]], outputs, mark_ends([len(run) for run in runs[2]]))

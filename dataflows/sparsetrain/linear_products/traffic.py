@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dataflows.contract.entries import Entries, list_entries
@@ -20,7 +22,7 @@ from workloads.arrays import BoolArray, IntArray
 def make_products_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
     """Forward and GTA: a task is one item, the driver row and the weight rows of the PEs that work."""
     plan = plan_products(problem)
-    sizes = find_products_tiling(plan)
+    sizes = find_products_tiling(plan.move())
     entries = list_entries(plan.limits[:2], plan.limits[2:], tuple(int(size) for size in sizes))
     return pack_products_traffic(plan, entries, sizes), entries.task_numbers(plan.limits[:2])
 
@@ -28,7 +30,10 @@ def make_products_traffic(problem: StepProblem) -> tuple[Traffic, IntArray]:
 def pack_products_traffic(plan: ProductsPlan, entries: Entries, sizes: IntArray) -> Traffic:
     """Pack the entries' operand bursts and size what passes the PPU and the DRAM channel."""
     bursts, results = describe_products(plan, entries, int(sizes[2]))
-    return assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
+    tiles = size_tiles(plan.move(), entries)
+    if not plan.problem.share.kept.is_empty:
+        tiles = replace(tiles, in_full=size_tiles(plan, entries))
+    return assemble_traffic(entries, sizes, bursts, results, tiles)
 
 
 def describe_products(plan: ProductsPlan, entries: Entries, piece: int) -> tuple[Bursts, EntryResults]:

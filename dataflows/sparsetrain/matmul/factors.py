@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -55,10 +55,13 @@ class MatmulFactors:
     def cut(self, problem: StepProblem) -> tuple[Traffic, IntArray]:
         """Tiles of (batch, output, block), their reduction over rows perhaps cut."""
         plan = plan_factors(problem)
-        sizes = find_tiling(plan)
+        sizes = find_tiling(plan.move())
         entries = list_entries(plan.limits[:3], plan.limits[3:], tuple(int(size) for size in sizes))
         bursts, results = pack_factors(plan, entries), describe_results(plan, entries)
-        traffic = assemble_traffic(entries, sizes, bursts, results, size_tiles(plan, entries))
+        tiles = size_tiles(plan.move(), entries)
+        if not problem.share.kept.is_empty:
+            tiles = replace(tiles, in_full=size_tiles(plan, entries))
+        traffic = assemble_traffic(entries, sizes, bursts, results, tiles)
         return traffic, entries.task_numbers(plan.limits[:3])
 
     def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:  # noqa: ARG002
@@ -121,6 +124,19 @@ class FactorsPlan:
         """Stack the gradients that the last part adds, as kernels take them."""
         return stack_vectors(self.summed, self.shape.products * self.shape.out_features, self.shape.in_features)
 
+    def move(self) -> FactorsPlan:
+        """Give the plan as tiles move its tensors: what stays in the buffer is not among them."""
+        kept = self.problem.share.kept
+        if kept.is_empty:
+            return self
+        return replace(
+            self,
+            gradients=self.gradients.stay(stays="grad_output" in kept.operands),
+            inputs=self.inputs.stay(stays="input" in kept.operands),
+            written=self.written.stay(stays=kept.has_result),
+            summed=tuple(tensor for place, tensor in enumerate(self.summed) if place not in kept.summed),
+        )
+
     def find_idle(self) -> NDArray[np.bool_]:
         """Tell which tasks have no product of any row: bool ``(products, M, blocks)``."""
         array, limits = self.problem.array, self.limits
@@ -146,8 +162,8 @@ def plan_factors(problem: StepProblem) -> FactorsPlan:
     return FactorsPlan(
         problem,
         shape,
-        store_vectors(flat.operands.grad_output != 0, array, memory),
-        store_vectors(flat.operands.input != 0, array, memory),
+        store_vectors(flat.operands.grad_output != 0, array, memory, problem.find_format("grad_output")),
+        store_vectors(flat.operands.input != 0, array, memory, problem.find_format("input")),
         written,
         tuple(store_vectors(gradient.reshape(size) != 0, array, memory) for gradient in problem.summed),
         count_kernels_per_pe(flat.linear_shape, array),
@@ -266,8 +282,11 @@ def size_tiles(plan: FactorsPlan, entries: Entries) -> TileBytes:
         gradient = int(read[0]) * shape.out_features + filters.start
         first_elements.append((gradient, int(read[0]) * shape.in_features + int(first[0]), own, own, own))
         write_backs.append(int(plan.written.size(first, end)[results].sum()))
-        loaded.append(size_bits(array, [len(read), len(read), *[len(results) * is_last] * len(plan.summed)]))
-        written.append(size_bits(array, [len(results) * is_last * is_written_sparse(plan.problem)]))
+        operands = plan.gradients.is_moved + plan.inputs.is_moved
+        loaded.append(size_bits(array, [*[len(read)] * operands, *[len(results) * is_last] * len(plan.summed)]))
+        written.append(
+            size_bits(array, [len(results) * is_last * is_written_sparse(plan.problem) * plan.written.is_moved])
+        )
     loads = TileLoads(list_tensors(plan), sizes, first_elements)
     return TileBytes(loads.total, np.array(write_backs, dtype=np.int64), pair_bits(loaded, written), loads)
 

@@ -51,13 +51,15 @@ class MatmulRows:
     def cut(self, problem: StepProblem) -> tuple[Traffic, IntArray]:
         """Tiles of (batch, image, block), their reduction perhaps cut."""
         shape, plan = get_shape(problem), plan_products(flatten_rows(problem))
-        sizes = find_tiling(plan, shape.products)
+        sizes = find_tiling(plan.move(), shape.products)
         limits = shape.products, shape.rows, count_blocks(problem)
         entries = list_entries(limits, (plan.depth,), tuple(int(size) for size in sizes))
         batch, row, block = entries.places.T
         flat = dataclasses.replace(entries, places=np.stack([batch * shape.rows + row, block], axis=1))
         bursts, results = describe_products(plan, flat, int(sizes[3]))
-        tiles = size_tiles(plan, entries, shape.rows)
+        tiles = size_tiles(plan.move(), entries, shape.rows)
+        if not problem.share.kept.is_empty:
+            tiles = dataclasses.replace(tiles, in_full=size_tiles(plan, entries, shape.rows))
         return assemble_traffic(entries, sizes, bursts, results, tiles), entries.task_numbers(limits)
 
     def recount(self, problem: StepProblem, counts: StepCounts, pe_cycles: IntArray, traffic: Traffic) -> StepCounts:
@@ -103,8 +105,8 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
     drivers, written, summed = plan.drivers, plan.written, plan.stack_summed()
     sizes, best = start_sizes()
     attempt = partial(
-        try_rows_of_products, products, drivers.running, drivers.code, written.running, written.code, memory.data_bits,
-        memory.acc_bits, block, plan.has_mask, *summed, memory.capacity_bytes, sizes, best,
+        try_rows_of_products, products, drivers.running, drivers.code, written.running, written.code, plan.weight_bits,
+        memory.data_bits, memory.acc_bits, block, plan.has_mask, *summed, memory.capacity_bytes, sizes, best,
     )  # fmt: skip
     find_best(attempt)
     if not best.all():
@@ -120,7 +122,7 @@ def measure_need(plan: ProductsPlan, products: int, sizes: IntArray) -> int:
     bits = memory.data_bits if is_whole else memory.acc_bits
     output = size_products_tile(sizes[1:], plan.shape.batch // products, plan.outputs, block, bits)
     load = measure_rows_of_products(
-        sizes, products, drivers.running, drivers.code, memory.data_bits, plan.outputs, block, plan.has_mask,
+        sizes, products, drivers.running, drivers.code, plan.weight_bits, plan.outputs, block, plan.has_mask,
         *plan.stack_summed(),
     )  # fmt: skip
     return (2 if is_whole else 1) * int(sizes[0]) * int(output) + 2 * int(load)
@@ -128,7 +130,7 @@ def measure_need(plan: ProductsPlan, products: int, sizes: IntArray) -> int:
 
 def size_tiles(plan: ProductsPlan, entries: Entries, rows: int) -> TileBytes:
     """Size the loads of all tiles, each product's weights among them, and what they write back."""
-    B, bits = plan.problem.array.pes_per_group, plan.problem.share.data_bits
+    B, bits = plan.problem.array.pes_per_group, plan.weight_bits
     sizes, first_elements, write_backs, loaded, written = [], [], [], [], []
     for products, images, blocks, piece in entries.tiles:
         chosen = (np.arange(products.start, products.stop)[:, None] * rows + np.array(images)).reshape(-1)

@@ -20,7 +20,7 @@ def measure_rows_of_products(
     products: int,
     running: IntArray,
     code: IntArray,
-    data_bits: int,
+    weight_bits: int,
     outputs: int,
     block: int,
     has_mask: bool,
@@ -46,7 +46,7 @@ def measure_rows_of_products(
                     drivers += sum_pieces(running, code, product * T + n, product * T + n_end, o, o_end)
                 for c in range(0, outputs, sizes[2] * block):
                     c_end = min(outputs, c + sizes[2] * block)
-                    load = drivers + (p_end - p) * (c_end - c) * divide_up((o_end - o) * data_bits, 8)
+                    load = drivers + (p_end - p) * (c_end - c) * divide_up((o_end - o) * weight_bits, 8)
                     if has_mask:
                         load += (p_end - p) * (n_end - n) * divide_up(c_end - c, 8)
                     if o == last and len(summed):
@@ -64,6 +64,7 @@ def try_rows_of_products(
     code: IntArray,
     written: IntArray,
     written_code: IntArray,
+    weight_bits: int,
     data_bits: int,
     acc_bits: int,
     block: int,
@@ -97,7 +98,7 @@ def try_rows_of_products(
             drivers, weights, parts = 0, 0, divide_up(depth, o_size)
             for o in range(0, depth, o_size):
                 o_end = min(depth, o + o_size)
-                weights += products * outputs * divide_up((o_end - o) * data_bits, 8)
+                weights += products * outputs * divide_up((o_end - o) * weight_bits, 8)
                 drivers += sum_pieces(running, code, 0, rows, o, o_end)
             fixed = divide_up(blocks, b_size) * drivers + parts * masks + added + backs
             if fixed + weights > most or divide_up(blocks, b_size) * parts > best_tiles:
@@ -117,7 +118,7 @@ def try_rows_of_products(
                     if output + 2 * divide_up(moved - backs, tiles) > capacity:
                         continue
                     needed = output + 2 * measure_rows_of_products(
-                        sizes, products, running, code, data_bits, outputs, block, has_mask, summed, summed_codes
+                        sizes, products, running, code, weight_bits, outputs, block, has_mask, summed, summed_codes
                     )
                     if needed <= capacity:
                         best_bytes, best_needed = moved, needed
