@@ -13,6 +13,7 @@ from dataflows.contract.actions import Action
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.problem import StepProblem
+from dataflows.contract.step_form import StepForm
 from dataflows.contract.tile_plan import TilePlan
 from workloads.arrays import BoolArray, IntArray
 from workloads.shapes import LayerShape, Step
@@ -139,6 +140,18 @@ class CheckedDataflow(Dataflow, Protocol):
         Raises:
             UnmappableLayerError: the layer does not fit; the message names it.
         """
+        ...
+
+
+@runtime_checkable
+class ResidentDataflow(Dataflow, Protocol):
+    """What a dataflow offers besides where tensors may stay in the buffer: what a step moves by its shape alone.
+
+    Its traffic leaves out what `MemoryShare.kept` names.
+    """
+
+    def measure_dram_bytes(self, form: StepForm, array: PEArray, memory: MemoryShare) -> int | None:
+        """Give the DRAM bytes of a step whose tensors are all raw, in the tiling chosen then; None where none fits."""
         ...
 
 

@@ -13,11 +13,13 @@ from dataflows.contract.entries import SUMMED_ENTRIES, sum_spans
 from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import MemoryShare, Traffic
 from dataflows.contract.problem import StepProblem
+from dataflows.contract.step_form import StepForm
 from dataflows.contract.tasks import StepCounts, StepValues, TaskTable
 from dataflows.contract.tile_plan import TilePlan
 from dataflows.rows.dealing import require_accumulators
 from dataflows.sparsetrain.conv_kernels.mapping import ConvKernels
 from dataflows.sparsetrain.conv_rows.mapping import ConvRows
+from dataflows.sparsetrain.dram_bytes import measure_dram_bytes
 from dataflows.sparsetrain.least_tiling import check_shape
 from dataflows.sparsetrain.linear_outer.mapping import LinearOuter
 from dataflows.sparsetrain.linear_products.mapping import LinearProducts
@@ -86,6 +88,10 @@ class RowConvolution:
             UnmappableLayerError: as `lower` does, as far as a shape tells.
         """
         check_shape(layer, shape, step, array, memory)
+
+    def measure_dram_bytes(self, form: StepForm, array: PEArray, memory: MemoryShare) -> int | None:
+        """Give the DRAM bytes of a step whose tensors are all raw; None where no tiling fits."""
+        return measure_dram_bytes(form, array, memory)
 
     def plan_tiles(self, problem: StepProblem, images: IntArray) -> TilePlan:
         """Cut one step of a batch into tiles, of which only some are to be lowered.

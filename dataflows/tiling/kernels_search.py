@@ -13,7 +13,7 @@ import numpy as np
 
 from dataflows.contract.kernel import kernel
 from dataflows.tiling.rows_search import find_widest
-from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
+from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from dataflows.tiling.spans import RowSpans, sum_run
 from workloads.arrays import IntArray
 
@@ -114,7 +114,7 @@ def measure_kernels_tile(
     return largest
 
 
-def search_kernels(tables: KernelsTables, capacity: int) -> tuple[IntArray, int]:
+def search_kernels(tables: KernelsTables, capacity: int) -> Found:
     """Search run lengths of (outer, inner, run, image, row) for GTW."""
     outer, units = len(tables.units), tables.paired.sums.shape[1]
     best = np.zeros(5, dtype=np.int64)
@@ -126,7 +126,7 @@ def search_kernels(tables: KernelsTables, capacity: int) -> tuple[IntArray, int]
             np.zeros(outer + 1, dtype=np.int64), np.zeros_like(best), best,
         )  # fmt: skip
 
-    return best, find_best(attempt, tables.written_bytes)
+    return find_best(best, attempt, tables.written_bytes)
 
 
 @kernel

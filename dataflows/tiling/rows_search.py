@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataflows.contract.kernel import kernel
-from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
+from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from dataflows.tiling.spans import RowSpans, sum_box, sum_run
 from workloads.arrays import IntArray
 
@@ -134,7 +134,7 @@ def measure_rows_tile(
     return largest
 
 
-def search_rows(tables: RowsTables, capacity: int) -> tuple[IntArray, int]:
+def search_rows(tables: RowsTables, capacity: int) -> Found:
     """Search run lengths of (image, row, strip, block, channel) for Forward or GTA."""
     groups, blocks, strips = len(tables.drivers), len(tables.first_group), tables.strips
     best = np.zeros(5, dtype=np.int64)
@@ -146,7 +146,7 @@ def search_rows(tables: RowsTables, capacity: int) -> tuple[IntArray, int]:
             np.zeros(groups, dtype=np.int64), np.zeros_like(best), best,
         )  # fmt: skip
 
-    return best, find_best(attempt, tables.written_bytes)
+    return find_best(best, attempt, tables.written_bytes)
 
 
 @kernel

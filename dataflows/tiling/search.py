@@ -9,6 +9,7 @@ unmeasured. All searches return the run lengths found (0 where none fits) and th
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
@@ -18,16 +19,34 @@ UNLIMITED = 2**62
 ALLOWED_NUMERATOR, ALLOWED_DENOMINATOR = 33, 32
 
 
-def find_best(attempt: Callable[[int], tuple[int, int]], written_bytes: int = 0) -> int:
-    """Find the best tiling, and give the bytes which it needs.
+class Found(NamedTuple):
+    """The best tiling of a step.
+
+    Attributes:
+        sizes: Its run lengths, 0 where none fits.
+        needed_bytes: Of the buffer.
+        moved_bytes: Of DRAM, loads and write-backs.
+    """
+
+    sizes: IntArray
+    needed_bytes: int
+    moved_bytes: int
+
+
+def find_best(sizes: IntArray, attempt: Callable[[int], tuple[int, int]], written_bytes: int = 0) -> Found:
+    """Find the best tiling.
 
     Args:
+        sizes: Where the attempts put its run lengths.
         attempt: Tries all run lengths of at most so many DRAM bytes and gives the bytes of the best, and those which it
             needs; where the bytes are not limited, the best has the least of them.
         written_bytes: DRAM bytes of every tiling that the attempts do not count.
     """
-    least, needed = attempt(UNLIMITED)
-    return needed if least == UNLIMITED else attempt(allow_bytes(least, written_bytes))[1]
+    moved, needed = attempt(UNLIMITED)
+    if moved == UNLIMITED:
+        return Found(sizes, needed, UNLIMITED)
+    moved, needed = attempt(allow_bytes(moved, written_bytes))
+    return Found(sizes, int(needed), int(moved) + written_bytes)
 
 
 def allow_bytes(least: int, written_bytes: int = 0) -> int:

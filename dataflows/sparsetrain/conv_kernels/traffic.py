@@ -59,7 +59,7 @@ def find_kernels_tiling(plan: KernelsPlan, tables: KernelsTables) -> IntArray:
         return pinned
     if memory.capacity_bytes is None:
         return np.array([*plan.limits, *plan.reductions], dtype=np.int64)
-    sizes, _ = search_kernels(tables, memory.capacity_bytes)
+    sizes = search_kernels(tables, memory.capacity_bytes).sizes
     if not sizes.all():
         least = measure_need(plan, tables, np.ones(5, dtype=np.int64))
         require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)

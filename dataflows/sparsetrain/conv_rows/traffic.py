@@ -103,7 +103,7 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
         return pinned
     if memory.capacity_bytes is None:
         return np.array([*plan.limits, plan.reductions], dtype=np.int64)
-    sizes, _ = search_rows(tables, memory.capacity_bytes)
+    sizes = search_rows(tables, memory.capacity_bytes).sizes
     if not sizes.all():
         # Either all runs are 1, with partial rows at acc_bits, or the reduction is whole, with two output tiles.
         least = min(

@@ -114,7 +114,7 @@ def find_outer_tiling(plan: OuterPlan) -> IntArray:
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    sizes, _ = search_outer(plan.gradients, plan.inputs, memory.acc_bits, plan.block, memory.capacity_bytes)
+    sizes = search_outer(plan.gradients, plan.inputs, memory.acc_bits, plan.block, memory.capacity_bytes).sizes
     if not sizes.all():
         least = measure_need(plan, np.ones(3, dtype=np.int64))
         require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)

@@ -8,7 +8,7 @@ from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile
 from dataflows.storage.row_sizes import size_raw, sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
-from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
+from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from workloads.arrays import IntArray
 
 
@@ -37,9 +37,7 @@ def measure_outer_tile(
     return largest
 
 
-def search_outer(
-    gradients: StoredVectors, inputs: StoredVectors, acc_bits: int, block: int, capacity: int
-) -> tuple[IntArray, int]:
+def search_outer(gradients: StoredVectors, inputs: StoredVectors, acc_bits: int, block: int, capacity: int) -> Found:
     """Search run lengths of (filter, block, image) for a fully connected GTW."""
     best = np.zeros(3, dtype=np.int64)
     tasks, short = divmod(inputs.width, block)
@@ -52,7 +50,7 @@ def search_outer(
             np.zeros_like(best), best,
         )  # fmt: skip
 
-    return best, find_best(attempt, written_bytes)
+    return find_best(best, attempt, written_bytes)
 
 
 @kernel

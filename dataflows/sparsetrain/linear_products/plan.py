@@ -17,6 +17,7 @@ from dataflows.storage.stored_tensor import StoredVectors, stack_vectors, store_
 from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.occupancy import size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
+from dataflows.tiling.search import Found
 from dataflows.tiling.streams import Placed, place_vectors
 from workloads.arrays import IntArray
 from workloads.shapes import LinearShape, Step
@@ -178,15 +179,20 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     sizes = np.array(plan.limits, dtype=np.int64)
     if memory.capacity_bytes is None:
         return sizes
-    sizes, _ = search_products(
-        plan.drivers, plan.written, plan.stack_summed(), memory.acc_bits, plan.problem.array.pes_per_group,
-        plan.has_mask, memory.capacity_bytes,
-    )  # fmt: skip
+    sizes = search_plan(plan, memory.capacity_bytes).sizes
     if not sizes.all():
         # Either all runs are 1, with partial results at acc_bits, or the reduction is whole, with two output tiles.
         least = min(measure_need(plan, np.array([1, 1, depth], dtype=np.int64)) for depth in (plan.depth, 1))
         require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
     return np.asarray(sizes, dtype=np.int64)
+
+
+def search_plan(plan: ProductsPlan, capacity_bytes: int) -> Found:
+    """Search run lengths of (image, block, reduction)."""
+    return search_products(
+        plan.drivers, plan.written, plan.stack_summed(), plan.problem.share.acc_bits, plan.problem.array.pes_per_group,
+        plan.has_mask, capacity_bytes,
+    )  # fmt: skip
 
 
 def measure_need(plan: ProductsPlan, sizes: IntArray) -> int:

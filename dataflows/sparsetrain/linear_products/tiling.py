@@ -7,7 +7,7 @@ import numpy as np
 from dataflows.contract.kernel import kernel
 from dataflows.storage.row_sizes import sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
-from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, find_best, is_better
+from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from workloads.arrays import IntArray
 
 
@@ -74,7 +74,7 @@ def search_products(
     block: int,
     has_mask: bool,
     capacity: int,
-) -> tuple[IntArray, int]:
+) -> Found:
     """Search run lengths of (image, block, reduction) for a fully connected Forward or GTA.
 
     Args:
@@ -91,7 +91,7 @@ def search_products(
             *summed, capacity, most, *room, best,
         )  # fmt: skip
 
-    return best, find_best(attempt)
+    return find_best(best, attempt)
 
 
 @kernel

@@ -28,7 +28,7 @@ from dataflows.storage.written import is_written_sparse, locate_written
 from dataflows.tiling.items import ItemEntries, divide_up, pack_items
 from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
-from dataflows.tiling.search import find_best
+from dataflows.tiling.search import Found, find_best
 from dataflows.tiling.streams import Placed, TileLoads, place_vectors
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -182,16 +182,22 @@ def find_tiling(plan: FactorsPlan) -> IntArray:
         return pinned
     if memory.capacity_bytes is None:
         return np.array(plan.limits, dtype=np.int64)
-    sizes, best = start_sizes()
-    attempt = partial(
-        try_factors, *plan.list_rows(), plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits,
-        plan.block, plan.problem.has_mask, *plan.stack_summed(), memory.capacity_bytes, sizes, best,
-    )  # fmt: skip
-    find_best(attempt)
+    best = search_plan(plan, memory.capacity_bytes).sizes
     if not best.all():
         least = min(measure_need(plan, np.array([1, 1, 1, part], dtype=np.int64)) for part in (shape.rows, 1))
         require_tiling(plan.problem.operands.layer, plan.problem.step.value, best, least, memory.capacity_bytes)
     return best
+
+
+def search_plan(plan: FactorsPlan, capacity_bytes: int) -> Found:
+    """Search run lengths of (product, filter, block, row)."""
+    memory = plan.problem.share
+    sizes, best = start_sizes()
+    attempt = partial(
+        try_factors, *plan.list_rows(), plan.written.running, plan.written.code, memory.data_bits, memory.acc_bits,
+        plan.block, plan.problem.has_mask, *plan.stack_summed(), capacity_bytes, sizes, best,
+    )  # fmt: skip
+    return find_best(best, attempt)
 
 
 def measure_need(plan: FactorsPlan, sizes: IntArray) -> int:

@@ -26,7 +26,7 @@ from dataflows.sparsetrain.matmul.tiling import measure_rows_of_products, start_
 from dataflows.storage.row_sizes import size_raw
 from dataflows.tiling.occupancy import pair_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
-from dataflows.tiling.search import find_best
+from dataflows.tiling.search import Found, find_best
 from dataflows.tiling.streams import TileLoads
 from dataflows.tiling.traffic import TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -94,7 +94,7 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
         UnmappableLayerError: no tiling fits the buffer.
     """
     problem, rows = plan.problem, plan.shape.batch
-    memory, block = problem.share, problem.array.pes_per_group
+    memory = problem.share
     _, blocks, depth = plan.limits
     limits = products, rows // products, blocks
     if (pinned := pin_sizes(problem, limits, (depth,))) is not None:
@@ -102,17 +102,23 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
         return pinned
     if memory.capacity_bytes is None:
         return np.array([*limits, depth], dtype=np.int64)
-    drivers, written, summed = plan.drivers, plan.written, plan.stack_summed()
-    sizes, best = start_sizes()
-    attempt = partial(
-        try_rows_of_products, products, drivers.running, drivers.code, written.running, written.code, plan.weight_bits,
-        memory.data_bits, memory.acc_bits, block, plan.has_mask, *summed, memory.capacity_bytes, sizes, best,
-    )  # fmt: skip
-    find_best(attempt)
+    best = search_plan(plan, products, memory.capacity_bytes).sizes
     if not best.all():
         least = min(measure_need(plan, products, np.array([1, 1, 1, part], dtype=np.int64)) for part in (depth, 1))
         require_tiling(problem.operands.layer, problem.step.value, best, least, memory.capacity_bytes)
     return best
+
+
+def search_plan(plan: ProductsPlan, products: int, capacity_bytes: int) -> Found:
+    """Search run lengths of (product, row, block, reduction)."""
+    memory, block = plan.problem.share, plan.problem.array.pes_per_group
+    drivers, written = plan.drivers, plan.written
+    sizes, best = start_sizes()
+    attempt = partial(
+        try_rows_of_products, products, drivers.running, drivers.code, written.running, written.code, plan.weight_bits,
+        memory.data_bits, memory.acc_bits, block, plan.has_mask, *plan.stack_summed(), capacity_bytes, sizes, best,
+    )  # fmt: skip
+    return find_best(best, attempt)
 
 
 def measure_need(plan: ProductsPlan, products: int, sizes: IntArray) -> int:

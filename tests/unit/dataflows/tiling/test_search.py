@@ -33,14 +33,17 @@ def need(images: int) -> int:
 
 @pytest.mark.parametrize(("capacity", "images"), [(need(2), 2), (need(2) - 1, 1), (need(1), 1)])
 def test_a_tile_holds_as_many_images_as_fit(capacity: int, images: int) -> None:
-    sizes, needed = search_rows(tabulate(), capacity)
+    sizes, needed, moved = search_rows(tabulate(), capacity)
     assert sizes.tolist() == [images, 1, 1, 1, 1]
     assert needed == need(images)
+    # Written bytes are none here, and kernels are read once a tile.
+    assert moved == IMAGES * DRIVER + IMAGES // images * WEIGHT
 
 
 def test_where_nothing_fits_no_run_length_is_found() -> None:
-    sizes, _ = search_rows(tabulate(), need(1) - 1)
-    assert not sizes.any()
+    found = search_rows(tabulate(), need(1) - 1)
+    assert not found.sizes.any()
+    assert found.moved_bytes == UNLIMITED
 
 
 def test_a_tile_is_measured_with_its_drivers_and_weights() -> None:
@@ -71,9 +74,10 @@ def test_the_least_bytes_are_found_first_and_then_the_best_of_next_to_as_few() -
         asked.append(most)
         return (640, 7) if most == UNLIMITED else (650, 5)
 
-    assert find_best(attempt, 320) == 5
+    sizes = np.array([4])
+    assert find_best(sizes, attempt, 320) == (sizes, 5, 650 + 320)
     assert asked == [UNLIMITED, 640 + 30]
-    assert find_best(lambda most: (most, most)) == UNLIMITED
+    assert find_best(sizes, lambda most: (most, most)) == (sizes, UNLIMITED, UNLIMITED)
 
 
 def stream(amounts: list[list[int]]) -> StreamedRows:
