@@ -100,6 +100,8 @@ def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str
     if is_compute:
         yield tell_remedies(row, array["groups"], array["groups"] * array["pes_per_group"])
         yield tell_work(row)
+    if row["kept"] != "none":
+        yield tell_residency(row)
     if row["tiling"] != "none":
         yield (
             f"Tiling: run lengths of {row['task_indices']} in a tile, then of the reduction, are {row['tiling']}; to "
@@ -145,6 +147,15 @@ def tell_fusion(row: pd.Series) -> str:
         f"Fused: {list_words(row['layer'].split(JOINT))} run as one, each element once for each pass among them. "
         f"It moves {moved:,} DRAM bytes; apart they would move {moved + saved:,}, {saved:,} "
         f"({write_percent(saved, moved + saved)}) more, to write what the next one reads."
+    )
+
+
+def tell_residency(row: pd.Series) -> str:
+    """Say what stays in the buffer, and what DRAM bytes that saves."""
+    moved, saved = int(row["dram_read_bytes"] + row["dram_write_bytes"]), int(row["residency_saved_bytes"])
+    return (
+        f"In the buffer stays {row['kept']} (in brackets: written to DRAM too), which saves {saved:,} DRAM bytes "
+        f"({write_percent(saved, moved + saved)} of what would be moved in these tiles)."
     )
 
 

@@ -30,7 +30,7 @@ def tell_cycles(run: Run) -> str:
     share = write_percent(float(by_place.max()), totals["cycles"])
     return (
         f"On {run.machine}, {words} {verb} the most: {share} of {totals['cycles']:,} cycles. By step: {steps}."
-        f"{tell_fusion(run)}"
+        f"{tell_fusion(run)}{tell_residency(run)}"
     )
 
 
@@ -45,6 +45,16 @@ def tell_fusion(run: Run) -> str:
         f" {fused} {'pass is' if fused == 1 else 'passes are'} fused of several, which saves {saved:,} DRAM bytes "
         f"({write_percent(saved, moved + saved)} of what would be moved)."
     )
+
+
+def tell_residency(run: Run) -> str:
+    """Say how many DRAM bytes are saved by what stays in the buffer; nothing where nothing does."""
+    totals = run.totals(run.machine)
+    saved, moved = int(totals["residency_saved_bytes"]), int(totals["dram_read_bytes"] + totals["dram_write_bytes"])
+    if not saved:
+        return ""
+    share = write_percent(saved, moved + saved)
+    return f" What stays in the buffer for the next step or pass saves {saved:,} DRAM bytes ({share})."
 
 
 def tell_time(run: Run) -> str:

@@ -62,7 +62,12 @@ class SramCellType(StrEnum):
 
 
 class BufferSection(StrictModel):
-    """The global buffer, its ports and the operand stores of the groups; null is unlimited."""
+    """The global buffer, its ports and the operand stores of the groups; null is unlimited.
+
+    Attributes:
+        keep_on_chip: What a step or pass writes and the very next one reads stays in the buffer where that saves DRAM
+            bytes.
+    """
 
     capacity_bytes: Bytes | None = 395264
     ports: Count | None = 32
@@ -71,6 +76,7 @@ class BufferSection(StrictModel):
     prefetch_next_task: bool = True
     multicast: Count = 1
     cell: SramCellType = SramCellType.HP
+    keep_on_chip: bool = False
 
 
 class PpuSection(StrictModel):

@@ -17,6 +17,7 @@ from workloads.kinds.layer import SAME_ELEMENT, WHOLE_TENSOR, PassWork
 from workloads.network import Network
 from workloads.pass_traffic import MovedTensor, PassTraffic, list_traffic
 from workloads.passes import GRADIENT_SUM, ElementwisePass, LayerStep, PassStep, list_iteration
+from workloads.shapes import Step
 
 FUSED = "fused"
 # Between the names of what is fused; no layer's name holds it.
@@ -34,13 +35,16 @@ class HeldRows:
 Holds = Callable[[Sequence[HeldRows]], bool]
 
 
-def fuse_iteration(network: Network, holds: Holds) -> tuple[LayerStep | ElementwisePass, ...]:
+def fuse_iteration(
+    network: Network, holds: Holds, list_steps: Callable[[str], tuple[Step, ...]] | None = None
+) -> tuple[LayerStep | ElementwisePass, ...]:
     """List the steps and passes of an iteration in their order, with passes that run as one joined.
 
     Args:
         holds: Tells whether the rows that the members of a pass need of each other fit the machine.
+        list_steps: The steps of a layer, by default those that training needs.
     """
-    order = list_iteration(network)
+    order = list_iteration(network, list_steps)
     links = _Links(network, [one for one in order if isinstance(one, ElementwisePass)])
     done: list[LayerStep | ElementwisePass] = []
     chain: list[ElementwisePass] = []

@@ -11,6 +11,7 @@ readers are through has a pass of its own (`Network.unsummed_gradients`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
@@ -93,11 +94,17 @@ def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
     return tuple(one for one in list_iteration(network) if isinstance(one, ElementwisePass))
 
 
-def list_iteration(network: Network) -> tuple[LayerStep | ElementwisePass, ...]:
+def list_iteration(
+    network: Network, list_steps: Callable[[str], tuple[Step, ...]] | None = None
+) -> tuple[LayerStep | ElementwisePass, ...]:
     """List the steps of layers and the passes of one iteration in the order in which they are executed.
 
     Forward they follow the network's order, with the losses behind all others, and backward its reverse: of each node
-    the pass that sums the gradient to its output, then its GTA and GTW, or its own pass.
+    the pass that sums the gradient to its output, then its GTW and GTA, or its own pass. The gradient that GTA hands on
+    is so followed by what reads it.
+
+    Args:
+        list_steps: The steps of a layer, by default those that training needs.
     """
     forward: list[LayerStep | ElementwisePass] = []
     losses: list[ElementwisePass] = []
@@ -111,8 +118,8 @@ def list_iteration(network: Network) -> tuple[LayerStep | ElementwisePass, ...]:
         if (made := make_sum_pass(network, node)) is not None:
             backward.append(made)
         if node.layer.traits.is_computed:
-            steps = network.list_steps(node.name)
-            backward.extend(LayerStep(node.name, step) for step in steps if step is not Step.FORWARD)
+            steps = (list_steps or network.list_steps)(node.name)
+            backward.extend(LayerStep(node.name, step) for step in (Step.GTW, Step.GTA) if step in steps)
         elif (made := make_backward_pass(network, node, network.trained)) is not None:
             backward.append(made)
     return (*forward, *losses, *backward)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.errors import UnmappableLayerError
+from dataflows.contract.memory import MemoryShare
 from workloads.arrays import BoolArray, IntArray
 
 
@@ -94,7 +95,7 @@ def fill_tiles(
     )  # fmt: skip
 
 
-def require_tiling(layer: str, step: str, sizes: IntArray, needed_bytes: int, capacity_bytes: int) -> None:
+def require_tiling(layer: str, step: str, sizes: IntArray, needed_bytes: int, memory: MemoryShare) -> None:
     """Refuse a layer for which no tiling fits the buffer.
 
     Raises:
@@ -103,5 +104,5 @@ def require_tiling(layer: str, step: str, sizes: IntArray, needed_bytes: int, ca
     if not sizes.all():
         raise UnmappableLayerError(
             f"layer '{layer}', step {step}: no tiling fits the global buffer; the smallest needs {needed_bytes} bytes, "
-            f"buffer.capacity_bytes = {capacity_bytes}"
+            f"{memory.describe_capacity()}"
         )

@@ -44,12 +44,14 @@ class Kept:
         raw: Those of them that lie there raw, in whatever format they are stored in DRAM.
         summed: Places of gradients that are there already, among those that are added to the result.
         has_result: Whether the result is not written to DRAM.
+        resident_bytes: What all that stays takes of the buffer, raw, what is written to DRAM too among it.
     """
 
     operands: frozenset[str] = frozenset()
     raw: frozenset[str] = frozenset()
     summed: frozenset[int] = frozenset()
     has_result: bool = False
+    resident_bytes: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -79,7 +81,7 @@ class MemoryShare:
         sparse_format: None picks the smallest for each tensor.
         tiling: None has the dataflow choose one.
         shares_reads: Whether groups may share reads, so that traffic has to tell the driver rows of its bursts.
-        kept: What stays in the buffer, besides the capacity.
+        kept: What stays in the buffer, whose capacity is without it.
     """
 
     capacity_bytes: int | None = 395264
@@ -90,6 +92,12 @@ class MemoryShare:
     tiling: Tiling | None = None
     shares_reads: bool = False
     kept: Kept = NOTHING_KEPT
+
+    def describe_capacity(self) -> str:
+        """Say how large the buffer is, and how much of it is taken already."""
+        taken = self.kept.resident_bytes
+        whole = f"buffer.capacity_bytes = {(self.capacity_bytes or 0) + taken}"
+        return f"{whole}, of which {taken} hold what stays there (buffer.keep_on_chip)" if taken else whole
 
     @property
     def half_store_bytes(self) -> int | None:

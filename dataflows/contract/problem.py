@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dataflows.contract.arithmetic import FLOAT32_SUMS, Arithmetic
 from dataflows.contract.array import PEArray
-from dataflows.contract.memory import MemoryShare, RowFormat
+from dataflows.contract.memory import MemoryShare
 from workloads.arrays import BoolArray
 from workloads.operands import Operands
 from workloads.reference.arrays import Array
@@ -128,9 +128,9 @@ class StepProblem:
             raise ValueError(f"layer {self.operands.layer!r}, step {self.step}: no memory is modelled, but asked for")
         return self.memory
 
-    def find_format(self, operand: str) -> RowFormat | None:
-        """Give the format of an operand that lies raw in the buffer; None is the best for it."""
-        return RowFormat.RAW if operand in self.share.kept.raw else None
+    def lies_raw(self, operand: str) -> bool:
+        """Tell whether an operand stays in the buffer raw, so that its rows are fetched raw."""
+        return operand in self.share.kept.raw
 
     def without_memory(self) -> StepProblem:
         """Give the same step where memory takes no time."""

@@ -39,6 +39,10 @@ class StoredTensor:
         """Give the tensor as tiles move it: not at all, if it stays in the buffer."""
         return dataclasses.replace(self, is_moved=False) if stays else self
 
+    def lie_raw(self, *, is_raw: bool = True) -> Self:
+        """Give the tensor as it lies in the buffer, if it lies there raw."""
+        return dataclasses.replace(self, row_format=RowFormat.RAW) if is_raw else self
+
     def count_rows(self) -> StoredTensor:
         """Give the tensor as it would be if each of its rows took one byte, so that sums of bytes count rows."""
         return StoredTensor(np.zeros_like(self.nonzeros), 1, RowFormat.RAW, 8, is_moved=self.is_moved)

@@ -42,5 +42,5 @@ def require_fit(problem: StepProblem, needed_bytes: int) -> None:
     if capacity is not None and needed_bytes > capacity:
         raise UnmappableLayerError(
             f"layer '{problem.operands.layer}', step {problem.own.step}: the tiling {problem.share.tiling} needs "
-            f"{needed_bytes} bytes of the global buffer, buffer.capacity_bytes = {capacity}"
+            f"{needed_bytes} bytes of the global buffer, {problem.share.describe_capacity()}"
         )

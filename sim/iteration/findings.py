@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
@@ -13,6 +13,7 @@ from sim.results.rows import StepResult
 from sim.results.trace_file import IterationTrace
 from sim.sampling.intervals import Spread
 from sim.step.pass_run import run_passes
+from sim.step.residency import NO_RESIDENCY, Residency
 from sim.step.stored_tensors import StoredBytes
 from sim.step.work import StepRun
 from workloads.arrays import Float32Array
@@ -65,13 +66,18 @@ class Findings:
         order = {machine.name: place for place, machine in enumerate(self._machines)}
         self.results.sort(key=lambda row: (places[row.layer, row.step], order[row.machine]))
 
-    def add_passes(self, network: Network, steps: Sequence[Step]) -> None:
-        """Add the elementwise passes, whose tensors are stored as the steps found them."""
+    def add_passes(self, network: Network, steps: Sequence[Step], residencies: Mapping[str, Residency]) -> None:
+        """Add the elementwise passes, whose tensors are stored as the steps found them.
+
+        Args:
+            residencies: What stays in the buffers of some machines.
+        """
         for machine in self._machines:
             stored = self._stored[machine.name]
             # A pass moves the bytes that the steps were found to store: where those are estimates, so is the pass.
             share = share_simulated(self.results, machine.name)
-            for result, counts in run_passes(network, machine, stored, steps, self.streams[machine.name].pruned):
+            pruned, residency = self.streams[machine.name].pruned, residencies.get(machine.name, NO_RESIDENCY)
+            for result, counts in run_passes(network, machine, stored, steps, pruned, residency):
                 self._add_result(dataclasses.replace(result, sampled_fraction=share), counts)
                 if self.trace is not None and machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)

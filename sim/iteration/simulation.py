@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sim.architecture import Architecture
@@ -25,6 +25,8 @@ from sim.results.rows import make_actions_frame, make_frame
 from sim.results.run_outputs import RunFindings, RunTargets, check_targets, write_results
 from sim.results.trace_file import IterationTrace
 from sim.sampling.options import AIM, SampleOptions
+from sim.step.pass_run import list_machine_iteration
+from sim.step.residency import Residency, find_residency
 from sim.step.sampled_run import require_sampled, require_sampled_layers
 from sim.step.shares import StepShares
 from sim.step.work import StepOptions, StepWork
@@ -68,6 +70,7 @@ class RunPlan:
     Attributes:
         inputs: Of ``run.json``.
         iteration: Which one of the training is simulated.
+        residencies: What stays in the buffers of the machines, by their names.
     """
 
     request: SimulationRequest
@@ -76,6 +79,7 @@ class RunPlan:
     sets: tuple[OperandSet, ...]
     iteration: int
     options: StepOptions
+    residencies: Mapping[str, Residency]
 
 
 def run_request(request: SimulationRequest, listeners: Listeners = NOBODY, work: StepWork | None = None) -> RunResult:
@@ -120,15 +124,53 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
     if request.memory_limit is not None and work is not None:
         raise InputError("a memory limit was given beside work that keeps its operands; give one of the two")
     sets = group_contenders(request.workload, request.contenders)
+    residencies = decide_residency(request)
     options = StepOptions(
         verifies=request.verifies,
         keeps_output=targets.values is not None,
         engine=request.engine,
         work=work or StepWork(),
         traced=None if targets.trace is None else request.machines[0].name,
-        shares=StepShares(pin_tilings(request.tilings, request.workload, request.machines)),
+        shares=share_memory(request, residencies),
     )
-    return RunPlan(request, inputs, targets, sets, number_iteration(sets), options)
+    return RunPlan(request, inputs, targets, sets, number_iteration(sets), options, residencies)
+
+
+def decide_residency(request: SimulationRequest) -> dict[str, Residency]:
+    """Decide what stays in the buffer of each machine that keeps tensors there, of the whole iteration.
+
+    Raises:
+        InputError: a dataflow keeps none.
+    """
+    workload = request.workload
+
+    def list_layer_steps(name: str) -> tuple[Step, ...]:
+        source = workload.form.operands
+        follows_training = source is not None and source.follows_training
+        return workload.network.list_steps(name) if follows_training else tuple(Step)
+
+    return {
+        machine.name: find_residency(
+            workload.network, machine, list_machine_iteration(workload.network, machine, list_layer_steps)
+        )
+        for machine in request.machines
+        if machine.buffer is not None and machine.buffer.keep_on_chip
+    }
+
+
+def share_memory(request: SimulationRequest, residencies: Mapping[str, Residency]) -> StepShares:
+    """Give what each step may use of the memory: what stays takes room, and tilings may be pinned."""
+    decided = {
+        (name, *key): share for name, residency in residencies.items() for key, share in residency.shares.items()
+    }
+    words = {
+        (name, layer, step): told
+        for name, residency in residencies.items()
+        for (layer, kind, step), told in residency.words.items()
+        if not kind
+    }
+    pinned = pin_tilings(request.tilings, request.workload, request.machines, decided)
+    return StepShares(decided | pinned, words)
 
 
 def announce(plan: RunPlan, listeners: Listeners) -> None:
@@ -181,7 +223,7 @@ def execute_plan(plan: RunPlan, findings: Findings, teller: Teller) -> None:
         raise InputError(f"no layer that matches '{request.layers}' has a step {wanted}; nothing can be simulated")
     findings.sort_results()
     if request.is_whole:
-        findings.add_passes(request.workload.network, request.steps)
+        findings.add_passes(request.workload.network, request.steps, plan.residencies)
 
 
 def execute_set(

@@ -63,9 +63,13 @@ def read_tilings(given: Given | None) -> PinnedTilings:
 
 
 def pin_tilings(
-    tilings: PinnedTilings, workload: Workload, machines: Sequence[Architecture]
-) -> dict[StepKey, MemoryShare]:
+    tilings: PinnedTilings, workload: Workload, machines: Sequence[Architecture],
+    decided: Mapping[StepKey, MemoryShare] | None = None,
+) -> dict[StepKey, MemoryShare]:  # fmt: skip
     """Give what the steps whose tiling is pinned may use of the memory; one of a named machine goes before others.
+
+    Args:
+        decided: What steps may use besides, by default all that their machine has.
 
     Raises:
         InputError: a layer, a step or a machine is unknown, a machine has no tiles, or one step has two tilings.
@@ -78,9 +82,10 @@ def pin_tilings(
             raise InputError(f"{tilings.place(index)}: layer '{pin.layer}', step {pin.step} has a tiling already")
         seen.add((pin.machine, pin.layer, pin.step))
         for machine in find_machines(tilings, index, machines):
-            memory = machine.describe_memory()
+            key = machine.name, pin.layer, pin.step.value
+            memory = (decided or {}).get(key) or machine.describe_memory()
             assert memory is not None
-            shares[machine.name, pin.layer, pin.step.value] = dataclasses.replace(memory, tiling=pin.parse())
+            shares[key] = dataclasses.replace(memory, tiling=pin.parse())
     return shares
 
 

@@ -109,6 +109,14 @@ class MeasuredColumns:
         "DRAM bytes that a fused pass does not move: what its parts would write and read of each other, each alone.",
         absent=0,
     )
+    kept: str = column(
+        "", "Tensors that stay in the buffer from the step or pass before, or for the next; in brackets what is "
+        "written to DRAM too; none where nothing does.",
+        absent="none", form=r"none|\(?[a-z_]+\)?(\+\(?[a-z_]+\)?)*",
+    )  # fmt: skip
+    residency_saved_bytes: int = column(
+        "bytes", "DRAM bytes that are not moved because tensors stay in the buffer; sampled as other bytes.", absent=0
+    )
     input_density: float | None = column(
         "fraction", "Share of nonzeros in the layer's input; densities are empty for passes.", absent=None
     )
@@ -324,6 +332,7 @@ SUMMED_COLUMNS = (
     "dram_read_bytes",
     "dram_write_bytes",
     "fusion_saved_bytes",
+    "residency_saved_bytes",
 )
 SCOPES = ("convolutions", "network")
 

@@ -18,6 +18,7 @@ class StepEstimate:
         header_cycles: Cycles of PEs at work and of row headers.
         counts: float64, by `ClusterCount`.
         actions: None where memory takes no time.
+        kept_result_bytes: Of the result, where it is not written to DRAM.
         results: Those that pass the PPUs, each once though its reduction may be cut.
         fraction: Share of the tiles (on an ideal machine: of the images) simulated.
         cycles_spread: Of the cycles, and of the energy in pJ.
@@ -44,6 +45,8 @@ class StepEstimate:
     buffer_write_bytes: int
     dram_read_bytes: int
     dram_write_bytes: int
+    residency_saved_bytes: int
+    kept_result_bytes: int
     counts: Float64Array
     results: int
     actions: ActionCounts | None

@@ -101,6 +101,8 @@ class IdealSampler:
             buffer_write_bytes=0,
             dram_read_bytes=0,
             dram_write_bytes=0,
+            residency_saved_bytes=0,
+            kept_result_bytes=0,
             counts=counts,
             results=0,
             actions=None,

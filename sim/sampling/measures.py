@@ -17,8 +17,9 @@ class Measure(IntEnum):
     """What is measured of a tile that is worked by itself; all but the first add up over the tiles of a step.
 
     IDLE: group-cycles without a task before the last task of the tile has ended. ATTRIBUTED: group-cycles up to that
-    end. The bytes and accesses of bursts, of what the PPU reads and writes, of the load and of the write-back; what
-    several groups receive of one access counts once there, and SHARED_BYTES are those of the further ones.
+    end. The bytes and accesses of bursts, of what the PPU reads and writes, of the load and of the write-back, and what
+    these two would move besides, did nothing stay in the buffer; what several groups receive of one access counts once
+    there, and SHARED_BYTES are those of the further ones.
     """
 
     DURATION = 0
@@ -40,6 +41,8 @@ class Measure(IntEnum):
     READ_ACCESSES = 16
     WRITE_ACCESSES = 17
     SHARED_BYTES = 18
+    KEPT_LOAD_BYTES = 19
+    KEPT_RESULT_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)

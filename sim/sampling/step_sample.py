@@ -127,6 +127,8 @@ class StepSampler:
             buffer_write_bytes=round(float(sums[Measure.WRITTEN_BYTES])),
             dram_read_bytes=round(float(sums[Measure.LOAD_BYTES])),
             dram_write_bytes=round(float(sums[Measure.WRITE_BACK_BYTES])),
+            residency_saved_bytes=round(float(sums[Measure.KEPT_LOAD_BYTES] + sums[Measure.KEPT_RESULT_BYTES])),
+            kept_result_bytes=round(float(sums[Measure.KEPT_RESULT_BYTES])),
             counts=counts,
             results=round(float(sums[Measure.PPU_ELEMENTS]) / parts),
             actions=self.runs.pricing.round_actions(sums, counts, self._count_cut_issues(sums, counts)),

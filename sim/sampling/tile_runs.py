@@ -86,6 +86,10 @@ def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> 
     measured[:, Measure.DURATION] = timings.cycles
     measured[:, Measure.LOAD_BYTES] = traffic.tile_load_bytes
     measured[:, Measure.WRITE_BACK_BYTES] = traffic.tile_write_back_bytes
+    for measure, kept in (
+        (Measure.KEPT_LOAD_BYTES, traffic.kept_load_bytes), (Measure.KEPT_RESULT_BYTES, traffic.kept_result_bytes),
+    ):  # fmt: skip
+        measured[:, measure] = 0 if kept is None else kept
     measured[:, Measure.BUSY] = spent[:, :, State.BUSY].sum(axis=1)
     measured[:, Measure.WAIT_OPERANDS] = spent[:, :, State.WAIT_OPERANDS].sum(axis=1)
     measured[:, Measure.WAIT_PPU] = spent[:, :, State.WAIT_PPU].sum(axis=1)

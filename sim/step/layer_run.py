@@ -63,6 +63,7 @@ def run_machine_step(comparison: Comparison, machine: Architecture, options: Ste
     counts = count_step_actions(operands, step, machine, table, timing)
     accuracy = measure_accuracy(comparison, values.sums)
     result = fill(measure_step(operands, step, table, timing, values.verification, accuracy, counts), machine)
+    result = dataclasses.replace(result, kept=options.shares.tell_kept(machine, operands.layer, step))
     stored = find_stored_bytes(operands, step, machine, table)
     return StepRun(result, values.verification.message, values.kept, stored, counts, trace)
 
@@ -147,7 +148,7 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
     if memory is None or table.traffic is None:
         return StoredBytes()
     # Tiles round the bits of their rows up each on its own; the tensor has them once.
-    written, bits = int(table.traffic.tile_write_back_bytes.sum()), table.traffic.written_bits_bytes
+    written, bits = table.traffic.result_bytes, table.traffic.written_bits_bytes
     if bits:
         written += size_bits(array, [count_written_rows(operands, step)]) - bits
     if step is Step.FORWARD:
@@ -206,6 +207,7 @@ def measure_step(
         events=timing.events,
         buffer_read_bytes=read_bytes,
         buffer_write_bytes=write_bytes,
+        residency_saved_bytes=0 if table.traffic is None else table.traffic.kept_bytes,
         dram_read_bytes=timing.dram_read_bytes,
         dram_write_bytes=timing.dram_write_bytes,
         input_density=density(operands.input),

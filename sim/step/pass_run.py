@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 from sim.architecture import Architecture
@@ -12,12 +13,13 @@ from sim.machine.elementwise import run_pass
 from sim.machine_energy import count_commands, find_prices
 from sim.results.rows import StepResult
 from sim.step.measures import StepMeasures, fill
-from sim.step.stored_tensors import StoredBytes, size_output, size_share
-from workloads.fusion import HeldRows, fuse_passes
+from sim.step.residency import NO_RESIDENCY, NO_STAY, Residency, Stay
+from sim.step.stored_tensors import StoredBytes, size_output, size_raw_tensor, size_share
+from workloads.fusion import HeldRows, fuse_iteration
 from workloads.gradient_shares import GradientShare
 from workloads.network import Network
 from workloads.pass_traffic import MovedTensor, list_traffic
-from workloads.passes import ElementwisePass, PassStep, list_passes
+from workloads.passes import ElementwisePass, LayerStep, PassStep, list_iteration
 from workloads.pruning_sites import find_gradient_writer
 from workloads.shapes import Step
 
@@ -31,33 +33,95 @@ def run_passes(
     stored: Mapping[str, StoredBytes],
     steps: Iterable[Step],
     pruned: frozenset[str] = frozenset(),
+    residency: Residency = NO_RESIDENCY,
 ) -> list[tuple[StepResult, ActionCounts | None]]:
     """Execute the passes that belong to the steps, and count their actions; an ideal machine has none.
 
     Args:
         pruned: The nodes the gradient to whose output is pruned.
+        residency: What stays in the machine's buffer.
     """
     if machine.is_ideal:
         return []
     wanted = tuple(steps)
     passes = [made for made in list_machine_passes(network, machine) if STEP_OF_PASS[made.step] in wanted]
-    return [run_elementwise(network, made, machine, stored, pruned) for made in passes]
+    return [run_elementwise(PassOn(network, made, machine, stored, pruned, residency)) for made in passes]
+
+
+@dataclass(frozen=True, eq=False)
+class PassOn:
+    """A pass on a machine.
+
+    Attributes:
+        stored: What the tensors of layers take on it.
+        pruned: The nodes the gradient to whose output is pruned.
+        residency: What stays in its buffer.
+    """
+
+    network: Network
+    made: ElementwisePass
+    machine: Architecture
+    stored: Mapping[str, StoredBytes]
+    pruned: frozenset[str] = frozenset()
+    residency: Residency = NO_RESIDENCY
+
+    @property
+    def stay(self) -> Stay:
+        """What stays of its own tensors."""
+        return self.residency.passes.get(self.key, NO_STAY)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all others of an iteration."""
+        return self.made.node, self.made.kind, self.made.step.value
+
+    @property
+    def words(self) -> str:
+        """What stays of its own tensors, in words."""
+        return self.residency.words.get(self.key, "none")
+
+    @property
+    def data_bits(self) -> int:
+        """Bits of a number."""
+        return find_data_bits(self.machine)
+
+    def size(self, tensor: MovedTensor) -> int:
+        """Give the bytes of a tensor in DRAM."""
+        return size_moved(self.network, tensor, self.stored, self.data_bits)
+
+    def size_there(self, tensor: MovedTensor) -> int:
+        """Give the bytes of a tensor that is in the buffer already, where it may lie raw."""
+        if tensor not in self.residency.raw:
+            return self.size(tensor)
+        return size_raw_tensor(
+            self.network, tensor.node if isinstance(tensor, GradientShare) else tensor, self.data_bits
+        )
 
 
 def list_machine_passes(network: Network, machine: Architecture) -> tuple[ElementwisePass, ...]:
-    """List the passes of an iteration as a machine runs them: those joined that it runs as one.
+    """List the passes of an iteration as a machine runs them: those joined that it runs as one."""
+    return tuple(one for one in list_machine_iteration(network, machine) if isinstance(one, ElementwisePass))
+
+
+def list_machine_iteration(
+    network: Network, machine: Architecture, list_steps: Callable[[str], tuple[Step, ...]] | None = None
+) -> tuple[LayerStep | ElementwisePass, ...]:
+    """List the steps and passes of an iteration in their order as a machine runs them: passes joined that run as one.
 
     Rows that a pass needs of the one before it are held in the buffer, raw.
+
+    Args:
+        list_steps: The steps of a layer, by default those that training needs.
     """
     if machine.ppu is None or not machine.ppu.fuse_passes:
-        return list_passes(network)
+        return list_iteration(network, list_steps)
     capacity = None if machine.buffer is None else machine.buffer.capacity_bytes
     bits = find_data_bits(machine)
 
     def holds(held: Sequence[HeldRows]) -> bool:
         return capacity is None or sum(one.rows * -(-one.width * bits // 8) for one in held) <= capacity
 
-    return fuse_passes(network, holds)
+    return fuse_iteration(network, holds, list_steps)
 
 
 def count_pruned(network: Network, made: ElementwisePass, machine: Architecture, pruned: frozenset[str]) -> int:
@@ -71,20 +135,14 @@ def count_pruned(network: Network, made: ElementwisePass, machine: Architecture,
     )
 
 
-def run_elementwise(
-    network: Network,
-    made: ElementwisePass,
-    machine: Architecture,
-    stored: Mapping[str, StoredBytes],
-    pruned: frozenset[str],
-) -> tuple[StepResult, ActionCounts | None]:
+def run_elementwise(one: PassOn) -> tuple[StepResult, ActionCounts | None]:
     """Execute one pass: both machines pay it."""
-    groups = machine.array.groups
-    moved = size_transfers(network, made, machine, stored)
-    read_bytes, write_bytes = moved.read_bytes, moved.write_bytes
+    made, machine, groups = one.made, one.machine, one.machine.array.groups
+    moved, there = size_transfers(one), size_kept(one)
     timing = run_pass(made.elements, moved, groups, machine.describe_surroundings())
-    ppu_actions = ActionCounts(ppu_elements=made.elements, pruned_elements=count_pruned(network, made, machine, pruned))
-    actions = count_pass_actions(ppu_actions + count_commands(timing.commands), read_bytes, write_bytes, machine)
+    pruned = count_pruned(one.network, made, machine, one.pruned)
+    ppu_actions = ActionCounts(ppu_elements=made.elements, pruned_elements=pruned)
+    actions = count_pass_actions(ppu_actions + count_commands(timing.commands), moved, there, machine)
     measures = StepMeasures(
         layer=made.node,
         kind=made.kind,
@@ -95,29 +153,43 @@ def run_elementwise(
         dram_busy_cycles=timing.dram_busy_cycles,
         ppu_busy_cycles=timing.ppu_cycles * groups,
         events=timing.events,
-        buffer_read_bytes=read_bytes,
-        buffer_write_bytes=write_bytes,
-        dram_read_bytes=read_bytes,
-        dram_write_bytes=write_bytes,
-        fusion_saved_bytes=size_saved(network, made, machine, stored),
+        buffer_read_bytes=moved.read_bytes + there.read_bytes,
+        buffer_write_bytes=moved.write_bytes + there.write_bytes,
+        dram_read_bytes=moved.read_bytes,
+        dram_write_bytes=moved.write_bytes,
+        fusion_saved_bytes=size_saved(one.network, made, machine, one.stored),
+        kept=one.words,
+        residency_saved_bytes=sum(one.size(tensor) for tensor in list_unmoved(one)),
         actions=actions,
     )
     return fill(measures, machine), actions
 
 
-def size_transfers(
-    network: Network, made: ElementwisePass, machine: Architecture, stored: Mapping[str, StoredBytes]
-) -> Moved:
-    """Give the bytes that a pass reads and writes: tensors as they are stored, targets, indices of maxima, masks."""
-    bits = find_data_bits(machine)
-    traffic = list_traffic(network, made)
+def size_transfers(one: PassOn) -> Moved:
+    """Give the bytes that a pass moves: tensors as they are stored, targets, indices of maxima, masks."""
+    traffic, stay = list_traffic(one.network, one.made), one.stay
 
-    def list_sizes(tensors: Sequence[MovedTensor]) -> list[tuple[Hashable, int]]:
-        return [(name_moved(tensor), size_moved(network, tensor, stored, bits)) for tensor in tensors]
+    def list_sizes(tensors: Sequence[MovedTensor], kept: frozenset[MovedTensor]) -> list[tuple[Hashable, int]]:
+        return [(name_moved(tensor), one.size(tensor)) for tensor in tensors if tensor not in kept]
 
-    targets = ("targets", -(-traffic.target_elements * bits // 8))
-    reads = [*list_sizes(traffic.reads), targets, ("read beside", traffic.read_bytes)]
-    return Moved(tuple(reads), (*list_sizes(traffic.writes), ("written beside", traffic.write_bytes)))
+    targets = ("targets", -(-traffic.target_elements * one.data_bits // 8))
+    reads = [*list_sizes(traffic.reads, stay.reads), targets, ("read beside", traffic.read_bytes)]
+    return Moved(tuple(reads), (*list_sizes(traffic.writes, stay.unwritten), ("written beside", traffic.write_bytes)))
+
+
+def size_kept(one: PassOn) -> Moved:
+    """Give the bytes that a pass reads and writes in the buffer alone."""
+    traffic, stay = list_traffic(one.network, one.made), one.stay
+    reads = [(name_moved(tensor), one.size_there(tensor)) for tensor in traffic.reads if tensor in stay.reads]
+    writes = [(name_moved(tensor), one.size(tensor)) for tensor in traffic.writes if tensor in stay.unwritten]
+    return Moved(tuple(reads), tuple(writes))
+
+
+def list_unmoved(one: PassOn) -> list[MovedTensor]:
+    """List the tensors that a pass does not move, each as often as it would."""
+    traffic, stay = list_traffic(one.network, one.made), one.stay
+    reads = [tensor for tensor in traffic.reads if tensor in stay.reads]
+    return [*reads, *(tensor for tensor in traffic.writes if tensor in stay.unwritten)]
 
 
 def name_moved(tensor: MovedTensor) -> Hashable:
@@ -148,18 +220,22 @@ def find_data_bits(machine: Architecture) -> int:
 
 
 def count_pass_actions(
-    ppu_actions: ActionCounts, read_bytes: int, write_bytes: int, machine: Architecture
+    ppu_actions: ActionCounts, moved: Moved, there: Moved, machine: Architecture
 ) -> ActionCounts | None:
-    """Count the actions of a pass besides those of its PPUs; None on a machine whose actions have no price."""
+    """Count the actions of a pass besides those of its PPUs; None on a machine whose actions have no price.
+
+    Args:
+        there: What it reads and writes in the buffer alone.
+    """
     width = None if machine.buffer is None else machine.buffer.bytes_per_port_cycle
     if find_prices(machine) is None or width is None:
         return None
-    # Each byte passes the buffer twice: DMA and PPU.
-    accesses = sum(-(-size // width) for size in (read_bytes, write_bytes))
+    read_bytes, write_bytes = moved.read_bytes + there.read_bytes, moved.write_bytes + there.write_bytes
+    # PPUs read and write every byte; DMA writes what is loaded, and reads what is written back.
     return ppu_actions + ActionCounts(
-        buffer_reads=accesses,
-        buffer_writes=accesses,
+        buffer_reads=-(-read_bytes // width) - (-moved.write_bytes // width),
+        buffer_writes=-(-moved.read_bytes // width) - (-write_bytes // width),
         noc_bytes=read_bytes + write_bytes,
-        dram_read_bits=8 * read_bytes,
-        dram_write_bits=8 * write_bytes,
+        dram_read_bits=8 * moved.read_bytes,
+        dram_write_bits=8 * moved.write_bytes,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import prod
 
 from dataflows.contract.tasks import SampledDataflow
@@ -118,7 +118,8 @@ def run_sampled_step(
             found = sampler.estimate_within(lambda one: one.cycles_spread.half_width <= bound * one.cycles)
         else:
             found = sampler.estimate(options.fraction)
-        runs.append(make_run(layer, step, machine, found, pool.take([pool.images[0] if pool.images else 0])))
+        run = make_run(layer, step, machine, found, pool.take([pool.images[0] if pool.images else 0]))
+        runs.append(replace(run, result=replace(run.result, kept=shares.tell_kept(machine, layer.layer, step))))
     return runs
 
 
@@ -179,10 +180,11 @@ def describe_stored(
     if memory is None:
         return StoredBytes()
     operand = round(float(found.counts[ClusterCount.STORED_BYTES]))
+    written = found.dram_write_bytes + found.kept_result_bytes
     if step is Step.FORWARD:
-        return StoredBytes(input=operand, output=found.dram_write_bytes)
+        return StoredBytes(input=operand, output=written)
     if step is Step.GTA:
         share = images // image.shape.input_shape[0]
         summed = tuple(share * size for size in size_summed(image, step, machine.array.describe(), memory))
-        return StoredBytes(grad_output=operand, grad_input=found.dram_write_bytes, summed=summed)
+        return StoredBytes(grad_output=operand, grad_input=written, summed=summed)
     return StoredBytes(grad_output=operand)

@@ -17,9 +17,18 @@ StepKey = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class StepShares:
-    """The shares of the memory that are decided step by step; all other steps have their machine's."""
+    """The shares of the memory that are decided step by step; all other steps have their machine's.
+
+    Attributes:
+        words: What stays in the buffer of the tensors of those steps.
+    """
 
     shares: Mapping[StepKey, MemoryShare] = field(default_factory=dict)
+    words: Mapping[StepKey, str] = field(default_factory=dict)
+
+    def tell_kept(self, machine: Architecture, layer: str, step: Step) -> str:
+        """Say what stays of a step's tensors in the buffer."""
+        return self.words.get((machine.name, layer, step.value), "none")
 
     def find(self, machine: Architecture, layer: str, step: Step) -> MemoryShare | None:
         """Give what a step may use; None on a machine whose memory takes no time."""

@@ -57,12 +57,14 @@ class KernelsPlan:
     @cached_property
     def fetched_bytes(self) -> tuple[IntArray, IntArray]:
         """What is fetched of a row of either operand, ``(M, N, P)`` and ``(N, C, H)``; -1 where no operation is."""
+        rows = (
+            tensor.lie_raw(is_raw=self.problem.lies_raw(name)).row_bytes
+            for name, tensor in (("grad_output", self.gradients), ("input", self.inputs))
+        )
         gradients, inputs = (
-            np.where(marked.reshape(rows.shape), rows, -1)
-            for marked, rows in (
-                (mark_gradients(self.problem), self.driver_bytes), (mark_inputs(self.problem), self.input_bytes),
-            )
-        )  # fmt: skip
+            np.where(marked.reshape(sizes.shape), sizes, -1)
+            for marked, sizes in zip((mark_gradients(self.problem), mark_inputs(self.problem)), rows, strict=True)
+        )
         return np.ascontiguousarray(gradients.transpose(1, 0, 2)), inputs
 
     def find_idle(self, unknown: int = 0) -> BoolArray:
@@ -139,8 +141,7 @@ def plan_kernels(problem: StepProblem, formats: tuple[RowFormat | None, ...] | N
     Args:
         formats: As in `KernelsPlan`, by default the best for these operands.
     """
-    shape = problem.conv_shape
-    given = formats or (problem.find_format("grad_output"), problem.find_format("input"))
+    shape, given = problem.conv_shape, (None, None) if formats is None else formats
     gradients = store_tensor(problem.operands.grad_output, problem.array, problem.share, given[0])
     inputs = store_tensor(problem.operands.input, problem.array, problem.share, given[1])
     tasks, runs = deal_kernels(shape, problem.array), cut_kernel(shape, problem.array)

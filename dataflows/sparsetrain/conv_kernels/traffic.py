@@ -62,7 +62,7 @@ def find_kernels_tiling(plan: KernelsPlan, tables: KernelsTables) -> IntArray:
     sizes = search_kernels(tables, memory.capacity_bytes).sizes
     if not sizes.all():
         least = measure_need(plan, tables, np.ones(5, dtype=np.int64))
-        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory)
     return sizes if is_cut else np.delete(sizes, 2)
 
 

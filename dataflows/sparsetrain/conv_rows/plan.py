@@ -98,9 +98,11 @@ class RowsPlan:
 
         Strips are told apart only where they differ.
         """
-        sizes = []
-        for strip, window in zip(self.strips, self.windows.tolist(), strict=True):
-            whole = self.driver_bytes if window < 0 else np.full_like(self.driver_bytes, window)
+        sizes, fetched = [], self.drivers.lie_raw(is_raw=self.problem.lies_raw(self.problem.driver_name))
+        rows = fetched.row_bytes.reshape(self.driver_bytes.shape)
+        windows = self.list_windows(fetched, [strip.window for strip in self.strips])
+        for strip, window in zip(self.strips, windows.tolist(), strict=True):
+            whole = rows if window < 0 else np.full_like(rows, window)
             sizes.append(np.where(mark_drivers(self.problem, strip), whole, -1))
         return np.ascontiguousarray(np.stack(sizes))
 
@@ -226,7 +228,7 @@ def plan_rows(problem: StepProblem, formats: tuple[RowFormat | None, ...] | None
     Args:
         formats: As in `RowsPlan`; by default the best for these operands.
     """
-    given = formats or (problem.find_format(problem.driver_name), *(None,) * (1 + len(problem.summed)))
+    given = (None,) * (2 + len(problem.summed)) if formats is None else formats
     return RowsPlan(
         problem=problem,
         shape=problem.conv_shape,

@@ -109,7 +109,7 @@ def find_rows_tiling(plan: RowsPlan, tables: RowsTables) -> IntArray:
         least = min(
             measure_need(plan, tables, np.array([1, 1, 1, 1, depth], dtype=np.int64)) for depth in (plan.reductions, 1)
         )
-        require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory)
     return sizes if is_cut else np.delete(sizes, 2)
 
 

@@ -94,7 +94,7 @@ def plan_outer(problem: StepProblem, formats: tuple[RowFormat | None, ...] | Non
     Args:
         formats: As in `OuterPlan`, by default the best for these operands.
     """
-    given = formats or (problem.find_format("grad_output"), problem.find_format("input"))
+    given = (None, None) if formats is None else formats
     gradients = store_vectors(problem.operands.grad_output != 0, problem.array, problem.share, given[0])
     inputs = store_vectors(problem.operands.input != 0, problem.array, problem.share, given[1])
     run = count_kernels_per_pe(problem.linear_shape, problem.array)
@@ -117,7 +117,7 @@ def find_outer_tiling(plan: OuterPlan) -> IntArray:
     sizes = search_outer(plan.gradients, plan.inputs, memory.acc_bits, plan.block, memory.capacity_bytes).sizes
     if not sizes.all():
         least = measure_need(plan, np.ones(3, dtype=np.int64))
-        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, Step.GTW.value, sizes, least, memory)
     return np.asarray(sizes, dtype=np.int64)
 
 

@@ -36,7 +36,9 @@ def pack_outer_traffic(plan: OuterPlan, entries: Entries, sizes: IntArray, idle:
         idle: Tasks without a product in any part of the reduction ``(M, blocks)``, which hand nothing to the PPU.
     """
     operands, shape, array, memory = plan.problem.operands, plan.shape, plan.problem.array, plan.problem.share
-    B, run, block, gradients, inputs = array.pes_per_group, plan.run, plan.block, plan.gradients, plan.inputs
+    B, run, block = array.pes_per_group, plan.run, plan.block
+    gradients = plan.gradients.lie_raw(is_raw=plan.problem.lies_raw("grad_output"))
+    inputs = plan.inputs.lie_raw(is_raw=plan.problem.lies_raw("input"))
     m, b = entries.places.T
     first = b * block
     owned = np.minimum(shape.in_features, first + block) - first

@@ -146,7 +146,7 @@ def plan_products(
     Args:
         formats: As in `ProductsPlan`, by default the best for these operands.
     """
-    given = formats or (problem.find_format(problem.driver_name), *(None,) * (1 + len(problem.summed)))
+    given = (None,) * (2 + len(problem.summed)) if formats is None else formats
     return ProductsPlan(
         problem=problem,
         shape=problem.linear_shape,
@@ -183,7 +183,7 @@ def find_products_tiling(plan: ProductsPlan) -> IntArray:
     if not sizes.all():
         # Either all runs are 1, with partial results at acc_bits, or the reduction is whole, with two output tiles.
         least = min(measure_need(plan, np.array([1, 1, depth], dtype=np.int64)) for depth in (plan.depth, 1))
-        require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, plan.problem.own.step.value, sizes, least, memory)
     return np.asarray(sizes, dtype=np.int64)
 
 

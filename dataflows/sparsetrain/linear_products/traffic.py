@@ -88,7 +88,8 @@ def pack_products(
     array, memory, (n, b) = plan.problem.array, plan.problem.share, entries.places.T
     low = np.arange(0, plan.depth, piece, dtype=np.int64)
     high, part = np.minimum(low + piece, plan.depth), entries.low[:, 0] // piece
-    driver_bytes = plan.drivers.size(low, high)
+    fetched = plan.drivers.lie_raw(is_raw=plan.problem.lies_raw(plan.problem.driver_name))
+    driver_bytes = fetched.size(low, high)
     elements = plan.drivers.count(low, high) if array.skip_zeros else np.broadcast_to(high - low, driver_bytes.shape)
     cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
     weight_bytes = divide_up((high - low) * memory.data_bits, 8)

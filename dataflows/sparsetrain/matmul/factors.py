@@ -162,8 +162,8 @@ def plan_factors(problem: StepProblem) -> FactorsPlan:
     return FactorsPlan(
         problem,
         shape,
-        store_vectors(flat.operands.grad_output != 0, array, memory, problem.find_format("grad_output")),
-        store_vectors(flat.operands.input != 0, array, memory, problem.find_format("input")),
+        store_vectors(flat.operands.grad_output != 0, array, memory),
+        store_vectors(flat.operands.input != 0, array, memory),
         written,
         tuple(store_vectors(gradient.reshape(size) != 0, array, memory) for gradient in problem.summed),
         count_kernels_per_pe(flat.linear_shape, array),
@@ -185,7 +185,7 @@ def find_tiling(plan: FactorsPlan) -> IntArray:
     best = search_plan(plan, memory.capacity_bytes).sizes
     if not best.all():
         least = min(measure_need(plan, np.array([1, 1, 1, part], dtype=np.int64)) for part in (shape.rows, 1))
-        require_tiling(plan.problem.operands.layer, plan.problem.step.value, best, least, memory.capacity_bytes)
+        require_tiling(plan.problem.operands.layer, plan.problem.step.value, best, least, memory)
     return best
 
 
@@ -217,13 +217,14 @@ def pack_factors(plan: FactorsPlan, entries: Entries) -> Bursts:
     batch, m, b = entries.places.T
     starts = np.arange(0, C, plan.run)
     ends = np.minimum(starts + plan.run, C)
-    piece_bytes = plan.inputs.size(starts, ends)
+    piece_bytes = plan.inputs.lie_raw(is_raw=plan.problem.lies_raw("input")).size(starts, ends)
     elements = plan.inputs.count(starts, ends)
     if not array.skip_zeros:
         elements = np.broadcast_to(ends - starts, piece_bytes.shape)
     cycles = array.row_overhead_cycles + divide_up(elements, array.multipliers_per_pe)
     filters = np.arange(M)
-    driver_bytes = plan.gradients.size(filters, filters + 1).reshape(P, T, M)
+    gradients = plan.gradients.lie_raw(is_raw=plan.problem.lies_raw("grad_output"))
+    driver_bytes = gradients.size(filters, filters + 1).reshape(P, T, M)
     if array.skip_zeros:
         driver_bytes = np.where(plan.problem.operands.grad_output != 0, driver_bytes, -1)
     if array.passes_empty_rows:

@@ -105,7 +105,7 @@ def find_tiling(plan: ProductsPlan, products: int) -> IntArray:
     best = search_plan(plan, products, memory.capacity_bytes).sizes
     if not best.all():
         least = min(measure_need(plan, products, np.array([1, 1, 1, part], dtype=np.int64)) for part in (depth, 1))
-        require_tiling(problem.operands.layer, problem.step.value, best, least, memory.capacity_bytes)
+        require_tiling(problem.operands.layer, problem.step.value, best, least, memory)
     return best
 
 
