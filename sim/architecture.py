@@ -152,7 +152,8 @@ class Architecture(StrictModel):
     def without_skipping(self) -> Architecture:
         """Give the same machine with skipping off: its dense baseline."""
         name = self.name if not self.array.skip_zeros else f"{self.name}-dense"
-        return self.model_copy(update={"name": name, "array": self.array.model_copy(update={"skip_zeros": False, "skip_empty_rows": False})})
+        array = self.array.model_copy(update={"skip_zeros": False, "skip_empty_rows": False})
+        return self.model_copy(update={"name": name, "array": array})
 
     def describe_surroundings(self) -> Surroundings:
         """Give the speeds of what surrounds the PE groups."""
