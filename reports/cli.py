@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from reports.capture_command import capture
+from reports.chakra_command import export_chakra
 from reports.completion import complete_overrides, complete_shown, complete_technologies, offer_completion
 from reports.import_command import import_file
 from reports.report_commands import compare, explain, report
@@ -247,6 +248,17 @@ def completion(shell: str) -> None:
     click.echo(make(main, {}, "sparsetrain", "_SPARSETRAIN_COMPLETE").source())
 
 
-for command in (simulate, validate, import_file, capture, report, compare, explain, scale, *SWEEP_COMMANDS):
+for command in (
+    simulate,
+    validate,
+    import_file,
+    capture,
+    report,
+    compare,
+    explain,
+    scale,
+    export_chakra,
+    *SWEEP_COMMANDS,
+):
     main.add_command(command)
 offer_completion()

@@ -15,6 +15,7 @@ from workloads.errors import InputError
 from workloads.host import parameter_shapes
 from workloads.network import Network, Node
 from workloads.shapes import Step
+from workloads.words import list_words
 from workloads.workload import make_workload
 
 # Gradients are sent as the machine stores values; an ideal machine stores none, and computes in float32.
@@ -115,10 +116,18 @@ def make_shares(source: ShareSource, gradients: str = "dense") -> list[Iteration
 
 
 def _make_share(source: ShareSource, network: Network, machine: Architecture, *, is_masked: bool) -> IterationShare:
-    rows = {(row["layer"], _name_step(row)): row for row in source.rows if row["machine"] == machine.name}
+    own = [row for row in source.rows if row["machine"] == machine.name]
+    rows = {(row["layer"], _name_step(row)): row for row in own}
     bits = IDEAL_BITS if machine.storage is None else machine.storage.data_bits
     sizes = {node.name: _size_gradients(network, node, rows, bits, is_masked) for node in network.nodes}
     phases = [*_list_forward(network, rows), *_list_backward(network, rows, sizes)]
+    if sum(phase.cycles for phase in phases) != sum(int(row["cycles"]) for row in own):
+        placed = {(phase.layer, phase.step) for phase in phases}
+        lost = [f"{layer} {step}" for layer, step in rows if (layer, step) not in placed]
+        raise InputError(
+            f"{source.label}: steps that have no place in an iteration on several chips, or stand there twice: "
+            f"{list_words(lost) or 'unknown'}"
+        )
     workload = source.record["workload"]
     return IterationShare(machine.name, workload["name"], network.batch, machine.clock_mhz, tuple(phases))
 
