@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -12,15 +12,18 @@ from typing import Any
 from sim.architecture import Architecture
 from workloads.document import YamlDocument
 from workloads.errors import InputError
+from workloads.fusion import JOINT
 from workloads.host import parameter_shapes
 from workloads.network import Network, Node
+from workloads.passes import GRADIENT_SUM
 from workloads.shapes import Step
-from workloads.words import list_words
 from workloads.workload import make_workload
 
 # Gradients are sent as the machine stores values; an ideal machine stores none, and computes in float32.
 IDEAL_BITS = 32
-BACKWARD_STEPS = ("gradient_sum", "backward", "gta", "gtw")
+HALVES = ("forward", "loss")
+BACKWARD, BACKWARD_STEPS = len(HALVES), (GRADIENT_SUM, "backward", "gta", "gtw")
+COMPLETING = ("backward", "gtw")
 GRADIENTS = ("dense", "masked")
 
 
@@ -116,61 +119,63 @@ def make_shares(source: ShareSource, gradients: str = "dense") -> list[Iteration
 
 
 def _make_share(source: ShareSource, network: Network, machine: Architecture, *, is_masked: bool) -> IterationShare:
-    own = [row for row in source.rows if row["machine"] == machine.name]
-    rows = {(row["layer"], _name_step(row)): row for row in own}
+    rows = [row for row in source.rows if row["machine"] == machine.name]
     bits = IDEAL_BITS if machine.storage is None else machine.storage.data_bits
-    sizes = {node.name: _size_gradients(network, node, rows, bits, is_masked) for node in network.nodes}
-    phases = [*_list_forward(network, rows), *_list_backward(network, rows, sizes)]
-    if sum(phase.cycles for phase in phases) != sum(int(row["cycles"]) for row in own):
-        placed = {(phase.layer, phase.step) for phase in phases}
-        lost = [f"{layer} {step}" for layer, step in rows if (layer, step) not in placed]
-        raise InputError(
-            f"{source.label}: steps that have no place in an iteration on several chips, or stand there twice: "
-            f"{list_words(lost) or 'unknown'}"
-        )
+    complete = {name: row for row in rows if row["step"] in COMPLETING for name in row["layer"].split(JOINT)}
+    numbers = {node.name: number for number, node in enumerate(network.nodes)}
+    placed = {_find_place(row, numbers): row for row in rows}
+    if len(placed) < len(rows):
+        raise InputError(f"{source.label}: two rows of '{machine.name}' have one place in an iteration")
+    sizes: dict[tuple[int, int, int], int] = {}
+    for node in network.nodes:
+        found = complete.get(node.name)
+        # Where passes take no time, their gradients are there as soon as those behind them.
+        place = (BACKWARD, -numbers[node.name], 1) if found is None else _find_place(found, numbers)
+        if (size := _size_gradients(network, node, found, bits, is_masked)) > 0:
+            sizes[place] = sizes.get(place, 0) + size
+    phases = []
+    for place in sorted({*placed, *sizes}):
+        row = placed.get(place)
+        if row is None:
+            node = network.nodes[-place[1]]
+            phases.append(SharePhase(node.name, node.layer.type, "backward", 0, sizes[place]))
+        else:
+            phases.append(
+                SharePhase(row["layer"], row["kind"], row["step"], int(row["cycles"]), sizes.get(place, 0))
+            )  # fmt: skip
     workload = source.record["workload"]
     return IterationShare(machine.name, workload["name"], network.batch, machine.clock_mhz, tuple(phases))
 
 
-def _list_forward(network: Network, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Iterator[SharePhase]:
-    for step in ("forward", "loss"):
-        for node in network.nodes:
-            if (row := rows.get((node.name, step))) is not None:
-                yield SharePhase(node.name, row["kind"], step, int(row["cycles"]))
+def _find_place(row: Mapping[str, Any], numbers: Mapping[str, int]) -> tuple[int, int, int]:
+    """Give what sorts a row by its execution: half, layer and step; a fused pass has the place of its first member.
 
-
-def _list_backward(
-    network: Network, rows: Mapping[tuple[str, str], Mapping[str, Any]], sizes: Mapping[str, int]
-) -> Iterator[SharePhase]:
-    for node in reversed(network.nodes):
-        found = [(step, row) for step in BACKWARD_STEPS if (row := rows.get((node.name, step))) is not None]
-        made = [SharePhase(node.name, row["kind"], step, int(row["cycles"])) for step, row in found]
-        if sizes[node.name]:
-            # Where passes take no time, their gradients are there as soon as those behind them.
-            last = made.pop() if made else SharePhase(node.name, node.layer.type, "backward", 0)
-            made.append(SharePhase(last.layer, last.kind, last.step, last.cycles, sizes[node.name]))
-        yield from made
+    Args:
+        numbers: Of layers in the network's order.
+    """
+    number = numbers[row["layer"].split(JOINT)[0]]
+    if row["step"] in HALVES:
+        return HALVES.index(row["step"]), number, 0
+    step = GRADIENT_SUM if row["kind"] == GRADIENT_SUM else row["step"]
+    return BACKWARD, -number, BACKWARD_STEPS.index(step)
 
 
 def _size_gradients(
-    network: Network, node: Node, rows: Mapping[tuple[str, str], Mapping[str, Any]], bits: int, is_masked: bool
+    network: Network, node: Node, complete: Mapping[str, Any] | None, bits: int, is_masked: bool
 ) -> int:
-    """Give the bytes of the gradients of a layer's parameters; a layer without a GTW is not trained."""
-    is_computed = node.layer.traits.is_computed
-    gtw = rows.get((node.name, "gtw"))
-    if not node.layer.traits.has_parameters or (is_computed and gtw is None):
+    """Give the bytes of the gradients of a layer's parameters; a layer without a GTW is not trained.
+
+    Args:
+        complete: The row that completes them.
+    """
+    if not node.layer.traits.has_parameters or (node.layer.traits.is_computed and complete is None):
         return 0
     start = f"{node.name}/"
     shapes = {name: shape for name, shape in parameter_shapes(network).items() if name.rpartition("/")[0] == node.name}
     elements = {name.removeprefix(start): prod(shape) for name, shape in shapes.items()}
-    if is_masked and gtw is not None and "weight" in elements:
-        elements["weight"] = round(elements["weight"] * float(gtw["weight_density"]))
+    if is_masked and complete is not None and node.layer.traits.is_computed:
+        elements["weight"] = round(elements["weight"] * float(complete["weight_density"]))
     return sum(-(-count * bits // 8) for count in elements.values())
-
-
-def _name_step(row: Mapping[str, Any]) -> str:
-    """Name a row's place in an iteration; the sum of gradients stands before its layer's own pass."""
-    return "gradient_sum" if row["kind"] == "gradient_sum" else str(row["step"])
 
 
 def list_rows(frame: Any) -> tuple[Mapping[str, Any], ...]:

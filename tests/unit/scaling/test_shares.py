@@ -71,6 +71,21 @@ def test_gradients_of_all_parameters_are_complete_with_the_last_phase_of_their_l
         assert len(parameter_shapes(result.workload.network)) == 7
 
 
+def test_a_fused_pass_has_the_place_of_its_first_member_and_completes_the_gradients_of_all() -> None:
+    layers = "  - {name: bn3, type: batch_norm}\n  - {name: gelu, type: gelu}\n"
+    text = NETWORK.replace("  - {name: flat", f"{layers}  - {{name: flat")
+    result = run(text, overrides=("ppu.fuse_passes=true",))
+    share = list_shares(result)[0]
+    assert share.cycles == result.totals["machines"][share.machine]["network"]["cycles"]
+    steps = [(phase.layer, phase.step) for phase in share.phases]
+    fused = [layer for layer, _ in steps if "+" in layer]
+    assert len(fused) >= 2
+    assert "bn3" in fused[-1].split("+")
+    (backward,) = (phase for phase in share.phases if "bn3" in phase.layer.split("+") and phase.step == "backward")
+    assert backward.gradient_bytes == 2 * 4 * BITS // 8
+    assert steps.index((backward.layer, "backward")) > steps.index(("fc", "gtw"))
+
+
 def test_an_ideal_machine_has_no_passes_and_sends_float32() -> None:
     (share, _) = list_shares(run(arch="ideal"))
     found = {phase.layer: (phase.step, phase.cycles, phase.gradient_bytes) for phase in share.phases}
