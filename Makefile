@@ -82,6 +82,7 @@ gallery: $(RUNNING)
 	$(BIN)/sparsetrain report $(GALLERY)/lenet5 -o $(GALLERY)/lenet5.html --trace $(GALLERY)/lenet5.json.gz --trace-window 0:20000
 	$(BIN)/sparsetrain report $(GALLERY)/alexnet_cifar -o $(GALLERY)/alexnet_cifar.html
 	$(BIN)/sparsetrain report $(GALLERY)/alexnet_cifar $(GALLERY)/alexnet_cifar-slow -o $(GALLERY)/comparison.html
+	$(BIN)/sparsetrain scale $(GALLERY)/alexnet_cifar -o $(GALLERY)/scaling.html
 	$(BIN)/python -m reports.gallery $(GALLERY)
 	@echo "The gallery: $(GALLERY)/index.html; lenet5.json.gz there opens in Perfetto."
 

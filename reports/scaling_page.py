@@ -70,7 +70,7 @@ def make_scaling_grid(found: ScalingResult) -> Grid:
             [
                 point.machine, f"{point.chips}", f"{point.batch:,d}", f"{point.iteration_cycles:,d}",
                 f"{point.exposed_cycles:,d}", f"{point.reduction_cycles:,d}", f"{point.sent_bytes:,d}",
-                write_rate(point.images_per_second), f"{point.speedup:.2f}x", f"{point.efficiency:.1%}",
+                write_rate(point.images_per_second), f"{point.speedup:.2f}x", f"{point.efficiency:.2%}",
             ],
             begins=point.machine != previous,
         )  # fmt: skip

@@ -32,7 +32,7 @@ def test_a_table_and_a_file_have_a_row_for_each_machine_and_number_of_chips(fold
     for _, row in frame.iterrows():
         (line,) = (one for one in lines if one[:2] == [row["machine"], str(row["chips"])])
         assert f"{row['iteration_cycles']:,d}" in line
-        assert f"{row['efficiency']:.1%}" in line
+        assert f"{row['efficiency']:.2%}" in line
 
 
 def test_links_are_chosen_and_a_page_says_so(folder: Path) -> None:
