@@ -13,7 +13,6 @@ from sim.architecture import Architecture
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.fusion import JOINT
-from workloads.host import parameter_shapes
 from workloads.network import Network, Node
 from workloads.passes import GRADIENT_SUM
 from workloads.shapes import Step
@@ -23,7 +22,8 @@ from workloads.workload import make_workload
 IDEAL_BITS = 32
 HALVES = ("forward", "loss")
 BACKWARD, BACKWARD_STEPS = len(HALVES), (GRADIENT_SUM, "backward", "gta", "gtw")
-COMPLETING = ("backward", "gtw")
+# What sorts a row by its execution: half, layer and step.
+Place = tuple[int, int, int]
 GRADIENTS = ("dense", "masked")
 
 
@@ -121,17 +121,16 @@ def make_shares(source: ShareSource, gradients: str = "dense") -> list[Iteration
 def _make_share(source: ShareSource, network: Network, machine: Architecture, *, is_masked: bool) -> IterationShare:
     rows = [row for row in source.rows if row["machine"] == machine.name]
     bits = IDEAL_BITS if machine.storage is None else machine.storage.data_bits
-    complete = {name: row for row in rows if row["step"] in COMPLETING for name in row["layer"].split(JOINT)}
     numbers = {node.name: number for number, node in enumerate(network.nodes)}
     placed = {_find_place(row, numbers): row for row in rows}
     if len(placed) < len(rows):
         raise InputError(f"{source.label}: two rows of '{machine.name}' have one place in an iteration")
-    sizes: dict[tuple[int, int, int], int] = {}
+    completing = _find_completing(network, placed)
+    sizes: dict[Place, int] = {}
     for node in network.nodes:
-        found = complete.get(node.name)
         # Where passes take no time, their gradients are there as soon as those behind them.
-        place = (BACKWARD, -numbers[node.name], 1) if found is None else _find_place(found, numbers)
-        if (size := _size_gradients(network, node, found, bits, is_masked)) > 0:
+        place = completing.get(node.name, (BACKWARD, -numbers[node.name], 1))
+        if (size := _size_gradients(node, placed.get(place), bits, is_masked=is_masked)) > 0:
             sizes[place] = sizes.get(place, 0) + size
     phases = []
     for place in sorted({*placed, *sizes}):
@@ -147,8 +146,20 @@ def _make_share(source: ShareSource, network: Network, machine: Architecture, *,
     return IterationShare(machine.name, workload["name"], network.batch, machine.clock_mhz, tuple(phases))
 
 
-def _find_place(row: Mapping[str, Any], numbers: Mapping[str, int]) -> tuple[int, int, int]:
-    """Give what sorts a row by its execution: half, layer and step; a fused pass has the place of its first member.
+def _find_completing(network: Network, placed: Mapping[Place, Mapping[str, Any]]) -> dict[str, Place]:
+    """Find for each layer the row that completes the gradients of its parameters: its GTW, or its backward pass."""
+    found: dict[str, Place] = {}
+    for place in sorted(placed):
+        row = placed[place]
+        for name in row["layer"].split(JOINT):
+            is_computed = network.node(name).layer.traits.is_computed
+            if row["step"] == ("gtw" if is_computed else "backward") and row["kind"] != GRADIENT_SUM:
+                found[name] = place
+    return found
+
+
+def _find_place(row: Mapping[str, Any], numbers: Mapping[str, int]) -> Place:
+    """Give the place of a row; a fused pass has that of its first member.
 
     Args:
         numbers: Of layers in the network's order.
@@ -160,20 +171,18 @@ def _find_place(row: Mapping[str, Any], numbers: Mapping[str, int]) -> tuple[int
     return BACKWARD, -number, BACKWARD_STEPS.index(step)
 
 
-def _size_gradients(
-    network: Network, node: Node, complete: Mapping[str, Any] | None, bits: int, is_masked: bool
-) -> int:
+def _size_gradients(node: Node, complete: Mapping[str, Any] | None, bits: int, *, is_masked: bool) -> int:
     """Give the bytes of the gradients of a layer's parameters; a layer without a GTW is not trained.
 
     Args:
         complete: The row that completes them.
     """
-    if not node.layer.traits.has_parameters or (node.layer.traits.is_computed and complete is None):
+    is_computed = node.layer.traits.is_computed
+    if not node.layer.traits.has_parameters or (is_computed and complete is None):
         return 0
-    start = f"{node.name}/"
-    shapes = {name: shape for name, shape in parameter_shapes(network).items() if name.rpartition("/")[0] == node.name}
-    elements = {name.removeprefix(start): prod(shape) for name, shape in shapes.items()}
-    if is_masked and complete is not None and node.layer.traits.is_computed:
+    parameters = node.layer.list_parameters(node.input_shapes[0])
+    elements = {name: prod(parameter.shape) for name, parameter in parameters.items()}
+    if is_masked and complete is not None and is_computed:
         elements["weight"] = round(elements["weight"] * float(complete["weight_density"]))
     return sum(-(-count * bits // 8) for count in elements.values())
 

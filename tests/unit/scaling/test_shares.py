@@ -87,6 +87,18 @@ def test_a_fused_pass_has_the_place_of_its_first_member_and_completes_the_gradie
     assert steps.index((backward.layer, "backward")) > steps.index(("fc", "gtw"))
 
 
+def test_a_layer_whose_output_has_a_pass_that_sums_completes_its_gradients_in_its_gtw() -> None:
+    sums = "  - {name: first, type: add, inputs: [conv2, relu1]}\n  - {name: both, type: add, inputs: [conv2, first]}\n"
+    text = NETWORK.replace(
+        "  - {name: bn2, type: batch_norm}\n  - {name: sum, type: add, inputs: [bn2, relu1]}\n", sums
+    )
+    share = list_shares(run(text, overrides=APART))[0]
+    steps = [(phase.layer, phase.kind, phase.step) for phase in share.phases]
+    place = steps.index(("conv2", "gradient_sum", "backward"))
+    assert steps[place + 1 : place + 3] == [("conv2", "conv2d", "gta"), ("conv2", "conv2d", "gtw")]
+    assert [phase.gradient_bytes for phase in share.phases[place : place + 3]] == [0, 0, 4 * 4 * 9 * BITS // 8]
+
+
 def test_an_ideal_machine_has_no_passes_and_sends_float32() -> None:
     (share, _) = list_shares(run(arch="ideal"))
     found = {phase.layer: (phase.step, phase.cycles, phase.gradient_bytes) for phase in share.phases}
