@@ -43,7 +43,7 @@ def store_operands(operands: tuple[Operands, ...], machine: Architecture) -> dic
     work, stored = StepWork(), dict[str, StoredBytes]()
     for one in operands:
         for step in one.steps:
-            table = work.lower(work.load(machine), one, step, machine)
+            table = work.lower(work.load(machine), machine.pose(one, step), machine)
             found = find_stored_bytes(one, step, machine, table)
             stored[one.layer] = stored.get(one.layer, StoredBytes()).merge(found)
     return stored

@@ -49,6 +49,13 @@ BETWEEN: dict[str, list[dict[str, Any]]] = {
         {"type": "batch_norm", "name": "bn"}, {"type": "add", "inputs": ["bn", "conv"]}, {"type": "relu"},
         {"type": "max_pool", "kernel": 2},
     ],
+    "add what is spread": [
+        {"type": "global_avg_pool", "name": "mean"}, {"type": "add", "inputs": ["conv", "mean"]},
+        {"type": "batch_norm"},
+    ],
+    "matmul with itself": [
+        {"type": "sigmoid"}, {"type": "matmul", "inputs": ["layer0", "layer0"], "transpose_b": True},
+    ],
     "subtract": [
         {"type": "parameter", "name": "shift", "shape": [4, 6, 1]},
         {"type": "batch_norm", "name": "bn", "inputs": ["conv"]},

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-import numpy as np
 import pytest
+from conformance.elementwise_runs import make_operands, store_operands
 from random_graphs import make_random_network
 
-from sim.architecture import Architecture, load_architecture
-from sim.step.layer_run import find_stored_bytes
+from sim.architecture import load_architecture
 from sim.step.stored_tensors import StoredBytes, size_output, size_share
-from sim.step.work import StepWork
 from workloads.gradient_shares import GradientShare, find_gradient, find_share_written, list_shares_added
-from workloads.host import initial_parameters, run_iteration
 from workloads.network import Network, Node
 from workloads.passes import find_stored, list_passes, list_shares_read, list_shares_written
 from workloads.presets import preset_names
@@ -100,19 +97,6 @@ def is_as_large(network: Network, name: str, other: str) -> bool:
     return prod(network.output_shape(name)) == prod(network.output_shape(other))
 
 
-def store_host_operands(network: Network, machine: Architecture) -> dict[str, StoredBytes]:
-    """Find the stored bytes of the host's operands of random images."""
-    images = np.random.default_rng(1).standard_normal(network.input_shape)
-    iteration = run_iteration(network, initial_parameters(network, 1), images, np.arange(network.batch), seed=1)
-    work, stored = StepWork(), dict[str, StoredBytes]()
-    for operands in iteration.operands():
-        for step in operands.steps:
-            table = work.lower(work.load(machine), machine.pose(operands, step), machine)
-            found = find_stored_bytes(operands, step, machine, table)
-            stored[operands.layer] = stored.get(operands.layer, StoredBytes()).merge(found)
-    return stored
-
-
 def draw_sizes(network: Network, seed: int) -> dict[str, StoredBytes]:
     """Draw the bytes of every tensor that a step writes or reads; whoever moves the same one moves as many."""
     rng, sizes = random.Random(seed), dict[Tensor, int]()
@@ -143,8 +127,9 @@ def test_in_a_preset_passes_read_and_write_what_steps_and_passes_write_and_read(
 @pytest.mark.parametrize("seed", range(60))
 def test_in_a_random_graph_passes_read_and_write_what_steps_and_passes_write_and_read(seed: int) -> None:
     network = make_random_network(seed)
+    operands = make_operands(network)
     for machine in ("sparsetrain", "dense"):
-        count, wrong = keep_ledger(network, store_host_operands(network, load_architecture(machine))).compare()
+        count, wrong = keep_ledger(network, store_operands(operands, load_architecture(machine))).compare()
         assert (wrong, count > 0) == ([], True)
     count, wrong = keep_ledger(network, draw_sizes(network, seed)).compare()
     assert wrong == []

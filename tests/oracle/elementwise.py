@@ -42,7 +42,7 @@ from oracle.elementwise_kinds import (
 )
 from oracle.stepped_records import divide_up
 
-# ("out", node), ("grad", node, who left it).
+# ("out", node), ("grad", node, who left it, for which of its inputs).
 Key = tuple[str, ...]
 
 
@@ -230,16 +230,17 @@ class Iteration:
         event = Event([layer.name], layer.kind, "loss", count_elements(layer), reads=[self.resolve(source)])
         event.window = count_window(layer, backward=False)
         event.target_elements = count_target_elements(layer)
-        self._write_share(event, layer, source)
+        self._write_share(event, layer, 0)
         self.events.append(event)
 
-    def _write_share(self, event: Event, layer: Layer, source: str) -> None:
+    def _write_share(self, event: Event, layer: Layer, number: int) -> None:
         """Add what is stored of a gradient by now, and leave the sum under a key of its own."""
+        source = layer.inputs[number]
         pending = self.written_gradients.setdefault(source, [])
         if source in self.trained:
             event.added += pending
             event.reads += pending
-        key = ("grad", source, layer.name)
+        key = ("grad", source, layer.name, str(number))
         self.shapes[key] = self._shape_of(source)
         event.writes.append(key)
         self.written_gradients[source] = [key]
@@ -258,16 +259,18 @@ class Iteration:
         gradient = self._finish(layer)
         if layer.name not in self.trained:
             return
+        spread = [number for number, shape in enumerate(layer.shapes) if layer.kind == "add" and shape != layer.shape]
         if layer.kind in HANDING_ON:
-            for source in layer.inputs:
-                if source in self.trained:
+            for number, source in enumerate(layer.inputs):
+                if source in self.trained and number not in spread:
                     handed = gradient
                     if layer.kind == "concat":
                         (whole,) = gradient
                         inner = whole.key if isinstance(whole, Part) else whole
                         handed = [Part(inner, prod(self._shape_of(source)))]
                     self.written_gradients.setdefault(source, []).extend(handed)
-            return
+            if not any(layer.inputs[number] in self.trained for number in spread):
+                return
         if layer.kind in STEPPED:
             self._go_back_in_steps(layer, gradient)
             return
@@ -284,9 +287,9 @@ class Iteration:
         if layer.kind in AVERAGES and set(layer.inputs) <= self.rectified:
             *outer, width = layer.shapes[0]
             event.read_beside_bytes = prod(outer) * divide_up(width, 8)
-        for source in dict.fromkeys(layer.inputs):
-            if source in self.trained:
-                self._write_share(event, layer, source)
+        for number, source in enumerate(layer.inputs):
+            if source in self.trained and (layer.kind not in HANDING_ON or number in spread):
+                self._write_share(event, layer, number)
         self.events.append(event)
 
     def _go_back_in_steps(self, layer: Layer, gradient: list[Key | Part]) -> None:
@@ -301,7 +304,7 @@ class Iteration:
                 if not isinstance(tensor, Part) and prod(self.shapes[tensor]) == prod(layer.shape):
                     self.step_reads.setdefault(tensor, []).append((layer.name, "grad_output", 0))
             if is_written:
-                self._write_share(event, layer, layer.inputs[place])
+                self._write_share(event, layer, place)
                 self.step_writes[event.writes[0]] = (layer.name, written)
                 for number, tensor in enumerate(event.added):
                     if not isinstance(tensor, Part) and prod(self.shapes[tensor]) == prod(layer.shapes[place]):

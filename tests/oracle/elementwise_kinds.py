@@ -151,7 +151,7 @@ def count_window(layer: Layer, *, backward: bool) -> int | None:
         return 1 if backward else (layer.fields["upscale"] - 1) * shape[2] + 1
     if kind == "softmax_cross_entropy":
         return span_axis(shape, 1)
-    if kind in ("subtract", "multiply") and not backward:
+    if kind in ("add", "subtract", "multiply") and not backward:
         return max(count_spread(read, layer.shape) for read in layer.shapes)
     return 0
 
@@ -162,7 +162,8 @@ def span_axis(shape: tuple[int, ...], axis: int) -> int:
 
 
 def count_spread(read: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    """Count the rows that are gone through again and again."""
+    """Count the rows that are gone through again and again; missing axes are the first behind the batch."""
+    read = (*read[:1], *(1,) * (len(shape) - len(read)), *read[1:])
     for axis, (length, whole) in enumerate(zip(read, shape, strict=True)):
         if length != whole:
             return prod(read[axis + 1 : -1])
