@@ -64,11 +64,6 @@ def fuse_iteration(
     return (*done, *_close(network, chain))
 
 
-def fuse_passes(network: Network, holds: Holds) -> tuple[ElementwisePass, ...]:
-    """List the passes of an iteration, with those that run as one joined."""
-    return tuple(one for one in fuse_iteration(network, holds) if isinstance(one, ElementwisePass))
-
-
 def _close(network: Network, chain: list[ElementwisePass]) -> list[ElementwisePass]:
     return [join_passes(network, chain)] if len(chain) > 1 else chain
 

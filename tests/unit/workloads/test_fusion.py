@@ -13,9 +13,11 @@ from sim.architecture import load_architecture
 from sim.results.rows import StepResult
 from sim.step.pass_run import list_machine_passes, run_passes
 from sim.step.stored_tensors import StoredBytes
-from workloads.fusion import FUSED, HeldRows, fuse_iteration, fuse_passes
+from workloads.fusion import FUSED, HeldRows, fuse_iteration
+from workloads.gradient_shares import GradientShare, find_gradient, list_shares_added
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
+from workloads.pass_traffic import list_traffic
 from workloads.passes import ElementwisePass, LayerStep, list_iteration, list_passes
 from workloads.shapes import Step
 from workloads.workload import load_workload
@@ -43,6 +45,10 @@ def network(*layers: dict[str, Any]) -> Network:
 
 def holds_all(_held: Sequence[HeldRows]) -> bool:
     return True
+
+
+def fuse_passes(net: Network, holds: Any) -> tuple[ElementwisePass, ...]:
+    return tuple(one for one in fuse_iteration(net, holds) if isinstance(one, ElementwisePass))
 
 
 def fused(net: Network, holds: Any = holds_all) -> list[tuple[str, str]]:
@@ -175,10 +181,19 @@ def check_order(net: Network) -> None:
         for member in made.members[:-1]
         for tensor in member.writes
     }
+    shares = [
+        share for one in order if isinstance(one, ElementwisePass) for share, _ in list_traffic(net, one).handed_on
+    ]
     for one in order:
         if isinstance(one, LayerStep):
-            assert not gone.intersection(net.node(one.node).inputs)
+            inputs = net.node(one.node).inputs
+            assert not gone.intersection(inputs)
+            added = [list_shares_added(net, one.node, source, place) for place, source in enumerate(inputs)]
+            read = {GradientShare(find_gradient(net, one.node)), *(share for several in added for share in several)}
+            assert not read.intersection(shares)
         else:
+            traffic = list_traffic(net, one)
+            assert not set(shares).intersection((*traffic.reads, *traffic.writes))
             assert not gone.intersection((*one.reads, *one.writes))
 
 
