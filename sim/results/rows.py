@@ -100,7 +100,9 @@ class MeasuredColumns:
         absent="none", form=rf"none|{RUN_LENGTHS}",
     )  # fmt: skip
     events: int = column("events", "Events that the discrete-event kernel scheduled.", absent=0)
-    buffer_read_bytes: int = column("bytes", "Bytes that groups and PPUs read through the buffer's ports.", absent=0)
+    buffer_read_bytes: int = column(
+        "bytes", "Bytes that groups and PPUs read through the buffer's ports; what groups share counts once.", absent=0
+    )
     buffer_write_bytes: int = column("bytes", "Bytes that PPUs wrote through the buffer's ports.", absent=0)
     dram_read_bytes: int = column("bytes", "Bytes of executed DRAM reads.", absent=0)
     dram_write_bytes: int = column("bytes", "Bytes of executed DRAM writes.", absent=0)
