@@ -137,7 +137,7 @@ def find_bandwidth(run: Run, machine: str) -> float | None:
     """Give the most bytes a cycle of all DRAM channels of a machine; None where they have no limit."""
     if (banked := run.record.get("dram", {}).get(machine)) is not None:
         peak: float = banked["bytes_per_cycle"]
-        return peak
+        return int(peak) if peak.is_integer() else round(peak, 3)
     dram = (find_architecture(run, machine) or run.record["architecture"]).get("dram") or {}
     bytes_per_cycle: int | None = dram.get("bytes_per_cycle")
     # A run of an earlier version had one.

@@ -131,6 +131,7 @@ def test_a_run_is_traced_and_gets_a_page(tmp_path: Path) -> None:
     options = ("--set", LPDDR4, "--no-verify", "--trace", "trace.json.gz", "--out", "run")
     assert run_command(tmp_path, "simulate", write_small(tmp_path), *options).exit_code == 0
     assert run_command(tmp_path, "report", "run", "--output", "page.html").exit_code == 0
+    assert "The roof: 168 multipliers and 24 DRAM bytes a cycle." in (tmp_path / "page.html").read_text()
 
 
 def test_the_currents_of_a_data_sheet_give_energies_an_interval(folder: Path) -> None:
