@@ -11,6 +11,7 @@ import pytest
 from banked_channels import draw_streams
 from conformance.stepped_pairs import make_table
 from conformance.test_engines import NARROW, make_traffic
+from drawn_cases import thin
 from random_layers import draw_operands
 
 from sim.architecture import load_architecture
@@ -74,7 +75,7 @@ CHANNELS = (1, 2, 4, 8)
 
 
 @pytest.mark.parametrize("kind", ["lpddr4-2400", "ddr4-2400"])
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", thin(range(40)))
 def test_with_banks_more_channels_take_hardly_more_cycles_and_none_more_than_its_buses_carry(
     seed: int, kind: str
 ) -> None:
