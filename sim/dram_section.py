@@ -25,6 +25,10 @@ class DramModel(StrEnum):
 CONSTANT_FIELDS = ("bytes_per_cycle", "latency_cycles", "kind")
 
 
+# Each has a state of its own.
+MOST_BANKED_CHANNELS = 256
+
+
 class DramSection(StrictModel):
     """The DRAM channels, over all of which every transfer is spread; null is unlimited.
 
@@ -56,6 +60,8 @@ class DramSection(StrictModel):
         if self.timing not in names:
             given = "nothing" if self.timing is None else f"'{self.timing}'"
             raise ValueError(f"timing of the model banked must be one of {', '.join(names)}, got {given}")
+        if self.channels > MOST_BANKED_CHANNELS:
+            raise ValueError(f"channels of the model banked must be 1 to {MOST_BANKED_CHANNELS}, got {self.channels}")
         return self
 
     @model_serializer(mode="wrap")

@@ -44,6 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "dram={model: banked, timing: ddr9}",
             f"dram: timing of the model banked must be one of {KINDS}, got 'ddr9'",
         ),
+        (
+            "dram={model: banked, timing: hbm2, channels: 257}",
+            "dram: channels of the model banked must be 1 to 256, got 257",
+        ),
         ("dram.timing=hbm2", "dram: timing is of the model banked, and the model is constant; leave it away"),
     ],
 )
