@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from capture.models import SmallCnn, make_batch, make_loss
 from peers import import_peer
 
 torch = import_peer("torch")
 
+from capture.models import SmallCnn, make_batch, make_loss  # noqa: E402
 from torch import nn  # noqa: E402
 
 from sim import simulate  # noqa: E402
