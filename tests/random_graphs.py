@@ -107,8 +107,11 @@ class _Graph:
         elif kind == "rearrangement":
             self._rearrange(source)
         elif kind == "norm":
-            # Of a single position an instance norm leaves nothing.
-            chosen = str(self.rng.choice([norm for norm in NORMS if height * width > 1 or norm != "instance_norm"]))
+            # Of rows of one value a norm leaves nothing.
+            values = {"instance_norm": height * width} | dict.fromkeys(
+                ("layer_norm", "group_norm"), self.shapes[source][1] * height * width
+            )
+            chosen = str(self.rng.choice([norm for norm in NORMS if values.get(norm, 2) > 1]))
             self.add(chosen, [source], **NORMS[chosen])
         else:
             self.add(kind, [source], **({"rate": 0.3} if kind == "dropout" else {}))

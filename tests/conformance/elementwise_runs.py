@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 from oracle.elementwise import PassMachine, PassResult, StepTensors, run_passes
 from oracle.elementwise_kinds import Layer
-from oracle.stepped_records import Machine
+from oracle.stepped_records import Machine, divide_up
 from oracle.stepped_storage import choose_format, size_tensor
 
 from dataflows.storage.written import find_written
@@ -58,8 +59,11 @@ def size_operands(operands: tuple[Operands, ...], machine: Architecture) -> dict
     )  # fmt: skip
 
     def size(tensor: Float32Array | BoolArray, *, is_raw: bool = False) -> int:
-        form = "raw" if is_raw else choose_format(tensor, small)
-        return size_tensor(tensor, form, small.data_bits)
+        if is_raw:
+            return size_tensor(tensor, "raw", small.data_bits)
+        rows = prod(tensor.shape[:-1]) if machine.array.skip_zeros and machine.array.skip_empty_rows else 0
+        # A bit a row says that it is not empty.
+        return size_tensor(tensor, choose_format(tensor, small), small.data_bits) + divide_up(rows, 8)
 
     def describe(one: Operands) -> StepTensors:
         written = find_written(one, Step.FORWARD)
@@ -121,7 +125,8 @@ def draw_machine(seed: int, *, fuses: bool, skips: bool) -> Architecture:
             f"array.groups={draw(1, 2, 5)}", f"ppu.elements_per_cycle={draw(1, 3)}",
             f"dram.bytes_per_cycle={draw(1, 4, 32)}", f"dram.latency_cycles={draw(0, 7)}",
             f"buffer.capacity_bytes={draw(4096, 395264)}", f"buffer.bytes_per_port_cycle={draw(2, 16)}",
-            f"ppu.fuse_passes={str(fuses).lower()}", f"storage.sparse_format={rng.choice(['auto', 'bitmask'])}",
+            f"ppu.fuse_passes={str(fuses).lower()}", f"array.skip_empty_rows={rng.choice(['true', 'false'])}",
+            f"storage.sparse_format={rng.choice(['auto', 'bitmask'])}",
         ),
     )  # fmt: skip
     return machine if skips else machine.without_skipping()

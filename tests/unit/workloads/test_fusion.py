@@ -26,7 +26,7 @@ LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 N, C, H, W = 2, 4, 6, 8
 ELEMENTS = N * C * H * W
 RAW = ELEMENTS * 2
-APART = load_architecture("sparsetrain")
+APART = load_architecture("sparsetrain", ("ppu.fuse_passes=false",))
 FUSING = load_architecture("sparsetrain", ("ppu.fuse_passes=true",))
 DENSE = FUSING.without_skipping()
 
