@@ -147,7 +147,6 @@ class Traffic:
         store_writes: ``(entries,)``; words written into operand stores, once for each receiving PE.
         footprint_bytes: Largest use of the buffer.
         tiling: The run lengths chosen, in words.
-        written_bits_bytes: Of the write-backs, the bits that say which rows are occupied.
         streams: None leaves open where transfers lie: loads are then read one behind the other, write-backs likewise.
         kept_load_bytes: ``(tiles,)``; what would be loaded besides, did nothing stay in the buffer; None is nothing.
         kept_result_bytes: ``(tiles,)``; what would be written back besides; None is nothing.
@@ -167,7 +166,6 @@ class Traffic:
     footprint_bytes: int
     tiling: str
     streams: TileStreams | None = None
-    written_bits_bytes: int = 0
     driver_bytes: IntArray | None = None
     driver_rows: IntArray | None = None
 

@@ -13,7 +13,7 @@ from dataflows.contract.tasks import TaskTable
 from workloads.arrays import IntArray
 
 # Not part of what is moved, and named by a plan otherwise than by a whole step; streams have laws of their own.
-WORDS = ("footprint_bytes", "tiling", "streams", "written_bits_bytes")
+WORDS = ("footprint_bytes", "tiling", "streams")
 # Told where groups may share reads, or where tensors stay in the buffer.
 DRIVERS = ("driver_bytes", "driver_rows")
 OPTIONAL = (*DRIVERS, "kept_load_bytes", "kept_result_bytes")

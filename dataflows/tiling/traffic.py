@@ -125,7 +125,6 @@ def assemble_traffic(
         ppu_write_bytes=np.where(passes, written, 0),
         store_writes=bursts.store_writes,
         footprint_bytes=measure_footprint(entries, results, tiles),
-        written_bits_bytes=(tiles.in_full or tiles).written_bits_bytes,
         tiling=str(Tiling(tuple(sizes[:indices].tolist()), tuple(sizes[indices:].tolist()))),
         streams=None if tiles.places is None else place_streams(tiles.places, load, write_back),
         driver_bytes=driver_bytes,

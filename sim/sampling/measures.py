@@ -19,7 +19,8 @@ class Measure(IntEnum):
     IDLE: group-cycles without a task before the last task of the tile has ended. ATTRIBUTED: group-cycles up to that
     end. The bytes and accesses of bursts, of what the PPU reads and writes, of the load and of the write-back, and what
     these two would move besides, did nothing stay in the buffer; what several groups receive of one access counts once
-    there, and SHARED_BYTES are those of the further ones.
+    there, and SHARED_BYTES are those of the further ones. PIECES: of rows that are cut, those
+    that a PE works on, counted where a machine passes over empty ones.
     """
 
     DURATION = 0
@@ -43,6 +44,7 @@ class Measure(IntEnum):
     SHARED_BYTES = 18
     KEPT_LOAD_BYTES = 19
     KEPT_RESULT_BYTES = 20
+    PIECES = 21
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,16 +142,23 @@ class StepSampler:
 
         Headers are counted; what the ends add is a difference of estimates, and never negative.
         """
-        plan, overhead = self.runs.plan, self.runs.machine.array.row_overhead_cycles
-        headers = (plan.headers - 1) * round(float(counts[ClusterCount.ROW_OPS])) * overhead
-        return headers + round(self._count_cut_issues(sums, counts))
+        return round(self._count_cut_headers(sums, counts)) + round(self._count_cut_issues(sums, counts))
+
+    def _count_cut_headers(self, sums: Float64Array, counts: Float64Array) -> float:
+        """Count the cycles of headers that cutting rows adds, or estimate them where empty pieces have none."""
+        plan, array = self.runs.plan, self.runs.machine.array.describe()
+        if plan.headers == 1:
+            return 0.0
+        row_ops = float(counts[ClusterCount.ROW_OPS])
+        added = sums[Measure.PIECES] - row_ops if array.passes_empty_rows else (plan.headers - 1) * round(row_ops)
+        return max(0.0, float(added)) * array.row_overhead_cycles
 
     def _count_cut_issues(self, sums: Float64Array, counts: Float64Array) -> float:
         """Estimate the issues that the ends of pieces add, in which some multipliers are idle."""
         plan, array = self.runs.plan, self.runs.machine.array
         if plan.headers == 1 or array.multipliers_per_pe == 1:
             return 0.0
-        headers = (plan.headers - 1) * float(counts[ClusterCount.ROW_OPS]) * array.row_overhead_cycles
+        headers = self._count_cut_headers(sums, counts)
         return max(0.0, float(sums[Measure.PE_CYCLES] - counts[ClusterCount.UNCUT_PE_CYCLES]) - headers)
 
 

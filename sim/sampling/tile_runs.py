@@ -63,6 +63,8 @@ class TileRuns:
         problem = self.machine.pose(operands, self._step, self._memory)
         traffic = self._dataflow.pack_tiles(problem, self.plan, images, tiles)
         found = measure_tiles(traffic, self.machine.array.groups, self.surroundings)
+        if self.plan.headers > 1:
+            found[:, Measure.PIECES] = count_pieces(traffic)
         self._measured |= {(cluster, place): row for place, row in zip(places, found, strict=True)}
         if cluster not in self._counted:
             counts = self._dataflow.count(problem)
@@ -74,6 +76,12 @@ class TileRuns:
                 operands, counts, self._step, self.plan.formats[0], self._memory.data_bits, uncut,
                 self.pricing.counted,
             )  # fmt: skip
+
+
+def count_pieces(traffic: Traffic) -> IntArray:
+    """Count the pieces of rows that PEs work on, one for each entry and PE that has cycles: int64 ``(tiles,)``."""
+    worked = sum_spans(traffic.burst_cycles, traffic.burst_first) > 0
+    return sum_spans(worked.sum(axis=1), traffic.tile_first)
 
 
 def measure_tiles(traffic: Traffic, groups: int, surroundings: Surroundings) -> IntArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from dataflows.contract.arithmetic import FLOAT32_SUMS, Arithmetic, choose_arithmetic
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import Dataflow, TaskTable
-from dataflows.tiling.occupancy import size_bits
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
 from sim.machine.accelerator import Engine, StepTiming, run_step
@@ -147,10 +145,7 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
     memory, array = machine.describe_memory(), machine.array.describe()
     if memory is None or table.traffic is None:
         return StoredBytes()
-    # Tiles round the bits of their rows up each on its own; the tensor has them once.
-    written, bits = table.traffic.result_bytes, table.traffic.written_bits_bytes
-    if bits:
-        written += size_bits(array, [count_written_rows(operands, step)]) - bits
+    written = table.traffic.result_bytes
     if step is Step.FORWARD:
         return StoredBytes(input=size_stored(operands.input, array, memory), output=written)
     grad_output = size_stored(operands.grad_output, array, memory)
@@ -161,13 +156,6 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
         return StoredBytes(grad_output=grad_output)
     summed = size_summed(operands, step, array, memory)
     return StoredBytes(grad_output=grad_output, grad_factor=written, factor_summed=summed)
-
-
-def count_written_rows(operands: Operands, step: Step) -> int:
-    """Count the rows of the tensor that a step writes."""
-    shape = operands.shape
-    size = {Step.FORWARD: shape.output_shape, Step.GTA: shape.input_shape, Step.GTW: shape.weight_shape}[step]
-    return math.prod(size[:-1])
 
 
 def measure_step(

@@ -8,6 +8,7 @@ from math import prod
 
 from dataflows.contract.tasks import SampledDataflow
 from dataflows.registry import load_dataflow
+from dataflows.tiling.occupancy import size_bits
 from sim.architecture import Architecture, DramModel
 from sim.energy import ActionCounts
 from sim.machine_energy import find_prices
@@ -179,12 +180,14 @@ def describe_stored(
     memory = machine.describe_memory()
     if memory is None:
         return StoredBytes()
-    operand = round(float(found.counts[ClusterCount.STORED_BYTES]))
+    driver = image.input if step is Step.FORWARD else image.grad_output
+    rows = images // image.shape.input_shape[0] * prod(driver.shape[:-1])
+    operand = round(float(found.counts[ClusterCount.STORED_BYTES])) + size_bits(machine.array.describe(), [rows])
     written = found.dram_write_bytes + found.kept_result_bytes
     if step is Step.FORWARD:
         return StoredBytes(input=operand, output=written)
     if step is Step.GTA:
         share = images // image.shape.input_shape[0]
-        summed = tuple(share * size for size in size_summed(image, step, machine.array.describe(), memory))
+        summed = size_summed(image, step, machine.array.describe(), memory, share)
         return StoredBytes(grad_output=operand, grad_input=written, summed=summed)
     return StoredBytes(grad_output=operand)

@@ -55,15 +55,19 @@ class StoredBytes:
         )
 
 
-def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare) -> int:
-    """Give the stored bytes of a sparse operand, with the bits that say which of its rows are occupied."""
+def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare, times: int = 1) -> int:
+    """Give the stored bytes of a sparse operand, with the bits that say which of its rows are occupied.
+
+    Args:
+        times: How often it is there, where images of a batch are alike.
+    """
     rows = store_tensor(tensor, array, memory).row_bytes
-    return int(rows.sum()) + size_bits(array, [rows.size])
+    return times * int(rows.sum()) + size_bits(array, [times * rows.size])
 
 
-def size_summed(operands: Operands, step: Step, array: PEArray, memory: MemoryShare) -> tuple[int, ...]:
-    """Give the stored bytes of the gradients that a step adds to its result."""
-    return tuple(size_stored(tensor, array, memory) for tensor in operands.find_summed(step))
+def size_summed(operands: Operands, step: Step, array: PEArray, memory: MemoryShare, times: int = 1) -> tuple[int, ...]:
+    """Give the stored bytes of the gradients that a step adds to its result, as `size_stored` does."""
+    return tuple(size_stored(tensor, array, memory, times) for tensor in operands.find_summed(step))
 
 
 def size_output(network: Network, name: str, stored: Mapping[str, StoredBytes], data_bits: int) -> int:
