@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dataflows.contract.errors import UnmappableLayerError
 from dataflows.contract.memory import Kept, MemoryShare
 from dataflows.contract.step_form import StepForm
 from dataflows.contract.tasks import ResidentDataflow
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.step.stored_tensors import size_raw_tensor
-from workloads.errors import InputError
 from workloads.gradient_shares import GradientShare
 from workloads.network import Network
 from workloads.pass_traffic import MovedTensor, list_traffic
@@ -170,18 +170,14 @@ def find_residency(network: Network, machine: Architecture, order: Sequence[Laye
     Args:
         order: The steps and passes of an iteration, as they are executed.
 
-    Raises:
-        InputError: the dataflow does not tell what a step moves by its shape.
+    Nothing is kept for a dataflow that does not tell what a step moves by its shape.
     """
     memory = machine.describe_memory()
     if memory is None or machine.buffer is None or not machine.buffer.keep_on_chip:
         return NO_RESIDENCY
     dataflow = load_dataflow(machine.dataflow, machine.dataflow_options)
     if not isinstance(dataflow, ResidentDataflow):
-        raise InputError(
-            f"the dataflow '{machine.dataflow}' of '{machine.name}' keeps no tensors in the buffer "
-            "(measure_dram_bytes is missing); set buffer.keep_on_chip to false"
-        )
+        return NO_RESIDENCY
     items = [make_item(network, one) for one in order]
     raw = find_raw(network, items)
     measurer = Measurer(network, machine, memory, dataflow, raw)
@@ -233,7 +229,11 @@ class Measurer:
                 item.one.node, self.network.layer_shape(item.one.node), item.one.step, bool(item.traffic.masks),
                 item.traffic.summed,
             )  # fmt: skip
-            self.known[key] = self.dataflow.measure_dram_bytes(form, self.machine.array.describe(), share)
+            try:
+                self.known[key] = self.dataflow.measure_dram_bytes(form, self.machine.array.describe(), share)
+            except UnmappableLayerError:
+                # Whether the step can be worked at all is told when it is its turn.
+                self.known[key] = None
         return self.known[key]
 
     def share(self, item: Item, stay: Stay) -> MemoryShare:

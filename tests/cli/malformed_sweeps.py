@@ -19,7 +19,8 @@ FIELDS = (
 )
 ARRAY_FIELDS = (
     "(the fields are groups, pes_per_group, multipliers_per_pe, accumulators, min_tasks_per_group, "
-    "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights, pack_groups)"
+    "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights, pack_groups, "
+    "skip_empty_rows)"
 )
 ALLOWED = (
     "allowed are names such as array.groups, numbers, quoted text, true, false, + - * / // % **, < <= > >= == !=, and, "

@@ -15,7 +15,8 @@ COUNT = "a whole number from 1 to 1048576"
 GROUPS = f"array.groups must be {COUNT}, got"
 ARRAY_FIELDS = (
     "(the fields are groups, pes_per_group, multipliers_per_pe, accumulators, min_tasks_per_group, "
-    "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights, pack_groups)"
+    "row_overhead_cycles, empty_issue_cycles, skip_zeros, skip_weights, pack_groups, "
+    "skip_empty_rows)"
 )
 NAME = (
     r"text of the form [A-Za-z_][A-Za-z0-9_.\-]*(\[[A-Za-z0-9_.,=+~\-]+\][A-Za-z0-9_.\-]*)? of at most 256 characters"

@@ -38,7 +38,7 @@ def test_help_names_every_command(flag: str, tmp_path: Path) -> None:
     outcome = run_command(tmp_path, flag)
     assert outcome.exit_code == 0
     assert outcome.stdout.startswith("Usage: sparsetrain [OPTIONS] COMMAND [ARGS]...\n")
-    named = re.findall(r"^  ([a-z]+)  ", outcome.stdout.partition("Commands:")[2], flags=re.MULTILINE)
+    named = re.findall(r"^  ([a-z-]+)  ", outcome.stdout.partition("Commands:")[2], flags=re.MULTILINE)
     assert set(named) == set(main.commands)
     assert {"simulate", "list", "show", "validate", "schema", "columns", "completion"} <= set(named)
 

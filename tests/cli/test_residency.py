@@ -31,8 +31,8 @@ layers:
   - {name: loss, type: softmax_cross_entropy}
 operands: {source: synthetic, seed: 3, density: {input: 0.4, grad_output: 0.4}, integers: true}
 """
-SMALL = ("array.groups=4",)
-KEEP = (*SMALL, "buffer.keep_on_chip=true")
+KEEP = ("array.groups=4",)
+SMALL = (*KEEP, "buffer.keep_on_chip=false")
 
 
 @pytest.fixture(scope="module")

@@ -223,7 +223,10 @@ def test_only_a_machine_with_a_pruning_unit_pays_for_pruning(tmp_path: Path) -> 
 
 def test_natural_sparsity_writes_the_same_gradient_as_the_mask(tmp_path: Path) -> None:
     path = load_small(tmp_path, "")
-    natural, mask = (simulate(path, baseline=[policy], layers="conv3", steps=["gta"]) for policy in ("natural", "mask"))
+    natural, mask = (
+        simulate(path, "sparsetrain-v1", baseline=[policy], layers="conv3", steps=["gta"])
+        for policy in ("natural", "mask")
+    )
     assert [step.dram_write_bytes for step in natural.steps] == [step.dram_write_bytes for step in mask.steps]
     assert natural.steps[1].effectual_macs > natural.steps[0].effectual_macs == mask.steps[1].effectual_macs
     assert natural.failures == ()

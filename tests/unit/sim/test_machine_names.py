@@ -22,7 +22,7 @@ LONG = ("buffer.capacity_bytes=65536", "buffer.ports=16", "dram.bytes_per_cycle=
          "sparsetrain[array.groups=28,dram.bytes_per_cycle=64]"),
         ("sparsetrain", ("array.groups=28", "dram.bytes_per_cycle=64"),
          "sparsetrain[array.groups=28,dram.bytes_per_cycle=64]"),
-        ("sparsetrain", ("array={groups: 28}",), "sparsetrain[array.groups=28]"),
+        ("sparsetrain", ("buffer={ports: 16, keep_on_chip: true}",), "sparsetrain[buffer.ports=16]"),
         ("sparsetrain", ("buffer.ports=null", "array.skip_zeros=false"),
          "sparsetrain[array.skip_zeros=false,buffer.ports=null]"),
         ("sparsetrain", ("array.groups=28", "name=mine"), "mine"),
