@@ -31,8 +31,8 @@ layers:
   - {name: loss, type: softmax_cross_entropy}
 operands: {source: synthetic, seed: 3, density: {input: 0.4, grad_output: 0.4}, integers: true}
 """
-KEEP = ("array.groups=4",)
-SMALL = (*KEEP, "buffer.keep_on_chip=false")
+SMALL = ("array.groups=4", "buffer.keep_on_chip=false")
+KEEP = ("array.groups=4", "buffer.keep_on_chip=true")
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +139,10 @@ def test_a_pinned_tiling_has_the_room_that_is_left(folder: Path) -> None:
         sets = [part for change in changes for part in ("--set", change)]
         return run_command(folder, "simulate", "net.yaml", *options, *sets, "--overwrite").stderr
 
-    found = re.search(r"needs (\d+) bytes", pin(2500))
+    found = re.search(r"needs (\d+) bytes", pin(2500, "buffer.keep_on_chip=false"))
     assert found is not None
     capacity = int(found[1]) + 100
-    assert "needs" not in pin(capacity)
+    assert "needs" not in pin(capacity, "buffer.keep_on_chip=false")
     words = pin(capacity, "buffer.keep_on_chip=true")
     told = re.search(
         r"needs (\d+) bytes of the global buffer, buffer\.capacity_bytes = (\d+), of which (\d+) hold what stays there",

@@ -122,7 +122,7 @@ def test_a_fully_connected_output_is_read_raw_where_it_stays() -> None:
 
 def test_machines_without_the_switch_or_without_memory_keep_nothing() -> None:
     net = network(*CHAIN)
-    for machine in (load_architecture("sparsetrain-v1"), load_architecture("ideal")):
+    for machine in (load_architecture("sparsetrain", ("buffer.keep_on_chip=false",)), load_architecture("ideal")):
         assert find(net, machine) == Residency()
     assert find(net, KEEPING.without_skipping()).words == find(net).words
 
