@@ -152,7 +152,13 @@ def is_in_parts(network: Network, name: str) -> bool:
 
 
 def find_gradient_bytes(network: Network, name: str, stored: Mapping[str, StoredBytes]) -> int | None:
-    """Give what the gradient to a node's output takes where a step tells: as it writes, reads or adds it."""
+    """Give what the gradient to a node's output takes where a step tells: as it writes, reads or adds it.
+
+    As a part of a concatenation's it has its share of that.
+    """
+    if (whole := find_concatenation(network, name)) is not None:
+        known = find_gradient_bytes(network, find_gradient(network, whole), stored)
+        return None if known is None else share_bytes(network, name, whole, known)
     if find_gradient_writer(network, name) != name:
         known = find_written_share(list_share_writers(network, name)[-1], stored)
         if known is not None:
@@ -160,11 +166,7 @@ def find_gradient_bytes(network: Network, name: str, stored: Mapping[str, Stored
     for node in list_sharing(network, name):
         if node in stored and (known := stored[node].grad_output) is not None:
             return known
-    if (known := find_added(network, GradientShare(name), find_adders(network, name), stored)) is not None:
-        return known
-    whole = find_concatenation(network, name)
-    known = None if whole is None else find_gradient_bytes(network, find_gradient(network, whole), stored)
-    return None if known is None or whole is None else share_bytes(network, name, whole, known)
+    return find_added(network, GradientShare(name), find_adders(network, name), stored)
 
 
 def size_share(network: Network, share: GradientShare, stored: Mapping[str, StoredBytes], data_bits: int) -> int:

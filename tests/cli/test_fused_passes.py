@@ -36,10 +36,11 @@ FUSED = "bn+end+relu+pool+flat"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fused")
     (path / "branched.yaml").write_text(BRANCHED)
-    apart = load_architecture("sparsetrain", ("ppu.fuse_passes=false", "name=apart"))
+    apart = load_architecture("sparsetrain", ("ppu.fuse_passes=false", "buffer.keep_on_chip=false", "name=apart"))
     (path / "apart.yaml").write_text(dump_yaml(apart.model_dump(mode="json", exclude_none=True)))
     outcome = run_command(
         path, "simulate", "branched.yaml", "--set", "ppu.fuse_passes=true", "--set", "name=fusing",
+        "--set", "buffer.keep_on_chip=false",
         "--baseline", "skipping-off,apart.yaml", "--out", "run",
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.stderr
