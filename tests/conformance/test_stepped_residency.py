@@ -17,6 +17,7 @@ from conformance.stepped_pairs import (
     list_times,
 )
 from conformance.test_general_layers import list_bursts
+from drawn_cases import thin
 from oracle.describe_layers import describe
 from oracle.stepped_lowering import Work
 from oracle.stepped_records import Machine
@@ -94,7 +95,7 @@ def check_saved(problem: StepProblem, saved: int) -> int:
     return saved
 
 
-@pytest.mark.parametrize("index", range(LAYERS))
+@pytest.mark.parametrize("index", thin(range(LAYERS)))
 def test_what_stays_is_not_moved(index: int) -> None:
     operands, machine = draw_case(SEED, index)
     rng = np.random.default_rng((SEED, index, 1))
@@ -116,7 +117,7 @@ def test_what_stays_is_not_moved(index: int) -> None:
         compare(seen, step, machine, kept, work)
 
 
-@pytest.mark.parametrize(("kind", "index"), PLACES)
+@pytest.mark.parametrize(("kind", "index"), thin(PLACES))
 def test_what_stays_of_other_operators_is_not_moved(kind: str, index: int) -> None:
     case = draw_operator(kind, SEED, index)
     rng = np.random.default_rng((SEED, index, 2))

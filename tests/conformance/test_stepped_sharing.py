@@ -18,6 +18,7 @@ from conformance.stepped_pairs import (
     list_stepped_times,
     list_times,
 )
+from drawn_cases import exhaustive, thin
 from oracle.describe_layers import describe
 from oracle.stepped_records import Machine, TimedTile
 from oracle.stepped_step import lower_step, make_work
@@ -98,7 +99,7 @@ def compare_drivers(traffic: Traffic, tiles: list[TimedTile]) -> None:
         assert len(set(zip(told, names, strict=True))) == len(set(told)) == len(set(names))
 
 
-@pytest.mark.parametrize("index", range(CASES))
+@pytest.mark.parametrize("index", thin(range(CASES)))
 def test_what_groups_share_and_when_is_the_stepped_models(index: int) -> None:
     operands, machine = draw_shared(index)
     for step, lowered in zip(ALL_STEPS, step_shared(index), strict=True):
@@ -110,7 +111,7 @@ def test_what_groups_share_and_when_is_the_stepped_models(index: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["transposed", "product"])
-@pytest.mark.parametrize("index", range(OPERATORS))
+@pytest.mark.parametrize("index", thin(range(OPERATORS)))
 def test_operators_share_as_the_stepped_model_says(kind: str, index: int) -> None:
     case = share_operator(kind, index)
     for step in ALL_STEPS:
@@ -155,6 +156,7 @@ def count_sharing() -> dict[str, int]:
     return counted
 
 
+@exhaustive
 def test_the_cases_share_in_every_step_of_every_kind_of_layer_and_in_segments() -> None:
     counted = count_sharing()
     assert len(counted) == 7
