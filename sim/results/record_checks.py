@@ -138,6 +138,9 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
     banked = {one.name: told for one in form.contenders() if (told := one.describe_dram()) is not None}
     if form.dram != banked:
         raise InputError(f"{name_file(path)}: dram is {show_value(form.dram)}, the machines have {show_value(banked)}")
+    if (form.options.sample is None) != (form.sampling is None):
+        words = f"{name_file(path)}: options.sample is {show_value(form.options.sample)}"
+        raise InputError(f"{words}, but sampling {'names none' if form.sampling is None else 'names one'}")
     if form.sampling is not None and list(form.sampling.ratios) != names[1:]:
         raise InputError(f"{name_file(path)}: sampling.ratios must be of the machines {show_value(names[1:])}")
     for name, machine in form.machines.items():

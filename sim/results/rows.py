@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FLOAT_FORMAT = "%.9g"
 STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss")
+# What stays of a step or pass; what is written to DRAM too stands in brackets.
+KEPT = r"(input|weight|grad_output|summed|output|\(output\))"
 # A dataflow of another package may name its only tiling in words of its own.
 RUN_LENGTHS = r"[0-9]+(x[0-9]+)*\|[0-9]+(x[0-9]+)*|[a-z]+( [a-z]+)+"
 VERDICT_WORDS = ("exact", "tolerance", "failed", "none")
@@ -114,7 +116,7 @@ class MeasuredColumns:
     kept: str = column(
         "", "Tensors that stay in the buffer from the step or pass before, or for the next; in brackets what is "
         "written to DRAM too; none where nothing does.",
-        absent="none", form=r"none|\(?[a-z_]+\)?(\+\(?[a-z_]+\)?)*",
+        absent="none", form=rf"none|{KEPT}(\+{KEPT})*",
     )  # fmt: skip
     residency_saved_bytes: int = column(
         "bytes", "DRAM bytes that are not moved because tensors stay in the buffer; sampled as other bytes.", absent=0

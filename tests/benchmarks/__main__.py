@@ -106,11 +106,14 @@ def kernels() -> None:
 @main.command()
 @click.option("--workload", "names", multiple=True, default=("resnet18", "alexnet"), show_default=True)
 @click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, default=(4, 16, 64), show_default=True)
+@click.option("--change", "chosen", multiple=True, help="Only this one; may be repeated.")
 @click.option("--data", help="Images of a workload file, such as npz:FILE.")
 @click.option("--weights", help="An .npz file of a workload file's parameters.")
-def changes(names: tuple[str, ...], batches: tuple[int, ...], data: str | None, weights: str | None) -> None:
+def changes(
+    names: tuple[str, ...], batches: tuple[int, ...], chosen: tuple[str, ...], data: str | None, weights: str | None
+) -> None:
     """Write what each change since the first machine is worth, alone and together, as CSV."""
-    write_changes(names, batches, data=data, weights=weights)
+    write_changes(names, batches, chosen, data=data, weights=weights)
 
 
 if __name__ == "__main__":

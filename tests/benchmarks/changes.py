@@ -30,6 +30,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "PPU of 4": ("ppu.elements_per_cycle=4",),
     "buffer of 1 MiB": ("buffer.capacity_bytes=1048576",),
     "store of 4 KiB": ("buffer.operand_store_bytes=4096",),
+    "64 accumulators": ("array.accumulators=64",),
 }
 PRUNING_RATE = 0.9
 # Batches from here on are sampled.
@@ -85,14 +86,22 @@ def share_busy(steps: Sequence[Any], groups: int, scope: str, chosen: Sequence[s
     return sum(row.busy_cycles for row in rows) / (groups * cycles) if cycles else 0.0
 
 
-def write_changes(names: Sequence[str], batches: Sequence[int], stream: TextIO = sys.stdout, **given: Any) -> None:
-    """Write the table as CSV, row by row as it is measured: each change alone, and all of the preset together."""
+def write_changes(
+    names: Sequence[str], batches: Sequence[int], chosen: Sequence[str] = (), stream: TextIO = sys.stdout, **given: Any
+) -> None:
+    """Write the table as CSV, row by row as it is measured: each change alone, and all of the preset together.
+
+    Args:
+        chosen: Changes by name; by default all of them.
+    """
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(HEADER)
     together = tuple(list_preset_changes())
     for name in names:
         for batch in batches:
             for change, overrides in {**CHANGES, "preset": together}.items():
+                if chosen and change not in chosen:
+                    continue
                 rows.writerows(measure(name, batch, change, overrides, **given))
                 stream.flush()
 

@@ -16,7 +16,7 @@ from workloads.operands import Operands
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
 
 DATAFLOW = RowConvolution()
-SPARSE = load_architecture("sparsetrain")
+SPARSE = load_architecture("sparsetrain-v1")
 CASES = 50
 
 
