@@ -20,7 +20,6 @@ class TileTransfers:
 
     Attributes:
         read_bytes: Of the loads that were queued.
-        write_bytes: Of the write-backs.
     """
 
     def __init__(
@@ -29,7 +28,12 @@ class TileTransfers:
         self._traffic = traffic
         self._trace = trace
         self._dram = Dram(env, surroundings.dram_bytes_per_cycle, surroundings.dram_latency_cycles)
-        self.read_bytes = self.write_bytes = 0
+        self.read_bytes = 0
+
+    @property
+    def write_bytes(self) -> int:
+        """Bytes that the channel moved besides the loads: none can be left out without being missed here."""
+        return self._dram.transferred_bytes - self.read_bytes
 
     @property
     def busy_cycles(self) -> int:
@@ -44,9 +48,7 @@ class TileTransfers:
 
     def write_back(self, tile: int) -> Event:
         """Queue what a tile writes."""
-        size_bytes = int(self._traffic.tile_write_back_bytes[tile])
-        self.write_bytes += size_bytes
-        return self._transfer(Action.WRITE_BACK, tile, size_bytes)
+        return self._transfer(Action.WRITE_BACK, tile, int(self._traffic.tile_write_back_bytes[tile]))
 
     def count_commands(self, cycles: int) -> DramCommands | None:  # noqa: ARG002
         """Give the commands of DRAM with banks over a step of so many cycles; this one has none."""
@@ -73,6 +75,12 @@ class BankedTransfers(TileTransfers):
         self._unit = BankedUnit(env, surroundings.banked)
         self._runs = place_tiles(traffic, surroundings.banked)
         self._traced_until = 0
+        self._moved_bytes = 0
+
+    @property
+    def write_bytes(self) -> int:
+        """Bytes of all transfers that were queued, besides the loads."""
+        return self._moved_bytes - self.read_bytes
 
     @property
     def busy_cycles(self) -> int:
@@ -86,6 +94,7 @@ class BankedTransfers(TileTransfers):
     def _transfer(self, action: Action, tile: int, size_bytes: int) -> Event:
         is_write = action is Action.WRITE_BACK
         asked = int(self._env.now)
+        self._moved_bytes += size_bytes
         end = self._unit.transfer(self._runs.write_back(tile) if is_write else self._runs.load(tile), is_write)
         if self._trace is not None and size_bytes:
             end.callbacks.append(self._note(action, tile, size_bytes, asked))

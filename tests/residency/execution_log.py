@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from dataflows.contract.tasks import TaskTable
-from sim.machine import accelerator
+from sim.machine import accelerator, transfers
 from sim.machine.accelerator import Accelerator, StepTiming, Surroundings
 from sim.machine.controller import Controller
 from sim.machine.dram import Dram
@@ -64,7 +64,16 @@ def execute_noted(
             super().offer(group, note)
 
     class NotingPorts(Ports):
-        def request(self, kind: int, group: int, burst: int, size_bytes: int, arrive: Callable[[], None]) -> None:
+        def request(
+            self,
+            kind: int,
+            group: int,
+            burst: int,
+            size_bytes: int,
+            arrive: Callable[[], None],
+            part: int = 0,
+            rows: int | None = None,
+        ) -> None:
             requested = int(self._env.now)
 
             def note() -> None:
@@ -72,11 +81,12 @@ def execute_noted(
                     log.reads.append(Read(requested, int(self._env.now), group, burst, size_bytes))
                 arrive()
 
-            super().request(kind, group, burst, size_bytes, note)
+            super().request(kind, group, burst, size_bytes, note, part, rows)
 
     assert table.traffic is not None
     with ExitStack() as stack:
-        for name, noting in (("Dram", NotingDram), ("Controller", NotingController), ("Ports", NotingPorts)):
-            stack.enter_context(patch.object(accelerator, name, noting))
+        stack.enter_context(patch.object(transfers, "Dram", NotingDram))
+        stack.enter_context(patch.object(accelerator, "Controller", NotingController))
+        stack.enter_context(patch.object(accelerator, "Ports", NotingPorts))
         timing = Accelerator(table.traffic, groups, surroundings).run(table)
     return timing, log

@@ -70,9 +70,10 @@ def list_rows(work: Work, tile: Tile) -> Rows:
         return list_linear_rows(work, tile)
     rows: Rows = {}
     for index in map(tile.place, tile.tasks):
-        for item in work.list_items(index, tile.reduction):
+        items = list(work.list_items(index, tile.reduction))
+        for item in items:
             rows |= item.rows
-        if work.has_mask:
+        if work.has_mask and items:
             rows["mask", *index] = work.size_mask(index)
     return rows
 
