@@ -21,7 +21,7 @@ from workloads.workload import make_workload
 # Gradients are sent as the machine stores values; an ideal machine stores none, and computes in float32.
 IDEAL_BITS = 32
 HALVES = ("forward", "loss")
-BACKWARD, BACKWARD_STEPS = len(HALVES), (GRADIENT_SUM, "backward", "gta", "gtw")
+BACKWARD, BACKWARD_STEPS = len(HALVES), (GRADIENT_SUM, "backward", "gtw", "gta")
 # What sorts a row by its execution: half, layer and step.
 Place = tuple[int, int, int]
 GRADIENTS = ("dense", "masked")
@@ -44,7 +44,7 @@ class IterationShare:
 
     Attributes:
         phases: In the order of their execution: forward passes and steps, losses, then backward against the network's
-            order, of each layer its pass, or GTA and then GTW.
+            order, of each layer its pass, or GTW and then GTA.
     """
 
     machine: str
