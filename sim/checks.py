@@ -8,7 +8,6 @@ from dataflows.contract.tasks import CheckedDataflow
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.machine_energy import find_prices
-from workloads.passes import list_trained
 from workloads.shapes import Step
 from workloads.workload import Workload
 
@@ -43,7 +42,5 @@ def check_layers(workload: Workload, machines: Iterable[Architecture], layers: I
 
 def list_steps(workload: Workload, layer: str) -> tuple[Step, ...]:
     """List the steps of a layer: in training there is no gradient to what no parameter stands before."""
-    is_trained = workload.network.node(layer).inputs[0] in list_trained(workload.network)
     source = workload.form.operands
-    follows_training = source is not None and source.follows_training
-    return tuple(Step) if is_trained or not follows_training else (Step.FORWARD, Step.GTW)
+    return tuple(Step) if source is None else source.list_steps(workload.network, layer)

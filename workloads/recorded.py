@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,10 @@ class Recording:
 
     def steps(self, name: str) -> tuple[Step, ...]:
         """Give the steps that a layer has."""
-        is_wanted = self.first_layer_gta or self.network.node(name).inputs[0] in self.network.trained
-        has = {Step.GTA: is_wanted and name not in self.without_gta, Step.GTW: name not in self.without_gtw}
-        return tuple(step for step in Step if has.get(step, True))
+        return list_recorded_steps(
+            self.network, name, first_layer_gta=self.first_layer_gta, without_gta=self.without_gta,
+            without_gtw=self.without_gtw,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[Operands]:
         """Read the operands of all layers, one layer at a time."""
@@ -142,6 +143,19 @@ def open_recording(path: Path | str, network: Network) -> Recording:
                 if (array := f"{node.name}/{tensor}") in names:
                     _check_header(archive, array, expected, path)
     return Recording(path, network, frozenset(names))
+
+
+def list_recorded_steps(
+    network: Network, name: str, *, first_layer_gta: bool, without_gta: Container[str], without_gtw: Container[str]
+) -> tuple[Step, ...]:
+    """Give the steps of a layer of a recording.
+
+    Args:
+        first_layer_gta: Whether layers whose input needs no gradient have a GTA all the same.
+    """
+    is_wanted = first_layer_gta or network.node(name).inputs[0] in network.trained
+    has = {Step.GTA: is_wanted and name not in without_gta, Step.GTW: name not in without_gtw}
+    return tuple(step for step in Step if has.get(step, True))
 
 
 def load_recorded(path: Path | str, network: Network, *, first_layer_gta: bool = True) -> Iterator[Operands]:

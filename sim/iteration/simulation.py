@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from sim.architecture import Architecture
+from sim.checks import list_steps
 from sim.iteration.estimation import estimate_steps
 from sim.iteration.findings import Findings
 from sim.iteration.memory_need import require_run_memory
@@ -144,14 +146,10 @@ def decide_residency(request: SimulationRequest) -> dict[str, Residency]:
     """
     workload = request.workload
 
-    def list_layer_steps(name: str) -> tuple[Step, ...]:
-        source = workload.form.operands
-        follows_training = source is not None and source.follows_training
-        return workload.network.list_steps(name) if follows_training else tuple(Step)
-
+    steps = partial(list_steps, workload)
     return {
         machine.name: find_residency(
-            workload.network, machine, list_machine_iteration(workload.network, machine, list_layer_steps)
+            workload.network, machine, list_machine_iteration(workload.network, machine, steps)
         )
         for machine in request.machines
         if machine.buffer is not None and machine.buffer.keep_on_chip

@@ -23,7 +23,7 @@ NETWORKS = ("lenet5", "alexnet_cifar")
 UNLIMITED = (
     "buffer.capacity_bytes=null", "buffer.ports=null", "buffer.bytes_per_port_cycle=null",
     "buffer.operand_store_bytes=null", "buffer.prefetch_next_task=false", "dram.bytes_per_cycle=null",
-    "dram.latency_cycles=0", "ppu.elements_per_cycle=null",
+    "dram.latency_cycles=0", "ppu.elements_per_cycle=null", "array.accumulators=256",
 )  # fmt: skip
 SPEEDS = Surroundings()
 MEMORY = MemoryShare(capacity_bytes=None, operand_store_bytes=None)

@@ -13,8 +13,9 @@ from workloads.layers import LayerName, StrictModel
 from workloads.network import Network
 from workloads.pruning import PruningKey
 from workloads.pruning_sites import find_pruning_sites
-from workloads.recorded import LayerPruning, Recording, open_recording
+from workloads.recorded import LayerPruning, Recording, list_recorded_steps, open_recording
 from workloads.settings import PlainText, Seed
+from workloads.shapes import Step
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.suggestions import did_you_mean
 from workloads.user_file import resolve_path
@@ -86,6 +87,13 @@ class RecordedOperands(OperandSource):
         facts: dict[str, Any] = {"pruning": self.pruning.model_dump(mode="json", exclude_none=True)}
         pruned = frozenset(name for name, tau in self.pruning.thresholds.items() if tau)
         return OperandStream(iter(recording), f"{headline}, gradients pruned as recorded", None, facts, pruned)
+
+    def list_steps(self, network: Network, layer: str) -> tuple[Step, ...]:
+        """List the steps that were recorded of a layer."""
+        return list_recorded_steps(
+            network, layer, first_layer_gta=self.first_layer_gta, without_gta=self.without_gta,
+            without_gtw=self.without_gtw,
+        )  # fmt: skip
 
     def check(self, request: OperandRequest) -> None:
         """Read all tensors."""

@@ -17,6 +17,7 @@ from workloads.masks.producer import MaskProducer, mask_operands
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.settings import GradientPruning
+from workloads.shapes import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +134,10 @@ class OperandSource(StrictModel, ABC):
         Raises:
             InputError: what the source names is missing, damaged or does not fit the network.
         """
+
+    def list_steps(self, network: Network, layer: str) -> tuple[Step, ...]:
+        """List the steps that a layer has operands for, which are known before anything is opened."""
+        return network.list_steps(layer) if self.follows_training else tuple(Step)
 
     def check(self, request: OperandRequest) -> None:
         """Open the files that the source names and compare them with the network; nothing is trained.

@@ -150,10 +150,12 @@ def test_arrays_of_all_kinds_are_one_kind_once_they_are_frozen() -> None:
     assert square.flags.writeable
 
 
+# What stays in the buffer is decided over the steps of the whole iteration.
 RUN = """\
-from sim import simulate
+from sim import load_architecture, simulate
 from dataflows.contract.kernel import KERNELS
-simulate("lenet5", batch=1, operands="synthetic", layers="{layers}", steps={steps}, verify=False)
+arch = load_architecture("sparsetrain", ("buffer.keep_on_chip=false",))
+simulate("lenet5", arch, batch=1, operands="synthetic", layers="{layers}", steps={steps}, verify=False)
 print(*sorted(name for name, one in KERNELS.items() if "entry" in vars(one)))
 """
 ALWAYS = ["sim.machine.compiled.run_events", "sim.machine.recurrence.queue_transfers"]
