@@ -141,7 +141,8 @@ def test_the_gta_of_a_recordings_first_layer_is_told_and_can_be_left_out(tmp_pat
     assert steps == [("a", "forward"), ("a", "gtw"), ("b", "forward"), ("b", "gta"), ("b", "gtw")]
     cycles = {one.step: one.cycles for one in with_it.steps if (one.layer, one.machine) == ("a", "sparsetrain")}
     network = [one.totals["machines"]["sparsetrain"]["network"]["cycles"] for one in (with_it, without)]
-    assert network[0] - network[1] == cycles["gta"] > 0
+    # Nor is what stayed in the buffer for its neighbours written for it.
+    assert network[0] - network[1] >= cycles["gta"] > 0
     # A run without that step does not count it.
     assert run_notices(write_recorded(tmp_path), steps=["forward", "gtw"]).notices == ()
 
