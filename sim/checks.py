@@ -41,6 +41,6 @@ def check_layers(workload: Workload, machines: Iterable[Architecture], layers: I
 
 
 def list_steps(workload: Workload, layer: str) -> tuple[Step, ...]:
-    """List the steps of a layer: in training there is no gradient to what no parameter stands before."""
+    """List the steps of a layer that the workload has operands for; all where it says nothing of operands."""
     source = workload.form.operands
     return tuple(Step) if source is None else source.list_steps(workload.network, layer)

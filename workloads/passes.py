@@ -84,11 +84,6 @@ def find_writer(network: Network, name: str) -> str:
     return name
 
 
-def list_trained(network: Network) -> frozenset[str]:
-    """Name the nodes with a parameter in or before them: the gradients to their outputs are wanted."""
-    return network.trained
-
-
 def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
     """List the passes of one iteration: forward in the network's order, then losses, then backward in reverse."""
     return tuple(one for one in list_iteration(network) if isinstance(one, ElementwisePass))

@@ -139,13 +139,8 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
 
 
 def decide_residency(request: SimulationRequest) -> dict[str, Residency]:
-    """Decide what stays in the buffer of each machine that keeps tensors there, of the whole iteration.
-
-    Raises:
-        InputError: a dataflow keeps none.
-    """
+    """Decide what stays in the buffer of each machine that keeps tensors there, of the whole iteration."""
     workload = request.workload
-
     steps = partial(list_steps, workload)
     return {
         machine.name: find_residency(

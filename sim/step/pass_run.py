@@ -93,9 +93,7 @@ class PassOn:
         """Give the bytes of a tensor that is in the buffer already, where it may lie raw."""
         if tensor not in self.residency.raw:
             return self.size(tensor)
-        return size_raw_tensor(
-            self.network, tensor.node if isinstance(tensor, GradientShare) else tensor, self.data_bits
-        )
+        return size_raw_tensor(self.network, tensor, self.data_bits)
 
 
 def list_machine_passes(network: Network, machine: Architecture) -> tuple[ElementwisePass, ...]:

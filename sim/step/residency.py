@@ -18,7 +18,6 @@ from dataflows.contract.tasks import ResidentDataflow
 from dataflows.registry import load_dataflow
 from sim.architecture import Architecture
 from sim.step.stored_tensors import size_raw_tensor
-from workloads.gradient_shares import GradientShare
 from workloads.network import Network
 from workloads.pass_traffic import MovedTensor, list_traffic
 from workloads.passes import ElementwisePass, LayerStep
@@ -209,8 +208,7 @@ class Measurer:
 
     def size(self, tensor: MovedTensor) -> int:
         """Give the raw bytes of a tensor."""
-        name = tensor.node if isinstance(tensor, GradientShare) else tensor
-        return size_raw_tensor(self.network, name, self.memory.data_bits)
+        return size_raw_tensor(self.network, tensor, self.memory.data_bits)
 
     def measure(self, item: Item, stay: Stay) -> int | None:
         """Give the DRAM bytes of a step or pass, None where what stays leaves too little room."""

@@ -24,6 +24,7 @@ from workloads.gradient_shares import (
 )
 from workloads.network import Network
 from workloads.operands import Operands
+from workloads.pass_traffic import MovedTensor
 from workloads.passes import find_stored, find_writer
 from workloads.pruning_sites import find_gradient_writer
 from workloads.shapes import Step
@@ -181,7 +182,7 @@ def size_share(network: Network, share: GradientShare, stored: Mapping[str, Stor
     if written is None:
         following = find_next_writer(network, share.node, share.writer)
         written = find_added(network, share, () if following is None else following[:1], stored)
-    return size_raw_tensor(network, share.node, data_bits) if written is None else written
+    return size_raw_tensor(network, share, data_bits) if written is None else written
 
 
 def find_written_share(writer: ShareWriter, stored: Mapping[str, StoredBytes]) -> int | None:
@@ -243,7 +244,7 @@ def share_bytes(network: Network, name: str, whole: str, whole_bytes: int) -> in
     return -(-whole_bytes * part // elements)
 
 
-def size_raw_tensor(network: Network, name: str, data_bits: int) -> int:
-    """Give the bytes of a tensor whose rows are all raw."""
-    shape = network.output_shape(name)
+def size_raw_tensor(network: Network, tensor: MovedTensor, data_bits: int) -> int:
+    """Give the bytes of a tensor whose rows are all raw; a share of a gradient is as large as the whole."""
+    shape = network.output_shape(tensor.node if isinstance(tensor, GradientShare) else tensor)
     return prod(shape[:-1]) * -(-shape[-1] * data_bits // 8)
