@@ -26,11 +26,20 @@ def load_dataflow(name: str, options: Mapping[str, Option] | None = None) -> Dat
         InputError: nothing is registered under that name, two packages claim it, or its module cannot be loaded; an
             option is given that it has not, or a value that is not allowed.
     """
-    declared = getattr(DATAFLOWS.load(name), "Options", None)
+    return DATAFLOWS.make(name, lambda made: list_arguments(name, made, options or {}))
+
+
+def list_arguments(name: str, made: type[Dataflow], options: Mapping[str, Option]) -> tuple[object, ...]:
+    """Give what a dataflow's class takes: its options, where it declares some.
+
+    Raises:
+        InputError: as `load_dataflow`.
+    """
+    declared = getattr(made, "Options", None)
     if declared is not None:
-        return DATAFLOWS.make(name, make_options(name, declared, options or {}))
-    refuse_options(name, options or {})
-    return DATAFLOWS.make(name)
+        return (make_options(name, declared, options),)
+    refuse_options(name, options)
+    return ()
 
 
 def refuse_options(name: str, options: Mapping[str, Option]) -> None:

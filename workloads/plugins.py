@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -11,6 +11,11 @@ from typing import Any, Generic, TypeVar, cast
 from workloads.errors import InputError
 
 ExtensionT = TypeVar("ExtensionT")
+
+
+def take_none(_: type[Any]) -> tuple[object, ...]:
+    """Give no arguments."""
+    return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +51,20 @@ class ExtensionPoint(Generic[ExtensionT]):
         """
         return self._load(self._find(name))
 
-    def make(self, name: str, *arguments: object) -> ExtensionT:
-        """Make the extension registered as `name` of what its class takes.
+    def make(
+        self, name: str, choose_arguments: Callable[[type[ExtensionT]], tuple[object, ...]] = take_none
+    ) -> ExtensionT:
+        """Make the extension registered as `name`.
+
+        Args:
+            choose_arguments: Gives what its class takes.
 
         Raises:
             InputError: as `load`, or the class cannot be made.
         """
         point = self._find(name)
         loaded = self._load(point)
+        arguments = choose_arguments(loaded)
         try:
             return loaded(*arguments)
         except Exception as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
@@ -38,23 +40,28 @@ class RowSpans:
         low, high = self.find(x, x_end)
         return int((self.met[x_end] > self.met[x]).sum()) if self.met.size > 1 else high - low
 
-    def list_runs(self, x: int, x_end: int) -> list[tuple[int, int]]:
-        """List the runs of neighbouring driver rows that rows x to x_end - 1 read: first and behind the last."""
-        low, high = self.find(x, x_end)
-        if self.met.size <= 1:
-            return [(low, high)]
-        is_read = np.diff((self.met[x_end, low:high] > self.met[x, low:high]).astype(np.int8), prepend=0, append=0)
-        return list(zip(np.flatnonzero(is_read > 0) + low, np.flatnonzero(is_read < 0) + low, strict=True))
-
     def sum_up(self, tables: IntArray, images: range, rows: range, values: range) -> int:
         """Sum over the driver rows that a run of rows reads.
 
         Args:
             tables: Running sums, ``(units, N + 1, Y + 1, values + 1)``, over all units of which is summed.
         """
-        corners = tables[:, [images.start, images.stop]][..., [values.start, values.stop]]
-        boxes = np.diff(np.diff(corners, axis=1), axis=3).sum(axis=(0, 1, 3))
-        return sum(int(boxes[high] - boxes[low]) for low, high in self.list_runs(rows.start, rows.stop))
+        low, high = self.find(rows.start, rows.stop)
+        return sum_units(
+            tables, images.start, images.stop, low, high, values.start, values.stop, self.met, rows.start, rows.stop
+        )
+
+
+def run_sums(amounts: NDArray[Any], axes: int) -> IntArray:
+    """Give the running sums along the last axes, each one longer than it was, as `sum_box` takes them."""
+    kept = amounts.ndim - axes
+    sums = np.zeros((*amounts.shape[:kept], *(size + 1 for size in amounts.shape[kept:])), dtype=np.int64)
+    corner: tuple[Any, ...] = (slice(1, None),) * axes
+    inside = sums[(..., *corner)]
+    inside[...] = amounts
+    for axis in range(kept, amounts.ndim):
+        np.cumsum(inside, axis=axis, out=inside)
+    return sums
 
 
 def find_spans(pairs: IntArray) -> RowSpans:
@@ -128,4 +135,19 @@ def sum_run(
         total += sum_box(table, n, n_end, start, row, o, o_end)
         while row < high and met[x_end, row] == met[x, row]:
             row += 1
+    return total
+
+
+@kernel
+def sum_units(
+    tables: IntArray, n: int, n_end: int, low: int, high: int, o: int, o_end: int, met: IntArray, x: int, x_end: int
+) -> int:
+    """Sum what rows x to x_end - 1 read over units.
+
+    Args:
+        tables: Running sums of each, as of `sum_box`.
+    """
+    total = 0
+    for unit in range(len(tables)):
+        total += sum_run(tables[unit], n, n_end, low, high, o, o_end, met, x, x_end)
     return total

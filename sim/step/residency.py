@@ -220,13 +220,15 @@ class Measurer:
             return reads + sum(self.size(tensor) for tensor in item.writes if tensor not in stay.unwritten)
         share = self.share(item, stay)
         # Whether a tensor lies raw in the buffer is not seen where all are.
-        key = item.one, share.capacity_bytes, dataclasses.replace(share.kept, raw=frozenset())
+        assert item.traffic is not None
+        form = StepForm(
+            item.one.node, self.network.layer_shape(item.one.node), item.one.step, bool(item.traffic.masks),
+            item.traffic.summed,
+        )  # fmt: skip
+        # Layers of one shape move the same, whatever their names.
+        kept = dataclasses.replace(share.kept, raw=frozenset())
+        key = dataclasses.replace(form, layer=""), share.capacity_bytes, kept
         if key not in self.known:
-            assert item.traffic is not None
-            form = StepForm(
-                item.one.node, self.network.layer_shape(item.one.node), item.one.step, bool(item.traffic.masks),
-                item.traffic.summed,
-            )  # fmt: skip
             try:
                 self.known[key] = self.dataflow.measure_dram_bytes(form, self.machine.array.describe(), share)
             except UnmappableLayerError:

@@ -238,7 +238,7 @@ def pack_kernels(
                 for pe in range(pes):
                     channel = pe * run + local
                     room.seconds[pe] = second_bytes[n, first + channel, h] if channel < total else -1
-                    room.inputs[pe // share] += max(0, room.seconds[pe])
+                    room.inputs[pe // share if groups > 1 else 0] += max(0, room.seconds[pe])
                 for r in range(r_low, r_high):
                     p = pairs[h, r]
                     if p < 0:
@@ -255,7 +255,7 @@ def pack_kernels(
                     if is_open and (whole > half or gathered + added > half):
                         is_open = False
                         slot += 1
-                    segments = -(-whole // half)
+                    segments = 1 if whole <= half else -(-whole // half)
                     if slot + segments > len(burst_bytes):
                         return -1, 0
                     if segments > 1:
@@ -271,17 +271,23 @@ def pack_kernels(
                             clear_burst(burst_cycles, drivers, slot)
                         gathered += added
                         burst_bytes[slot] = gathered
+                    words, worded = 0, -1
                     for pe in range(pes):
-                        group = pe // share
+                        group = pe // share if groups > 1 else 0
                         driver = driver_bytes[m + group * group_filters, n, p]
                         if driver < 0 or room.seconds[pe] < 0:
                             continue
                         if room.received[p, pe] != burst:
                             room.received[p, pe] = burst
-                            writes += count_words(driver, data_bits)
+                            if worded != group:
+                                words, worded = count_words(driver, data_bits), group
+                            writes += words
                         if room.inputs_fetched[group] != burst:
                             writes += count_words(room.seconds[pe], data_bits)
                         cycles = np.int64(issued[n, h, r, place_of_filter, first + pe * run + local]) + overhead
+                        if segments == 1:
+                            burst_cycles[slot, pe] += cycles
+                            continue
                         for segment in range(segments):
                             done = cycles * segment // segments
                             burst_cycles[slot + segment, pe] += cycles * (segment + 1) // segments - done

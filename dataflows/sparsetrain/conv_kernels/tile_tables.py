@@ -11,7 +11,7 @@ from dataflows.contract.entries import Entries
 from dataflows.sparsetrain.conv_kernels.plan import KernelsPlan
 from dataflows.tiling.kernels_search import KernelsTables, StreamedRows
 from dataflows.tiling.occupancy import pair_bits, size_bits
-from dataflows.tiling.spans import RowSpans, count_met
+from dataflows.tiling.spans import RowSpans, count_met, run_sums
 from dataflows.tiling.streams import Placed, TileLoads, find_starts
 from workloads.arrays import IntArray
 
@@ -74,9 +74,9 @@ def stream_inputs(plan: KernelsPlan) -> StreamedRows:
 
 def stack_rows(tables: Sequence[IntArray], spans: Sequence[RowSpans], met: IntArray) -> StreamedRows:
     """Stack bytes ``(units, N, rows, values)`` and spans of every range of runs of kernel rows."""
-    sums = np.pad(np.stack(tables), [(0, 0), (0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(2).cumsum(3).cumsum(4)
+    sums = run_sums(np.stack(tables), 3)
     low, high = np.stack([one.low for one in spans]), np.stack([one.high for one in spans])
-    return StreamedRows(np.ascontiguousarray(sums), low, high, met)
+    return StreamedRows(sums, low, high, met)
 
 
 def size_kernel_bits(plan: KernelsPlan, entries: Entries) -> tuple[IntArray, IntArray] | None:

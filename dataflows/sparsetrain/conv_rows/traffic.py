@@ -20,7 +20,7 @@ from dataflows.tiling.kinds import find_kinds
 from dataflows.tiling.occupancy import pair_bits, size_bits
 from dataflows.tiling.pinned import pin_sizes, require_fit
 from dataflows.tiling.rows_search import RowsTables, StripBytes, find_widest, measure_rows_tile, search_rows
-from dataflows.tiling.spans import find_spans, sum_box
+from dataflows.tiling.spans import find_spans, run_sums, sum_box
 from dataflows.tiling.streams import TileLoads, find_starts
 from dataflows.tiling.traffic import Bursts, EntryResults, TileBytes, assemble_traffic
 from workloads.arrays import BoolArray, IntArray
@@ -30,16 +30,16 @@ def tabulate_rows(plan: RowsPlan) -> RowsTables:
     """Sum driver bytes, and note which driver rows and kernel rows each result row meets."""
     taken = plan.driver_bytes if plan.windows[0] < 0 else plan.drivers.is_moved * np.ones_like(plan.driver_bytes)
     by_place = np.where(tabulate_used(plan), taken, 0).transpose(1, 0, 3, 2)
-    drivers = np.pad(by_place, [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
+    drivers = run_sums(by_place, 3)
     met = np.pad(plan.pairs >= 0, [(1, 0), (0, 0)]).cumsum(axis=0).astype(np.int64)
     first_group, last_group = plan.blocks.group_ends
     masked = np.append(0, np.cumsum(mark_masked(plan))).astype(np.int64)
     summed = np.zeros((1, 1, 1), dtype=np.int64)
     summed_bytes, _ = plan.split_summed()
     if summed_bytes is not None:
-        summed = np.pad(summed_bytes, (1, 0)).cumsum(0).cumsum(1).cumsum(2)
+        summed = run_sums(summed_bytes, 3)
     return RowsTables(
-        np.ascontiguousarray(drivers), find_spans(plan.pairs), met, masked, first_group, last_group,
+        drivers, find_spans(plan.pairs), met, masked, first_group, last_group,
         plan.blocks.first_outputs, summed, tabulate_strips(plan), plan.weight_row_bytes, plan.written_bytes,
     )  # fmt: skip
 
@@ -207,8 +207,8 @@ def find_working(
 
 def sum_outputs(row_bytes: IntArray, n: IntArray, first: IntArray, outputs: IntArray, x: IntArray) -> IntArray:
     """Sum bytes of rows ``(N, outputs, X)`` over the outputs of each entry, ``(entries,)``."""
-    running = np.pad(row_bytes, [(0, 0), (1, 0), (0, 0)]).cumsum(axis=1)
-    sums: IntArray = running[n, first + outputs, x] - running[n, first, x]
+    running = run_sums(row_bytes.transpose(0, 2, 1), 1)
+    sums: IntArray = running[n, x, first + outputs] - running[n, x, first]
     return sums
 
 
@@ -247,7 +247,7 @@ def size_all_bits(plan: RowsPlan, tables: RowsTables, entries: Entries) -> tuple
     if not array.passes_empty_rows:
         return None
     by_place = np.broadcast_to(tabulate_used(plan), plan.driver_bytes.shape).transpose(1, 0, 3, 2)
-    counts = np.pad(by_place.astype(np.int64), [(0, 0), (1, 0), (1, 0), (1, 0)]).cumsum(1).cumsum(2).cumsum(3)
+    counts = run_sums(by_place, 3)
     loaded, written = [], []
     for tile in entries.tiles:
         images, rows, blocks, channels = tile[0], tile[1], tile[-2], tile[-1]

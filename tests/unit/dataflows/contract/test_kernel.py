@@ -177,6 +177,7 @@ ALWAYS = ["sim.machine.compiled.run_events", "sim.machine.recurrence.queue_trans
         "dataflows.sparsetrain.conv_rows.chunks.fill_bursts",
         "dataflows.sparsetrain.conv_rows.chunks.walk_chunks",
                 "dataflows.tiling.rows_search.try_rows",
+                "dataflows.tiling.spans.sum_units",
             ],
         ),
     ],
