@@ -11,7 +11,7 @@ from workloads.errors import InputError
 from workloads.operands import GradientFinish, Operands
 from workloads.rounding import round_operands
 from workloads.settings import GradientPruning
-from workloads.training import count_warmup_batches
+from workloads.training.iteration import count_warmup_batches
 from workloads.value_formats import ValueFormat
 from workloads.workload import Workload
 

@@ -24,7 +24,7 @@ from workloads.host import FLOAT64  # noqa: E402
 from workloads.opening import open_operands  # noqa: E402
 from workloads.pruning import PruningState  # noqa: E402
 from workloads.settings import GradientPruning  # noqa: E402
-from workloads.training import PrunedIteration, run_pruned_iteration  # noqa: E402
+from workloads.training.iteration import PrunedIteration, run_pruned_iteration  # noqa: E402
 
 pytestmark = pytest.mark.peers
 

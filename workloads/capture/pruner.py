@@ -25,7 +25,7 @@ from workloads.network import INPUT, Network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.settings import GradientPruning
-from workloads.training import SitePruning
+from workloads.training.iteration import SitePruning
 from workloads.workload import make_workload
 
 SEED_LIMIT = 2**63 - 1

@@ -23,7 +23,7 @@ from workloads.operands import Operands
 from workloads.reference.arrays import keep_in_memory
 from workloads.settings import GradientPruning, ImagePipeline, PlainText, Seed
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
-from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
+from workloads.training.iteration import count_warmup_batches, run_pruned_iteration, warm_up
 from workloads.user_file import resolve_path
 from workloads.weights import load_weights
 from workloads.words import list_words

@@ -28,7 +28,7 @@ from workloads.reference.matmul import matmul_forward
 from workloads.settings import Density, GradientPruning
 from workloads.shapes import MatmulShape, Step
 from workloads.sources.synthetic import SyntheticOperands, make_synthetic_layer
-from workloads.training import run_pruned_iteration
+from workloads.training.iteration import run_pruned_iteration
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 N, T, C = 2, 5, 6

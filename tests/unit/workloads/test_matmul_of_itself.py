@@ -25,7 +25,7 @@ from workloads.reference import run_gta, run_gtw
 from workloads.settings import Density, GradientPruning
 from workloads.shapes import Step
 from workloads.sources.synthetic import SyntheticOperands, make_synthetic_layer
-from workloads.training import run_pruned_iteration
+from workloads.training.iteration import run_pruned_iteration
 from workloads.workload import make_workload
 from workloads.yaml_file import parse_yaml
 

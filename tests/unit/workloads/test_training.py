@@ -16,7 +16,7 @@ from workloads.network import Network, build_network
 from workloads.pruning import PruningKey, PruningState, prune, threshold
 from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
-from workloads.training import count_warmup_batches, run_pruned_iteration, warm_up
+from workloads.training.iteration import count_warmup_batches, run_pruned_iteration, warm_up
 
 LAYERS: list[dict[str, Any]] = [
     {"name": "conv1", "type": "conv2d", "out_channels": 4, "kernel": 3, "padding": 1, "bias": False},
