@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,18 @@ from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
-from workloads.kinds.execution import Backward, Parameter, Parameters, Place
+from workloads.kinds.execution import Backward, Note, Parameter, Parameters, Place, forget
 from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, make_targets
 from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
-from workloads.reference.threads import fixed_blas_threads
+from workloads.reference.threads import BLAS_THREADS, fixed_blas_threads
 
 GradientHook = Callable[[str, Array, BoolArray | None], Array]
+
+
+class NotFiniteError(InputError):
+    """A loss or a gradient that is no finite number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +133,15 @@ def initial_parameters(network: Network, seed: int) -> dict[str, NDArray[np.floa
     return parameters
 
 
+def initial_statistics(network: Network) -> dict[str, NDArray[np.float32]]:
+    """Give what running statistics start from: ``<layer>/mean`` of batch norms, 0, and ``variance``, 1."""
+    return {
+        f"{node.name}/{name}": np.full(one.shape, one.start, dtype=np.float32)
+        for node in network.nodes
+        for name, one in node.layer.list_statistics(node.input_shapes[0]).items()
+    }
+
+
 def _list_parameters(network: Network) -> Iterator[tuple[str, str, Parameter]]:
     """List the layer, the name within it and the form of every parameter, in the network's order."""
     for node in network.nodes:
@@ -143,10 +157,14 @@ class HostOptions:
         dtype: Of its arithmetic.
         keep: Given each array that outlives its use, for the backward pass or the operands; hands back what is kept in
             its place (`workloads.kept_tensors`).
+        note: Given each statistic of the batch that a running one follows, ``<layer>/mean`` and so on.
+        threads: Of BLAS.
     """
 
     dtype: DTypeLike = np.float32
     keep: Keep = keep_in_memory
+    note: Note = forget
+    threads: int = BLAS_THREADS
 
 
 FLOAT32, FLOAT64 = HostOptions(), HostOptions(np.float64)
@@ -180,8 +198,8 @@ def run_iteration(
     dtype, keep = options.dtype, options.keep
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
-    with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
-        scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, keep)
+    with fixed_blas_threads(options.threads), np.errstate(over="ignore", invalid="ignore"):
+        scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, options)
         found = evaluate_losses(network, scores, compared)
         grads, grad_outputs, summed = _run_backward(network, tape, reads, found, hook, keep)
     _check_finite(network, found.total, grads)
@@ -206,7 +224,7 @@ def _gather_tensors(
 
 
 def _run_forward(
-    network: Network, parameters: Parameters, images: Array, seed: int, iteration: int, keep: Keep
+    network: Network, parameters: Parameters, images: Array, seed: int, iteration: int, options: HostOptions
 ) -> tuple[dict[str, Array], dict[str, Mapping[str, Array]], dict[str, Backward]]:
     """Scores of each loss; what each compute layer reads, by name; backward function of each node.
 
@@ -232,12 +250,17 @@ def _run_forward(
             output_is_kept=any(reader.layer.traits.keeps_input for reader in network.consumers(node.name)),
             seed=seed,
             iteration=iteration,
-            keep=keep,
+            keep=options.keep,
+            note=partial(_note, options.note, node.name),
         )
         values[node.name], tape[node.name] = _run_node(node, read, parameters, place)
         if node.name in compute:
             reads[node.name] = dict(zip(node.inputs, read, strict=True))
     return scores, reads, tape
+
+
+def _note(note: Note, layer: str, name: str, values: Array) -> None:
+    note(f"{layer}/{name}", values)
 
 
 def _run_node(node: Node, inputs: Sequence[Array], parameters: Parameters, place: Place) -> tuple[Array, Backward]:
@@ -352,8 +375,8 @@ def _check_parameters(network: Network, parameters: Parameters) -> None:
 
 def _check_finite(network: Network, loss: float, grads: Parameters) -> None:
     if not np.isfinite(loss):
-        raise InputError(f"the loss of network '{network.name}' is {loss}; its weights or images are too large")
+        raise NotFiniteError(f"the loss of network '{network.name}' is {loss}; its weights or images are too large")
     for name, grad in grads.items():
         # The extremes tell, without an array of flags: NaN goes through both.
         if not np.isfinite([grad.min(), grad.max()]).all():
-            raise InputError(f"the gradient to '{name}' is not finite; weights or images are too large")
+            raise NotFiniteError(f"the gradient to '{name}' is not finite; weights or images are too large")

@@ -65,7 +65,12 @@ def threshold(gradient: Array, mask: BoolArray | None, rate: float) -> float:
         return 0.0
     total = float(magnitudes.sum(dtype=np.float64, where=True if mask is None else mask))
     sigma = sqrt(pi / 2) * total / positions
-    return float(np.float32(NormalDist().inv_cdf((1 + rate) / 2) * sigma))
+    return float(np.float32(normal_quantile(rate) * sigma))
+
+
+def normal_quantile(rate: float) -> float:
+    """Give the magnitude below which a share `rate` of standard normal numbers lies."""
+    return NormalDist().inv_cdf((1 + rate) / 2)
 
 
 def prune(gradient: Array, tau: float, key: PruningKey) -> Array:

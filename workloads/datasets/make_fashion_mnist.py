@@ -10,7 +10,6 @@ The subset is the first 600 training and the first 100 test images of each class
 from __future__ import annotations
 
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from workloads.datasets.idx import read_idx
 from workloads.datasets.loader import SHIPPED, Split
+from workloads.npz_file import write_npz
 
 CLASSES = 10
 FILES: dict[Split, str] = {"train": "train", "test": "t10k"}
@@ -50,17 +50,6 @@ def select_balanced(labels: NDArray[np.uint8], images_per_class: int) -> NDArray
     if any(len(indices) < images_per_class for indices in chosen):
         raise ValueError(f"every class must have {images_per_class} images, got {[len(indices) for indices in chosen]}")
     return np.sort(np.concatenate(chosen))
-
-
-def write_npz(path: Path, arrays: dict[str, NDArray[np.uint8]]) -> None:
-    """Write a compressed .npz whose bytes follow from the arrays: no time of writing, no host."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3
-            with archive.open(entry, "w") as stream:
-                np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ class Dropout(RidingLayer):
     rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
 
     def run(self, inputs: Sequence[Array], _parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
-        """Draw what is kept; the gradient is scaled as the input."""
+        """Draw what is kept; the gradient is scaled as the input. All is kept where the network is evaluated."""
+        if place.statistics is not None:
+            return inputs[0], lambda grad: Gradients([grad], {})
         shape, rate = inputs[0].shape, self.rate
         drawn = draw_dropout_mask(shape, rate, seed=place.seed, layer=self.name, iteration=place.iteration)
         kept = place.keep(drawn)

@@ -30,6 +30,13 @@ class Gradients:
 Backward = Callable[[Array], Gradients]
 
 
+Note = Callable[[str, Array], None]
+
+
+def forget(_name: str, _values: Array) -> None:
+    """Keep nothing of what is noted."""
+
+
 @dataclass(frozen=True)
 class Place:
     """What a layer has to know of its surroundings.
@@ -39,6 +46,9 @@ class Place:
         seed: Key of the layer's random draws.
         iteration: Key of the layer's random draws.
         keep: Gives what to keep of an array for the backward pass.
+        statistics: The running statistics of the layer, by name, where the network is evaluated: nothing is drawn then,
+            and an image's result does not depend on the others. None where it is trained.
+        note: Takes a statistic of the batch, by the name of the running one that follows it.
     """
 
     needs_grad_input: bool
@@ -46,6 +56,8 @@ class Place:
     seed: int
     iteration: int
     keep: Keep = keep_in_memory
+    statistics: Parameters | None = None
+    note: Note = forget
 
 
 @dataclass(frozen=True, eq=False)

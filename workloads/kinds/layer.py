@@ -157,6 +157,13 @@ class LayerBase(StrictModel):
         """List the parameters of a layer whose first input has this shape, by their names within the layer."""
         raise unknown_kind(self, "which parameters it has")
 
+    def list_statistics(self, _shape: Shape, /) -> Mapping[str, Parameter]:
+        """List what follows the batches of a training besides the parameters, with the values it starts from.
+
+        Most kinds have none.
+        """
+        return {}
+
     def run(self, inputs: Sequence[Array], parameters: Parameters, place: Place, /) -> tuple[Array, Backward]:
         """Compute the output, and the function that takes its gradient back; that function keeps what it needs."""
         raise unknown_kind(self, "its output")

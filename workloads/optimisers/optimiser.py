@@ -10,6 +10,7 @@ from types import MappingProxyType
 from workloads.kinds.execution import Parameters
 from workloads.layers import StrictModel
 from workloads.reference.arrays import Array
+from workloads.settings import PositiveFloat
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Optimiser(StrictModel, ABC):
     """
 
     method: str
+    learning_rate: PositiveFloat
 
     @abstractmethod
     def name_slots(self) -> tuple[str, ...]:

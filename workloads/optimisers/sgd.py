@@ -9,7 +9,6 @@ from pydantic import Field
 from workloads.kinds.execution import Parameters
 from workloads.optimisers.optimiser import ElementwiseCost, Optimiser, TensorUpdate
 from workloads.reference.arrays import Array
-from workloads.settings import PositiveFloat
 
 MOMENTUM = "momentum"
 
@@ -22,7 +21,6 @@ class Sgd(Optimiser):
     """
 
     method: Literal["sgd"]
-    learning_rate: PositiveFloat
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
 

@@ -17,10 +17,29 @@ from workloads.reference.arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Mean and 1 / sqrt(variance + epsilon) of each channel or row, shaped to broadcast over what is normalised."""
+    """Mean and 1 / sqrt(variance + epsilon) of each channel or row, shaped to broadcast over what is normalised.
+
+    Attributes:
+        variance: Biased, where it is of a batch.
+    """
 
     mean: Array
     inverse_deviation: Array
+    variance: Array
+
+
+def make_statistics(mean: Array, variance: Array, epsilon: float, input: Array) -> Statistics:
+    """Make statistics of channels of known mean and variance ``(C,)``."""
+    inverse = 1 / np.sqrt(variance.astype(np.float64) + epsilon)
+    return Statistics(*(_per_channel(one.astype(input.dtype), input) for one in (mean, inverse, variance)))
+
+
+def normalise_channels(input: Array, statistics: Statistics, scale: Array, shift: Array) -> Array:
+    """Normalise each channel with statistics that are known, then scale and shift ``(C,)``."""
+    centred: Array = input - statistics.mean
+    centred *= statistics.inverse_deviation * _per_channel(scale, input)
+    centred += _per_channel(shift, input)
+    return centred
 
 
 def batch_norm_forward(input: Array, scale: Array, shift: Array, epsilon: float) -> tuple[Array, Statistics]:
@@ -118,7 +137,8 @@ def _centre(input: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array,
     mean = input.mean(axis=axes, keepdims=True, dtype=np.float64)
     centred = input - mean.astype(input.dtype)
     variance = np.square(centred).mean(axis=axes, keepdims=True, dtype=np.float64)
-    return centred, Statistics(mean.astype(input.dtype), (1 / np.sqrt(variance + epsilon)).astype(input.dtype))
+    inverse = 1 / np.sqrt(variance + epsilon)
+    return centred, Statistics(*(one.astype(input.dtype) for one in (mean, inverse, variance)))
 
 
 def _reduced_axes(input: NDArray[Any]) -> tuple[int, ...]:

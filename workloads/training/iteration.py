@@ -15,7 +15,7 @@ from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
-from workloads.pruning import PruningKey, PruningState, prune, threshold
+from workloads.pruning import PruningKey, PruningState, normal_quantile, prune, threshold
 from workloads.pruning_sites import PruningSite, completes_factor, find_pruning_sites
 from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
@@ -28,6 +28,10 @@ class SitePruning:
     """What happened to one gradient: the threshold it was pruned with (0: not pruned), the one its own values give.
 
     Densities are shares of nonzeros among all its elements.
+
+    Attributes:
+        sigma: The deviation that its own threshold was computed from; None at a rate of 0, and where it is not told.
+        snapped: The share of all its elements that became the threshold; None where it is not told.
     """
 
     site: PruningSite
@@ -35,6 +39,8 @@ class SitePruning:
     own_threshold: float
     density_before: float
     density_after: float
+    sigma: float | None = None
+    snapped: float | None = None
 
     def facts(self) -> dict[str, Any]:
         """Give the record of a run."""
@@ -95,7 +101,9 @@ class Pruner:
         used = own if self._pruning.threshold == "own_batch" else self._state.threshold(node)
         pruned = prune(gradient, used, PruningKey(self._seed, node, self._number))
         before, after = (np.count_nonzero(values) / values.size for values in (gradient, pruned))
-        self.prunings[node] = SitePruning(self._sites[node], used, own, before, after)
+        sigma = own / normal_quantile(self._pruning.rate) if self._pruning.rate else None
+        snapped = np.count_nonzero(np.abs(pruned) == np.float32(used)) / pruned.size if used else 0.0
+        self.prunings[node] = SitePruning(self._sites[node], used, own, before, after, sigma, snapped)
         return pruned
 
 

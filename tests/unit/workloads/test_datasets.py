@@ -16,8 +16,9 @@ from workloads import datasets
 from workloads.datasets import load_dataset
 from workloads.datasets.idx import read_idx
 from workloads.datasets.loader import Split
-from workloads.datasets.make_fashion_mnist import make_subset, select_balanced, write_npz
+from workloads.datasets.make_fashion_mnist import make_subset, select_balanced
 from workloads.errors import InputError
+from workloads.npz_file import write_npz
 
 FOLDER = Path(datasets.__file__).parent
 # Of images and labels, as loaded; the file's own bytes depend on the version of zlib.

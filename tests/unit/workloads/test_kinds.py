@@ -144,6 +144,7 @@ def test_every_kind_answers_every_question(kind: str, question: str) -> None:
     is_asked = {
         "infer_geometry": made.traits.is_computed,
         "hands_gradient_to": kind == "add",
+        "list_statistics": kind == "batch_norm",
         "locate_part": made.traits.is_part,
         "run": not made.traits.is_loss,
         "evaluate": made.traits.is_loss,

@@ -1,0 +1,62 @@
+"""The `training` section of a workload: how the host trains it, and when the machine executes what it trains."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from workloads.layers import PositiveInt, StrictModel
+from workloads.optimisers.sgd import Sgd
+from workloads.settings import PositiveFloat
+from workloads.training.augmentation import Augmentation
+from workloads.training.schedules import ConstantSchedule, EpochCount, Schedule
+
+ShippedOptimiser = SerializeAsAny[Sgd]
+Threads = Annotated[int, Field(ge=1, le=256)]
+
+
+class SimulatedIterations(StrictModel):
+    """Which iterations the machine executes, with the tensors of the training.
+
+    Attributes:
+        every_epochs: The first batch of every so manieth epoch, of the first, and the last batch of the last.
+        images: The first so many images of the batch.
+    """
+
+    every_epochs: EpochCount = 1
+    images: PositiveInt = 16
+
+
+class TrainingForm(StrictModel):
+    """A training on the host.
+
+    Attributes:
+        batch: Images of an iteration; the workload's own batch is that of a simulation alone.
+        images: The first so many training images of the data set; all of them where it is left out.
+        test_images: Likewise of the test images.
+        statistics_momentum: With which running statistics follow those of a batch.
+        threads: Of BLAS; their number is part of the result, as it decides how sums are split.
+        record_every: Densities of operands are counted in every so manieth iteration, the first of an epoch among
+            them; losses, thresholds and what is pruned in all.
+    """
+
+    epochs: EpochCount
+    batch: PositiveInt = 64
+    optimiser: ShippedOptimiser
+    schedule: Schedule = ConstantSchedule(method="constant")
+    augmentation: Augmentation = Augmentation()
+    images: PositiveInt | None = None
+    test_images: PositiveInt | None = None
+    statistics_momentum: Annotated[PositiveFloat, Field(le=1.0)] = 0.1
+    threads: Threads = 2
+    record_every: PositiveInt = 8
+    simulate_at: SimulatedIterations | None = None
+
+    @model_validator(mode="after")
+    def _train_behind_the_warmup(self) -> TrainingForm:
+        if self.schedule.warmup_epochs > self.epochs:
+            raise ValueError(
+                f"schedule.warmup_epochs must be at most the {self.epochs} epochs, got {self.schedule.warmup_epochs}"
+            )
+        return self

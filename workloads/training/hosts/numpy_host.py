@@ -1,0 +1,147 @@
+"""The reference: the host's training iteration, its pruning and the optimiser's pure update, all in numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.host import Iteration, run_iteration
+from workloads.kinds.execution import Parameters
+from workloads.network import Network
+from workloads.optimisers.optimiser import Optimiser
+from workloads.training.batches import Batch
+from workloads.training.evaluation import Score, evaluate_batch
+from workloads.training.iteration import SitePruning, run_pruned_iteration
+from workloads.training.plan import TrainingPlan
+from workloads.training.record import BatchOutcome, SiteOutcome
+from workloads.training.state import Arrays, TrainingState
+
+
+class NumpyHost:
+    """The host's own numpy code."""
+
+    name = "numpy"
+
+    def open(self, plan: TrainingPlan, state: TrainingState) -> NumpyTraining:
+        """Go on with a training from a state."""
+        return NumpyTraining(plan, state)
+
+
+class NumpyTraining:
+    """A training under way in numpy."""
+
+    def __init__(self, plan: TrainingPlan, state: TrainingState) -> None:
+        self._plan = plan
+        self._state = state
+        self._network_of = lru_cache(maxsize=2)(plan.make_network)
+
+    @property
+    def state(self) -> TrainingState:
+        """Give the state between two iterations."""
+        return self._state
+
+    def train_batch(self, batch: Batch) -> BatchOutcome:
+        """Run the next iteration and update the state."""
+        plan, state = self._plan, self._state
+        noted: dict[str, NDArray[Any]] = {}
+        options = dataclasses.replace(plan.host_options, note=noted.__setitem__)
+        given = batch.images, batch.targets
+        number = state.iteration
+        if plan.pruning is None or state.pruning is None:
+            found = run_iteration(
+                plan.network, state.parameters, *given, seed=plan.seed, iteration=number, options=options
+            )
+            prunings, pushed = {}, state.pruning
+        else:
+            done = run_pruned_iteration(
+                plan.network, state.parameters, given, pruning=plan.pruning, state=state.pruning, seed=plan.seed,
+                iteration=number, options=options,
+            )  # fmt: skip
+            found, prunings, pushed = done.iteration, dict(done.prunings), done.state
+        outcome = describe_batch(found, prunings, is_recorded=plan.is_recorded(number))
+        optimiser = set_rate(plan.form.optimiser, plan.learning_rate(number))
+        update = optimiser.update(state.parameters, found.grads, state.optimiser)
+        self._state = dataclasses.replace(
+            state,
+            iteration=number + 1,
+            parameters=mask(update.parameters, plan.masks),
+            optimiser=update.state,
+            statistics=follow(state.statistics, noted, plan.form.statistics_momentum),
+            pruning=pushed,
+        )
+        return outcome
+
+    def end_epoch(self) -> None:
+        """Count an epoch as done."""
+        self._state = dataclasses.replace(self._state, epoch=self._state.epoch + 1)
+
+    def evaluate(self, batches: Iterable[Batch]) -> Score:
+        """Compute loss and accuracy of images in evaluation mode."""
+        return evaluate_all(self._network_of, self._state.parameters, self._state.statistics, batches)
+
+
+def evaluate_all(network_of: Any, parameters: Arrays, statistics: Arrays, batches: Iterable[Batch]) -> Score:
+    """Evaluate all batches, and weigh their scores by their images.
+
+    Args:
+        network_of: Gives the network for a batch.
+    """
+    images, loss, hits = 0, 0.0, 0.0
+    has_accuracy = True
+    for batch in batches:
+        network: Network = network_of(len(batch.images))
+        found = evaluate_batch(network, parameters, statistics, batch.images, batch.targets)
+        count, accuracy = len(batch.images), found.accuracy
+        images, loss = images + count, loss + count * found.total
+        has_accuracy &= accuracy is not None
+        hits += count * (accuracy or 0.0)
+    return Score(images, loss / images, hits / images if has_accuracy else None)
+
+
+def set_rate(optimiser: Optimiser, learning_rate: float) -> Optimiser:
+    """Give the optimiser with the learning rate of an iteration."""
+    return optimiser.model_copy(update={"learning_rate": learning_rate})
+
+
+def mask(parameters: Parameters, masks: Arrays | None) -> Parameters:
+    """Keep masked weights at zero."""
+    if masks is None:
+        return parameters
+    return {name: values * masks[name] if name in masks else values for name, values in parameters.items()}
+
+
+def follow(statistics: Arrays, noted: Parameters, momentum: float) -> dict[str, NDArray[np.float32]]:
+    """Let running statistics follow those of a batch."""
+    kept, taken = np.float32(1 - momentum), np.float32(momentum)
+    return {name: kept * running + taken * noted[name].astype(np.float32) for name, running in statistics.items()}
+
+
+def describe_batch(found: Iteration, prunings: dict[str, SitePruning], *, is_recorded: bool) -> BatchOutcome:
+    """Tell what an iteration was; densities where they are recorded."""
+    return BatchOutcome(
+        found.loss,
+        found.accuracy,
+        {node: describe_site(one) for node, one in prunings.items()},
+        measure_densities(found) if is_recorded else {},
+    )
+
+
+def describe_site(one: SitePruning) -> SiteOutcome:
+    """Tell what happened to a gradient."""
+    return SiteOutcome(one.threshold, one.own_threshold, one.density_before, one.density_after, one.sigma, one.snapped)
+
+
+def measure_densities(found: Iteration) -> dict[tuple[str, str], float]:
+    """Measure the densities of the tensors that every layer met, pruned where they were."""
+    densities: dict[tuple[str, str], float] = {}
+    for layer, tensors in found.tensors.items():
+        weight = found.parameters.get(f"{layer}/weight") if tensors.factor is None else tensors.factor
+        for name, values in (("input", tensors.input), ("weight", weight), ("grad_output", tensors.grad_output)):
+            assert values is not None
+            densities[layer, name] = float(np.count_nonzero(values) / values.size)
+    return densities

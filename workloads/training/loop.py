@@ -1,0 +1,156 @@
+"""A training from its beginning, or from a checkpoint, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from workloads.host import NotFiniteError
+from workloads.training.batches import Batch
+from workloads.training.checkpoint import load_checkpoint, save_checkpoint
+from workloads.training.hosts.host import OpenTraining, TrainingHost
+from workloads.training.plan import TrainingPlan
+from workloads.training.record import BatchOutcome, EpochRecord, average_sites, average_tensors, mean, require_mean
+from workloads.training.state import TrainingState
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """Where a training is.
+
+    Attributes:
+        iterations: Done, of all.
+        outcome: Of the last one; None at the end of an epoch.
+        record: Of the epoch that has just ended.
+    """
+
+    epoch: int
+    epochs: int
+    iterations: int
+    total: int
+    outcome: BatchOutcome | None
+    record: EpochRecord | None = None
+
+
+class Observer(Protocol):
+    """Looks at some iterations of a training, before they are run; what it finds is kept with the epoch's record."""
+
+    def wants(self, iteration: int) -> bool:
+        """Tell whether an iteration is looked at."""
+        ...
+
+    def observe(self, state: TrainingState, batch: Batch) -> Mapping[str, Any]:
+        """Look at the next iteration from a state; plain data are given back, as JSON holds them."""
+        ...
+
+
+class NoObserver:
+    """Looks at nothing."""
+
+    def wants(self, _iteration: int) -> bool:
+        """Want none."""
+        return False
+
+    def observe(self, _state: TrainingState, _batch: Batch) -> Mapping[str, Any]:
+        """Find nothing."""
+        return {}
+
+
+class DivergedError(NotFiniteError):
+    """A training whose numbers overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A training, and where its checkpoint lies.
+
+    Attributes:
+        checkpoint: The file; None keeps none.
+        digest: Of all that the training depends on.
+    """
+
+    plan: TrainingPlan
+    host: TrainingHost
+    checkpoint: Path | None = None
+    digest: str = ""
+    observer: Observer = field(default_factory=NoObserver)
+
+    def run(self, on_progress: Callable[[TrainingProgress], None] = lambda _: None) -> TrainingResult:
+        """Train to the end, from the checkpoint where there is one.
+
+        Raises:
+            DivergedError: the numbers overflow; the checkpoint of the last good epoch stays.
+            InputError: the checkpoint is damaged, is of another training, or cannot be written.
+        """
+        state, records = self.find_start()
+        opened = self.host.open(self.plan, state)
+        for epoch in range(state.epoch, self.plan.form.epochs):
+            records = (*records, self.run_epoch(opened, epoch, on_progress))
+            if self.checkpoint is not None:
+                save_checkpoint(self.checkpoint, opened.state, records, self.digest)
+            done = opened.state.iteration
+            on_progress(
+                TrainingProgress(epoch + 1, self.plan.form.epochs, done, self.plan.iterations, None, records[-1])
+            )
+        return TrainingResult(opened.state, records)
+
+    def find_start(self) -> tuple[TrainingState, tuple[EpochRecord, ...]]:
+        """Give the state to go on from, and what is recorded of the epochs before."""
+        beginning = self.plan.begin()
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return beginning, ()
+        return load_checkpoint(self.checkpoint, self.digest, beginning)
+
+    def run_epoch(
+        self, opened: OpenTraining, epoch: int, on_progress: Callable[[TrainingProgress], None]
+    ) -> EpochRecord:
+        """Run an epoch and evaluate behind it."""
+        plan = self.plan
+        outcomes: list[BatchOutcome] = []
+        observations: list[Mapping[str, Any]] = []
+        for iteration in range(epoch * plan.epoch_iterations, (epoch + 1) * plan.epoch_iterations):
+            batch = plan.load_batch(iteration)
+            if self.observer.wants(iteration):
+                observations.append({"iteration": iteration, **self.observer.observe(opened.state, batch)})
+            outcomes.append(self.run_iteration(opened, batch, iteration))
+            on_progress(TrainingProgress(epoch + 1, plan.form.epochs, iteration + 1, plan.iterations, outcomes[-1]))
+        opened.end_epoch()
+        sites = {node: (one.writer, one.place.value) for node, one in plan.find_sites().items()}
+        return EpochRecord(
+            epoch=epoch + 1,
+            iterations=opened.state.iteration,
+            learning_rate=plan.learning_rate(opened.state.iteration - 1),
+            loss=require_mean(one.loss for one in outcomes),
+            accuracy=mean(one.accuracy for one in outcomes),
+            test=None if plan.test is None else opened.evaluate(plan.test.list_all()),
+            tensors=average_tensors(outcomes),
+            sites=average_sites(outcomes, sites),
+            observations=tuple(observations),
+        )
+
+    def run_iteration(self, opened: OpenTraining, batch: Batch, iteration: int) -> BatchOutcome:
+        """Run an iteration.
+
+        Raises:
+            DivergedError: its numbers overflow.
+        """
+        try:
+            return opened.train_batch(batch)
+        except NotFiniteError as error:
+            epoch = iteration // self.plan.epoch_iterations
+            kept = "" if self.checkpoint is None or not epoch else f" behind epoch {epoch} stays in {self.checkpoint}"
+            raise DivergedError(
+                f"the training diverges in iteration {iteration % self.plan.epoch_iterations + 1} of epoch "
+                f"{epoch + 1}: {error}; {f'the checkpoint{kept}' if kept else 'no epoch was completed'}; a lower "
+                "learning_rate or a longer warm-up may help"
+            ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A training that has ended."""
+
+    state: TrainingState
+    records: tuple[EpochRecord, ...]
