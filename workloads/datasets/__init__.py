@@ -2,5 +2,6 @@
 
 from workloads.datasets.dataset import Dataset
 from workloads.datasets.loader import load_dataset
+from workloads.datasets.splits import DatasetSplits
 
-__all__ = ["Dataset", "load_dataset"]
+__all__ = ["Dataset", "DatasetSplits", "load_dataset"]

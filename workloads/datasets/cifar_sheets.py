@@ -38,7 +38,8 @@ def load_cifar_sheets(files: FileSet, split: Split) -> Dataset:
     listed, *sheets = files.read(names)
     labels = _read_labels(listed, files.place(names[0]))
     read = [_read_sheet(sheet, files.place(name)) for name, sheet in zip(names[1:], sheets, strict=True)]
-    images = np.concatenate(read)
+    # Sheets hold an image's colours together, the network's images each colour: put in order once, not in each batch.
+    images = np.concatenate(read, out=np.empty((sum(map(len, read)), *read[0].shape[1:]), np.uint8))
     if len(images) != len(labels):
         raise InputError(f"{files.label}: holds {len(images)} images and {len(labels)} labels of split '{split}'")
     return make_dataset(files.label, "cifar10", split, images, labels, CLASSES)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import InputError
+from workloads.memory import require_memory
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+IMAGES_AT_ONCE = 256
+FINGERPRINT_IMAGES = 64
+FINGERPRINT_DIGITS = 16
 
 
 class Images(Protocol):
@@ -38,6 +43,7 @@ class Dataset:
     Attributes:
         targets: What losses compare their scores with in the place of the labels, ``(n, ...)``, by the losses' names;
             ``''`` stands for every other loss.
+        class_names: In the order of the labels, where the form has names; empty otherwise.
     """
 
     name: str
@@ -46,6 +52,41 @@ class Dataset:
     labels: NDArray[np.int64]
     classes: int
     targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+
+    def in_memory(self) -> Dataset:
+        """Give the dataset with all its images read from their files into one array; itself where they are one.
+
+        Raises:
+            InputError: an image cannot be read or is of another size, or they need more memory than there is.
+        """
+        if isinstance(self.images, np.ndarray):
+            return self
+        count = len(self.labels)
+        first = self.images[np.arange(1)]
+        require_memory(count * first.nbytes, f"the {count} images of split '{self.split}' of {self.name}")
+        images = np.empty((count, *first.shape[1:]), np.uint8)
+        for start in range(0, count, IMAGES_AT_ONCE):
+            chosen = np.arange(start, min(start + IMAGES_AT_ONCE, count))
+            read = self.images[chosen]
+            if read.shape[1:] != first.shape[1:]:
+                raise InputError(
+                    f"{self.name}: the images of split '{self.split}' have several sizes, such as "
+                    f"{describe_size(first)} and {describe_size(read)} (height x width); "
+                    "images: {resize: [HEIGHT, WIDTH]} makes them equal"
+                )
+            images[chosen] = read
+        return replace(self, images=images)
+
+    def fingerprint(self) -> str:
+        """Give a digest of the labels and of some images, by which the same data are known under another address."""
+        count = len(self.labels)
+        some = np.unique(np.linspace(0, count - 1, FINGERPRINT_IMAGES).astype(np.intp))
+        pixels = self.images[some]
+        digest = sha256(f"{self.split} {count} {pixels.shape[1:]}".encode())
+        digest.update(self.labels.astype("<i8").tobytes())
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+        return digest.hexdigest()[:FINGERPRINT_DIGITS]
 
     def original_size(self, chosen: NDArray[np.intp]) -> tuple[int, int]:
         """Height and width of the chosen images before any resizing; where they differ, the least of each."""
@@ -58,6 +99,11 @@ class Dataset:
         shared, named = self.targets.get(""), {name: every for name, every in self.targets.items() if name}
         given = named if shared is None else dict.fromkeys(losses, shared) | named
         return {name: every[chosen] for name, every in given.items()}
+
+
+def describe_size(images: NDArray[np.uint8]) -> str:
+    """Write height and width of images ``(n, C, H, W)``."""
+    return f"{images.shape[2]} x {images.shape[3]}"
 
 
 def make_dataset(

@@ -84,7 +84,9 @@ def load_image_folder(path: Path, split: Split, resize: int | Sequence[int] | No
     size = None if height_width is None else (height_width[0], height_width[1])
     images = ImageFiles(tuple(file for file, _ in listed), size)
     labels = np.array([label for _, label in listed], dtype=np.int64)
-    return Dataset(resolve_path(path).name, split, images, labels, len(classes))
+    return Dataset(
+        resolve_path(path).name, split, images, labels, len(classes), class_names=tuple(one.name for one in classes)
+    )
 
 
 def _find_split(path: Path, split: Split) -> Path:

@@ -27,7 +27,8 @@ def load_npz(path: Path, split: Split) -> Dataset:
     with open_npz(path) as arrays:
         missing = [name for name in names if name not in arrays]
         if missing:
-            raise InputError(f"{path}: array '{missing[0]}' is missing; the file holds {list_words(arrays)}")
+            lacks = f"has no split '{split}': the array '{missing[0]}' is missing"
+            raise InputError(f"{path}: {lacks}; the file holds {list_words(arrays)}")
         headers = [arrays.header(name) for name in names]
         check_arrays(path, split, *((one.dtype, one.shape) for one in headers))
         images, labels = arrays[names[0]], arrays[names[1]]

@@ -191,7 +191,10 @@ def test_arrays_that_are_no_labelled_images_are_refused(
 def test_a_file_without_the_split_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "half.npz"
     np.savez(path, **make_arrays())
-    assert refuse(path, "test") == f"{path}: array 'test_images' is missing; the file holds train_images, train_labels"
+    assert (
+        refuse(path, "test")
+        == f"{path}: has no split 'test': the array 'test_images' is missing; the file holds train_images, train_labels"
+    )
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
