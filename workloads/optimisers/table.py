@@ -1,4 +1,4 @@
-"""The optimisers by name, those that ship and those of installed packages; no section of a workload names one yet."""
+"""The optimisers by name, those that ship and those of installed packages."""
 
 from __future__ import annotations
 
@@ -6,5 +6,12 @@ from workloads.optimisers.optimiser import Optimiser
 from workloads.plugins import ExtensionPoint
 
 OPTIMISERS = ExtensionPoint[Optimiser](
-    "sparsetrain.optimisers", "optimiser", {"sgd": "workloads.optimisers.sgd:Sgd"}, Optimiser
+    "sparsetrain.optimisers",
+    "optimiser",
+    {
+        "sgd": "workloads.optimisers.sgd:Sgd",
+        "adam": "workloads.optimisers.adam:Adam",
+        "adamw": "workloads.optimisers.adamw:AdamW",
+    },
+    Optimiser,
 )

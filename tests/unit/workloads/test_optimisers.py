@@ -68,8 +68,10 @@ def test_a_missing_gradient_is_named() -> None:
         Sgd(method="sgd", learning_rate=0.1).update({"a": WEIGHT}, {}, OptimiserState())
 
 
-def test_the_table_has_one() -> None:
-    assert OPTIMISERS.load("sgd") is Sgd
+def test_the_table_has_three() -> None:
+    assert {name: OPTIMISERS.load(name).__name__ for name in ("sgd", "adam", "adamw")} == {
+        "sgd": "Sgd", "adam": "Adam", "adamw": "AdamW"
+    }  # fmt: skip
 
 
 def test_an_optimiser_whose_elements_know_of_each_other_is_refused() -> None:
