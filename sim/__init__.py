@@ -11,9 +11,12 @@ __all__ = [
     "ScalingResult",
     "StepResult",
     "Topology",
+    "TrainingStudy",
     "load_architecture",
+    "read_training",
     "scale",
     "simulate",
+    "train",
 ]
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from sim.run import RunResult, simulate
     from sim.scaling.interconnect import Interconnect, Topology
     from sim.scaling.scaling import ScalingResult, scale
+    from sim.training.study import TrainingStudy, read_training, train
 else:
     # The machine takes long to import; what only reads results does without it.
     __getattr__, __dir__ = offer_names(
@@ -35,6 +39,9 @@ else:
             "Topology": "sim.scaling.interconnect",
             "load_architecture": "sim.architecture",
             "scale": "sim.scaling.scaling",
+            "TrainingStudy": "sim.training.study",
+            "read_training": "sim.training.study",
             "simulate": "sim.run",
+            "train": "sim.training.study",
         },
     )

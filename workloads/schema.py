@@ -16,6 +16,7 @@ from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
 from workloads.sources.recorded import RecordedOperands
 from workloads.sources.synthetic import SyntheticOperands
+from workloads.training.form import TrainingForm
 
 ShippedSource = SerializeAsAny[
     Annotated[RecordedOperands | SyntheticOperands | HostOperands | ProfileOperands, Field(discriminator="source")]
@@ -40,3 +41,4 @@ class WorkloadForm(StrictModel):
     pruning: GradientPruning | None = None
     sparsify: ShippedMask | None = None
     rewrites: list[ShippedRewrite] | None = None
+    training: TrainingForm | None = None

@@ -17,6 +17,7 @@ from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandSource
+from workloads.training.form import TrainingForm
 from workloads.words import list_words
 from workloads.yaml_file import validate_document
 
@@ -84,6 +85,10 @@ class Workload:
         if form.batch == self.form.batch:
             return replace(self, form=form)
         return replace(self, form=form, network=_build(form, self.document))
+
+    def with_training(self, form: TrainingForm) -> Workload:
+        """Give the workload with another section of training."""
+        return replace(self, form=self.form.model_copy(update={"training": form}))
 
     def resolved(self) -> dict[str, Any]:
         """Return the workload as plain data with every default filled in; as YAML it loads as an equal workload.

@@ -7,12 +7,14 @@ from typing import Annotated
 from pydantic import Field, SerializeAsAny, model_validator
 
 from workloads.layers import PositiveInt, StrictModel
+from workloads.optimisers.adam import Adam
+from workloads.optimisers.adamw import AdamW
 from workloads.optimisers.sgd import Sgd
 from workloads.settings import PositiveFloat
 from workloads.training.augmentation import Augmentation
 from workloads.training.schedules import ConstantSchedule, EpochCount, Schedule
 
-ShippedOptimiser = SerializeAsAny[Sgd]
+ShippedOptimiser = SerializeAsAny[Annotated[Sgd | Adam | AdamW, Field(discriminator="method")]]
 Threads = Annotated[int, Field(ge=1, le=256)]
 
 

@@ -1,0 +1,167 @@
+"""Runs the trainings of a study: one after the other, in processes, or on a cluster; each goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Listener
+from typing import Any
+
+from sim.parent_watch import end_with_parent
+from sim.sweep.cluster import import_distributed
+from sim.training.job import TrainJob
+from sim.training.request import RunKey
+from workloads.errors import InputError
+from workloads.training.loop import TrainingProgress
+from workloads.training.record import EpochRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StudyProgress:
+    """Where one of the trainings of a study is.
+
+    Attributes:
+        run: Its number from 1, of `runs`.
+    """
+
+    key: RunKey
+    run: int
+    runs: int
+    training: TrainingProgress
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """A training that has ended: its records, or why it has none.
+
+    Attributes:
+        records: Of the epochs that were completed.
+    """
+
+    key: RunKey
+    records: tuple[EpochRecord, ...]
+    failure: str | None = None
+
+
+OnProgress = Callable[[StudyProgress], None]
+
+
+def run_job(job: TrainJob, tell: Callable[[TrainingProgress], None]) -> Ended:
+    """Run a training; one that diverges, or cannot be run, does not stop the others."""
+    try:
+        return Ended(job.key, job.run(tell))
+    except InputError as error:
+        return Ended(job.key, job.read_records(), str(error))
+
+
+def run_jobs(
+    jobs: Sequence[TrainJob], processes: int, scheduler: str | None, on_progress: OnProgress
+) -> Iterator[Ended]:
+    """Run trainings, and give each when it has ended.
+
+    Raises:
+        InputError: the scheduler cannot be used.
+    """
+    if scheduler is not None:
+        yield from run_on_cluster(jobs, scheduler)
+    elif processes == 1 or len(jobs) == 1:
+        for number, job in enumerate(jobs, 1):
+            yield run_job(job, Teller(job.key, number, len(jobs), on_progress))
+    else:
+        yield from run_in_processes(jobs, processes, on_progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Teller:
+    """Tells of one training as one of several."""
+
+    key: RunKey
+    run: int
+    runs: int
+    on_progress: OnProgress
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        """Tell where it is."""
+        self.on_progress(StudyProgress(self.key, self.run, self.runs, progress))
+
+
+def run_in_processes(jobs: Sequence[TrainJob], processes: int, on_progress: OnProgress) -> Iterator[Ended]:
+    """Run trainings in worker processes, which end with this one; what they tell comes over connections."""
+    import joblib
+
+    with Relay(on_progress) as relay:
+        parallel = joblib.Parallel(
+            n_jobs=min(processes, len(jobs)), return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs",
+            initializer=end_with_parent, initargs=(os.getpid(),),
+        )  # fmt: skip
+        yield from parallel(
+            joblib.delayed(run_in_process)(job, number, len(jobs), relay.address, relay.key)
+            for number, job in enumerate(jobs, 1)
+        )
+
+
+def run_in_process(job: TrainJob, number: int, runs: int, address: Any, key: bytes) -> Ended:
+    """Run a training in a worker process."""
+    with Client(address, authkey=key) as connection:
+        return run_job(job, Teller(job.key, number, runs, connection.send))
+
+
+class Relay:
+    """Hands on what worker processes tell, each over a connection of its own."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self.key = os.urandom(32)
+        self._on_progress = on_progress
+        self._listener = Listener(authkey=self.key)
+        self._lock = threading.Lock()
+
+    @property
+    def address(self) -> Any:
+        """Where workers connect to."""
+        return self._listener.address
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        # A closed listener, and a worker that is gone before it is known, raise; the run itself tells of them.
+        with suppress(OSError, EOFError, AuthenticationError):
+            while True:
+                threading.Thread(target=self._hand_on, args=(self._listener.accept(),), daemon=True).start()
+
+    def _hand_on(self, connection: Any) -> None:
+        with suppress(EOFError, OSError), connection:
+            while True:
+                told = connection.recv()
+                with self._lock:
+                    self._on_progress(told)
+
+
+def run_on_cluster(jobs: Sequence[TrainJob], address: str) -> Iterator[Ended]:
+    """Run trainings on the workers of a Dask scheduler, which see the same files; they tell when one has ended.
+
+    Raises:
+        InputError: dask.distributed is not installed, or no scheduler answers.
+    """
+    distributed: Any = import_distributed()
+    try:
+        client = distributed.Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(f"--scheduler {address}: no scheduler answers: {error}") from None
+    with client:
+        futures = [client.submit(run_quietly, job, pure=False) for job in jobs]
+        for _, ended in distributed.as_completed(futures, with_results=True):
+            yield ended
+
+
+def run_quietly(job: TrainJob) -> Ended:
+    """Run a training without telling of it."""
+    return run_job(job, lambda _: None)

@@ -1,0 +1,68 @@
+"""One training of a study, as any process can run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.iteration.policies import Contender
+from sim.training.request import RunKey, TrainRequest
+from workloads.errors import InputError
+from workloads.training.checkpoint import load_checkpoint
+from workloads.training.hosts.table import load_host
+from workloads.training.loop import Training, TrainingProgress
+from workloads.training.opening import TrainingChoice, open_training
+from workloads.training.plan import TrainingPlan
+from workloads.training.record import EpochRecord
+from workloads.workload import Workload
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """A training, and where its checkpoint lies."""
+
+    workload: Workload
+    key: RunKey
+    host: str
+    weights: str | Path | None
+    contenders: tuple[Contender, ...]
+    sample: str | float | None
+    checkpoint: Path
+    digest: str
+
+    def plan(self) -> TrainingPlan:
+        """Load what the training needs.
+
+        Raises:
+            InputError: it is missing, or does not fit.
+        """
+        return open_training(self.workload, TrainingChoice(self.key.rate, self.key.seed, self.weights))
+
+    def run(self, on_progress: Callable[[TrainingProgress], None]) -> tuple[EpochRecord, ...]:
+        """Train to the end, from the checkpoint where there is one.
+
+        Raises:
+            InputError: something does not fit, or the numbers overflow.
+        """
+        plan = self.plan()
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        training = Training(plan, load_host(self.host), self.checkpoint, self.digest)
+        return training.run(on_progress).records
+
+    def read_records(self) -> tuple[EpochRecord, ...]:
+        """Give what is recorded of the epochs that are done; nothing where the checkpoint cannot be used."""
+        if not self.checkpoint.exists():
+            return ()
+        try:
+            return load_checkpoint(self.checkpoint, self.digest, self.plan().begin())[1]
+        except InputError:
+            return ()
+
+
+def make_job(request: TrainRequest, key: RunKey, checkpoint: Path) -> TrainJob:
+    """Make the job of one training of a study."""
+    return TrainJob(
+        request.workload, key, request.host, request.weights, request.contenders, request.sample, checkpoint,
+        request.digest(key),
+    )  # fmt: skip

@@ -1,0 +1,228 @@
+"""What a study of trainings is asked for: a workload, rates of pruning, seeds, and what executes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from sim.architecture import Architecture
+from sim.content import ContentDigests
+from sim.iteration.options import choose_workload
+from sim.iteration.policies import SKIPPING_OFF, Baseline, Contender, choose_contenders
+from sim.iteration.request import parse_jobs, parse_request_sample
+from sim.results.run_inputs import describe_inputs
+from sim.sweep.identity import digest_json
+from sim.version import MODEL_VERSION
+from workloads.document import YamlDocument
+from workloads.errors import InputError
+from workloads.training.form import SimulatedIterations, TrainingForm
+from workloads.training.opening import choose_pruning, require_training
+from workloads.validation import validate_document
+from workloads.workload import Workload
+
+SEED_LIMIT = 1000
+# The same machine without skipping, and on operands with less than all of their sparsity.
+BASELINES = (SKIPPING_OFF, "natural", "mask")
+
+
+class TrainOptions(TypedDict, total=False):
+    """What may be said of a study beside its workload and its machine; each has a default.
+
+    Attributes:
+        prune: Rates of pruning, 0 for none; by default the workload's own.
+        seeds: So many trainings at each rate, with the seeds from the workload's own on.
+        epochs: Instead of the workload's; likewise batch, images and test_images.
+        data: The address of other images.
+        weights: An .npz file of initial parameters; without it they are drawn.
+        host: ``numpy``, the reference, or ``torch``.
+        simulate: Whether the machine executes some of the iterations; by default it does.
+        simulate_every: Epochs from one such iteration to the next, instead of the workload's; likewise
+            simulate_images, the images of its batch that are executed.
+        sample: As of a simulation.
+        baseline: The machines to compare with; by default the same one with skipping off, and on operands without
+            masks and pruning, and without pruning.
+        overrides: ``KEY=VALUE`` for fields of the architecture.
+        jobs: Worker processes, each with a training of its own.
+        scheduler: Address of a Dask scheduler whose workers train in their place.
+        overwrite: Whether a training with other inputs may be replaced.
+        resume: Whether there has to be a training to go on with.
+    """
+
+    prune: Sequence[float] | None
+    seeds: int
+    epochs: int | None
+    batch: int | None
+    images: int | None
+    test_images: int | None
+    data: str | None
+    weights: str | Path | None
+    host: str
+    simulate: bool
+    simulate_every: int | None
+    simulate_images: int | None
+    sample: str | float | None
+    baseline: Baseline | Sequence[Baseline] | None
+    overrides: Sequence[str]
+    jobs: int
+    scheduler: str | None
+    overwrite: bool
+    resume: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """One training of a study."""
+
+    rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return f"rate{self.rate:g}-seed{self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainRequest:
+    """A study of trainings.
+
+    Attributes:
+        contenders: The machine, and those that it is compared with; none where nothing is simulated.
+        sample: As `sim.iteration.sampling.name_sample` writes it.
+    """
+
+    workload: Workload
+    keys: tuple[RunKey, ...]
+    host: str
+    weights: str | Path | None
+    contenders: tuple[Contender, ...]
+    sample: str | float | None
+    jobs: int = 1
+    scheduler: str | None = None
+
+    @property
+    def form(self) -> TrainingForm:
+        """The section of the workload, with what was chosen besides."""
+        return require_training(self.workload)[0]
+
+    @property
+    def machines(self) -> tuple[Architecture, ...]:
+        """The machine, and those that it is compared with."""
+        return tuple(contender.machine for contender in self.contenders)
+
+    def describe(self) -> dict[str, Any]:
+        """Give everything that the results of every rate and seed depend on."""
+        digests, resolved = ContentDigests(), self.workload.resolved()
+        resolved.pop("description", None)
+        resolved["operands"] = digests.replace_paths(resolved["operands"])
+        machines: dict[str, Any] = {"architecture": None}
+        if self.contenders:
+            machines = describe_inputs(self.workload, self.machines, {})
+            machines.pop("workload")
+        return {
+            "workload": resolved,
+            **machines,
+            "host": self.host,
+            "weights": None if self.weights is None else digests.digest(Path(self.weights)),
+            "options": {"sample": self.sample},
+            "version": MODEL_VERSION,
+        }
+
+    def digest(self, key: RunKey) -> str:
+        """Give the digest of all that one training depends on."""
+        return digest_json({**self.describe(), "rate": key.rate, "seed": key.seed})
+
+
+def make_train_request(
+    workload: str | Path | Workload, arch: str | Path | Architecture, options: TrainOptions
+) -> TrainRequest:
+    """Make the request of a study.
+
+    Raises:
+        InputError: something that was given cannot be used; the message names it.
+        TypeError: an option is unknown.
+    """
+    for name in options:
+        if name not in TrainOptions.__annotations__:
+            known = ", ".join(TrainOptions.__annotations__)
+            raise TypeError(f"train() has no option '{name}'; the options are {known}")
+    loaded = change_form(choose_workload(workload, {"data": options.get("data")}), options)
+    _, source = require_training(loaded)
+    contenders: tuple[Contender, ...] = ()
+    if options.get("simulate", True):
+        contenders = choose_contenders(arch, options.get("baseline", BASELINES), tuple(options.get("overrides", ())))
+    return TrainRequest(
+        workload=loaded,
+        keys=tuple(
+            RunKey(rate, source.seed + number)
+            for rate in choose_rates(loaded, options.get("prune"))
+            for number in range(check_seeds(options.get("seeds", 1)))
+        ),
+        host=options.get("host", "numpy"),
+        weights=options.get("weights"),
+        contenders=contenders,
+        sample=parse_request_sample(options.get("sample")),
+        jobs=parse_jobs(options.get("jobs", 1)),
+        scheduler=options.get("scheduler"),
+    )
+
+
+def change_form(workload: Workload, options: TrainOptions) -> Workload:
+    """Give the workload with another section of training; what is None stays.
+
+    Raises:
+        InputError: the section is missing, or a number does not fit.
+    """
+    form, _ = require_training(workload)
+    data = form.model_dump(mode="json", exclude_none=True)
+    for name in ("epochs", "batch", "images", "test_images"):
+        if options.get(name) is not None:
+            data[name] = options.get(name)
+    if not options.get("simulate", True):
+        data.pop("simulate_at", None)
+    else:
+        at = data.get("simulate_at") or SimulatedIterations().model_dump()
+        at |= {
+            field: options.get(f"simulate_{name}")
+            for field, name in (("every_epochs", "every"), ("images", "images"))
+            if options.get(f"simulate_{name}") is not None
+        }
+        at["images"] = min(at["images"], data["batch"]) if options.get("simulate_images") is None else at["images"]
+        data["simulate_at"] = at
+    document = YamlDocument(workload.label, {"training": data})
+    changed = validate_document(document, TrainingForm, within=("training",))
+    if changed.simulate_at is not None and changed.simulate_at.images > changed.batch:
+        raise InputError(
+            f"training.simulate_at.images must be at most the {changed.batch} images of a batch, "
+            f"got {changed.simulate_at.images}"
+        )
+    return workload.with_training(changed)
+
+
+def choose_rates(workload: Workload, rates: Sequence[float] | None) -> tuple[float, ...]:
+    """Give the rates of pruning, each once, in the order that was given.
+
+    Raises:
+        InputError: one is no rate, or none is given.
+    """
+    if rates is None:
+        own = workload.form.pruning
+        return (0.0 if own is None else own.rate,)
+    if not rates:
+        raise InputError("no rate of pruning is given; 0 trains without")
+    for rate in rates:
+        choose_pruning(workload, rate)
+    return tuple(dict.fromkeys(float(rate) for rate in rates))
+
+
+def check_seeds(seeds: int) -> int:
+    """Give the number of seeds.
+
+    Raises:
+        InputError: there are none, or too many.
+    """
+    if not 1 <= seeds <= SEED_LIMIT:
+        raise InputError(f"seeds must be a whole number from 1 to {SEED_LIMIT}, got {seeds}")
+    return seeds

@@ -1,0 +1,166 @@
+"""Studies of trainings: run, or go on with, all of them; tables of what was found, written and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Unpack
+
+import pandas as pd
+
+from sim.architecture import Architecture
+from sim.training.execution import Ended, OnProgress, run_jobs
+from sim.training.folder import StudyFolder, open_folder, read_record, write_record
+from sim.training.job import make_job
+from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_request
+from sim.training.tables import TABLES, RunRecord, make_tables
+from workloads.errors import InputError
+from workloads.output_files import replace_file
+from workloads.workload import Workload
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingStudy:
+    """What a study found.
+
+    Attributes:
+        record: What it depended on, as ``training.json`` holds it.
+        checkpoints: Of the trainings that were asked for, in their order; none where a study is read back.
+        failures: Of trainings that did not end, by their names.
+    """
+
+    folder: Path | None
+    record: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: tuple[Path, ...] = ()
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        """Give a table by its name: epochs, tensors, sites, machines, runs, table."""
+        if name in TABLES:
+            return self.tables[name]
+        raise AttributeError(name)
+
+
+def train(
+    workload: str | Path | Workload,
+    arch: str | Path | Architecture = "sparsetrain",
+    *,
+    out: str | Path,
+    on_progress: OnProgress = lambda _: None,
+    **options: Unpack[TrainOptions],
+) -> TrainingStudy:
+    """Train a workload on the host, with pruning inside, and execute some of its iterations on the machine.
+
+    Args:
+        out: The folder of checkpoints and tables; a study that is there goes on.
+
+    Raises:
+        InputError: something cannot be used, or no training could be completed.
+    """
+    request = make_train_request(workload, arch, options)
+    for key in request.keys[:1]:
+        make_job(request, key, Path(out)).plan()
+    folder = open_folder(
+        Path(out), request, overwrites=options.get("overwrite", False), resumes=options.get("resume", False)
+    )
+    return run_study(request, folder, on_progress)
+
+
+def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgress) -> TrainingStudy:
+    """Run what is left of a study, and write its tables whenever a training has ended.
+
+    Raises:
+        InputError: none could be completed.
+    """
+    jobs = [make_job(request, key, folder.checkpoint(key)) for key in request.keys]
+    ended: dict[RunKey, Ended] = {}
+    tables: Mapping[str, pd.DataFrame] = {}
+    for one in run_jobs(jobs, request.jobs, request.scheduler, on_progress):
+        ended[one.key] = one
+        runs = [make_run(found) for found in ended.values() if found.records]
+        tables = make_tables(runs) if runs else {}
+        write_tables(folder, tables)
+    failures = {one.key.name: one.failure for one in ended.values() if one.failure is not None}
+    if not tables:
+        raise InputError(next(iter(failures.values())))
+    status = "failed" if failures else "done"
+    found: dict[str, Any] = {"failures": failures, "files": list_files(folder), "notices": list_notices(request)}
+    with suppress(ValueError):
+        found["target_accuracy"] = float(tables["runs"]["target_accuracy"].dropna().iloc[0])
+    write_record(folder, request, status, found)
+    return TrainingStudy(folder.path, read_record(folder), tables, failures, tuple(job.checkpoint for job in jobs))
+
+
+def make_run(ended: Ended) -> RunRecord:
+    """Give the records of a training with the machine's figures of every epoch."""
+    return RunRecord(ended.key, ended.records)
+
+
+def list_notices(request: TrainRequest) -> list[str]:
+    """List what should be known where results are read."""
+    at = request.form.simulate_at
+    if not request.contenders or at is None:
+        return ["no iteration was executed on a machine"]
+    if at.images == request.form.batch:
+        return []
+    return [
+        f"the machine executes a batch of {request.form.batch} as parts of {at.images} images, whose gradients add up"
+    ]
+
+
+def write_tables(folder: StudyFolder, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write the tables as CSV files, and as Parquet files where pyarrow is installed."""
+    for name, frame in tables.items():
+
+        def write_csv(place: Path, frame: pd.DataFrame = frame) -> None:
+            frame.to_csv(place, index=False)
+
+        replace_file(folder.path / f"{name}.csv", write_csv, "--out")
+        if has_parquet() and len(frame):
+
+            def write_parquet(place: Path, frame: pd.DataFrame = frame) -> None:
+                frame.to_parquet(place, index=False)
+
+            replace_file(folder.path / f"{name}.parquet", write_parquet, "--out")
+
+
+def has_parquet() -> bool:
+    """Tell whether Parquet files can be written."""
+    from importlib.util import find_spec
+
+    return find_spec("pyarrow") is not None
+
+
+def list_files(folder: StudyFolder) -> list[str]:
+    """Name the tables that are there."""
+    names = [f"{name}{ending}" for name in TABLES for ending in (".csv", ".parquet")]
+    return [name for name in names if (folder.path / name).exists()]
+
+
+def read_training(folder: str | Path) -> TrainingStudy:
+    """Read a study's tables back.
+
+    Raises:
+        InputError: there is none, or a table is missing or damaged.
+    """
+    place = StudyFolder(Path(folder))
+    record = read_record(place)
+    tables = {name: read_table(place.path / f"{name}.csv") for name in TABLES}
+    return TrainingStudy(place.path, record, tables, record.get("failures", {}))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        return pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None

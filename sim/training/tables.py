@@ -1,0 +1,184 @@
+"""The tables of a study: what is recorded of its trainings, row by row, and what follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import pandas as pd
+
+from sim.training.request import RunKey
+from workloads.training.record import EpochRecord
+
+POLICIES = ("dense", "natural", "mask", "pruned")
+# Half a point below the accuracy that is reached without pruning, as the target that energies are compared at.
+TARGET_MARGIN = 0.005
+TABLES = ("epochs", "tensors", "sites", "machines", "runs", "table")
+KEYS = ("rate", "seed")
+EPOCH_COLUMNS = (
+    *KEYS, "epoch", "iterations", "learning_rate", "loss", "accuracy", "test_loss", "test_accuracy",
+    "gradient_density",
+)  # fmt: skip
+TENSOR_COLUMNS = (*KEYS, "epoch", "layer", "tensor", "density")
+SITE_COLUMNS = (
+    *KEYS, "epoch", "node", "writer", "place", "threshold", "own_threshold", "sigma", "density_before",
+    "density_after", "pruned", "snapped",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """A training that has ended, or its epochs so far.
+
+    Attributes:
+        machines: Of each epoch and policy, as the table `machines` has them.
+    """
+
+    key: RunKey
+    records: tuple[EpochRecord, ...]
+    machines: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """The test accuracy behind the last epoch."""
+        test = self.records[-1].test
+        return None if test is None else test.accuracy
+
+
+def make_tables(runs: Sequence[RunRecord]) -> dict[str, pd.DataFrame]:
+    """Make all tables of some trainings, in the order of their rates and seeds."""
+    ordered = sorted(runs, key=lambda run: (run.key.rate, run.key.seed))
+    target = find_target_accuracy(ordered)
+    rows = [describe_run(run, target) for run in ordered]
+    return {
+        "epochs": pd.DataFrame(list_rows(ordered, list_epoch), columns=list(EPOCH_COLUMNS)),
+        "tensors": pd.DataFrame(list_rows(ordered, list_tensors), columns=list(TENSOR_COLUMNS)),
+        "sites": pd.DataFrame(list_rows(ordered, list_sites), columns=list(SITE_COLUMNS)),
+        "machines": pd.DataFrame([{**dataclasses.asdict(run.key), **one} for run in ordered for one in run.machines]),
+        "runs": pd.DataFrame(rows),
+        "table": pd.DataFrame(summarize_rates(rows)),
+    }
+
+
+def list_rows(runs: Iterable[RunRecord], list_one: Any) -> list[dict[str, Any]]:
+    """List the rows of all epochs."""
+    return [
+        {**dataclasses.asdict(run.key), "epoch": record.epoch, **row}
+        for run in runs
+        for record in run.records
+        for row in list_one(record)
+    ]
+
+
+def list_epoch(record: EpochRecord) -> Iterator[dict[str, Any]]:
+    """Give the row of an epoch."""
+    test = record.test
+    yield {
+        "iterations": record.iterations,
+        "learning_rate": record.learning_rate,
+        "loss": record.loss,
+        "accuracy": record.accuracy,
+        "test_loss": None if test is None else test.loss,
+        "test_accuracy": None if test is None else test.accuracy,
+        "gradient_density": record.gradient_density,
+    }
+
+
+def list_tensors(record: EpochRecord) -> Iterator[dict[str, Any]]:
+    """Give the rows of an epoch's tensors."""
+    yield from (dataclasses.asdict(one) for one in record.tensors)
+
+
+def list_sites(record: EpochRecord) -> Iterator[dict[str, Any]]:
+    """Give the rows of an epoch's pruned gradients."""
+    yield from (dataclasses.asdict(one) for one in record.sites)
+
+
+def find_target_accuracy(runs: Sequence[RunRecord]) -> float | None:
+    """Give the mean test accuracy without pruning less half a point; None where no such training has ended."""
+    reached = [run.accuracy for run in runs if run.key.rate == 0]
+    known = [accuracy for accuracy in reached if accuracy is not None]
+    return fmean(known) - TARGET_MARGIN if known else None
+
+
+def describe_run(run: RunRecord, target: float | None) -> dict[str, Any]:
+    """Give the row of a training.
+
+    Figures of the machine are totals of the whole training; those to the target end with the first epoch behind which
+    the test accuracy is at least the target.
+    """
+    last = run.records[-1]
+    reaching = find_reaching(run.records, target)
+    row: dict[str, Any] = {
+        **dataclasses.asdict(run.key),
+        "epochs": len(run.records),
+        "loss": last.loss,
+        "test_accuracy": run.accuracy,
+        "gradient_density": fmean(known) if (known := list_densities(run.records)) else None,
+        "target_accuracy": target,
+        "epochs_to_target": reaching,
+    }
+    return row | describe_machines(run, reaching)
+
+
+def list_densities(records: Sequence[EpochRecord]) -> list[float]:
+    """Give the gradients' density of each epoch."""
+    return [record.gradient_density for record in records if record.gradient_density is not None]
+
+
+def find_reaching(records: Sequence[EpochRecord], target: float | None) -> int | None:
+    """Give the first epoch behind which the test accuracy is at least the target."""
+    for record in records:
+        accuracy = None if record.test is None else record.test.accuracy
+        if target is not None and accuracy is not None and accuracy >= target:
+            return record.epoch
+    return None
+
+
+def describe_machines(run: RunRecord, reaching: int | None) -> dict[str, Any]:
+    """Give the totals of each policy, and how the machine compares with the dense one."""
+    row: dict[str, Any] = {}
+    for policy in POLICIES:
+        epochs = [one for one in run.machines if one["policy"] == policy]
+        for figure in ("cycles", "energy_pj", "conv_cycles", "conv_energy_pj"):
+            known = [one.get(figure) for one in epochs]
+            if known and None not in known:
+                row[f"{policy}_{figure}"] = sum(known)
+                if figure == "energy_pj" and reaching is not None:
+                    row[f"{policy}_energy_to_target_pj"] = sum(known[:reaching])
+    own = "pruned" if run.key.rate else "mask"
+    for prefix, words in (("", ""), ("conv_", "conv_")):
+        for figure, ratio in (("cycles", "speedup"), ("energy_pj", "energy_ratio")):
+            dense, mine = row.get(f"dense_{prefix}{figure}"), row.get(f"{own}_{prefix}{figure}")
+            if dense and mine:
+                row[f"{words}{ratio}"] = dense / mine
+    if f"{own}_energy_to_target_pj" in row:
+        row["energy_to_target_pj"] = row[f"{own}_energy_to_target_pj"]
+    return row
+
+
+MEANS = (
+    "test_accuracy", "gradient_density", "conv_speedup", "conv_energy_ratio", "speedup", "energy_ratio",
+    "epochs_to_target", "energy_to_target_pj",
+)  # fmt: skip
+
+
+def summarize_rates(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Give mean and standard deviation over the seeds of each rate; of one seed there is no deviation.
+
+    `reached` counts the seeds that reach the target; what is spent on it is the mean over these.
+    """
+    found = []
+    for rate in dict.fromkeys(row["rate"] for row in rows):
+        mine = [row for row in rows if row["rate"] == rate]
+        summary: dict[str, Any] = {"rate": rate, "seeds": len(mine)}
+        for name in MEANS:
+            known = [row[name] for row in mine if row.get(name) is not None]
+            summary[name] = fmean(known) if known else None
+            summary[f"{name}_deviation"] = stdev(known) if len(known) > 1 else None
+        summary["reached"] = sum(row.get("epochs_to_target") is not None for row in mine)
+        found.append(summary)
+    return found

@@ -1,0 +1,146 @@
+"""From a workload with a `training` section to the plan of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workloads.datasets.splits import DatasetSplits
+from workloads.errors import InputError
+from workloads.host import initial_parameters
+from workloads.image_fit import check_pipeline, output_shape
+from workloads.images import check_image_shape
+from workloads.losses import make_targets
+from workloads.masks.producer import MaskKey, mask_parameters
+from workloads.network import Network
+from workloads.settings import GradientPruning
+from workloads.sources.host import HostOperands
+from workloads.training.batches import BatchSource, take_first
+from workloads.training.form import TrainingForm
+from workloads.training.plan import TrainingPlan
+from workloads.training.state import Arrays
+from workloads.user_file import resolve_path
+from workloads.weights import load_weights
+from workloads.workload import Workload
+
+TEST_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingChoice:
+    """What is chosen of a training beside the workload's file; None leaves what stands there.
+
+    Attributes:
+        rate: Of pruning; 0 prunes nothing.
+        weights: A file of initial parameters; without one they are drawn.
+    """
+
+    rate: float | None = None
+    seed: int | None = None
+    weights: str | Path | None = None
+
+
+def require_training(workload: Workload) -> tuple[TrainingForm, HostOperands]:
+    """Give the section of a workload, and the operands that name its images.
+
+    Raises:
+        InputError: it has no such section, or its operands are not the host's.
+    """
+    form, source = workload.form.training, workload.form.operands
+    if form is None:
+        raise InputError(
+            f"{workload.label}: has no section training; add one such as training: {{epochs: 10, batch: 64, "
+            "optimiser: {method: sgd, learning_rate: 0.05, momentum: 0.9}}"
+        )
+    if not isinstance(source, HostOperands):
+        given = "not given" if source is None else source.source
+        raise InputError(
+            f"{workload.label}: a training needs images, so operands: {{source: host, dataset: ..., seed: ...}}; "
+            f"they are {given}"
+        )
+    return form, source
+
+
+def open_training(workload: Workload, choice: TrainingChoice = TrainingChoice()) -> TrainingPlan:
+    """Load what a training needs, and check that it fits.
+
+    Raises:
+        InputError: the workload is not trained, its images or weights are missing or do not fit, or there are fewer
+            images than a batch has.
+    """
+    form, source = require_training(workload)
+    network = make_network(workload, form.batch)
+    seed = source.seed if choice.seed is None else choice.seed
+    splits = DatasetSplits(source.dataset, workload.base_directory, source.images.resize)
+    losses = tuple(node.name for node in network.loss_nodes())
+    train = BatchSource(take_first(splits.train, form.images), source.images, form.batch, losses)
+    test = BatchSource(take_first(splits.test, form.test_images), source.images, TEST_BATCH, losses)
+    check_images(workload, network, train)
+    parameters: Arrays | None = None
+    if choice.weights is not None:
+        parameters = load_weights(resolve_path(Path(choice.weights)), network)
+    masks = None
+    if workload.form.sparsify is not None:
+        parameters = initial_parameters(network, seed) if parameters is None else parameters
+        masks = make_masks(workload, network, parameters, seed)
+        parameters = mask_parameters(workload.form.sparsify, network, dict(parameters), seed)
+    return TrainingPlan(
+        network, lambda batch: make_network(workload, batch), form, choose_pruning(workload, choice.rate), seed, train,
+        test, parameters, masks,
+    )  # fmt: skip
+
+
+def make_network(workload: Workload, batch: int) -> Network:
+    """Give the workload's network for a batch."""
+    return workload.with_changes(batch=batch).network
+
+
+def choose_pruning(workload: Workload, rate: float | None) -> GradientPruning | None:
+    """Give how gradients are pruned at a rate, otherwise as the workload has it; None prunes nothing.
+
+    Raises:
+        InputError: the rate is none.
+    """
+    if rate is None:
+        return workload.form.pruning
+    if not 0 <= rate < 1:
+        raise InputError(f"a pruning rate must be at least 0 and below 1, got {rate:g}")
+    if rate == 0:
+        return None
+    if workload.form.pruning is None:
+        return GradientPruning(rate=rate)
+    return workload.form.pruning.model_copy(update={"rate": rate})
+
+
+def make_masks(workload: Workload, network: Network, parameters: Arrays, seed: int) -> dict[str, Any]:
+    """Make the masks of weights that the workload's method leaves at zero, from the initial weights."""
+    producer = workload.form.sparsify
+    assert producer is not None
+    return {
+        f"{name}/weight": producer.produce(
+            np.asarray(parameters[f"{name}/weight"]), None, MaskKey(seed, name)
+        ).mask.astype(np.float32)
+        for name in producer.select(network)
+    }
+
+
+def check_images(workload: Workload, network: Network, source: BatchSource) -> None:
+    """Refuse images that do not become the network's input, or are fewer than a batch.
+
+    Raises:
+        InputError: says what does not fit.
+    """
+    dataset = source.dataset
+    assert workload.form.input is not None
+    check_pipeline(source.pipeline, workload.form.input)
+    chosen = np.arange(min(source.batch, len(dataset.images)))
+    shape = output_shape(dataset.images[chosen[:1]].shape[1:], source.pipeline)
+    check_image_shape(shape, network.input_shape[1:], dataset.name)
+    if source.epoch_iterations < 1:
+        raise InputError(
+            f"{workload.label}: training.batch is {source.batch}, but there are {len(dataset.images)} training images"
+        )
+    make_targets(network, source.choose_targets(chosen))
