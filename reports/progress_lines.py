@@ -48,6 +48,11 @@ class ProgressLines:
             words = self._describe(now)
         self._write(words)
 
+    def postpone(self) -> None:
+        """Count a line that somebody else has written."""
+        with self._lock:
+            self._due = self._clock() + INTERVAL_S
+
     def _describe(self, now: float) -> str:
         parts = [self._stage.words]
         share = self._stage.share
