@@ -12,7 +12,7 @@ def write_percent(part: float, whole: float) -> str:
 
 def scale_energy(pj: float) -> tuple[float, str]:
     """Give the divisor and the unit that suit an energy in pJ."""
-    for divisor, unit in ((1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ")):
+    for divisor, unit in ((1e12, "J"), (1e9, "mJ"), (1e6, "uJ"), (1e3, "nJ")):
         if pj >= divisor:
             return divisor, unit
     return 1.0, "pJ"
