@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dataflows.contract.kernel import KERNELS
 from dataflows.registry import load_dataflow
 from sim.machine.accelerator import Engine
+from workloads.kernel import KERNELS
 
 COMPILING = "compiling kernels, once; later runs on this machine start at once"
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.array import PEArray
-from dataflows.contract.kernel import freeze, kernel
 from dataflows.storage.compressed_rows import CompressedRows
+from workloads.kernel import freeze, kernel
 from workloads.shapes import ConvShape
 
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from dataflows.contract.kernel import freeze, kernel
 from dataflows.rows.taps import TapTable
 from dataflows.storage.compressed_rows import CompressedRows
 from workloads.arrays import BoolArray, Float32Array, IntArray
+from workloads.kernel import freeze, kernel
 
 LINE_BYTES = 64
 

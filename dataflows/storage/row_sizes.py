@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar, assert_never
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from dataflows.contract.memory import MemoryShare, RowFormat
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 Amount = TypeVar("Amount", int, IntArray)
 # A compressed tensor has a row pointer of two bytes for each row.

@@ -6,9 +6,9 @@ of -1 stand for rows that take no part.
 
 from __future__ import annotations
 
-from dataflows.contract.kernel import kernel
 from dataflows.tiling.drivers import add_driver, split_drivers
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 UNLIMITED_BYTES = 2**62
 

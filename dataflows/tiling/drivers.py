@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 # Columns of the drivers of bursts.
 BYTES, ROWS = range(2)

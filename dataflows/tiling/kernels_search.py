@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from dataflows.tiling.rows_search import find_widest
 from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from dataflows.tiling.spans import RowSpans, sum_run
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 KernelsParts = tuple[
     IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray

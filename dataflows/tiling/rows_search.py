@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from dataflows.tiling.spans import RowSpans, sum_box, sum_run
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 RowsParts = tuple[
     IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, IntArray,

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 UNLIMITED = 2**62
 # Bytes alone may cost a factor of two in cycles: many small tiles leave groups idle at their ends.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.kernel import kernel
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 
 @dataclass(frozen=True, eq=False)

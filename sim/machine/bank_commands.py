@@ -6,7 +6,6 @@ that may go first, and the clocks before it are skipped.
 
 from __future__ import annotations
 
-from dataflows.contract.kernel import kernel
 from sim.machine.bank_state import (
     ACTIVATE,
     ACTIVATES,
@@ -59,6 +58,7 @@ from sim.machine.bank_state import (
     BankTiming,
     ChannelState,
 )
+from workloads.kernel import kernel
 
 
 @kernel(inlines=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from sim.machine.compiled_events import (
     advance,
     attribute,
@@ -78,6 +77,7 @@ from sim.machine.compiled_state import (
     Machine,
     Work,
 )
+from workloads.kernel import kernel
 
 
 @kernel(inlines=True)

@@ -6,7 +6,6 @@ of its time.
 
 from __future__ import annotations
 
-from dataflows.contract.kernel import kernel
 from sim.machine.compiled_state import (
     BUSY,
     EVENTS,
@@ -39,6 +38,7 @@ from sim.machine.compiled_state import (
     Work,
 )
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 
 @kernel(inlines=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataflows.contract.kernel import freeze, kernel
 from sim.machine.compiled_state import UNLIMITED as UNLIMITED
 from workloads.arrays import IntArray
+from workloads.kernel import freeze, kernel
 
 
 def start_tiles(

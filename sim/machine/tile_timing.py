@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataflows.contract.entries import sum_spans
-from dataflows.contract.kernel import kernel
 from dataflows.contract.memory import Traffic
 from sim.machine.banked_channels import BankedDram, DramCommands
 from sim.machine.banked_step import start_banked_tiles
@@ -34,6 +33,7 @@ from sim.machine.ledger import State
 from sim.machine.recurrence import UNLIMITED, start_tiles
 from sim.machine.surroundings import Surroundings
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 
 @dataclass(frozen=True, eq=False)

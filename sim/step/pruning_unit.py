@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.kernel import freeze, kernel
 from workloads.arrays import Float32Array
+from workloads.kernel import freeze, kernel
 from workloads.operands import Operands
 from workloads.shapes import Step
 

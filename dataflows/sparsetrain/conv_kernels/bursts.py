@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dataflows.contract.array import PEArray
-from dataflows.contract.kernel import kernel
 from dataflows.rows.cycles import FLOAT32_EXACT, cost_taps, count_partners
 from dataflows.tiling.bursts import count_words
 from dataflows.tiling.drivers import add_driver, make_drivers, split_drivers
 from workloads.arrays import Float32Array, IntArray
+from workloads.kernel import kernel
 from workloads.operands import Operands
 from workloads.shapes import ConvShape
 

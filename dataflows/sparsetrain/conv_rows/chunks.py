@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.contract.entries import sum_spans
-from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.conv_rows.plan import RowsPlan
 from dataflows.tiling.bursts import add_segments, count_words
 from dataflows.tiling.drivers import add_driver, make_drivers
 from workloads.arrays import BoolArray, Float32Array, IntArray
+from workloads.kernel import kernel
 
 # Columns of a kind of entry.
 STRIP, IMAGE, RESULT_ROW, GROUP, WORKERS, LOW, HIGH = range(7)

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.contract.kernel import freeze, kernel
 from dataflows.contract.problem import StepProblem
 from dataflows.contract.tasks import StepValues
 from dataflows.rows.dealing import deal_outputs
@@ -19,6 +18,7 @@ from dataflows.sparsetrain.arithmetic import compute
 from dataflows.sparsetrain.conv_rows.masked_outputs import find_output_mask
 from dataflows.storage.compressed_rows import compress_rows
 from workloads.arrays import BoolArray
+from workloads.kernel import freeze, kernel
 from workloads.shapes import ConvShape, Step
 
 # Rows and columns of a square of a matrix that is transposed at a time.

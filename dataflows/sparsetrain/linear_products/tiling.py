@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from dataflows.storage.row_sizes import sum_pieces
 from dataflows.storage.stored_tensor import StoredVectors
 from dataflows.tiling.search import UNLIMITED, Found, copy_sizes, divide_up, find_best, is_better
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 
 @kernel

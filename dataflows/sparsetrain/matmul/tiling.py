@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dataflows.contract.kernel import kernel
 from dataflows.sparsetrain.linear_products.tiling import size_products_tile, size_summed
 from dataflows.storage.row_sizes import sum_pieces
 from dataflows.tiling.search import UNLIMITED, copy_sizes, divide_up, is_better
 from workloads.arrays import IntArray
+from workloads.kernel import kernel
 
 
 @kernel

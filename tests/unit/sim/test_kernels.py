@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import sim.iteration.simulation
-from dataflows.contract.kernel import KERNELS, Kernel
 from sim.kernels import COMPILING, lacks_compiled
 from sim.run import simulate
+from workloads.kernel import KERNELS, Kernel
 
 
 @pytest.mark.parametrize(("compiled", "lacks"), [((), True), (("run_events",), False)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataflows.compilation import KernelCache, make_entry
 from dataflows.rows.masked_cycles import count_masked_rows
 from dataflows.tiling.search import divide_up
+from workloads.compilation import KernelCache, make_entry
 
 
 def test_a_cache_is_named_by_its_kernel() -> None:

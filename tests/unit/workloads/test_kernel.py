@@ -12,18 +12,18 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from dataflows.contract.kernel import KERNELS, freeze
+from workloads.kernel import KERNELS, freeze
 
 PACKAGE = "small_kernels"
 SOURCES = {
     "sizes": "FACTOR = 2\nOTHER = 5\n",
     "numbers": (
-        f"from dataflows.contract.kernel import kernel\nfrom {PACKAGE}.sizes import FACTOR, OTHER\n\n"
+        f"from workloads.kernel import kernel\nfrom {PACKAGE}.sizes import FACTOR, OTHER\n\n"
         "@kernel\ndef double(value: int) -> int:\n    return FACTOR * value\n\n"
         "@kernel\ndef halve(value: int) -> int:\n    return value // 2\n"
     ),
     "callers": (
-        f"from dataflows.contract.kernel import kernel\nfrom {PACKAGE}.numbers import double\n\n"
+        f"from workloads.kernel import kernel\nfrom {PACKAGE}.numbers import double\n\n"
         "@kernel\ndef quadruple(value: int) -> int:\n    return double(double(value))\n"
     ),
 }
@@ -72,7 +72,7 @@ def test_a_kernel_is_registered_where_its_module_is_imported() -> None:
 
 def test_every_kernel_of_the_simulator_is_registered_once_under_the_module_that_defines_it() -> None:
     importlib.import_module("sim.run")
-    own = [one for name, one in KERNELS.items() if name.startswith(("dataflows.", "sim."))]
+    own = [one for name, one in KERNELS.items() if name.startswith(("workloads.", "dataflows.", "sim."))]
     assert own
     for one in own:
         assert getattr(sys.modules[one.function.__module__], one.function.__name__) is one
@@ -153,7 +153,7 @@ def test_arrays_of_all_kinds_are_one_kind_once_they_are_frozen() -> None:
 # What stays in the buffer is decided over the steps of the whole iteration.
 RUN = """\
 from sim import load_architecture, simulate
-from dataflows.contract.kernel import KERNELS
+from workloads.kernel import KERNELS
 arch = load_architecture("sparsetrain", ("buffer.keep_on_chip=false",))
 simulate("lenet5", arch, batch=1, operands="synthetic", layers="{layers}", steps={steps}, verify=False)
 print(*sorted(name for name, one in KERNELS.items() if "entry" in vars(one)))

@@ -56,14 +56,14 @@ class Kernel(Generic[P, R]):
     @cached_property
     def entry(self) -> Any:
         """The dispatcher for calls from Python."""
-        from dataflows.compilation import make_entry
+        from workloads.compilation import make_entry
 
         return make_entry(self)
 
     @cached_property
     def part(self) -> Any:
         """The dispatcher for calls from other kernels."""
-        from dataflows.compilation import make_part
+        from workloads.compilation import make_part
 
         return make_part(self)
 
@@ -75,7 +75,7 @@ class Kernel(Generic[P, R]):
     @property
     def is_compiled(self) -> bool:
         """Whether numba's cache holds a form for calls from Python, made of what the kernel is made of now."""
-        from dataflows.compilation import KernelCache
+        from workloads.compilation import KernelCache
 
         return KernelCache(self).is_filled
 
