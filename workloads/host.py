@@ -20,7 +20,8 @@ from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, 
 from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
-from workloads.reference.threads import BLAS_THREADS, fixed_blas_threads
+from workloads.reference.threads import fixed_blas_threads
+from workloads.reference.workers import HOST_WORKERS, shared_work
 
 GradientHook = Callable[[str, Array, BoolArray | None], Array]
 
@@ -158,13 +159,13 @@ class HostOptions:
         keep: Given each array that outlives its use, for the backward pass or the operands; hands back what is kept in
             its place (`workloads.kept_tensors`).
         note: Given each statistic of the batch that a running one follows, ``<layer>/mean`` and so on.
-        threads: Of BLAS.
+        threads: That share the work; no result depends on their number.
     """
 
     dtype: DTypeLike = np.float32
     keep: Keep = keep_in_memory
     note: Note = forget
-    threads: int = BLAS_THREADS
+    threads: int = HOST_WORKERS
 
 
 FLOAT32, FLOAT64 = HostOptions(), HostOptions(np.float64)
@@ -198,7 +199,7 @@ def run_iteration(
     dtype, keep = options.dtype, options.keep
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
-    with fixed_blas_threads(options.threads), np.errstate(over="ignore", invalid="ignore"):
+    with fixed_blas_threads(), shared_work(options.threads), np.errstate(over="ignore", invalid="ignore"):
         scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, options)
         found = evaluate_losses(network, scores, compared)
         grads, grad_outputs, summed = _run_backward(network, tape, reads, found, hook, keep)

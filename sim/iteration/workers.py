@@ -17,7 +17,7 @@ from sim.step.work import StepOptions, StepRun
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.operands import Operands
-from workloads.reference import STEP_BLAS_THREADS, fixed_blas_threads
+from workloads.reference import fixed_blas_threads
 from workloads.shapes import Step
 
 Work = Iterator[tuple[Operands | LayerImages, Step, tuple[Architecture, ...]]]
@@ -54,7 +54,7 @@ def execute_in_threads(work: Work, options: StepOptions) -> Generator[list[StepR
     """
     pending: deque[Future[list[StepRun]]] = deque()
     waits = True
-    with fixed_blas_threads(STEP_BLAS_THREADS):
+    with fixed_blas_threads():
         threads = THREADS if options.traced is None else 1
         pool = ThreadPoolExecutor(threads)
         try:

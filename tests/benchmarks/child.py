@@ -24,7 +24,7 @@ from workloads.errors import InputError
 from workloads.kept_tensors import TensorKeeper
 from workloads.opening import open_operands
 from workloads.operands import Operands
-from workloads.reference import STEP_BLAS_THREADS, fixed_blas_threads, run_forward, run_gta, run_gtw
+from workloads.reference import fixed_blas_threads, run_forward, run_gta, run_gtw
 from workloads.shapes import ConvShape, Step
 from workloads.sources.source import OperandStream
 from workloads.workload import Workload
@@ -112,7 +112,7 @@ def time_product(operands: Operands, step: Step) -> float:
     for rows, inner, columns in list_products(operands, step):
         left, right = (np.full(size, 0.5, dtype=np.float32) for size in ((rows, inner), (inner, columns)))
         product = np.zeros((rows, columns), dtype=np.float32)
-        with fixed_blas_threads(STEP_BLAS_THREADS):
+        with fixed_blas_threads():
             seconds += time_call(partial(np.matmul, left, right, out=product))
     return seconds
 

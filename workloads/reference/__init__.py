@@ -5,10 +5,9 @@ from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.reference.matmul import matmul_forward, matmul_gta, matmul_gtw
 from workloads.reference.steps import require_float32, run_forward, run_gta, run_gtw, spread_bias
-from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
+from workloads.reference.threads import fixed_blas_threads
 
 __all__ = [
-    "STEP_BLAS_THREADS",
     "bound_forward",
     "bound_gta",
     "bound_gtw",

@@ -1,34 +1,94 @@
-"""The three steps of a 2-D convolution as matrix products on unfolded windows."""
+"""The three steps of a 2-D convolution as matrix products on gathered windows, in blocks that a core's cache holds.
+
+Blocks are cut by the geometry alone, and each result is summed in one order, so that nothing depends on how many
+threads share the blocks out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from workloads.arrays import BoolArray
 from workloads.reference.arrays import Array, require_shape
-from workloads.shapes import ConvShape, slice_positions
+from workloads.reference.scratch import take_scratch
+from workloads.reference.windows import WindowAxis, add_windows, gather_windows
+from workloads.reference.workers import share_out
+from workloads.shapes import ConvShape, Pair, Shape
 
-# Unfolded windows of one product, in elements: large enough for BLAS, small beside what backprop keeps.
-WINDOW_ELEMENTS = 2**22
-# With at least this many positions a 1x1 kernel needs no gathering of images to keep BLAS busy.
-POINTWISE_POSITIONS = 64
+# Gathered windows of one product, in elements: about half of a core's second cache.
+BLOCK_ELEMENTS = 2**18
+# Places of one product at least, where there are so many: with fewer, BLAS reads the weights too often.
+BLOCK_PLACES = 512
+# With at least this many places a 1x1 kernel needs no gathering of images to keep BLAS busy.
+POINTWISE_PLACES = 64
+# The gradient to the weights is the sum of those of so many parts of the blocks, whoever computes them.
+WEIGHT_PARTS = 2
+# GTA gathers windows of grad_output where that has at most so many times the input's channels, else it adds windows.
+GATHERED_CHANNELS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some images, and some rows of what lies beside the windows in a product."""
+
+    images: slice
+    rows: range
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """The windows of images, one for each of ``(P, Q)`` places."""
+
+    vertical: WindowAxis
+    horizontal: WindowAxis
+    groups: int
+    places: Pair
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether the windows of an image are the image."""
+        return self.vertical == self.horizontal == WindowAxis(1, 1, self.vertical.step, 0)
+
+    def gather(self, images: Array, block: Block) -> Array:
+        """Give a block's windows of ``(N, C, H, W)`` as ``(G, (C / G) R S, n rows Q)``: scratch, or a view."""
+        chosen, width = images[block.images], self.places[1]
+        channels, taps = images.shape[1], (self.vertical.taps, self.horizontal.taps)
+        if self.is_pointwise and len(chosen) == 1 and self.places == images.shape[2:]:
+            return _slice_places(chosen[0], block.rows, self.groups)
+        unfolded = (channels, *taps, len(chosen), len(block.rows), width)
+        windows = take_scratch("windows", unfolded, images.dtype)
+        gather_windows(chosen, self.vertical, self.horizontal, block.rows, windows)
+        return windows.reshape(self.groups, channels // self.groups * taps[0] * taps[1], -1)
+
+    def cut(self, batch: int, channels: int) -> list[Block]:
+        """Cut the products of a batch of images of so many channels into blocks."""
+        height, width = self.places
+        length = channels // self.groups * self.vertical.taps * self.horizontal.taps * self.groups
+        limit = max(BLOCK_PLACES, BLOCK_ELEMENTS // length)
+        rows = height
+        if self.is_pointwise and height * width >= POINTWISE_PLACES:
+            images = 1
+        else:
+            images = max(1, min(batch, limit // (height * width)))
+            rows = min(height, max(1, limit // width))
+        # An even number of runs keeps two threads busy to the end.
+        runs = -(-batch // images)
+        images = -(-batch // min(batch, runs + runs % 2))
+        return [
+            Block(slice(first, min(first + images, batch)), range(top, min(top + rows, height)))
+            for first in range(0, batch, images)
+            for top in range(0, height, rows)
+        ]
 
 
 def conv_forward(input: Array, weight: Array, shape: ConvShape) -> Array:
     """Convolve, without bias: input ``(N, C, H, W)`` and weight ``(M, C / G, R, S)`` to ``(N, M, P, Q)``."""
     require_shape("input", input, shape.input_shape)
     require_shape("weight", weight, shape.weight_shape)
-    output = np.empty(shape.output_shape, dtype=input.dtype)
-    filters = _filter_matrices(weight, shape)
-    for images in _image_runs(shape):
-        padded = _pad(input[images], shape)
-        for rows in _row_runs(shape):
-            target = _by_channel(output[images, :, rows])
-            target[...] = np.matmul(filters, _unfold(padded, rows, shape)).reshape(target.shape)
-    return output
+    return _multiply_windows(input, _filter_matrices(weight, shape), _input_windows(shape), shape.output_shape)
 
 
 def conv_gta(grad_output: Array, weight: Array, shape: ConvShape, mask: BoolArray | None = None) -> Array:
@@ -37,13 +97,12 @@ def conv_gta(grad_output: Array, weight: Array, shape: ConvShape, mask: BoolArra
     require_shape("weight", weight, shape.weight_shape)
     if mask is not None:
         require_shape("mask", mask, shape.input_shape)
-    grad_input = np.empty(shape.input_shape, dtype=grad_output.dtype)
-    filters = _filter_matrices(weight, shape).transpose(0, 2, 1)
-    for images in _image_runs(shape):
-        padded = np.zeros(_padded_shape(grad_input[images], shape), dtype=grad_output.dtype)
-        for rows in _row_runs(shape):
-            _fold(np.matmul(filters, _output_matrices(grad_output[images, :, rows], shape)), padded, rows, shape)
-        grad_input[images] = _crop(padded, shape)
+    if shape.stride == (1, 1) and shape.out_channels <= GATHERED_CHANNELS * shape.in_channels:
+        G, Mg, Cg = shape.groups, shape.group_out_channels, shape.group_in_channels
+        filters = np.ascontiguousarray(weight.reshape(G, Mg, Cg, -1).transpose(0, 2, 1, 3)).reshape(G, Cg, -1)
+        grad_input = _multiply_windows(grad_output, filters, _output_windows(shape), shape.input_shape)
+    else:
+        grad_input = _add_windows(grad_output, weight, shape)
     if mask is not None:
         np.copyto(grad_input, 0, where=~mask)
     return grad_input
@@ -53,46 +112,97 @@ def conv_gtw(input: Array, grad_output: Array, shape: ConvShape) -> Array:
     """Gradient to the weight ``(M, C / G, R, S)`` from input ``(N, C, H, W)`` and grad_output ``(N, M, P, Q)``."""
     require_shape("input", input, shape.input_shape)
     require_shape("grad_output", grad_output, shape.output_shape)
-    window_size = shape.group_in_channels * shape.kernel_height * shape.kernel_width
-    grad_weight = np.zeros((shape.groups, shape.group_out_channels, window_size), dtype=input.dtype)
-    for images in _image_runs(shape):
-        padded = _pad(input[images], shape)
-        for rows in _row_runs(shape):
-            windows = _unfold(padded, rows, shape).transpose(0, 2, 1)
-            grad_weight += np.matmul(_output_matrices(grad_output[images, :, rows], shape), windows)
-    return grad_weight.reshape(shape.weight_shape)
+    windows = _input_windows(shape)
+    blocks = windows.cut(shape.batch, shape.in_channels)
+    parts = np.array_split(np.arange(len(blocks)), min(WEIGHT_PARTS, len(blocks)))
+    size = shape.group_in_channels * shape.kernel_height * shape.kernel_width
+    sums = np.empty((len(parts), shape.groups, size, shape.group_out_channels), dtype=input.dtype)
+
+    def sum_part(part: int) -> None:
+        total = sums[part]
+        for number, place in enumerate(parts[part]):
+            gathered = windows.gather(input, blocks[place])
+            factor = _output_matrices(grad_output, blocks[place], shape).transpose(0, 2, 1)
+            if number:
+                product = take_scratch("product", total.shape, total.dtype)
+                total += np.matmul(gathered, factor, out=product)
+            else:
+                np.matmul(gathered, factor, out=total)
+
+    share_out(sum_part, len(parts))
+    for other in sums[1:]:
+        sums[0] += other
+    return np.ascontiguousarray(sums[0].transpose(0, 2, 1)).reshape(shape.weight_shape)
 
 
-def _image_runs(shape: ConvShape) -> Iterator[slice]:
-    """Cut the batch into runs of images whose unfolded windows stay below `WINDOW_ELEMENTS`, or single ones."""
-    images = max(1, WINDOW_ELEMENTS // (_row_elements(shape) * shape.out_height))
-    if _is_pointwise(shape) and shape.out_height * shape.out_width >= POINTWISE_POSITIONS:
-        images = 1
-    for start in range(0, shape.batch, images):
-        yield slice(start, min(start + images, shape.batch))
+def _multiply_windows(images: Array, filters: Array, windows: Windows, result_shape: Shape) -> Array:
+    """Multiply filters ``(G, M / G, (C / G) R S)`` with the windows of images to ``(N, M, P, Q)``."""
+    result = np.empty(result_shape, dtype=images.dtype)
+    blocks = windows.cut(*images.shape[:2])
+
+    def multiply(number: int) -> None:
+        block = blocks[number]
+        gathered, target = windows.gather(images, block), result[block.images]
+        if len(target) == 1:
+            np.matmul(filters, gathered, out=_slice_places(target[0], block.rows, windows.groups))
+        else:
+            met = target[:, :, block.rows.start : block.rows.stop].transpose(1, 0, 2, 3)
+            product = take_scratch("product", (*filters.shape[:2], gathered.shape[2]), result.dtype)
+            met[...] = np.matmul(filters, gathered, out=product).reshape(met.shape)
+
+    share_out(multiply, len(blocks))
+    return result
 
 
-def _row_runs(shape: ConvShape) -> Iterator[slice]:
-    """Cut the output's rows likewise, for images that are too large as a whole."""
-    rows = max(1, WINDOW_ELEMENTS // _row_elements(shape))
-    if _is_pointwise(shape):
-        rows = shape.out_height
-    for start in range(0, shape.out_height, rows):
-        yield slice(start, min(start + rows, shape.out_height))
+def _add_windows(grad_output: Array, weight: Array, shape: ConvShape) -> Array:
+    """Gradient to the input, as the sum of the gradients to all windows, block by block."""
+    grad_input = np.empty(shape.input_shape, dtype=grad_output.dtype)
+    filters = _filter_matrices(weight, shape).transpose(0, 2, 1)
+    windows = _input_windows(shape)
+    runs = _group_by_images(windows.cut(shape.batch, shape.in_channels))
+
+    def add_run(number: int) -> None:
+        for place, block in enumerate(runs[number]):
+            target = grad_input[block.images]
+            if not place:
+                target[...] = 0
+            factor = _output_matrices(grad_output, block, shape)
+            gradients = take_scratch("product", (*filters.shape[:2], factor.shape[2]), grad_output.dtype)
+            np.matmul(filters, factor, out=gradients)
+            taps = (shape.kernel_height, shape.kernel_width)
+            unfolded = (shape.in_channels, *taps, len(target), len(block.rows), shape.out_width)
+            add_windows(gradients.reshape(unfolded), windows.vertical, windows.horizontal, block.rows, target)
+
+    share_out(add_run, len(runs))
+    return grad_input
 
 
-def _row_elements(shape: ConvShape) -> int:
-    """Elements in the windows of one output row of one image."""
-    return shape.in_channels * shape.kernel_height * shape.kernel_width * shape.out_width
+def _group_by_images(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Put the blocks of the same images together, for their windows overlap."""
+    runs: dict[int, list[Block]] = {}
+    for block in blocks:
+        runs.setdefault(block.images.start, []).append(block)
+    return list(runs.values())
 
 
-def _is_pointwise(shape: ConvShape) -> bool:
-    return (shape.kernel_height, shape.kernel_width) == (1, 1) == shape.stride and not any(shape.padding)
+def _input_windows(shape: ConvShape) -> Windows:
+    """Give the windows of the input, one for each place of the output."""
+    return Windows(
+        WindowAxis(shape.kernel_height, shape.stride_height, shape.dilation_height, -shape.pad_top),
+        WindowAxis(shape.kernel_width, shape.stride_width, shape.dilation_width, -shape.pad_left),
+        shape.groups,
+        (shape.out_height, shape.out_width),
+    )
 
 
-def _by_channel(images: Array) -> Array:
-    """View ``(n, C, H, W)`` as ``(C, n, H, W)``."""
-    return images.transpose(1, 0, 2, 3)
+def _output_windows(shape: ConvShape) -> Windows:
+    """Give the windows of the output, for strides of 1: what each place of the input reaches."""
+    return Windows(
+        WindowAxis(shape.kernel_height, 1, -shape.dilation_height, shape.pad_top),
+        WindowAxis(shape.kernel_width, 1, -shape.dilation_width, shape.pad_left),
+        shape.groups,
+        (shape.in_height, shape.in_width),
+    )
 
 
 def _filter_matrices(weight: Array, shape: ConvShape) -> Array:
@@ -100,53 +210,17 @@ def _filter_matrices(weight: Array, shape: ConvShape) -> Array:
     return weight.reshape(shape.groups, shape.group_out_channels, -1)
 
 
-def _output_matrices(grad_output: Array, shape: ConvShape) -> Array:
-    """Some rows of the output gradients of n images as ``(G, M / G, n rows Q)``."""
-    return _by_channel(grad_output).reshape(shape.groups, shape.group_out_channels, -1)
+def _output_matrices(grad_output: Array, block: Block, shape: ConvShape) -> Array:
+    """A block's output gradients ``(N, M, P, Q)`` as ``(G, M / G, n rows Q)``; a view of a single image."""
+    chosen = grad_output[block.images]
+    if len(chosen) == 1:
+        return _slice_places(chosen[0], block.rows, shape.groups)
+    met = chosen[:, :, block.rows.start : block.rows.stop].transpose(1, 0, 2, 3)
+    return met.reshape(shape.groups, shape.group_out_channels, -1)
 
 
-def _unfold(padded: Array, rows: slice, shape: ConvShape) -> Array:
-    """The windows of some output rows of n padded images as ``(G, (C / G) R S, n rows Q)``.
-
-    A view, where the kernel is 1x1 and the image one.
-    """
-    (U_h, U_w), (D_h, D_w), R, S = shape.stride, shape.dilation, shape.kernel_height, shape.kernel_width
-    if _is_pointwise(shape):
-        return _by_channel(padded).reshape(shape.groups, shape.group_in_channels, -1)
-    reach = (D_h * (R - 1) + 1, D_w * (S - 1) + 1)
-    met = padded[:, :, rows.start * U_h : (rows.stop - 1) * U_h + reach[0]]
-    windows = sliding_window_view(met, reach, axis=(2, 3))[:, :, ::U_h, ::U_w, ::D_h, ::D_w]
-    windows = windows[:, :, :, : shape.out_width]
-    return windows.transpose(1, 4, 5, 0, 2, 3).reshape(shape.groups, shape.group_in_channels * R * S, -1)
-
-
-def _fold(grad_windows: Array, padded: Array, rows: slice, shape: ConvShape) -> None:
-    """Add gradients of windows ``(G, (C / G) R S, n rows Q)`` into those of the n padded images."""
-    R, S, Q, U = shape.kernel_height, shape.kernel_width, shape.out_width, shape.stride_height
-    run = rows.stop - rows.start
-    windows = grad_windows.reshape(shape.in_channels, R, S, -1, run, Q)
-    for r in range(R):
-        for s in range(S):
-            met_rows = slice_positions(rows.start * U + r * shape.dilation_height, run, U)
-            met = padded[:, :, met_rows, shape.met_columns(s)]
-            met += _by_channel(windows[:, r, s])
-
-
-def _padded_shape(images: Array, shape: ConvShape) -> tuple[int, ...]:
-    n, C, H, W = images.shape
-    return (n, C, shape.pad_top + H + shape.pad_bottom, shape.pad_left + W + shape.pad_right)
-
-
-def _pad(images: Array, shape: ConvShape) -> Array:
-    if not any(shape.padding):
-        return images
-    padded = np.zeros(_padded_shape(images, shape), dtype=images.dtype)
-    _crop(padded, shape)[...] = images
-    return padded
-
-
-def _crop(padded: Array, shape: ConvShape) -> Array:
-    """View the images without their padding."""
-    inner_height = slice(shape.pad_top, shape.pad_top + shape.in_height)
-    inner_width = slice(shape.pad_left, shape.pad_left + shape.in_width)
-    return padded[:, :, inner_height, inner_width]
+def _slice_places(image: Array, rows: range, groups: int) -> Array:
+    """View some rows of one contiguous image ``(C, P, Q)`` as ``(G, C / G, rows Q)``."""
+    channels, _, width = image.shape
+    flat = image.reshape(groups, channels // groups, -1)
+    return flat[:, :, rows.start * width : rows.stop * width]

@@ -16,7 +16,7 @@ from workloads.reference.arrays import Array
 from workloads.reference.convolution import conv_forward, conv_gta, conv_gtw
 from workloads.reference.fully_connected import linear_forward, linear_gta, linear_gtw
 from workloads.reference.matmul import matmul_forward, matmul_gta, matmul_gtw
-from workloads.reference.threads import STEP_BLAS_THREADS, fixed_blas_threads
+from workloads.reference.threads import fixed_blas_threads
 from workloads.shapes import ConvShape, LayerShape, LinearShape, MatmulShape, Step, TransposedConvShape
 
 Kind = TypeVar("Kind", bound=NDArray[Any])
@@ -73,7 +73,7 @@ def find_numerics(shape: LayerShape) -> StepNumerics:
 def run_forward(operands: Operands) -> Array:
     """Output with bias, ``(N, M, P, Q)`` or ``(N, ..., M)``."""
     shape = operands.shape
-    with fixed_blas_threads(STEP_BLAS_THREADS):
+    with fixed_blas_threads():
         output = find_numerics(shape).forward(operands.input, operands.weight, shape)
     if operands.bias is not None:
         add_bias(output, operands.bias, shape.channel_axis)
@@ -83,14 +83,14 @@ def run_forward(operands: Operands) -> Array:
 def run_gta(operands: Operands) -> Array:
     """Masked gradient to the input, ``(N, C, H, W)`` or ``(N, ..., C)``."""
     shape = operands.shape
-    with fixed_blas_threads(STEP_BLAS_THREADS):
+    with fixed_blas_threads():
         return find_numerics(shape).gta(operands.grad_output, operands.weight, shape, operands.mask)
 
 
 def run_gtw(operands: Operands) -> Array:
     """Gradient to the weight, ``(M, C / G, R, S)`` or ``(M, C)``, or to the second factor of a product."""
     shape = operands.shape
-    with fixed_blas_threads(STEP_BLAS_THREADS):
+    with fixed_blas_threads():
         return find_numerics(shape).gtw(operands.input, operands.grad_output, shape)
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-# Of the host's pass, which runs alone, and of a layer's step, beside which other steps run.
-BLAS_THREADS = 2
-STEP_BLAS_THREADS = 1
+# Work is shared by threads of our own (`workloads.reference.workers`), in parts that do not depend on their number.
+BLAS_THREADS = 1
 
 
 @contextmanager

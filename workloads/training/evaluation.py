@@ -15,6 +15,7 @@ from workloads.losses import BatchTargets, Evaluation, evaluate_losses, make_tar
 from workloads.network import INPUT, Network, Node
 from workloads.reference.arrays import Array
 from workloads.reference.threads import fixed_blas_threads
+from workloads.reference.workers import HOST_WORKERS, shared_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,19 @@ def evaluate_batch(
     statistics: Parameters,
     images: NDArray[Any],
     targets: BatchTargets,
+    threads: int = HOST_WORKERS,
 ) -> Evaluation:
     """Run forward and the losses once in evaluation mode.
 
     Args:
         statistics: Running ones, ``<layer>/mean`` and so on.
+        threads: That share the work.
 
     Raises:
         InputError: the network has no loss, or the targets do not fit it.
     """
     compared = make_targets(network, targets)
-    with fixed_blas_threads(), np.errstate(over="ignore", invalid="ignore"):
+    with fixed_blas_threads(), shared_work(threads), np.errstate(over="ignore", invalid="ignore"):
         return evaluate_losses(network, compute_scores(network, parameters, statistics, images), compared)
 
 

@@ -38,7 +38,7 @@ class TrainingForm(StrictModel):
         images: The first so many training images of the data set; all of them where it is left out.
         test_images: Likewise of the test images.
         statistics_momentum: With which running statistics follow those of a batch.
-        threads: Of BLAS; their number is part of the result, as it decides how sums are split.
+        threads: That share the work of a training; of numpy's, no result depends on their number.
         record_every: Densities of operands are counted in every so manieth iteration, the first of an epoch among
             them; losses, thresholds and what is pruned in all.
     """

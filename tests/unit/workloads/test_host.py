@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import workloads.host
 from workloads.errors import InputError
 from workloads.host import HostOptions, Iteration, initial_parameters, parameter_shapes, run_iteration
 from workloads.kinds import Layer
@@ -19,7 +21,9 @@ from workloads.network import Network, build_network
 from workloads.operands import Operands
 from workloads.reference import conv_gta, fixed_blas_threads, run_forward, run_gta, run_gtw
 from workloads.reference.threads import BLAS_THREADS
+from workloads.reference.workers import shared_work
 from workloads.shapes import ConvShape, LinearShape, Step
+from workloads.workload import load_workload
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 INPUT_SHAPE = (4, 2, 8, 8)
@@ -254,15 +258,31 @@ def test_blas_runs_on_a_fixed_number_of_threads_and_gets_its_own_back() -> None:
         inside.append(count())
         return gradient
 
-    with threadpool_limits(BLAS_THREADS - 1):
+    with threadpool_limits(BLAS_THREADS + 1):
         before = count()
         iterate(make_network(CHAIN), hook=record)
         assert count() == before
         with fixed_blas_threads():
             inside.append(count())
         assert count() == before
-    assert before == [BLAS_THREADS - 1] * len(before)
+    assert before == [BLAS_THREADS + 1] * len(before)
     assert inside == [[BLAS_THREADS] * len(before)] * (1 + 9)
+
+
+@pytest.mark.parametrize("preset", ["lenet5", "resnet20"])
+def test_an_iteration_is_the_same_to_the_bit_on_any_number_of_threads(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = load_workload(preset, batch=6).network
+    images = draw_images(network.input_shape)
+    found = []
+    for workers in (1, 2, 5):
+        monkeypatch.setattr(workloads.host, "shared_work", partial(shared_work, workers))
+        found.append(run_iteration(network, initial_parameters(network, 1), images, np.arange(6), seed=1))
+    for other in found[1:]:
+        assert other.loss == found[0].loss
+        for name, gradient in other.grads.items():
+            np.testing.assert_array_equal(gradient, found[0].grads[name])
 
 
 def test_tensors_that_backward_does_not_need_are_released() -> None:

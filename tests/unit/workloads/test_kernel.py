@@ -178,6 +178,7 @@ ALWAYS = ["sim.machine.compiled.run_events", "sim.machine.recurrence.queue_trans
         "dataflows.sparsetrain.conv_rows.chunks.walk_chunks",
                 "dataflows.tiling.rows_search.try_rows",
                 "dataflows.tiling.spans.sum_units",
+                "workloads.reference.windows.gather_elements",
             ],
         ),
     ],

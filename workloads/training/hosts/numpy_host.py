@@ -82,10 +82,13 @@ class NumpyTraining:
 
     def evaluate(self, batches: Iterable[Batch]) -> Score:
         """Compute loss and accuracy of images in evaluation mode."""
-        return evaluate_all(self._network_of, self._state.parameters, self._state.statistics, batches)
+        state, threads = self._state, self._plan.form.threads
+        return evaluate_all(self._network_of, state.parameters, state.statistics, batches, threads)
 
 
-def evaluate_all(network_of: Any, parameters: Arrays, statistics: Arrays, batches: Iterable[Batch]) -> Score:
+def evaluate_all(
+    network_of: Any, parameters: Arrays, statistics: Arrays, batches: Iterable[Batch], threads: int
+) -> Score:
     """Evaluate all batches, and weigh their scores by their images.
 
     Args:
@@ -95,7 +98,7 @@ def evaluate_all(network_of: Any, parameters: Arrays, statistics: Arrays, batche
     has_accuracy = True
     for batch in batches:
         network: Network = network_of(len(batch.images))
-        found = evaluate_batch(network, parameters, statistics, batch.images, batch.targets)
+        found = evaluate_batch(network, parameters, statistics, batch.images, batch.targets, threads)
         count, accuracy = len(batch.images), found.accuracy
         images, loss = images + count, loss + count * found.total
         has_accuracy &= accuracy is not None
