@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workloads.arrays import Float32Array
 
 LARGEST_INTEGER = 4
+WORD_BITS = 32
 
 
 def keyed_generator(seed: int, *place: str | int) -> np.random.Generator:
@@ -16,8 +19,31 @@ def keyed_generator(seed: int, *place: str | int) -> np.random.Generator:
 
     The number of keys is part of the key: numpy takes (1, 2) and (1, 2, 0) for the same seed.
     """
+    return np.random.default_rng(_list_keys(seed, place))
+
+
+def draw_first_words(seed: int, place: tuple[str | int, ...], numbers: Sequence[int]) -> NDArray[np.uint64]:
+    """Give the first 64 bits of the generator of ``(seed, *place, number)`` for each number.
+
+    The generator itself takes several times as long to make, most of it to cut its keys into words.
+    """
+    keys = _list_keys(seed, (*place, 0))[:-1]
+    words = [word for key in keys for word in _cut_words(key)]
+    drawn = np.empty(len(numbers), np.uint64)
+    for at, number in enumerate(numbers):
+        drawn[at] = np.random.PCG64(np.array([*words, *_cut_words(number)], np.uint32)).random_raw()
+    return drawn
+
+
+def _list_keys(seed: int, place: tuple[str | int, ...]) -> list[int]:
     words = [crc32(key.encode()) if isinstance(key, str) else key for key in place]
-    return np.random.default_rng([len(words), seed, *words])
+    return [len(words), seed, *words]
+
+
+def _cut_words(key: int) -> list[int]:
+    """Cut a key into words as numpy does, the lowest first; 0 is one word."""
+    count = max(1, -(-int(key).bit_length() // WORD_BITS))
+    return [int(key) >> WORD_BITS * at & 2**WORD_BITS - 1 for at in range(count)]
 
 
 def draw_sparse(

@@ -21,7 +21,7 @@ from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.threads import fixed_blas_threads
-from workloads.reference.workers import HOST_WORKERS, shared_work
+from workloads.workers import HOST_WORKERS, shared_work
 
 GradientHook = Callable[[str, Array, BoolArray | None], Array]
 

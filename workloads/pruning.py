@@ -17,15 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
-from workloads.draws import keyed_generator
+from workloads.draws import draw_first_words
+from workloads.kernel import freeze
+from workloads.pruning_kernels import add_magnitudes, count_elements, prune_elements
+from workloads.workers import share_out
 
 Array = NDArray[np.floating[Any]]
 
-UINT64_LAST = 2**64 - 1
-# SplitMix64: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, figure 16.
-GOLDEN_GAMMA = 0x9E3779B97F4A7C15
-FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-FRACTION_SHIFT, FRACTION_UNIT = 11, 2.0**-53
+# A gradient is summed and pruned in so many parts, whoever does them.
+PARTS = 2
+# Sums of magnitudes beside each other, whose additions need not wait for one another.
+LANES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,12 @@ class PruningKey:
     def image_key(self, image: int) -> int:
         """Give the 64-bit counter from which the elements of a tensor's image count on."""
         number = image if self.images is None else self.images[image]
-        generator = keyed_generator(self.seed, self.layer, "pruning", self.iteration, number)
-        return int(generator.integers(UINT64_LAST, dtype=np.uint64, endpoint=True))
+        return int(draw_first_words(self.seed, (self.layer, "pruning", self.iteration), [number])[0])
+
+    def image_keys(self, images: int) -> NDArray[np.uint64]:
+        """Give the counters of a tensor's first images."""
+        numbers = [image if self.images is None else self.images[image] for image in range(images)]
+        return draw_first_words(self.seed, (self.layer, "pruning", self.iteration), numbers)
 
 
 def threshold(gradient: Array, mask: BoolArray | None, rate: float) -> float:
@@ -59,11 +65,9 @@ def threshold(gradient: Array, mask: BoolArray | None, rate: float) -> float:
     """
     if not 0 <= rate < 1:
         raise ValueError(f"a pruning rate must be at least 0 and below 1, got {rate}")
-    magnitudes = np.abs(gradient)
-    positions = magnitudes.size if mask is None else int(np.count_nonzero(mask))
+    total, positions = _sum_magnitudes(gradient, mask)
     if not positions:
         return 0.0
-    total = float(magnitudes.sum(dtype=np.float64, where=True if mask is None else mask))
     sigma = sqrt(pi / 2) * total / positions
     return float(np.float32(normal_quantile(rate) * sigma))
 
@@ -80,27 +84,37 @@ def prune(gradient: Array, tau: float, key: PruningKey) -> Array:
     """
     if tau == 0:
         return gradient
-    pruned = np.ascontiguousarray(gradient).copy()
-    for image in range(len(pruned)):
-        flat = pruned[image].reshape(-1)
-        small = np.flatnonzero((np.abs(flat) < tau) & (flat != 0))
-        values = flat[small]
-        is_snapped = draw_uniforms(key.image_key(image), small) * tau < np.abs(values)
-        flat[small] = np.where(is_snapped, np.copysign(tau, values), 0.0)
+    pruned = np.empty(gradient.shape, gradient.dtype)
+    if not pruned.size:
+        return pruned
+    values, keys = freeze(gradient).reshape(-1), key.image_keys(len(gradient))
+    limit, first = gradient.dtype.type(tau), np.linspace(0, len(gradient), PARTS + 1).astype(int).tolist()
+
+    def prune_part(part: int) -> None:
+        prune_elements(values, keys, float(tau), limit, (first[part], first[part + 1]), pruned.reshape(-1))
+
+    share_out(prune_part, PARTS)
     return pruned
 
 
-def draw_uniforms(image_key: int, elements: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Give the numbers in [0, 1) of an image's elements, which are counted in C order: SplitMix64 at each counter."""
-    mixed = elements.astype(np.uint64) + np.uint64(1)
-    mixed *= np.uint64(GOLDEN_GAMMA)
-    mixed += np.uint64(image_key)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(FIRST_FACTOR)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(SECOND_FACTOR)
-    mixed ^= mixed >> np.uint64(31)
-    uniforms = (mixed >> np.uint64(FRACTION_SHIFT)).astype(np.float64)
-    uniforms *= FRACTION_UNIT
-    return uniforms
+def measure_density(gradient: Array) -> float:
+    """Give the share of nonzeros among all elements."""
+    return count_elements(freeze(gradient).reshape(-1)) / gradient.size
+
+
+def _sum_magnitudes(gradient: Array, mask: BoolArray | None) -> tuple[float, int]:
+    """Sum the magnitudes where the mask is set, in float64 and in one order, and count what was summed."""
+    values = freeze(gradient).reshape(-1)
+    flags = freeze(np.empty(0, np.bool_) if mask is None else mask).reshape(-1)
+    sums, counts = np.zeros((PARTS, LANES)), [0] * PARTS
+    first = np.linspace(0, len(values), PARTS + 1).astype(int)
+
+    def add_part(part: int) -> None:
+        chosen = slice(first[part], first[part + 1])
+        counts[part] = add_magnitudes(values[chosen], flags[chosen], mask is not None, sums[part])
+
+    share_out(add_part, PARTS)
+    return float(sums.sum()), sum(counts)
 
 
 @dataclass(frozen=True)

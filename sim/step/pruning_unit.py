@@ -1,6 +1,6 @@
 """The PPU's end of GTA: it sums, masks and prunes a gradient row by row, from the threshold that it was given.
 
-It shares no code with the host's pruning; both draw an element's number from the definition in `workloads.pruning`.
+It shares no code with the host's pruning; both draw an element's number by SplitMix64, from the same keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def write_gradient(sums: Float32Array, operands: Operands, step: Step = Step.GTA
     shares = np.array([share.reshape(rows.shape) for share in operands.find_summed(step)], dtype=np.float32)
     keys = np.zeros(len(sums), dtype=np.uint64)
     if finish.key is not None:
-        keys = np.array([finish.key.image_key(image) for image in range(len(sums))], dtype=np.uint64)
+        keys = finish.key.image_keys(len(sums))
     written = np.empty(rows.shape, dtype=np.float32)
     finish_rows(
         freeze(rows), freeze(mask), freeze(shares.reshape(-1, *rows.shape)), np.float32(finish.tau), keys,

@@ -22,7 +22,7 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.network import INPUT, Network
-from workloads.pruning import PruningKey, PruningState, prune, threshold
+from workloads.pruning import PruningKey, PruningState, measure_density, prune, threshold
 from workloads.pruning_sites import PruningSite, find_pruning_sites
 from workloads.settings import GradientPruning
 from workloads.training.iteration import SitePruning
@@ -171,7 +171,7 @@ class GradientPruner:
         used = own if self._pruning.threshold == "own_batch" else self.state.threshold(site.node)
         self.state = self.state.push({site.node: own})
         pruned = prune(values, used, PruningKey(self.seed, site.node, iteration))
-        before, after = (np.count_nonzero(one) / one.size for one in (values, pruned))
+        before, after = measure_density(values), measure_density(pruned)
         return pruned, SitePruning(site, used, own, before, after)
 
 

@@ -15,8 +15,8 @@ from workloads.arrays import BoolArray
 from workloads.reference.arrays import Array, require_shape
 from workloads.reference.scratch import take_scratch
 from workloads.reference.windows import WindowAxis, add_windows, gather_windows
-from workloads.reference.workers import share_out
 from workloads.shapes import ConvShape, Pair, Shape
+from workloads.workers import share_out
 
 # Gathered windows of one product, in elements: about half of a core's second cache.
 BLOCK_ELEMENTS = 2**18

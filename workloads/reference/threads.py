@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-# Work is shared by threads of our own (`workloads.reference.workers`), in parts that do not depend on their number.
+# Work is shared by threads of our own (`workloads.workers`), in parts that do not depend on their number.
 BLAS_THREADS = 1
 
 

@@ -15,7 +15,7 @@ from workloads.losses import BatchTargets, Evaluation, evaluate_losses, make_tar
 from workloads.network import INPUT, Network, Node
 from workloads.reference.arrays import Array
 from workloads.reference.threads import fixed_blas_threads
-from workloads.reference.workers import HOST_WORKERS, shared_work
+from workloads.workers import HOST_WORKERS, shared_work
 
 
 @dataclass(frozen=True, slots=True)

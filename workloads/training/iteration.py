@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
@@ -15,7 +14,7 @@ from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
-from workloads.pruning import PruningKey, PruningState, normal_quantile, prune, threshold
+from workloads.pruning import PruningKey, PruningState, measure_density, normal_quantile, prune, threshold
 from workloads.pruning_sites import PruningSite, completes_factor, find_pruning_sites
 from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
@@ -100,7 +99,7 @@ class Pruner:
         own = threshold(gradient, mask, self._pruning.rate)
         used = own if self._pruning.threshold == "own_batch" else self._state.threshold(node)
         pruned = prune(gradient, used, PruningKey(self._seed, node, self._number))
-        before, after = (np.count_nonzero(values) / values.size for values in (gradient, pruned))
+        before, after = measure_density(gradient), measure_density(pruned)
         sigma = own / normal_quantile(self._pruning.rate) if self._pruning.rate else None
         snapped = np.count_nonzero(np.abs(pruned) == np.float32(used)) / pruned.size if used else 0.0
         self.prunings[node] = SitePruning(self._sites[node], used, own, before, after, sigma, snapped)

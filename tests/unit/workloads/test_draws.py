@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from workloads.draws import keyed_generator
+import numpy as np
+import pytest
+
+from workloads.draws import draw_first_words, keyed_generator
 
 
 def test_a_place_always_draws_the_same() -> None:
@@ -13,3 +16,14 @@ def test_other_places_draw_differently() -> None:
     places: list[tuple[int | str, ...]] = [(), (0,), (0, 0), ("a",), ("b",), ("a", 0), ("a", 1), (0, "a")]
     draws = {keyed_generator(seed, *place).random() for seed in (0, 1, 2**63 - 1) for place in places}
     assert len(draws) == 3 * len(places)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63 - 1])
+def test_first_words_are_those_of_the_keyed_generators(seed: int) -> None:
+    numbers = [0, 1, 7, 2**32 - 1, 2**32, 2**40 + 3]
+    place = ("layer1.0", "pruning", 2**33)
+    expected = [
+        int(keyed_generator(seed, *place, number).integers(2**64 - 1, dtype=np.uint64, endpoint=True))
+        for number in numbers
+    ]
+    assert draw_first_words(seed, place, numbers).tolist() == expected

@@ -21,8 +21,8 @@ from workloads.network import Network, build_network
 from workloads.operands import Operands
 from workloads.reference import conv_gta, fixed_blas_threads, run_forward, run_gta, run_gtw
 from workloads.reference.threads import BLAS_THREADS
-from workloads.reference.workers import shared_work
 from workloads.shapes import ConvShape, LinearShape, Step
+from workloads.workers import shared_work
 from workloads.workload import load_workload
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])

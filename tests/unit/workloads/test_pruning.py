@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from slow_pruning import draw_uniforms, prune_slowly, sum_slowly
 
 from workloads.document import YamlDocument
 from workloads.errors import InputError
@@ -20,8 +21,9 @@ from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.opening import open_operands
 from workloads.profile_plan import share_left
-from workloads.pruning import PruningKey, PruningState, draw_uniforms, prune, threshold
+from workloads.pruning import PruningKey, PruningState, measure_density, prune, threshold
 from workloads.pruning_sites import find_pruning_sites
+from workloads.workers import shared_work
 from workloads.workload import make_workload
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
@@ -40,6 +42,55 @@ def test_draws_are_the_upper_53_bits_of_splitmix64() -> None:
     uniforms = draw_uniforms(1234567, np.arange(5))
     assert uniforms.tolist() == [(output >> 11) / 2**53 for output in SPLITMIX_OUTPUTS]
     assert draw_uniforms(1234567, np.array([4, 1])).tolist() == uniforms[[4, 1]].tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 3, 4, 7), (5, 1000), (7, 33, 31), (0, 4)])
+@pytest.mark.parametrize("images", [None, (4, 0, 9, 2**40, 3, 1, 8)])
+def test_what_is_pruned_is_to_the_bit_what_the_definition_prunes(
+    dtype: type[np.floating[Any]], shape: tuple[int, ...], images: tuple[int, ...] | None
+) -> None:
+    gradient = draw_gradient(shape).astype(dtype)
+    gradient[np.abs(gradient) < 0.2] = 0
+    gradient.reshape(-1)[::5] *= -1
+    key = dataclasses.replace(KEY, seed=2**63 - 1, images=images)
+    for tau in (0.3, 1.0, float(np.float32(1.3)), 50.0):
+        for workers in (1, 2):
+            with shared_work(workers):
+                pruned = prune(gradient, tau, key)
+            expected = prune_slowly(gradient, tau, key)
+            assert pruned.dtype == dtype
+            assert pruned.tobytes() == expected.tobytes()
+
+
+def test_a_gradient_that_lies_otherwise_in_memory_is_pruned_alike() -> None:
+    gradient = draw_gradient((4, 6, 8))
+    turned = np.asfortranarray(gradient)
+    mask = gradient > 0
+    np.testing.assert_array_equal(prune(turned, 1.0, KEY), prune(gradient, 1.0, KEY))
+    assert threshold(turned, np.asfortranarray(mask), 0.9) == threshold(gradient, mask, 0.9)
+
+
+def test_what_is_no_number_is_left_as_it_is() -> None:
+    gradient = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
+    np.testing.assert_array_equal(prune(gradient, 1.0, KEY)[0, :3], gradient[0, :3])
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 5000])
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_a_threshold_is_that_of_sums_made_by_numpy(size: int, is_masked: bool) -> None:
+    gradient = draw_gradient((size,))
+    mask = draw_gradient((size,), 4) > -1 if is_masked else None
+    total, positions = sum_slowly(gradient, mask)
+    tau = NormalDist().inv_cdf(0.95) * sqrt(pi / 2) * total / positions
+    # Both sums are of float64, in other orders: rounding to float32 hides the difference, but for one unit at most.
+    assert threshold(gradient, mask, 0.9) == pytest.approx(tau, rel=2**-23)
+    with shared_work(2):
+        assert threshold(gradient, mask, 0.9) == threshold(gradient, mask, 0.9)
+
+
+def test_a_density_counts_what_is_not_zero() -> None:
+    assert measure_density(np.array([[0, -1.5], [-0.0, np.nan]], np.float32)) == 0.5
 
 
 def test_draws_are_uniform() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workloads.reference.scratch import KEPT_BYTES, take_scratch
-from workloads.reference.workers import share_out, shared_work
+from workloads.workers import share_out, shared_work
 
 
 def test_every_part_is_done_once_on_any_number_of_threads() -> None:

@@ -14,6 +14,7 @@ from workloads.host import Iteration, run_iteration
 from workloads.kinds.execution import Parameters
 from workloads.network import Network
 from workloads.optimisers.optimiser import Optimiser
+from workloads.pruning import measure_density
 from workloads.training.batches import Batch
 from workloads.training.evaluation import Score, evaluate_batch
 from workloads.training.iteration import SitePruning, run_pruned_iteration
@@ -146,5 +147,5 @@ def measure_densities(found: Iteration) -> dict[tuple[str, str], float]:
         weight = found.parameters.get(f"{layer}/weight") if tensors.factor is None else tensors.factor
         for name, values in (("input", tensors.input), ("weight", weight), ("grad_output", tensors.grad_output)):
             assert values is not None
-            densities[layer, name] = float(np.count_nonzero(values) / values.size)
+            densities[layer, name] = measure_density(values)
     return densities
