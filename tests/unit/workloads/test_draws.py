@@ -19,9 +19,10 @@ def test_other_places_draw_differently() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63 - 1])
-def test_first_words_are_those_of_the_keyed_generators(seed: int) -> None:
-    numbers = [0, 1, 7, 2**32 - 1, 2**32, 2**40 + 3]
-    place = ("layer1.0", "pruning", 2**33)
+@pytest.mark.parametrize("places", [0, 1, 2, 3])
+def test_first_words_are_those_of_the_keyed_generators(seed: int, places: int) -> None:
+    numbers = [*range(100), 2**32 - 1, 2**32, 2**40 + 3, 2**64 - 1]
+    place = ("layer1.0", "pruning", 2**33)[:places]
     expected = [
         int(keyed_generator(seed, *place, number).integers(2**64 - 1, dtype=np.uint64, endpoint=True))
         for number in numbers
