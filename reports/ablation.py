@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.fitted_tables import Column, Grid, Kind
+from reports.pruning_words import name_pruning
 from reports.tables import format_ratio, format_share
 from sim.iteration.run_result import RunResult
 from sim.results.rows import SCOPES, StepResult
@@ -31,7 +32,7 @@ def describe_policy(result: RunResult, name: str) -> str:
     policy = result.record["policies"][name]
     if policy["pruning"] is None:
         return str(policy["meaning"])
-    return f"zeros, mask, pruning {policy['pruning']['rate']:g}"
+    return f"zeros, mask, pruning {name_pruning(policy['pruning'])}"
 
 
 def make_ablation_grid(result: RunResult) -> Grid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from reports.page import write_table
+from reports.pruning_words import name_pruning
 from reports.quantities import write_energy, write_ratio
 from reports.run_files import SCOPE_WORDS, Run, find_architecture
 from sim.results.rows import SCOPES
@@ -45,7 +46,7 @@ def describe_skips(run: Run, machine: str) -> str:
     if policy is None:
         return "-"
     pruning = policy.get("pruning")
-    return str(policy["meaning"]) if pruning is None else f"zeros, mask, pruning {pruning['rate']:g}"
+    return str(policy["meaning"]) if pruning is None else f"zeros, mask, pruning {name_pruning(pruning)}"
 
 
 def list_cells(run: Run, machine: str, reference: str) -> list[object]:

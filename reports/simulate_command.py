@@ -129,6 +129,7 @@ def print_run(result: RunResult, width: int) -> None:
     """Print the closing tables and sentences of a run, for a terminal of this width."""
     from reports.ablation import make_ablation_grid, make_densities_grid
     from reports.fitted_tables import make_console, print_blocks, print_grid, print_words, tell_left_out
+    from reports.pruning_grid import make_pruned_grid
     from reports.steps_table import make_steps_grid
     from reports.tables import describe_run
 
@@ -139,6 +140,9 @@ def print_run(result: RunResult, width: int) -> None:
         left_out += print_grid(console, make_ablation_grid(result), width)
         console.print()
         print_blocks(console, make_densities_grid(result), 3, width)
+    if (pruned := make_pruned_grid(result)) is not None:
+        console.print()
+        left_out += print_grid(console, pruned, width)
     console.print()
     tell_left_out(console, left_out, width)
     for line in describe_run(result):

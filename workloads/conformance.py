@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from math import isfinite
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
@@ -18,6 +20,7 @@ from workloads.masks.producer import MaskKey, MaskProducer
 from workloads.opening import make_request
 from workloads.operands import Operands
 from workloads.optimisers.optimiser import Optimiser, OptimiserState
+from workloads.pruners.threshold_model import ThresholdModel
 from workloads.rewrites.equality import find_difference
 from workloads.rewrites.rewrite import Rewrite, rewrite_network
 from workloads.shapes import Step
@@ -30,6 +33,9 @@ FOREIGN_FILES = {
     "weights.npz": b"PK\x03\x04\x14\x00\x00\x00\x00\x00\x00\x00!\x00fc/weight.npy",
     "nothing.yaml": b"",
 }
+
+# Of a float32 threshold that is computed in another order of the same sums.
+ROUNDING = 1e-6
 
 
 class ConformanceError(AssertionError):
@@ -143,6 +149,57 @@ def check_rewrite(rewrite: Rewrite, workload: Workload) -> None:
     difference = find_difference(before, after) if rewrite.claims_equality else None
     if difference is not None:
         _refuse(words, f"claims equality, but changes {difference}")
+
+
+def check_threshold_model(model: ThresholdModel) -> None:
+    """Fit a threshold model to gradients of several distributions, and hold what it gives against its protocol.
+
+    Raises:
+        ConformanceError: it changes what it is given, gives no float32 value of at least 0 or no density of 0 to 1,
+            depends on signs, memory layout or what lies outside the mask, does not grow with the gradient or with the
+            rate, prunes at the rate 0 or where there is nothing to prune, or is not the same again.
+    """
+    words = f"the threshold model {type(model).__name__}"
+    for name, gradient in draw_gradients().items():
+        place = f"{words}, {name}"
+        mask, before = keyed_generator(1, "mask").random(gradient.shape) < 0.7, gradient.copy()
+        found = [model.fit(gradient, mask, rate) for rate in (0.0, 0.5, 0.9, 0.99)]
+        taus = [one.tau for one in found]
+        if not np.array_equal(gradient, before):
+            _refuse(place, "changes the gradient that it is given")
+        if not all(isfinite(tau) and tau >= 0 and tau == np.float32(tau) for tau in taus):
+            _refuse(place, f"must give finite float32 values of at least 0, got {taus}")
+        if not all(0 <= one.density <= 1 + ROUNDING for one in found):
+            _refuse(place, f"must expect densities from 0 to 1, got {[one.density for one in found]}")
+        if taus[0] or taus != sorted(taus):
+            _refuse(place, f"must give 0 at the rate 0, and no less at a higher one, got {taus}")
+        flipped = np.where(mask, -gradient, gradient + 1).astype(gradient.dtype)
+        changed = {
+            "again": (model.fit(gradient, mask, 0.9).tau, 1.0),
+            "with other signs, and other values outside the mask": (model.fit(flipped, mask, 0.9).tau, 1.0),
+            "in another memory layout": (model.fit(np.asfortranarray(gradient), mask, 0.9).tau, 1.0),
+            "4 times as large": (model.fit(gradient * gradient.dtype.type(4), mask, 0.9).tau, 4.0),
+        }
+        for way, (tau, factor) in changed.items():
+            if abs(tau - taus[2] * factor) > ROUNDING * taus[2] * factor:
+                _refuse(place, f"gives {taus[2]:g}, and {tau:g} of the gradient {way}")
+        nothing = [model.fit(gradient * 0, mask, 0.9), model.fit(gradient, np.zeros_like(mask), 0.9)]
+        if any(one.tau for one in nothing):
+            _refuse(place, "must give 0 where there is nothing to prune")
+
+
+def draw_gradients() -> dict[str, NDArray[np.floating[Any]]]:
+    """Draw gradients of several distributions, in both precisions."""
+    generator = keyed_generator(1, "gradients")
+    values = generator.standard_normal((4, 8, 10, 10))
+    sparse = values * (generator.random(values.shape) < 0.4)
+    return {
+        "normal values": values.astype(np.float32),
+        "normal values in float64": values,
+        "sparse values": sparse.astype(np.float32),
+        "log-normal values": (np.sign(values) * np.exp(3 * generator.standard_normal(values.shape))).astype(np.float32),
+        "equal magnitudes": np.sign(values).astype(np.float32),
+    }
 
 
 def check_optimiser(optimiser: Optimiser) -> None:

@@ -14,6 +14,7 @@ from workloads.errors import InputError
 from workloads.layers import StrictModel
 from workloads.masks.table import MASK_PRODUCERS
 from workloads.plugins import ExtensionPoint
+from workloads.pruners.table import THRESHOLD_MODELS
 from workloads.rewrites.table import REWRITES
 from workloads.schema import WorkloadForm
 from workloads.sources.table import SOURCES
@@ -73,6 +74,8 @@ SECTIONS = (
     Section("sparsify", MASK_PRODUCERS, "method"),
     Section("rewrites", REWRITES, "method", is_list=True),
 )
+# Sections whose form is the project's own, and that name an extension which has no fields in it.
+NAMED_ALONE = (Section("pruning", THRESHOLD_MODELS, "model"),)
 
 
 def find_form(data: Any) -> type[WorkloadForm]:
@@ -105,8 +108,9 @@ AnyWorkloadForm = Annotated[
 
 def list_providers(form: WorkloadForm) -> list[str]:
     """List what provides the extensions that a workload names, as `ExtensionPoint.providers` gives it."""
-    data = form.model_dump(mode="json", include={section.field for section in SECTIONS})
-    return [one for section in SECTIONS for name in section.names(data) for one in section.point.providers(name)]
+    sections = (*SECTIONS, *NAMED_ALONE)
+    data = form.model_dump(mode="json", include={section.field for section in sections})
+    return [one for section in sections for name in section.names(data) for one in section.point.providers(name)]
 
 
 def json_schema() -> dict[str, Any]:

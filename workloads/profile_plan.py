@@ -27,13 +27,13 @@ are dense.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, pi, prod, sqrt
-from statistics import NormalDist
+from math import prod
 
 from workloads.errors import InputError
 from workloads.kinds.profile_rules import GradientRule, OutputRule
 from workloads.network import Network, Node
 from workloads.profile import Profile
+from workloads.pruners.normal import share_left
 from workloads.pruning_sites import find_pruning_sites
 
 
@@ -83,17 +83,6 @@ class GradientPlan:
     is_pruned: bool
     density: float | None
     rule: str
-
-
-def share_left(rate: float) -> float:
-    """Give the density that stochastic pruning at a rate leaves of normal numbers, in closed form.
-
-    With z = Phi^-1((1 + rate) / 2) the threshold in standard deviations: P(|g| >= z) + E[|g| / z; |g| < z].
-    """
-    if rate == 0:
-        return 1.0
-    z = NormalDist().inv_cdf((1 + rate) / 2)
-    return (1 - rate) + 2 * (1 - exp(-z * z / 2)) / (sqrt(2 * pi) * z)
 
 
 def plan_input(network: Network, profile: Profile, name: str) -> TensorPlan:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from workloads.layers import StrictModel
+from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 
 WorkloadName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -15,6 +16,17 @@ PlainText = Annotated[str, StringConstraints(min_length=1)]
 ImageSize = Annotated[int, Field(ge=1, le=2**16)]
 ImagePadding = Annotated[int, Field(ge=0, le=2**12)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+def check_threshold_model(name: str) -> str:
+    """Give back the name of a registered threshold model.
+
+    Raises:
+        ValueError: nothing is registered under it.
+    """
+    if not THRESHOLD_MODELS.is_registered(name):
+        raise ValueError(f"unknown threshold model '{name}'; registered are {', '.join(THRESHOLD_MODELS.names())}")
+    return name
 
 
 class Density(StrictModel):
@@ -71,12 +83,14 @@ class GradientPruning(StrictModel):
         rate: Share of a gradient's elements below its threshold.
         threshold: `fifo` takes the mean of the last fifo_depth batches' thresholds, after warmup_batches iterations on
             the host; `own_batch` takes the batch's own.
+        model: How a gradient's threshold follows from its values: a name of `workloads.pruners.table`.
     """
 
     rate: Annotated[float, Field(ge=0.0, lt=1.0)]
     fifo_depth: Annotated[int, Field(ge=1, le=1024)] = 5
     threshold: Literal["fifo", "own_batch"] = "fifo"
     warmup_batches: Annotated[int, Field(ge=0, le=65536)] = 6
+    model: Annotated[str, AfterValidator(check_threshold_model)] = NORMAL
 
     @model_validator(mode="after")
     def _fill_the_fifo(self) -> GradientPruning:

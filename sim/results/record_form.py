@@ -31,6 +31,7 @@ class Pruned(OpenModel):
     """How gradients were pruned, as far as reports tell it."""
 
     rate: Fraction
+    model: Line = "normal"
 
 
 class PolicyForm(StrictModel):

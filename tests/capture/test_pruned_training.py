@@ -95,6 +95,29 @@ def test_gradients_are_those_of_the_host_element_by_element(name: str, threshold
     assert any(one.density_after < one.density_before for one in pruner.last.prunings.values())
 
 
+@pytest.mark.parametrize("threshold_model", ["quantile", "lognormal"])
+def test_other_models_of_the_threshold_are_those_of_the_host(threshold_model: str) -> None:
+    model, size = make_model("small")
+    images, labels = make_batch(BATCH, size, 0)
+    network = capture(model, images, make_loss(labels)).workload.network
+    pruning = GradientPruning(rate=RATE, threshold="own_batch", model=threshold_model)
+    pruner = prune_gradients(model, RATE, seed=SEED, threshold="own_batch", threshold_model=threshold_model)
+    host = run_host(model, network, 0, PruningState(DEPTH), pruning, size)
+    watch = LayerWatch(model)
+    make_loss(labels)(model(images)).backward()
+    watch.leave()
+    # The same sums of gradients in another order decide on the fitted threshold.
+    compare_gradients(watch, pruner, host, 1e-5)
+
+
+def test_an_unknown_model_of_the_threshold_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        prune_gradients(make_model("small")[0], RATE, threshold_model="gauss")
+    assert str(caught.value) == (
+        "prune_gradients: unknown threshold model 'gauss'; registered are normal, quantile, lognormal"
+    )
+
+
 @pytest.mark.parametrize("name", ["small", "resnet18"])
 def test_a_recording_of_a_pruned_training_carries_thresholds_and_keys(name: str) -> None:
     model, size = make_model(name)

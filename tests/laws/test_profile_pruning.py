@@ -13,7 +13,7 @@ from dataflows.storage.written import find_written
 from sim.run import simulate
 from workloads.opening import open_operands
 from workloads.operands import Operands
-from workloads.profile_plan import share_left
+from workloads.pruners.normal import share_left
 from workloads.shapes import Step
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import parse_yaml

@@ -46,6 +46,7 @@ def prune_gradients(
     seed: int = 1,
     fifo_depth: int = 5,
     threshold: Literal["fifo", "own_batch"] = "fifo",
+    threshold_model: str = "normal",
 ) -> GradientPruner:
     """Prune the gradients of a model's training stochastically from now on, as `workloads.pruning` defines it.
 
@@ -55,6 +56,7 @@ def prune_gradients(
         seed: key of the draws.
         fifo_depth: how many batches' thresholds are averaged; before there are so many, nothing is pruned.
         threshold: ``own_batch`` takes the batch's own in place of the average.
+        threshold_model: how a threshold follows from a gradient; `sparsetrain.threshold_models` are registered.
 
     Returns:
         What prunes; its `remove` ends it.
@@ -66,4 +68,6 @@ def prune_gradients(
     import_extra("torch", "torch", "prune_gradients")
     from workloads.capture.pruner import start_pruning
 
-    return start_pruning(model, rate=rate, seed=seed, fifo_depth=fifo_depth, threshold=threshold)
+    return start_pruning(
+        model, rate=rate, seed=seed, fifo_depth=fifo_depth, threshold=threshold, threshold_model=threshold_model
+    )

@@ -22,10 +22,10 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
 from workloads.network import INPUT, Network
-from workloads.pruning import PruningKey, PruningState, measure_density, prune, threshold
+from workloads.pruners.site import SitePruning, StochasticPruner
+from workloads.pruning import PruningKey, PruningState
 from workloads.pruning_sites import PruningSite, find_pruning_sites
-from workloads.settings import GradientPruning
-from workloads.training.iteration import SitePruning
+from workloads.settings import GradientPruning, check_threshold_model
 from workloads.workload import make_workload
 
 SEED_LIMIT = 2**63 - 1
@@ -79,6 +79,7 @@ class GradientPruner:
         self.iteration = 0
         self.last: PrunedBatch | None = None
         self._pruning = pruning
+        self._pruner = StochasticPruner(pruning)
         self._label = name_workload(model)
         self._paths = ModulePaths(str(Path(torch.__file__).parent))
         self._running: WatchedPass | None = None
@@ -167,15 +168,15 @@ class GradientPruner:
     def _prune_values(
         self, site: PruningSite, values: NDArray[Any], mask: BoolArray | None, iteration: int
     ) -> tuple[NDArray[Any], SitePruning]:
-        own = threshold(values, mask, self.rate)
-        used = own if self._pruning.threshold == "own_batch" else self.state.threshold(site.node)
-        self.state = self.state.push({site.node: own})
-        pruned = prune(values, used, PruningKey(self.seed, site.node, iteration))
-        before, after = measure_density(values), measure_density(pruned)
-        return pruned, SitePruning(site, used, own, before, after)
+        key = PruningKey(self.seed, site.node, iteration)
+        pruned, done = self._pruner.prune(site, values, mask, self.state, key)
+        self.state = self.state.push({site.node: done.own_threshold})
+        return pruned, done
 
 
-def start_pruning(model: Any, *, rate: float, seed: int, fifo_depth: int, threshold: str) -> GradientPruner:
+def start_pruning(
+    model: Any, *, rate: float, seed: int, fifo_depth: int, threshold: str, threshold_model: str
+) -> GradientPruner:
     """Prune a model's gradients, as `workloads.capture.prune_gradients` says."""
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"prune_gradients needs a torch.nn.Module, got {type(model).__name__}")
@@ -184,8 +185,13 @@ def start_pruning(model: Any, *, rate: float, seed: int, fifo_depth: int, thresh
     if not isinstance(seed, int) or not 0 <= seed <= SEED_LIMIT:
         raise InputError(f"the seed must be a whole number from 0 to {SEED_LIMIT}, got {seed}")
     try:
+        check_threshold_model(threshold_model)
+    except ValueError as error:
+        raise InputError(f"prune_gradients: {error}") from None
+    try:
         pruning = GradientPruning(
-            rate=rate, fifo_depth=fifo_depth, threshold=threshold, warmup_batches=max(int(fifo_depth), 6)  # type: ignore[arg-type]
+            rate=rate, fifo_depth=fifo_depth, threshold=threshold, model=threshold_model,  # type: ignore[arg-type]
+            warmup_batches=max(int(fifo_depth), 6),
         )  # fmt: skip
     except (ValidationError, TypeError, ValueError):
         raise InputError(

@@ -20,6 +20,7 @@ from workloads.losses import BatchTargets, list_spread, make_targets
 from workloads.masks.producer import mask_parameters
 from workloads.network import Network
 from workloads.operands import Operands
+from workloads.pruners.table import NORMAL
 from workloads.reference.arrays import keep_in_memory
 from workloads.settings import GradientPruning, ImagePipeline, PlainText, Seed
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
@@ -206,9 +207,10 @@ def describe_weights(path: Path | None) -> str:
 
 def describe_pruning(pruning: GradientPruning) -> str:
     """Say at which rate and with which thresholds gradients are pruned."""
+    rate = f"{pruning.rate:.4g}" if pruning.model == NORMAL else f"{pruning.rate:.4g} by the model {pruning.model}"
     if pruning.threshold == "own_batch":
-        return f"gradients pruned at {pruning.rate:.4g} with the batch's own thresholds"
+        return f"gradients pruned at {rate} with the batch's own thresholds"
     return (
-        f"gradients pruned at {pruning.rate:.4g} with the mean thresholds of {pruning.fifo_depth} of "
+        f"gradients pruned at {rate} with the mean thresholds of {pruning.fifo_depth} of "
         f"{pruning.warmup_batches} warm-up batches (weights not updated)"
     )

@@ -12,8 +12,9 @@ from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.profile import check_profile, find_profile, profile_names, read_profile
 from workloads.profile_tensors import ProfiledNetwork
+from workloads.pruners.table import NORMAL
 from workloads.pruning_sites import find_pruning_sites
-from workloads.settings import Clustering, PlainText, Seed, WorkloadName
+from workloads.settings import Clustering, GradientPruning, PlainText, Seed, WorkloadName
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.user_file import resolve_path
 
@@ -71,8 +72,11 @@ class ProfileOperands(OperandSource):
         """Read the profile and spread it over the network.
 
         Raises:
-            InputError: it is missing, damaged, or has a row that fits no layer.
+            InputError: it is missing, damaged, or has a row that fits no layer, or the workload prunes otherwise than
+                normal numbers are pruned.
         """
+        if request.pruning is not None:
+            refuse_other_pruning(request.pruning, request.label)
         profile = read_profile(self.profile_path(request.base_directory), self.column)
         check_profile(profile, request.network)
         rate = 0.0 if request.pruning is None else request.pruning.rate
@@ -91,6 +95,19 @@ class ProfileOperands(OperandSource):
         if self.path is None:
             return self
         return self.model_copy(update={"path": str(resolve_path(self.profile_path(base_directory)))})
+
+
+def refuse_other_pruning(pruning: GradientPruning, label: str) -> None:
+    """Refuse a model of thresholds that the gradients of a profile, normal numbers, have no use for.
+
+    Raises:
+        InputError: it is another than the normal one.
+    """
+    if pruning.model != NORMAL:
+        raise InputError(
+            f"{label}: pruning.model must be '{NORMAL}' for operands of a profile, whose gradients are normal numbers "
+            f"of a known deviation, got '{pruning.model}'; source host has gradients that models are fitted to"
+        )
 
 
 def profile_operands(request: OperandRequest, source: ProfileOperands) -> OperandStream:

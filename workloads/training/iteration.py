@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
@@ -15,43 +14,13 @@ from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
-from workloads.pruning import PruningKey, PruningState, measure_density, normal_quantile, prune, threshold
+from workloads.pruners.site import SitePruning, StochasticPruner
+from workloads.pruning import PruningKey, PruningState
 from workloads.pruning_sites import PruningSite, completes_factor, find_pruning_sites
 from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
 
 BatchLoader = Callable[[int], tuple[NDArray[Any], Labels | BatchTargets]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SitePruning:
-    """What happened to one gradient: the threshold it was pruned with (0: not pruned), the one its own values give.
-
-    Densities are shares of nonzeros among all its elements.
-
-    Attributes:
-        sigma: The deviation that its own threshold was computed from; None at a rate of 0, and where it is not told.
-        snapped: The share of all its elements that became the threshold; None where it is not told.
-    """
-
-    site: PruningSite
-    threshold: float
-    own_threshold: float
-    density_before: float
-    density_after: float
-    sigma: float | None = None
-    snapped: float | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """Give the record of a run."""
-        return {
-            "written_by": self.site.writer,
-            "place": self.site.place.value,
-            "threshold": self.threshold,
-            "own_threshold": self.own_threshold,
-            "density_before": self.density_before,
-            "density_after": self.density_after,
-        }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +56,7 @@ class Pruner:
         self, sites: Mapping[str, PruningSite], pruning: GradientPruning, state: PruningState, seed: int, number: int
     ) -> None:
         self._sites = sites
-        self._pruning = pruning
+        self._pruner = StochasticPruner(pruning)
         self._state = state
         self._seed = seed
         self._number = number
@@ -97,13 +66,8 @@ class Pruner:
         """Prune the gradient to a node's output, where the graph has a site; any other is handed back as it is."""
         if node not in self._sites:
             return gradient
-        own = threshold(gradient, mask, self._pruning.rate)
-        used = own if self._pruning.threshold == "own_batch" else self._state.threshold(node)
-        pruned = prune(gradient, used, PruningKey(self._seed, node, self._number))
-        before, after = measure_density(gradient), measure_density(pruned)
-        sigma = own / normal_quantile(self._pruning.rate) if self._pruning.rate else None
-        snapped = np.count_nonzero(np.abs(pruned) == np.float32(used)) / pruned.size if used else 0.0
-        self.prunings[node] = SitePruning(self._sites[node], used, own, before, after, sigma, snapped)
+        key = PruningKey(self._seed, node, self._number)
+        pruned, self.prunings[node] = self._pruner.prune(self._sites[node], gradient, mask, self._state, key)
         return pruned
 
 

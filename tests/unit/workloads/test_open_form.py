@@ -20,6 +20,7 @@ from workloads.layers import StrictModel
 from workloads.open_form import AnyWorkloadForm, find_form, json_schema, list_providers, read_form
 from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands
+from workloads.pruners.table import THRESHOLD_MODELS
 from workloads.recorded import save_recorded
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandRequest, OperandStream
@@ -193,3 +194,14 @@ def test_points_of_a_sweep_are_told_apart_by_what_provides_their_source(monkeypa
     before = Identifier(form).workload_digest(made)
     monkeypatch.setattr(identity, "list_providers", lambda _: ["guest:dense/guest/2.0"])
     assert Identifier(form).workload_digest(made) != before
+
+
+def test_a_threshold_model_of_a_package_names_what_provides_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("laplace", "guest:Laplace", THRESHOLD_MODELS.group)
+
+    def find(group: str, name: str | None = None) -> list[EntryPoint]:
+        return [point] if group == point.group and name in (None, point.name) else []
+
+    monkeypatch.setattr(plugins, "entry_points", find)
+    made = make(f"{NET}pruning: {{rate: 0.9, model: laplace}}\n")
+    assert list_providers(made.form) == ["guest:Laplace//"]

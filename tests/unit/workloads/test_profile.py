@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from unit.workloads.profile_networks import FIGURES, PLAIN, make_profile, network
 
 from workloads.errors import InputError
-from workloads.profile_plan import plan_gradient, share_left
+from workloads.profile_plan import plan_gradient
 from workloads.profile_tensors import ProfiledNetwork
+from workloads.pruners.normal import share_left
 from workloads.pruning import PruningKey, prune
 from workloads.reference import run_gta
 from workloads.settings import Clustering

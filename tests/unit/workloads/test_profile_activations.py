@@ -10,8 +10,8 @@ from unit.workloads.profile_networks import PLAIN, make_profile, network
 
 from workloads.errors import InputError
 from workloads.network import Network
-from workloads.profile_plan import share_left
 from workloads.profile_tensors import ProfiledNetwork
+from workloads.pruners.normal import share_left
 
 RATE = 0.9
 OTHERS = {"relu2": 0.3, "pool2": 0.6, "relu3": 0.4}

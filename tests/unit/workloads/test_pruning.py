@@ -20,7 +20,7 @@ from workloads.errors import InputError
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.opening import open_operands
-from workloads.profile_plan import share_left
+from workloads.pruners.normal import share_left
 from workloads.pruning import PruningKey, PruningState, measure_density, prune, threshold
 from workloads.pruning_sites import find_pruning_sites
 from workloads.workers import shared_work
@@ -332,7 +332,7 @@ def load(pruning: dict[str, Any], **fields: Any) -> Any:
 
 def test_the_settings_of_pruning_have_the_defaults_of_the_definition() -> None:
     assert load({"rate": 0.9}).form.pruning.model_dump() == {
-        "rate": 0.9, "fifo_depth": 5, "threshold": "fifo", "warmup_batches": 6,
+        "rate": 0.9, "fifo_depth": 5, "threshold": "fifo", "warmup_batches": 6, "model": "normal",
     }  # fmt: skip
 
 

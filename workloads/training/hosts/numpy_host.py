@@ -14,10 +14,11 @@ from workloads.host import Iteration, run_iteration
 from workloads.kinds.execution import Parameters
 from workloads.network import Network
 from workloads.optimisers.optimiser import Optimiser
+from workloads.pruners.site import SitePruning
 from workloads.pruning import measure_density
 from workloads.training.batches import Batch
 from workloads.training.evaluation import Score, evaluate_batch
-from workloads.training.iteration import SitePruning, run_pruned_iteration
+from workloads.training.iteration import run_pruned_iteration
 from workloads.training.plan import TrainingPlan
 from workloads.training.record import BatchOutcome, SiteOutcome
 from workloads.training.state import Arrays, TrainingState

@@ -1,0 +1,99 @@
+"""What is done to the gradient at a site, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.arrays import BoolArray
+from workloads.errors import InputError
+from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
+from workloads.pruners.threshold_model import FittedThreshold
+from workloads.pruning import PruningKey, PruningState, normal_quantile, prune
+from workloads.pruning_sites import PruningSite
+from workloads.settings import GradientPruning
+
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SitePruning:
+    """What happened to one gradient: the threshold it was pruned with (0: not pruned), the one its own values give.
+
+    Densities are shares of nonzeros among all its elements.
+
+    Attributes:
+        aimed_density: What the threshold model expects behind a pruning with the gradient's own threshold.
+        sigma: The deviation of normal numbers that its own threshold was computed from; None at a rate of 0, and of
+            another model.
+        snapped: The share of all its elements that became the threshold.
+    """
+
+    site: PruningSite
+    threshold: float
+    own_threshold: float
+    density_before: float
+    density_after: float
+    aimed_density: float
+    sigma: float | None
+    snapped: float
+
+    def facts(self) -> dict[str, Any]:
+        """Give the record of a run."""
+        return {
+            "written_by": self.site.writer,
+            "place": self.site.place.value,
+            "threshold": self.threshold,
+            "own_threshold": self.own_threshold,
+            "density_before": self.density_before,
+            "density_after": self.density_after,
+            "aimed_density": self.aimed_density,
+        }
+
+
+class StochasticPruner:
+    """Prunes gradients as `workloads.pruning` defines it, with the threshold model that the settings choose."""
+
+    def __init__(self, pruning: GradientPruning) -> None:
+        self._pruning = pruning
+        self._model = THRESHOLD_MODELS.make(pruning.model)
+
+    def prune(
+        self, site: PruningSite, gradient: Array, mask: BoolArray | None, state: PruningState, key: PruningKey
+    ) -> tuple[Array, SitePruning]:
+        """Prune the gradient at a site, with the threshold of the state or with its own, which the caller pushes.
+
+        Raises:
+            InputError: the threshold model gives no threshold.
+        """
+        own = self._fit(gradient, mask)
+        used = own.tau if self._pruning.threshold == "own_batch" else state.threshold(site.node)
+        pruned = prune(gradient, used, key)
+        before, after = measure_density(gradient), measure_density(pruned)
+        positions = 1.0 if mask is None else measure_density(mask)
+        snapped = measure_density(np.abs(pruned) == np.float32(used)) if used else 0.0
+        return pruned, SitePruning(
+            site, used, own.tau, before, after, own.density * positions, self._find_sigma(own.tau), snapped
+        )
+
+    def _find_sigma(self, tau: float) -> float | None:
+        is_normal = self._pruning.model == NORMAL and self._pruning.rate > 0
+        return tau / normal_quantile(self._pruning.rate) if is_normal else None
+
+    def _fit(self, gradient: Array, mask: BoolArray | None) -> FittedThreshold:
+        found = self._model.fit(gradient, mask, self._pruning.rate)
+        if not (isfinite(found.tau) and found.tau >= 0):
+            raise InputError(
+                f"the threshold model '{self._pruning.model}' gives {found.tau:g}; a threshold is a finite number of "
+                "at least 0"
+            )
+        return found
+
+
+def measure_density(values: Array | BoolArray) -> float:
+    """Give the share of nonzeros."""
+    return int(np.count_nonzero(values)) / values.size
