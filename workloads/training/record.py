@@ -21,6 +21,7 @@ class SiteOutcome:
         sigma: Estimate of its deviation, from the mean magnitude; None where it was not asked for.
         pruned: The share that became 0.
         snapped: The share that became the threshold; None where it was not counted.
+        aimed_density: What the threshold model expects behind a pruning with the gradient's own threshold.
     """
 
     threshold: float
@@ -29,6 +30,7 @@ class SiteOutcome:
     density_after: float
     sigma: float | None = None
     snapped: float | None = None
+    aimed_density: float | None = None
 
     @property
     def pruned(self) -> float:
@@ -71,6 +73,7 @@ class SiteRecord:
         threshold: What it was pruned with, by the mean of the FIFO.
         own_threshold: What its own values give.
         sigma: The estimated deviation, over the iterations that were counted, as `snapped`.
+        aimed_density: What the threshold model expects to be left, beside density_after.
     """
 
     node: str
@@ -83,6 +86,7 @@ class SiteRecord:
     density_after: float
     pruned: float
     snapped: float | None
+    aimed_density: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ def average_sites(outcomes: Iterable[BatchOutcome], sites: Mapping[str, tuple[st
             density_after=require_mean(one.density_after for one in ones),
             pruned=require_mean(one.pruned for one in ones),
             snapped=mean(one.snapped for one in ones),
+            aimed_density=mean(one.aimed_density for one in ones),
         )
         for node, ones in found.items()
     )

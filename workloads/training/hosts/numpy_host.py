@@ -138,7 +138,10 @@ def describe_batch(found: Iteration, prunings: dict[str, SitePruning], *, is_rec
 
 def describe_site(one: SitePruning) -> SiteOutcome:
     """Tell what happened to a gradient."""
-    return SiteOutcome(one.threshold, one.own_threshold, one.density_before, one.density_after, one.sigma, one.snapped)
+    return SiteOutcome(
+        one.threshold, one.own_threshold, one.density_before, one.density_after, one.sigma, one.snapped,
+        one.aimed_density,
+    )  # fmt: skip
 
 
 def measure_densities(found: Iteration) -> dict[tuple[str, str], float]:
