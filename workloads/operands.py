@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import Float32Array
+from workloads.pruners.row_groups import RowGroups
 from workloads.pruning import PruningKey
 from workloads.shapes import LayerShape, Step, TransposedConvShape
 from workloads.value_formats import ValueFormat
@@ -21,15 +22,28 @@ class GradientFinish:
         mask: bool, the input's shape: read to zero results of PEs that know no mask.
         tau: Threshold of pruning, 0 prunes nothing.
         key: Place of its draws.
+        groups: Of which neighbours in a row which stay, in the place of a threshold.
     """
 
     mask: NDArray[np.bool_] | None = None
     tau: float = 0.0
     key: PruningKey | None = None
+    groups: RowGroups | None = None
 
     def __post_init__(self) -> None:
         if self.tau and self.key is None:
             raise ValueError(f"pruning at the threshold {self.tau} needs the key of its draws")
+        if self.tau and self.groups is not None:
+            raise ValueError(f"a gradient is pruned at the threshold {self.tau} or {self.groups}, not both")
+
+    @property
+    def prunes(self) -> bool:
+        """Whether elements are compared to be pruned."""
+        return self.tau > 0 or self.groups is not None
+
+    def without_pruning(self) -> GradientFinish:
+        """Give what else happens."""
+        return replace(self, tau=0.0, key=None, groups=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +139,13 @@ class Operands:
         return self.weight_summed if step is Step.GTW else self.summed
 
 
-def add_pruning(operands: Operands, tau: float, key: PruningKey, *, is_factor: bool) -> Operands:
+def add_pruning(
+    operands: Operands, tau: float, key: PruningKey, *, is_factor: bool, groups: RowGroups | None = None
+) -> Operands:
     """Have the PPU prune the gradient to the input, or to the second factor of a product."""
     if is_factor:
-        return replace(operands, weight_finish=replace(operands.weight_finish, tau=tau, key=key))
-    return replace(operands, finish=replace(operands.finish, tau=tau, key=key))
+        return replace(operands, weight_finish=replace(operands.weight_finish, tau=tau, key=key, groups=groups))
+    return replace(operands, finish=replace(operands.finish, tau=tau, key=key, groups=groups))
 
 
 # The step of the convolution from a transposed one's output to its input that a step of that one is.

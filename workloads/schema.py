@@ -11,7 +11,7 @@ from workloads.kinds import Layer
 from workloads.layers import LayerName, NetworkInput, PositiveInt, StrictModel
 from workloads.masks.magnitude import MagnitudeMask
 from workloads.rewrites.idle_dropout import RemoveIdleDropout
-from workloads.settings import GradientPruning, WorkloadName
+from workloads.settings import Pruning, WorkloadName
 from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
 from workloads.sources.recorded import RecordedOperands
@@ -38,7 +38,7 @@ class WorkloadForm(StrictModel):
     blocks: dict[LayerName, Block] = Field(default_factory=dict)
     layers: Annotated[list[Layer], Field(min_length=1)]
     operands: ShippedSource | None = None
-    pruning: GradientPruning | None = None
+    pruning: Pruning | None = None
     sparsify: ShippedMask | None = None
     rewrites: list[ShippedRewrite] | None = None
     training: TrainingForm | None = None

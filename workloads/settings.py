@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from workloads.layers import StrictModel
+from workloads.pruners.row_groups import RowGroups
 from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 
 WorkloadName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
@@ -86,6 +87,7 @@ class GradientPruning(StrictModel):
         model: How a gradient's threshold follows from its values: a name of `workloads.pruners.table`.
     """
 
+    method: Literal["stochastic"] = "stochastic"
     rate: Annotated[float, Field(ge=0.0, lt=1.0)]
     fifo_depth: Annotated[int, Field(ge=1, le=1024)] = 5
     threshold: Literal["fifo", "own_batch"] = "fifo"
@@ -100,3 +102,50 @@ class GradientPruning(StrictModel):
                 f"got {self.warmup_batches} and {self.fifo_depth}"
             )
         return self
+
+    @property
+    def first_iteration(self) -> int:
+        """The number of the first iteration that is simulated: that of iterations which fill the FIFO."""
+        return self.warmup_batches if self.threshold == "fifo" else 0
+
+
+class GroupPruning(StrictModel):
+    """N:M pruning of gradients along rows, which is biased; `workloads.pruners.row_groups` defines it.
+
+    Attributes:
+        n: How many of the largest magnitudes stay.
+        m: Of how many neighbours in a row.
+    """
+
+    method: Literal["n_m"]
+    n: Annotated[int, Field(ge=1, le=31)]
+    m: Annotated[int, Field(ge=2, le=32)]
+
+    @model_validator(mode="after")
+    def _prune_some(self) -> GroupPruning:
+        if self.n >= self.m:
+            raise ValueError(f"n must be below m, or nothing would be pruned, got {self.n} and {self.m}")
+        return self
+
+    @property
+    def groups(self) -> RowGroups:
+        """How many of how many neighbours stay."""
+        return RowGroups(self.n, self.m)
+
+    @property
+    def fifo_depth(self) -> int:
+        """The depth of a FIFO of thresholds, which stays empty."""
+        return 1
+
+    @property
+    def first_iteration(self) -> int:
+        """The number of the first iteration that is simulated; there is no FIFO to fill."""
+        return 0
+
+
+def name_method(given: Any) -> Any:
+    """Let pruning without a method be stochastic."""
+    return {"method": "stochastic", **given} if isinstance(given, dict) else given
+
+
+Pruning = Annotated[GradientPruning | GroupPruning, Field(discriminator="method"), BeforeValidator(name_method)]

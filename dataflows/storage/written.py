@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dataflows.contract.problem import StepProblem
 from workloads.operands import Operands
+from workloads.pruners.row_groups import keep_largest
 from workloads.pruning import prune
 from workloads.reference import require_float32, run_forward, run_gta, run_gtw
 from workloads.reference.arrays import Array
@@ -59,4 +60,6 @@ def finish_gradient(gradient: Array, operands: Operands, step: Step = Step.GTA) 
         gradient = gradient + share
     if finish.mask is not None:
         gradient = gradient * finish.mask
+    if finish.groups is not None:
+        return keep_largest(gradient, finish.groups)
     return gradient if finish.key is None else prune(gradient, finish.tau, finish.key)

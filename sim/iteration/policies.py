@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sim.architecture import Architecture, load_architecture, override_architecture, shorten_line
 from workloads.errors import InputError
-from workloads.operands import GradientFinish, Operands
+from workloads.operands import Operands
 from workloads.rounding import round_operands
-from workloads.settings import GradientPruning
+from workloads.settings import GradientPruning, Pruning
 from workloads.training.iteration import count_warmup_batches
 from workloads.value_formats import ValueFormat
 from workloads.workload import Workload
@@ -37,13 +37,13 @@ class Policy:
     has_mask: bool = True
 
     def apply(self, workload: Workload) -> Workload:
-        """Give the workload with this policy's pruning; other settings than the rate stay those of the workload."""
+        """Give the workload with this policy's pruning; other settings of stochastic pruning stay the workload's."""
         if self.rate is None:
             return workload
         given = workload.form.pruning
         pruning = None
         if self.rate:
-            settings = {} if given is None else given.model_dump()
+            settings = given.model_dump() if isinstance(given, GradientPruning) else {}
             pruning = GradientPruning(**{**settings, "rate": self.rate})
         return dataclasses.replace(workload, form=workload.form.model_copy(update={"pruning": pruning}))
 
@@ -51,8 +51,7 @@ class Policy:
         """Give the operands as the machine's PEs see them."""
         if self.has_mask or operands.mask is None:
             return operands
-        finish = operands.finish
-        late = GradientFinish(mask=operands.mask, tau=finish.tau, key=finish.key)
+        late = dataclasses.replace(operands.finish, mask=operands.mask)
         return dataclasses.replace(operands, mask=None, finish=late)
 
 
@@ -213,8 +212,8 @@ class OperandSet:
 
 def group_contenders(workload: Workload, contenders: Sequence[Contender]) -> tuple[OperandSet, ...]:
     """Group machines by the pruning of their operands, in the order of the first of each group."""
-    groups: dict[GradientPruning | None, list[Contender]] = {}
-    workloads: dict[GradientPruning | None, Workload] = {}
+    groups: dict[Pruning | None, list[Contender]] = {}
+    workloads: dict[Pruning | None, Workload] = {}
     for contender in contenders:
         applied = contender.policy.apply(workload)
         groups.setdefault(applied.form.pruning, []).append(contender)

@@ -30,8 +30,11 @@ class OpenModel(BaseModel):
 class Pruned(OpenModel):
     """How gradients were pruned, as far as reports tell it."""
 
-    rate: Fraction
+    method: Line = "stochastic"
+    rate: Fraction | None = None
     model: Line = "normal"
+    n: Count | None = None
+    m: Count | None = None
 
 
 class PolicyForm(StrictModel):

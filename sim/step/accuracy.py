@@ -72,6 +72,6 @@ def leave_unpruned(operands: Operands) -> Operands:
     """Give the operands of a step whose PPU prunes nothing."""
     return dataclasses.replace(
         operands,
-        finish=dataclasses.replace(operands.finish, tau=0.0, key=None),
-        weight_finish=dataclasses.replace(operands.weight_finish, tau=0.0, key=None),
+        finish=operands.finish.without_pruning(),
+        weight_finish=operands.weight_finish.without_pruning(),
     )

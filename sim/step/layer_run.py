@@ -126,7 +126,7 @@ def count_step_actions(
     width = None if machine.buffer is None else machine.buffer.bytes_per_port_cycle
     if find_prices(machine) is None or width is None:
         return None
-    is_pruned = operands.writes_gradient(step) and operands.find_finish(step).tau > 0 and machine.array.skip_zeros
+    is_pruned = operands.writes_gradient(step) and operands.find_finish(step).prunes and machine.array.skip_zeros
     pruned = ActionCounts(pruned_elements=count_results(table) if is_pruned else 0)
     return count_actions(table, timing, width, read_actions(machine.dataflow)) + pruned
 

@@ -29,6 +29,8 @@ def write_gradient(sums: Float32Array, operands: Operands, step: Step = Step.GTA
         freeze(rows), freeze(mask), freeze(shares.reshape(-1, *rows.shape)), np.float32(finish.tau), keys,
         len(rows) // len(sums), written,
     )  # fmt: skip
+    if finish.groups is not None:
+        drop_smallest(written, finish.groups.n, finish.groups.m)
     return written.reshape(sums.shape)
 
 
@@ -65,6 +67,29 @@ def finish_rows(
                 else:
                     value = np.float32(0)
             written[row, w] = value
+
+
+@kernel
+def drop_smallest(rows: NDArray[np.float32], n: int, m: int) -> None:
+    """Leave the `n` largest magnitudes of every `m` neighbours in rows ``(any, W)``, and zeros in the others' places.
+
+    They are found one after the other, each as the first of the largest that are left.
+    """
+    width = rows.shape[1]
+    for row in range(len(rows)):
+        for first in range(0, width, m):
+            last = min(first + m, width)
+            taken = 0
+            for _ in range(min(n, last - first)):
+                largest = -1
+                for w in range(first, last):
+                    is_left = not taken >> (w - first) & 1
+                    if is_left and (largest < 0 or abs(rows[row, w]) > abs(rows[row, largest])):
+                        largest = w
+                taken |= 1 << (largest - first)
+            for w in range(first, last):
+                if not taken >> (w - first) & 1:
+                    rows[row, w] = np.float32(0)
 
 
 @kernel

@@ -132,7 +132,7 @@ def make_run(layer: LayerImages, step: Step, machine: Architecture, found: StepE
     """
     actions = None
     if find_prices(machine) is not None and found.actions is not None:
-        is_pruned = step is Step.GTA and image.finish.tau > 0 and machine.array.skip_zeros
+        is_pruned = step is Step.GTA and image.finish.prunes and machine.array.skip_zeros
         actions = found.actions + ActionCounts(pruned_elements=found.results if is_pruned else 0)
     result = fill(measure_estimate(layer, step, found, image, actions), machine)
     stored = describe_stored(machine, step, found, image, layer.shape.input_shape[0])

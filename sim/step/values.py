@@ -47,7 +47,7 @@ def is_finished(operands: Operands, step: Step) -> bool:
     if not operands.writes_gradient(step):
         return False
     finish = operands.weight_finish if step is Step.GTW else operands.finish
-    return bool(operands.find_summed(step)) or finish.mask is not None or finish.tau > 0
+    return bool(operands.find_summed(step)) or finish.mask is not None or finish.prunes
 
 
 class Comparison:

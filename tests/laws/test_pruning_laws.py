@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from laws.layer_strategies import operands, sparse_machines
 
 from dataflows.storage.written import find_written, finish_gradient
+from reports.ablation import describe_policy
 from sim.architecture import Architecture, load_architecture
 from sim.iteration.policies import choose_contenders, describe_shift
 from sim.run import RunResult, simulate
@@ -25,6 +26,7 @@ from workloads.errors import InputError
 from workloads.opening import open_operands
 from workloads.operand_choice import choose_operands
 from workloads.operands import GradientFinish, Operands
+from workloads.pruners.row_groups import RowGroups, keep_largest
 from workloads.pruning import PruningKey, prune
 from workloads.reference import run_gta
 from workloads.shapes import Step
@@ -52,6 +54,7 @@ layers:
 operands: {source: host, dataset: fashion_mnist, seed: 1, images: {mean: 0.2860, std: 0.3530}}
 """
 FIFO = "pruning: {rate: 0.9, fifo_depth: 2, warmup_batches: 3}\n"
+GROUPS = "pruning: {method: n_m, n: 2, m: 4}\n"
 SUMS = ("multiplies", "ppu_elements", "pruned_elements")
 
 
@@ -72,6 +75,21 @@ def test_both_machines_end_with_the_elements_that_the_host_leaves(drawn: Operand
     mask = drawn.finish.mask if drawn.mask is None else drawn.mask
     expected = run_gta(drawn) + np.sum(drawn.summed, axis=0, dtype=np.float32)
     expected = prune(expected if mask is None else expected * mask, drawn.finish.tau, KEY)
+    for run in run_layer_step(drawn, Step.GTA, (machine, machine.without_skipping()), OPTIONS):
+        assert (run.result.verdict, run.message) == ("exact", "")
+        np.testing.assert_array_equal(run.output, expected)
+    np.testing.assert_array_equal(find_written(drawn, Step.GTA), expected != 0)
+
+
+@LAWFUL
+@given(pruned_operands(), sparse_machines(), st.sampled_from([RowGroups(2, 4), RowGroups(1, 3), RowGroups(1, 2)]))
+def test_both_machines_keep_of_neighbours_those_that_the_host_keeps(
+    drawn: Operands, machine: Architecture, groups: RowGroups
+) -> None:
+    drawn = dataclasses.replace(drawn, finish=GradientFinish(mask=drawn.finish.mask, groups=groups))
+    mask = drawn.finish.mask if drawn.mask is None else drawn.mask
+    expected = run_gta(drawn) + np.sum(drawn.summed, axis=0, dtype=np.float32)
+    expected = keep_largest(expected if mask is None else expected * mask, groups)
     for run in run_layer_step(drawn, Step.GTA, (machine, machine.without_skipping()), OPTIONS):
         assert (run.result.verdict, run.message) == ("exact", "")
         np.testing.assert_array_equal(run.output, expected)
@@ -114,10 +132,11 @@ def test_a_pruning_unit_that_errs_is_found(tmp_path: Path, monkeypatch: pytest.M
     assert failure.endswith(f"mask and pruning give 0 (1 of {2 * 4 * 9 * 9} elements differ) on ideal")
 
 
-def test_the_machine_ends_with_the_gradients_of_the_host_s_own_iteration(tmp_path: Path) -> None:
-    result = simulate(load_small(tmp_path), "ideal", save_outputs=tmp_path / "outputs.npz")
+@pytest.mark.parametrize("pruning", [FIFO, GROUPS])
+def test_the_machine_ends_with_the_gradients_of_the_host_s_own_iteration(tmp_path: Path, pruning: str) -> None:
+    result = simulate(load_small(tmp_path, pruning), "ideal", save_outputs=tmp_path / "outputs.npz")
     assert result.failures == ()
-    iteration = {one.layer: one for one in open_small(load_small(tmp_path))}
+    iteration = {one.layer: one for one in open_small(load_small(tmp_path, pruning))}
     written = result.outputs["fc/gta"].reshape(2, 4, 9, 9)
     # The host's float32 sums differ from the machine's in rounding; no element lies that near a border here.
     np.testing.assert_array_equal(written != 0, iteration["conv3"].grad_output != 0)
@@ -151,6 +170,45 @@ def test_run_json_tells_thresholds_and_their_places(tmp_path: Path) -> None:
     assert all(one["threshold"] > 0 for one in pruning["gradients"].values())
     assert record["operand_facts"]["iteration"] == 3
     assert "gradients pruned at 0.9 with the mean thresholds of 2 of 3 warm-up batches" in result.operand_source
+
+
+def test_run_json_tells_of_neighbours_and_that_what_is_dropped_is_lost(tmp_path: Path) -> None:
+    result = simulate(load_small(tmp_path, GROUPS), "ideal", out=tmp_path / "run")
+    assert "gradients pruned 2:4 along rows (biased: the smaller magnitudes are lost)" in result.operand_source
+    pruning = json.loads((tmp_path / "run" / "run.json").read_text())["operand_facts"]["pruning"]
+    gradients = pruning.pop("gradients")
+    assert pruning == {"method": "n_m", "n": 2, "m": 4}
+    assert {node: one["written_by"] for node, one in gradients.items()} == {
+        "flat": "fc", "relu2": "conv3", "conv1": "norm1",
+    }  # fmt: skip
+    # Rows of 9 are two groups of 4 and one of 1; those of the flattened 324 are whole.
+    aimed = {"flat": 1 / 2, "relu2": 5 / 9, "conv1": 5 / 9}
+    for node, one in gradients.items():
+        assert (one["threshold"], one["kept_of_neighbours"], one["aimed_density"]) == (0, "2:4", aimed[node])
+        assert one["density_after"] <= min(one["density_before"], one["aimed_density"])
+    # The gradient that batch norm writes has no zeros.
+    assert gradients["conv1"]["density_after"] == aimed["conv1"]
+
+
+def test_neighbours_beside_a_rate_are_an_ablation(tmp_path: Path) -> None:
+    result = simulate(load_small(tmp_path, GROUPS), baseline=["skipping-off", "mask", "pruning@0.9"])
+    assert result.failures == ()
+    told = {machine.name: describe_policy(result, machine.name) for machine in result.machines}
+    assert told == {
+        "sparsetrain": "zeros, mask, pruning 2:4 (biased)",
+        "sparsetrain-dense": "none: dense",
+        "sparsetrain-mask": "zeros, mask",
+        "sparsetrain-pruning-0.9": "zeros, mask, pruning 0.9",
+    }
+    energy = result.record["machines"]["sparsetrain"]["energy"]
+    (compared,) = (line["count"] for line in energy if line["action"] == "pruned_elements")
+    (others,) = (
+        line["count"]
+        for line in result.record["machines"]["sparsetrain-pruning-0.9"]["energy"]
+        if line["action"] == "pruned_elements"
+    )
+    # The same tensors pass the same units.
+    assert compared == others > 0
 
 
 def ablate(path: Path, *policies: str) -> RunResult:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
 from workloads.errors import InputError
+from workloads.pruners.row_groups import RowGroups, keep_largest
 from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 from workloads.pruners.threshold_model import FittedThreshold
 from workloads.pruning import PruningKey, PruningState, normal_quantile, prune
 from workloads.pruning_sites import PruningSite
-from workloads.settings import GradientPruning
+from workloads.settings import GradientPruning, GroupPruning, Pruning
 
 Array = NDArray[np.floating[Any]]
 
@@ -31,6 +32,7 @@ class SitePruning:
         sigma: The deviation of normal numbers that its own threshold was computed from; None at a rate of 0, and of
             another model.
         snapped: The share of all its elements that became the threshold.
+        groups: Of which neighbours in a row which stay, where that decides and no threshold.
     """
 
     site: PruningSite
@@ -41,6 +43,12 @@ class SitePruning:
     aimed_density: float
     sigma: float | None
     snapped: float
+    groups: RowGroups | None = None
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether anything decided on its elements."""
+        return self.threshold > 0 or self.groups is not None
 
     def facts(self) -> dict[str, Any]:
         """Give the record of a run."""
@@ -52,7 +60,44 @@ class SitePruning:
             "density_before": self.density_before,
             "density_after": self.density_after,
             "aimed_density": self.aimed_density,
+            **({} if self.groups is None else {"kept_of_neighbours": str(self.groups)}),
         }
+
+
+class SitePruner(Protocol):
+    """What prunes the gradients of a training."""
+
+    def prune(
+        self, site: PruningSite, gradient: Array, mask: BoolArray | None, state: PruningState, key: PruningKey
+    ) -> tuple[Array, SitePruning]:
+        """Prune the gradient at a site, whose own threshold the caller pushes."""
+        ...
+
+
+def make_site_pruner(pruning: Pruning) -> SitePruner:
+    """Make what prunes as the settings say."""
+    return StochasticPruner(pruning) if isinstance(pruning, GradientPruning) else GroupPruner(pruning)
+
+
+class GroupPruner:
+    """Keeps the largest of neighbours in a row, whatever was before; there is no threshold."""
+
+    def __init__(self, pruning: GroupPruning) -> None:
+        self._groups = pruning.groups
+
+    def prune(
+        self,
+        site: PruningSite,
+        gradient: Array,
+        mask: BoolArray | None,  # noqa: ARG002
+        state: PruningState,  # noqa: ARG002
+        key: PruningKey,  # noqa: ARG002
+    ) -> tuple[Array, SitePruning]:
+        """Prune the gradient at a site; what is aimed at is the share that may stay of all its elements."""
+        pruned = keep_largest(gradient, self._groups)
+        before, after = measure_density(gradient), measure_density(pruned)
+        aimed = self._groups.share_left(gradient.shape[-1])
+        return pruned, SitePruning(site, 0.0, 0.0, before, after, aimed, None, 0.0, self._groups)
 
 
 class StochasticPruner:

@@ -22,7 +22,7 @@ from workloads.network import Network
 from workloads.operands import Operands
 from workloads.pruners.table import NORMAL
 from workloads.reference.arrays import keep_in_memory
-from workloads.settings import GradientPruning, ImagePipeline, PlainText, Seed
+from workloads.settings import GradientPruning, ImagePipeline, PlainText, Pruning, Seed
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.training.iteration import count_warmup_batches, run_pruned_iteration, warm_up
 from workloads.user_file import resolve_path
@@ -137,7 +137,7 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     )  # fmt: skip
     facts |= tell_losses(done.iteration)
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
-    pruned = frozenset(node for node, one in done.prunings.items() if one.threshold)
+    pruned = frozenset(node for node, one in done.prunings.items() if one.is_pruned)
     notices = tell_saturation(done.iteration, batch)
     done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
     headline = f"{headline}, {describe_pruning(pruning)}"
@@ -205,8 +205,10 @@ def describe_weights(path: Path | None) -> str:
     return f"weights of {path.name}" if path else "random initial weights (unrepresentative of a trained network)"
 
 
-def describe_pruning(pruning: GradientPruning) -> str:
-    """Say at which rate and with which thresholds gradients are pruned."""
+def describe_pruning(pruning: Pruning) -> str:
+    """Say how gradients are pruned: at which rate and with which thresholds, or how many of how many neighbours."""
+    if not isinstance(pruning, GradientPruning):
+        return f"gradients pruned {pruning.groups} along rows (biased: the smaller magnitudes are lost)"
     rate = f"{pruning.rate:.4g}" if pruning.model == NORMAL else f"{pruning.rate:.4g} by the model {pruning.model}"
     if pruning.threshold == "own_batch":
         return f"gradients pruned at {rate} with the batch's own thresholds"

@@ -14,7 +14,7 @@ from workloads.profile import check_profile, find_profile, profile_names, read_p
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruners.table import NORMAL
 from workloads.pruning_sites import find_pruning_sites
-from workloads.settings import Clustering, GradientPruning, PlainText, Seed, WorkloadName
+from workloads.settings import Clustering, GradientPruning, PlainText, Pruning, Seed, WorkloadName
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.user_file import resolve_path
 
@@ -75,11 +75,9 @@ class ProfileOperands(OperandSource):
             InputError: it is missing, damaged, or has a row that fits no layer, or the workload prunes otherwise than
                 normal numbers are pruned.
         """
-        if request.pruning is not None:
-            refuse_other_pruning(request.pruning, request.label)
+        rate = find_rate(request.pruning, request.label)
         profile = read_profile(self.profile_path(request.base_directory), self.column)
         check_profile(profile, request.network)
-        rate = 0.0 if request.pruning is None else request.pruning.rate
         return ProfiledNetwork(request.network, profile, self.seed, self.clustering, rate)
 
     def profile_path(self, base_directory: Path) -> Path:
@@ -97,17 +95,25 @@ class ProfileOperands(OperandSource):
         return self.model_copy(update={"path": str(resolve_path(self.profile_path(base_directory)))})
 
 
-def refuse_other_pruning(pruning: GradientPruning, label: str) -> None:
-    """Refuse a model of thresholds that the gradients of a profile, normal numbers, have no use for.
+def find_rate(pruning: Pruning | None, label: str) -> float:
+    """Give the rate at which the gradients of a profile, normal numbers, are pruned; 0 where they are not.
 
     Raises:
-        InputError: it is another than the normal one.
+        InputError: the pruning is not stochastic, or by another model of thresholds than the normal one.
     """
+    if pruning is None:
+        return 0.0
+    if not isinstance(pruning, GradientPruning):
+        raise InputError(
+            f"{label}: pruning.method must be 'stochastic' for operands of a profile, which are drawn as densities "
+            f"say, got '{pruning.method}'; source host has gradients whose neighbours can be compared"
+        )
     if pruning.model != NORMAL:
         raise InputError(
             f"{label}: pruning.model must be '{NORMAL}' for operands of a profile, whose gradients are normal numbers "
             f"of a known deviation, got '{pruning.model}'; source host has gradients that models are fitted to"
         )
+    return pruning.rate
 
 
 def profile_operands(request: OperandRequest, source: ProfileOperands) -> OperandStream:

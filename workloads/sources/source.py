@@ -16,7 +16,7 @@ from workloads.layers import ImageInput, StrictModel
 from workloads.masks.producer import MaskProducer, mask_operands
 from workloads.network import Network
 from workloads.operands import Operands
-from workloads.settings import GradientPruning
+from workloads.settings import GradientPruning, GroupPruning
 from workloads.shapes import Step
 
 
@@ -62,7 +62,7 @@ class OperandRequest:
     network: Network
     image: ImageInput | None
     base_directory: Path
-    pruning: GradientPruning | None = None
+    pruning: GradientPruning | GroupPruning | None = None
     masks: MaskProducer | None = None
     iteration: int | None = None
     keeper: TensorKeeper | None = None

@@ -14,11 +14,11 @@ from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
-from workloads.pruners.site import SitePruning, StochasticPruner
+from workloads.pruners.site import SitePruning, make_site_pruner
 from workloads.pruning import PruningKey, PruningState
 from workloads.pruning_sites import PruningSite, completes_factor, find_pruning_sites
 from workloads.reference.arrays import Array
-from workloads.settings import GradientPruning
+from workloads.settings import Pruning
 
 BatchLoader = Callable[[int], tuple[NDArray[Any], Labels | BatchTargets]]
 
@@ -45,7 +45,7 @@ class PrunedIteration:
                 if one.site.writer == operands.layer != one.site.node:
                     key = PruningKey(self.seed, one.site.node, self.number)
                     is_factor = completes_factor(network.node(operands.layer), one.site.node)
-                    operands = add_pruning(operands, one.threshold, key, is_factor=is_factor)
+                    operands = add_pruning(operands, one.threshold, key, is_factor=is_factor, groups=one.groups)
             yield operands
 
 
@@ -53,10 +53,10 @@ class Pruner:
     """The host's hook of one iteration: prunes each gradient at its site, and keeps what was found."""
 
     def __init__(
-        self, sites: Mapping[str, PruningSite], pruning: GradientPruning, state: PruningState, seed: int, number: int
+        self, sites: Mapping[str, PruningSite], pruning: Pruning, state: PruningState, seed: int, number: int
     ) -> None:
         self._sites = sites
-        self._pruner = StochasticPruner(pruning)
+        self._pruner = make_site_pruner(pruning)
         self._state = state
         self._seed = seed
         self._number = number
@@ -76,7 +76,7 @@ def run_pruned_iteration(
     parameters: Parameters,
     batch: tuple[NDArray[Any], Labels | BatchTargets],
     *,
-    pruning: GradientPruning,
+    pruning: Pruning,
     state: PruningState,
     seed: int,
     iteration: int,
@@ -90,7 +90,7 @@ def run_pruned_iteration(
     sites = find_pruning_sites(network)
     pruner = Pruner(sites, pruning, state, seed, iteration)
     found = run_iteration(network, parameters, *batch, seed=seed, iteration=iteration, hook=pruner, options=options)
-    pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items()})
+    pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items() if done.groups is None})
     return PrunedIteration(found, iteration, seed, dict(pruner.prunings), pushed)
 
 
@@ -99,7 +99,7 @@ def warm_up(
     parameters: Parameters,
     load_batch: BatchLoader,
     *,
-    pruning: GradientPruning,
+    pruning: Pruning,
     seed: int,
     options: HostOptions = FLOAT32,
 ) -> PruningState:
@@ -116,6 +116,6 @@ def warm_up(
     return state
 
 
-def count_warmup_batches(pruning: GradientPruning | None) -> int:
+def count_warmup_batches(pruning: Pruning | None) -> int:
     """Count the iterations before the simulated one, which is its number too."""
-    return pruning.warmup_batches if pruning is not None and pruning.threshold == "fifo" else 0
+    return 0 if pruning is None else pruning.first_iteration

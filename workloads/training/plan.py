@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from workloads.host import HostOptions
 from workloads.network import Network
 from workloads.pruning_sites import PruningSite, find_pruning_sites
-from workloads.settings import GradientPruning
+from workloads.settings import Pruning
 from workloads.training.batches import Batch, BatchSource
 from workloads.training.form import TrainingForm
 from workloads.training.state import Arrays, TrainingState, begin_training
@@ -29,7 +29,7 @@ class TrainingPlan:
     network: Network
     make_network: Callable[[int], Network]
     form: TrainingForm
-    pruning: GradientPruning | None
+    pruning: Pruning | None
     seed: int
     train: BatchSource
     test: BatchSource | None
