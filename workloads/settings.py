@@ -133,6 +133,11 @@ class GroupPruning(StrictModel):
         return RowGroups(self.n, self.m)
 
     @property
+    def rate(self) -> float:
+        """The share of a whole group that does not stay."""
+        return 1 - self.n / self.m
+
+    @property
     def fifo_depth(self) -> int:
         """The depth of a FIFO of thresholds, which stays empty."""
         return 1

@@ -25,7 +25,7 @@ EPOCH_COLUMNS = (
 TENSOR_COLUMNS = (*KEYS, "epoch", "layer", "tensor", "density")
 SITE_COLUMNS = (
     *KEYS, "epoch", "node", "writer", "place", "threshold", "own_threshold", "sigma", "density_before",
-    "density_after", "pruned", "snapped",
+    "density_after", "pruned", "snapped", "aimed_density",
 )  # fmt: skip
 
 

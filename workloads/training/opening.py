@@ -16,7 +16,7 @@ from workloads.images import check_image_shape
 from workloads.losses import make_targets
 from workloads.masks.producer import MaskKey, mask_parameters
 from workloads.network import Network
-from workloads.settings import GradientPruning
+from workloads.settings import GradientPruning, Pruning
 from workloads.sources.host import HostOperands
 from workloads.training.batches import BatchSource, take_first
 from workloads.training.form import TrainingForm
@@ -98,11 +98,11 @@ def make_network(workload: Workload, batch: int) -> Network:
     return workload.with_changes(batch=batch).network
 
 
-def choose_pruning(workload: Workload, rate: float | None) -> GradientPruning | None:
+def choose_pruning(workload: Workload, rate: float | None) -> Pruning | None:
     """Give how gradients are pruned at a rate, otherwise as the workload has it; None prunes nothing.
 
     Raises:
-        InputError: the rate is none.
+        InputError: the rate is none, or not that of the workload's N:M pruning.
     """
     if rate is None:
         return workload.form.pruning
@@ -110,9 +110,17 @@ def choose_pruning(workload: Workload, rate: float | None) -> GradientPruning | 
         raise InputError(f"a pruning rate must be at least 0 and below 1, got {rate:g}")
     if rate == 0:
         return None
-    if workload.form.pruning is None:
+    own = workload.form.pruning
+    if own is None:
         return GradientPruning(rate=rate)
-    return workload.form.pruning.model_copy(update={"rate": rate})
+    if isinstance(own, GradientPruning):
+        return own.model_copy(update={"rate": rate})
+    if rate != own.rate:
+        raise InputError(
+            f"{workload.label}: gradients are pruned {own.groups} along rows, at the rate {own.rate:g} or 0 alone, "
+            f"got {rate:g}"
+        )
+    return own
 
 
 def make_masks(workload: Workload, network: Network, parameters: Arrays, seed: int) -> dict[str, Any]:
