@@ -14,7 +14,7 @@ from workloads.errors import InputError
 from workloads.pruners.row_groups import RowGroups, keep_largest
 from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 from workloads.pruners.threshold_model import FittedThreshold
-from workloads.pruning import PruningKey, PruningState, normal_quantile, prune
+from workloads.pruning import PruningKey, PruningState, measure_density, normal_quantile, prune
 from workloads.pruning_sites import PruningSite
 from workloads.settings import GradientPruning, GroupPruning, Pruning
 
@@ -119,8 +119,8 @@ class StochasticPruner:
         used = own.tau if self._pruning.threshold == "own_batch" else state.threshold(site.node)
         pruned = prune(gradient, used, key)
         before, after = measure_density(gradient), measure_density(pruned)
-        positions = 1.0 if mask is None else measure_density(mask)
-        snapped = measure_density(np.abs(pruned) == np.float32(used)) if used else 0.0
+        positions = 1.0 if mask is None else float(np.count_nonzero(mask) / mask.size)
+        snapped = float(np.count_nonzero(np.abs(pruned) == np.float32(used)) / pruned.size) if used else 0.0
         return pruned, SitePruning(
             site, used, own.tau, before, after, own.density * positions, self._find_sigma(own.tau), snapped
         )
@@ -137,8 +137,3 @@ class StochasticPruner:
                 "at least 0"
             )
         return found
-
-
-def measure_density(values: Array | BoolArray) -> float:
-    """Give the share of nonzeros."""
-    return int(np.count_nonzero(values)) / values.size
