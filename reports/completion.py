@@ -128,6 +128,13 @@ def list_operand_choices() -> Iterable[str]:
     return list_choices()
 
 
+def list_weight_choices() -> Iterable[str]:
+    """List the words for weights that are no file."""
+    from workloads.initial_weights import WEIGHT_CHOICES
+
+    return WEIGHT_CHOICES
+
+
 def list_datasets() -> list[str]:
     """List the datasets of the package, and the kinds of others."""
     from workloads.datasets.address import SHIPPED
@@ -244,6 +251,7 @@ complete_shown = offer_names(list_shown)
 complete_technologies = offer_names(list_technology_names)
 complete_sweeps = offer_names(list_sweep_names)
 complete_datasets = offer_names(list_datasets)
+complete_weights = offer_names(list_weight_choices)
 complete_files = offer_names(lambda: ())
 complete_operands = offer_names(list_operand_choices, or_file=False)
 complete_engines = offer_names(list_engines, or_file=False)

@@ -19,6 +19,7 @@ from reports.completion import (
     complete_overrides,
     complete_samples,
     complete_steps,
+    complete_weights,
     complete_workloads,
 )
 from workloads.words import make_sentence
@@ -50,9 +51,8 @@ EXIT_MISMATCH = 1
               help="Random tensors as operands: half of them zero, or with the shipped profile's zeros.")  # fmt: skip
 @click.option("--data", metavar="KIND:PATH", shell_complete=complete_datasets,
               help="Other images for the host; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
-@click.option(
-    "--weights", metavar="FILE.npz", shell_complete=complete_files, help="Initial weights for operands of the host."
-)
+@click.option("--weights", metavar="random|trained|FILE.npz", shell_complete=complete_weights,
+              help="Initial weights for operands of the host; trained are those that ship for the preset.")  # fmt: skip
 @click.option("--no-verify", is_flag=True, help="Count cycles only; compute and compare no values.")
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
               shell_complete=complete_engines,

@@ -1,4 +1,4 @@
-"""Arrays of an .npz file, never unpickled; sizes are checked by headers, and a fault becomes one sentence."""
+"""Arrays of an .npz file: never unpickled, sizes checked by headers, a fault one sentence; and written reproducibly."""
 
 from __future__ import annotations
 
@@ -213,9 +213,9 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]], *, compresses: bool = True) -> None:
+def write_npz(target: Path | IO[bytes], arrays: Mapping[str, NDArray[Any]], *, compresses: bool = True) -> None:
     """Write an .npz file whose bytes follow from the arrays: no time of writing, no host."""
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED if compresses else zipfile.ZIP_STORED

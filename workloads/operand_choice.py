@@ -9,9 +9,11 @@ from typing import Any
 from workloads.datasets.address import make_absolute
 from workloads.errors import InputError
 from workloads.image_fit import fit_pipeline
+from workloads.initial_weights import TRAINED, WEIGHT_CHOICES
 from workloads.sources.host import HostOperands
 from workloads.sources.source import OperandSource
 from workloads.sources.table import SOURCES, list_choices
+from workloads.trained_record import find_trained
 from workloads.user_file import resolve_path
 from workloads.validation import did_you_mean
 from workloads.workload import Workload
@@ -32,9 +34,9 @@ def choose_operands(
     Args:
         operands: `synthetic` with half of inputs and gradients zero, or `profile`, the shipped profile of the
             workload's name with clustered zeros.
-        data: A dataset's address, weights: an .npz file of initial parameters; both for operands of the host, and
+        data: A dataset's address, weights: `random`, `trained` or an .npz file; both for operands of the host, and
             relative to the working directory. With other data the images' pipeline is made to fit, where the file's own
-            does not.
+            does not, and `trained` becomes the file that it stands for: it is taken, and called unrepresentative.
         seed: Of the new operands; by default that of the old ones.
 
     Raises:
@@ -49,7 +51,11 @@ def choose_operands(
         if isinstance(source, HostOperands) and workload.form.input is not None:
             changed["images"] = fit_pipeline(changed["dataset"], workload.form.input, source.images)
     if weights is not None:
-        changed["weights"] = str(resolve_path(weights))
+        changed["weights"] = weights if weights in WEIGHT_CHOICES else str(resolve_path(weights))
+    if isinstance(source, HostOperands) and changed.get("dataset", source.dataset) != source.dataset:
+        kept = changed.get("weights", source.weights)
+        if kept == TRAINED:
+            changed["weights"] = str(find_trained(workload.name, workload.label))
     if changed:
         if not isinstance(source, HostOperands):
             given = "not given" if source is None else source.source

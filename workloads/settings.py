@@ -51,6 +51,17 @@ class ImagePipeline(StrictModel):
     mean: float | Annotated[list[float], Field(min_length=1)] | None = None
     std: PositiveFloat | Annotated[list[PositiveFloat], Field(min_length=1)] | None = None
 
+    def spelled_out(self) -> dict[str, tuple[float, ...] | None]:
+        """Give every field as numbers in one form, so that pipelines that do the same are equal."""
+        both, channels = ("resize", "padding"), ("channels", "mean", "std")
+        told: dict[str, tuple[float, ...] | None] = {}
+        for name in (*both, *channels):
+            value = getattr(self, name)
+            numbers = tuple(value) if isinstance(value, list) else None if value is None else (value,)
+            # One number stands for height and width, and for every channel.
+            told[name] = numbers[:1] if numbers is not None and len(set(numbers)) == 1 else numbers
+        return told
+
 
 class Clustering(StrictModel):
     """How the zeros of a synthetic tensor stand together; `workloads.fields` defines the model.

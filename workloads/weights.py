@@ -1,4 +1,4 @@
-"""Initial weights of a network from an .npz file."""
+"""Weights of a network from an .npz file, and beside them the running statistics of its batch norms."""
 
 from __future__ import annotations
 
@@ -19,21 +19,54 @@ from workloads.npz_file import FORM, ArrayHeader, open_npz
 from workloads.validation import did_you_mean
 
 ALLOWED_TYPES = ("float16", "float32")
+STATISTICS = ("mean", "variance")
 
 
 def load_weights(path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
     """Read every parameter of a network: `<layer>/weight` and `bias`, of batch norm `<layer>/scale` and `shift`.
 
-    The arrays are float16 or float32 and of the layers' shapes, all of them and no others. Nothing is unpickled. The
-    file is an .npz file, or the model that the network was imported from.
+    The arrays are float16 or float32 and of the layers' shapes, all of them and no others. Only the running `mean` and
+    `variance` of a batch norm may be there too, which an iteration of training has no use for. Nothing is unpickled.
+    The file is an .npz file, or the model that the network was imported from.
 
     Raises:
         InputError: the file cannot be read, an array is missing, unknown, of a wrong shape or type, or not finite.
     """
     shapes = parameter_shapes(network)
     with open_parameters(path, network.input_shape[0]) as arrays:
-        _check_names(path, network.name, arrays, shapes)
+        _check_names(path, network.name, arrays, shapes, frozenset(statistics_shapes(network)))
         return {name: _read_array(path, name, arrays, shape) for name, shape in shapes.items()}
+
+
+def load_statistics(path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
+    """Read the running statistics of every batch norm, `<layer>/mean` and `<layer>/variance`, each ``(C,)``.
+
+    Raises:
+        InputError: the file cannot be read, or lacks one, or one does not fit or is no variance.
+    """
+    shapes = statistics_shapes(network)
+    with open_parameters(path, network.input_shape[0]) as arrays:
+        missing = [name for name in shapes if name not in arrays]
+        if missing:
+            raise InputError(
+                f"{path}: the array '{missing[0]}' is missing; '{network.name}' needs the running mean and variance of "
+                "each batch norm to be evaluated"
+            )
+        read = {name: _read_array(path, name, arrays, shape) for name, shape in shapes.items()}
+    for name, array in read.items():
+        if name.endswith("/variance") and (array < 0).any():
+            raise InputError(f"{path}: the array '{name}' holds {array.min()}; a variance is not negative")
+    return read
+
+
+def statistics_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Shape of every running statistic: `<layer>/mean` and `variance` of each batch norm."""
+    return {
+        f"{node.name}/{name}": next(iter(node.layer.list_parameters(node.input_shapes[0]).values())).shape
+        for node in network.nodes
+        if node.layer.type == "batch_norm"
+        for name in STATISTICS
+    }
 
 
 class Parameters(Protocol):
@@ -77,7 +110,9 @@ def open_parameters(path: Path, batch: int) -> Iterator[Parameters]:
         yield arrays
 
 
-def _check_names(path: Path, network: str, given: Parameters, wanted: Mapping[str, Any]) -> None:
+def _check_names(
+    path: Path, network: str, given: Parameters, wanted: Mapping[str, Any], ignored: frozenset[str]
+) -> None:
     missing = [name for name in wanted if name not in given]
     if missing:
         raise InputError(
@@ -85,7 +120,7 @@ def _check_names(path: Path, network: str, given: Parameters, wanted: Mapping[st
             f"{len(missing)} of them are not in the file"
         )
     for name in given:
-        if name not in wanted:
+        if name not in wanted and name not in ignored:
             raise InputError(f"{path}: the array '{name}' is no parameter of '{network}'{did_you_mean(name, wanted)}")
 
 

@@ -40,7 +40,7 @@ class RunOptions(TypedDict, total=False):
         operands: Other ones than the workload's, as `workloads.operand_choice.choose_operands` takes them; so are
             data and weights.
         data: The address of other images.
-        weights: An .npz file of initial parameters.
+        weights: ``random``, ``trained`` (those that ship for the preset), or an .npz file of initial parameters.
         verify: Whether values are computed and compared; by default they are.
         jobs: Worker processes.
         out: A directory for ``run.json`` and ``steps.csv``. All that is written appears together, or nothing does.

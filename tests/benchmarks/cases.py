@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workloads.operand_choice import choose_operands
 from workloads.presets import find_preset
 from workloads.profile import find_profile
 from workloads.workload import Workload, load_workload, make_workload
@@ -72,16 +73,18 @@ def read_case(data: dict[str, Any]) -> Case:
 
 
 def load_case(case: Case, folder: Path) -> Workload:
-    """Load the workload of a case; a profile cut to its layers is written to the folder."""
-    loaded = load_workload(case.preset, batch=case.batch)
+    """Load the workload of a case, with random weights; a profile cut to its layers is written to the folder."""
+    loaded = choose_operands(load_workload(case.preset, batch=case.batch), weights="random")
     if case.pixels is None and case.profile is None:
         return loaded
     path = find_preset(case.preset)
     document = load_yaml(path)
-    data = {**document.data, "batch": case.batch}
+    # Figures of all versions are of the same weights, whatever the preset says.
+    operands = {**document.data["operands"], "weights": "random"}
+    data = {**document.data, "batch": case.batch, "operands": operands}
     if case.pixels is not None:
         data["input"] = {**data["input"], "height": case.pixels, "width": case.pixels}
-        data["operands"] = {**data["operands"], "images": {**data["operands"]["images"], "resize": case.pixels}}
+        data["operands"] = {**operands, "images": {**operands["images"], "resize": case.pixels}}
     if case.profile is not None:
         names = [node.name for node in loaded.network.nodes]
         profile = folder / f"{case.profile}-{case.preset}.csv"

@@ -55,6 +55,7 @@ def complete(words: str, kind: type[ShellComplete] = ShellComplete) -> list[str]
         ("simulate lenet5 --data cifar", ["cifar10:", "cifar100:"]),
         ("simulate lenet5 --sample a", ["auto"]),
         ("simulate lenet5 --weights w", ["<file>"]),
+        ("simulate lenet5 --weights t", ["trained"]),
         ("show ideal", ["ideal", "ideal-dense"]),
         ("show ideal --set clock_mhz=", ["clock_mhz=800"]),
         ("technology 1", ["14nm"]),

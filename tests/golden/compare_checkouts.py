@@ -24,11 +24,12 @@ SYNTHETIC = {
 }  # fmt: skip
 # The least sizes that the last poolings of these two take.
 PIXELS = {"alexnet": 63, "inception_v3": 75}
+HOST_PRESETS = ("lenet5", "resnet20")
 RESULT_FILES = ("steps.csv", "actions.csv", "run.json")
 # Digests of the package's own files, which differ between any two checkouts.
 OF_THE_SOURCE = ("key", "model_version")
 SWEEP = {
-    "name": "small", "workloads": ["lenet5"], "baseline": "skipping-off",
+    "name": "small", "workloads": ["lenet5-host.yaml"], "baseline": "skipping-off",
     "parameters": {"array.groups": [14, 56], "dram.bytes_per_cycle": [8, 32]},
 }  # fmt: skip
 RUN_ALL = """
@@ -44,7 +45,8 @@ for arguments in json.load(open(sys.argv[1])):
 
 
 def write_workloads(checkout: Path, folder: Path) -> list[str]:
-    """Write every preset with small images and synthetic operands into a folder; give the presets' names."""
+    """Write every preset with small images and synthetic operands into a folder, and some with the host's and random
+    weights; give the presets' names."""
     names = []
     for path in sorted((checkout / "workloads/presets").glob("*.yaml")):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -52,6 +54,11 @@ def write_workloads(checkout: Path, folder: Path) -> list[str]:
         data |= {"batch": 1, "input": {**data["input"], "height": pixels, "width": pixels}, "operands": SYNTHETIC}
         (folder / path.name).write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
         names.append(path.stem)
+    for name in HOST_PRESETS:
+        data = yaml.safe_load((checkout / f"workloads/presets/{name}.yaml").read_text(encoding="utf-8"))
+        # Without this field weights are random, also where checkouts ship other trained ones, or know none.
+        data["operands"].pop("weights", None)
+        (folder / f"{name}-host.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return names
 
 
@@ -59,12 +66,18 @@ def list_runs(presets: list[str]) -> dict[str, list[str]]:
     """List the runs by name: what `sparsetrain simulate` is given."""
     runs = {f"{name}-32px": [f"{name}.yaml"] for name in presets}
     runs["ideal"] = ["resnet20.yaml", "--arch", "ideal"]
-    runs["ablation"] = ["lenet5", "--baseline", "skipping-off,natural,mask,pruning@0.9"]
-    runs["ablation-residual"] = ["resnet20", "--batch", "1", "--baseline", "skipping-off,natural,mask,pruning@0.9"]
+    runs["ablation"] = ["lenet5-host.yaml", "--baseline", "skipping-off,natural,mask,pruning@0.9"]
+    runs["ablation-residual"] = [
+        "resnet20-host.yaml",
+        "--batch",
+        "1",
+        "--baseline",
+        "skipping-off,natural,mask,pruning@0.9",
+    ]
     runs["profile"] = ["resnet34", "--operands", "profile", "--no-verify", "--layers", "layer1*"]
     runs["sampled"] = ["alexnet_cifar", "--batch", "16", "--operands", "synthetic", "--sample", "0.2"]
     runs["sampled-auto"] = ["resnet20", "--batch", "32", "--operands", "synthetic", "--sample", "auto"]
-    runs["sampled-ideal"] = ["lenet5", "--batch", "16", "--arch", "ideal", "--sample", "0.3"]
+    runs["sampled-ideal"] = ["lenet5-host.yaml", "--batch", "16", "--arch", "ideal", "--sample", "0.3"]
     runs["skip-weights"] = ["lenet5.yaml", "--set", "array.skip_weights=true", "--set", "array.multipliers_per_pe=2"]
     runs["simpy"] = ["lenet5.yaml", "--engine", "simpy"]
     return runs

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from workloads.datasets import Dataset, load_dataset
 from workloads.datasets.address import make_absolute
-from workloads.host import HostOptions, Iteration, initial_parameters, run_iteration
+from workloads.host import HostOptions, Iteration, run_iteration
 from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape, prepare_images, select_batch
+from workloads.initial_weights import RANDOM, InitialWeights, choose_weights, make_absolute_weights
 from workloads.kept_tensors import TensorKeeper
 from workloads.losses import BatchTargets, list_spread, make_targets
 from workloads.masks.producer import mask_parameters
@@ -25,8 +26,6 @@ from workloads.reference.arrays import keep_in_memory
 from workloads.settings import GradientPruning, ImagePipeline, PlainText, Pruning, Seed
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.training.iteration import count_warmup_batches, run_pruned_iteration, warm_up
-from workloads.user_file import resolve_path
-from workloads.weights import load_weights
 from workloads.words import list_words
 
 
@@ -35,7 +34,8 @@ class HostOperands(OperandSource):
 
     Attributes:
         dataset: A shipped name, a path, or KIND:PATH, as `workloads.datasets.load_dataset` takes it.
-        weights: An .npz file of initial parameters; without it they are drawn. Paths are relative to the YAML file.
+        weights: `random` (drawn from the seed), `trained` (those that ship for the workload's name), or an .npz file.
+            Paths are relative to the YAML file.
     """
 
     prunes_gradients: ClassVar[bool] = True
@@ -47,7 +47,7 @@ class HostOperands(OperandSource):
     dataset: PlainText
     seed: Seed
     images: ImagePipeline = ImagePipeline()
-    weights: PlainText | None = None
+    weights: PlainText = RANDOM
     dtype: Literal["float32", "float64"] = "float32"
 
     def open(self, request: OperandRequest) -> OperandStream:
@@ -59,16 +59,10 @@ class HostOperands(OperandSource):
         """Load dataset and weights."""
         check_host(request, self)
 
-    def weights_path(self, base_directory: Path) -> Path | None:
-        """Return the file of the initial weights, or None where they are drawn."""
-        return None if self.weights is None else base_directory / self.weights
-
     def with_absolute_paths(self, base_directory: Path) -> Self:
         """Give the source with the absolute paths of a dataset and of weights of the user's own."""
-        weights = self.weights_path(base_directory)
-        changed = {"dataset": make_absolute(self.dataset, base_directory)}
-        if weights is not None:
-            changed["weights"] = str(resolve_path(weights))
+        weights = make_absolute_weights(self.weights, base_directory)
+        changed = {"dataset": make_absolute(self.dataset, base_directory), "weights": weights}
         return self.model_copy(update=changed)
 
     @property
@@ -95,8 +89,18 @@ def check_host(request: OperandRequest, source: HostOperands) -> None:
     images = prepare_images(dataset.images[chosen], **source.images.model_dump())
     check_image_shape(images.shape[1:], request.network.input_shape[1:], dataset.name)
     make_targets(request.network, select_targets(request.network, dataset, chosen))
-    if (weights := source.weights_path(request.base_directory)) is not None:
-        load_weights(weights, request.network)
+    find_initial_weights(request, source, dataset).load(request.network, source.seed)
+
+
+def find_initial_weights(request: OperandRequest, source: HostOperands, dataset: Dataset) -> InitialWeights:
+    """Find the weights that the iteration begins with, and what they were trained on.
+
+    Raises:
+        InputError: there are none, or trained ones are of other images.
+    """
+    return choose_weights(
+        source.weights, request.network, request.label, request.base_directory, dataset=dataset, pipeline=source.images
+    )
 
 
 def train_operands(request: OperandRequest, source: HostOperands) -> OperandStream:
@@ -116,19 +120,19 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
         images = prepare_images(pixels, **source.images.model_dump())
         return images, select_targets(network, dataset, chosen)
 
-    weights = source.weights_path(request.base_directory)
-    parameters = initial_parameters(network, seed) if weights is None else load_weights(weights, network)
+    weights = find_initial_weights(request, source, dataset)
+    parameters = weights.load(network, seed)
     if request.masks is not None:
         parameters = mask_parameters(request.masks, network, parameters, seed)
     images, targets = load_batch(number)
     chosen = select_batch(dataset, batch, seed, number)
-    facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]}
+    facts: dict[str, Any] = {"iteration": number, "images": [int(index) for index in chosen]} | weights.facts
     told = describe_images(dataset, chosen, source) + describe_targets(network, targets.own)
-    headline = f"one host training iteration on {told}, {describe_weights(weights)}, seed {source.seed}"
+    headline = f"one host training iteration on {told}, {weights.words}, seed {source.seed}"
     if pruning is None:
         found = run_iteration(network, parameters, images, targets, seed=seed, iteration=number, options=options)
         facts |= tell_losses(found)
-        notices = tell_saturation(found, batch)
+        notices = weights.notices + tell_saturation(found, batch)
         return OperandStream(release_gradients(found).operands(), headline, seed, facts, notices=notices)
     state = warm_up(network, parameters, load_batch, pruning=pruning, seed=seed, options=options)
     done = run_pruned_iteration(
@@ -138,7 +142,7 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     facts |= tell_losses(done.iteration)
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
     pruned = frozenset(node for node, one in done.prunings.items() if one.is_pruned)
-    notices = tell_saturation(done.iteration, batch)
+    notices = weights.notices + tell_saturation(done.iteration, batch)
     done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
     headline = f"{headline}, {describe_pruning(pruning)}"
     return OperandStream(done.operands(), headline, seed, facts, pruned, notices=notices)
@@ -198,11 +202,6 @@ def describe_images(dataset: Dataset, chosen: NDArray[np.intp], source: HostOper
     if height <= small_height and width <= small_width:
         return words
     return f"{words}, up-scaled from {small_height} x {small_width} to {height} x {width} (unrepresentative)"
-
-
-def describe_weights(path: Path | None) -> str:
-    """Say where the initial weights are from."""
-    return f"weights of {path.name}" if path else "random initial weights (unrepresentative of a trained network)"
 
 
 def describe_pruning(pruning: Pruning) -> str:

@@ -39,6 +39,9 @@ class OperandStream:
     images: tuple[LayerImages, ...] | None = None
     notices: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<OperandStream: {self.headline}>"
+
     def list_images(self) -> Iterator[LayerImages]:
         """Give every layer's operands to be had image by image; nothing is made before it is asked for."""
         if self.images is not None:
