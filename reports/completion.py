@@ -121,6 +121,13 @@ def list_engines() -> list[str]:
     return [engine.value for engine in Engine]
 
 
+def list_updates() -> list[str]:
+    """List the updates of parameters."""
+    from workloads.updates import UpdateMethod
+
+    return [method.value for method in UpdateMethod]
+
+
 def list_operand_choices() -> Iterable[str]:
     """List the sources of operands that take no file."""
     from workloads.sources.table import list_choices
@@ -256,6 +263,7 @@ complete_files = offer_names(lambda: ())
 complete_operands = offer_names(list_operand_choices, or_file=False)
 complete_engines = offer_names(list_engines, or_file=False)
 complete_samples = offer_names(lambda: ("auto", "0.05", "0.1"), or_file=False)
+complete_updates = offer_names(list_updates, or_file=False)
 complete_steps = offer_list(list_steps)
 complete_baselines = offer_list(list_baselines)
 

@@ -17,6 +17,7 @@ from reports.sampled_words import write_width
 from workloads.errors import InputError
 from workloads.fusion import FUSED, JOINT
 from workloads.kinds.table import KINDS
+from workloads.updates import UPDATE
 from workloads.words import list_words
 
 STATES = {
@@ -81,6 +82,13 @@ def tell_absent(run: Run, layer: str, machine: str) -> str:
     return f"{layer} ({kind}) has no step on {machine}: {why}."
 
 
+def tell_share(row: pd.Series, cycles: int) -> str:
+    """Say how much of an iteration a row is; an update stands beside it."""
+    if row["kind"] == UPDATE:
+        return f"beside the iteration's {cycles:,}, which have no update"
+    return f"{write_percent(row['cycles'], cycles)} of the iteration's {cycles:,}"
+
+
 def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str | Grid]:
     """Explain one row of ``steps.csv``: what bounds it and what would help, then the figures behind that."""
     totals = run.totals(row["machine"])
@@ -89,7 +97,7 @@ def explain_step(run: Run, row: pd.Series, *, has_sources: bool) -> Iterator[str
     yield (
         f"{row['layer']} ({row['kind']}), {row['step']} on {row['machine']}: {row['cycles']:,} cycles"
         f"{tell_sample(row)}, "
-        f"{write_percent(row['cycles'], totals['cycles'])} of the iteration's {totals['cycles']:,}"
+        f"{tell_share(row, totals['cycles'])}"
         f"{describe_rivals(run, row)}."
     )
     yield tell_bound(row, architecture)

@@ -12,6 +12,7 @@ from reports.palette import COMPONENT_WORDS, DENSITY_MARKS, STATE_WORDS
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, find_bandwidth
 from workloads.fusion import FUSED
+from workloads.updates import UPDATE
 
 PASSES_WORDS = "the elementwise passes together"
 
@@ -20,6 +21,7 @@ def tell_cycles(run: Run) -> str:
     """Say which layer and which steps take most cycles."""
     totals = run.totals(run.machine)
     rows = run.rows(run.machine)
+    rows = rows[rows["kind"] != UPDATE]
     by_place = rows.groupby(name_places(rows), sort=False)["cycles"].sum()
     first = str(by_place.idxmax())
     steps = ", ".join(

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 
 from reports.palette import pattern_of
 from reports.run_files import COMPUTE_KINDS, Run
+from workloads.updates import UPDATE
 
-PASSES = "(passes)"
+PASSES, UPDATES = "(passes)", "(update)"
 MIN_LAYER_PIXELS, MIN_CROWDED_PIXELS = 8, 6
 # More bars than this beside one another are too thin for a pattern that tells machines apart.
 CROWD_BARS = 120
@@ -24,8 +25,8 @@ MOST_TIMES_TALLER = 2
 
 
 def name_places(frame: pd.DataFrame) -> pd.Series:
-    """Give the place on the axis of each row: its layer, or one place for all elementwise passes."""
-    return frame["layer"].where(frame["kind"].isin(COMPUTE_KINDS), PASSES)
+    """Give the place on the axis of each row: its layer, or one place for all passes, and one for all updates."""
+    return frame["layer"].where(frame["kind"].isin(COMPUTE_KINDS), PASSES).where(frame["kind"] != UPDATE, UPDATES)
 
 
 def list_places(run: Run) -> list[str]:
@@ -34,9 +35,10 @@ def list_places(run: Run) -> list[str]:
 
 
 def sort_places(run: Run) -> list[str]:
-    """Name the layers in order, the elementwise passes last."""
+    """Name the layers in order, the elementwise passes and the updates last."""
     places = list_places(run)
-    return [place for place in places if place != PASSES] + [place for place in places if place == PASSES]
+    last = [place for place in (PASSES, UPDATES) if place in places]
+    return [place for place in places if place not in last] + last
 
 
 def is_crowded(run: Run) -> bool:

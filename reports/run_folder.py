@@ -40,10 +40,12 @@ def name_folder(base: Workload, request: SimulationRequest, baselines: Sequence[
 
 
 def list_changes(base: Workload, workload: Workload, operands: str | None) -> list[tuple[str, str]]:
-    """List how a workload differs from its file: batch, operands, data, weights and seed."""
+    """List how a workload differs from its file: batch, update, operands, data, weights and seed."""
     parts = []
     if workload.form.batch != base.form.batch:
         parts.append(("batch", str(workload.form.batch)))
+    if workload.form.update != base.form.update:
+        parts.append(("update", workload.form.update or "none"))
     before, after = ({} if form is None else form.model_dump(mode="json") for form in
                      (base.form.operands, workload.form.operands))  # fmt: skip
     changed = [name for name in after if after[name] != before.get(name) and name != "seed"]

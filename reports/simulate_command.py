@@ -19,6 +19,7 @@ from reports.completion import (
     complete_overrides,
     complete_samples,
     complete_steps,
+    complete_updates,
     complete_weights,
     complete_workloads,
 )
@@ -57,6 +58,8 @@ EXIT_MISMATCH = 1
 @click.option("--engine", default="compiled", show_default=True, metavar="compiled|simpy",
               shell_complete=complete_engines,
               help="What executes the events; simpy is the definition, both give the same cycles.")  # fmt: skip
+@click.option("--update", metavar="none|sgd|sgd_momentum|adam|adamw", shell_complete=complete_updates,
+              help="Charge the update of the parameters too, in rows and totals of its own.")  # fmt: skip
 @click.option("--sample", metavar="FRACTION|auto", shell_complete=complete_samples,
               help="Simulate only so many of each step's tiles, and estimate the rest; auto: as few as keep total "
               "cycles within 1 %.")  # fmt: skip

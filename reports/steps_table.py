@@ -7,9 +7,12 @@ from typing import Any
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import write_width
 from reports.tables import format_ratio, format_share
+from reports.update_words import WITH_UPDATE_WORDS, has_update
 from sim.iteration.run_result import RunResult
 from sim.results.rows import StepResult
+from sim.results.totals import WITH_UPDATE
 from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
+from workloads.updates import UPDATE
 
 VERDICT_WORDS = {"exact": "equal", "tolerance": "close", "failed": "FAILED", "none": "-"}
 STATES = {
@@ -33,17 +36,20 @@ def make_steps_grid(result: RunResult) -> Grid:
     rows: dict[tuple[str, str], dict[str, StepResult]] = {}
     for step in result.steps:
         rows.setdefault((step.layer, step.step), {})[step.machine] = step
-    previous, was_pass = "", False
+    previous, before = "", ""
     for (layer, step_name), by_machine in rows.items():
         if machine not in by_machine:
             continue
-        is_pass = by_machine[machine].kind not in COMPUTE_KINDS
+        kind = by_machine[machine].kind
+        part = "layer" if kind in COMPUTE_KINDS else UPDATE if kind == UPDATE else "pass"
         cells = [layer if layer != previous else "", step_name, *list_cells(result, by_machine)]
-        grid.add(cells, begins=is_pass and not was_pass)
-        previous, was_pass = layer, is_pass
+        grid.add(cells, begins=part not in ("layer", before))
+        previous, before = layer, part
     has_convolutions = any(step.kind in CONVOLUTION_KINDS for step in result.steps)
     for scope in SCOPE_WORDS if has_convolutions else ("network",):
         grid.add([SCOPE_WORDS[scope], "", *list_total_cells(result, scope)], begins=True, bold=True)
+    if has_update(result.record):
+        grid.add([WITH_UPDATE_WORDS, "", *list_total_cells(result, WITH_UPDATE)], begins=True)
     return grid
 
 
@@ -136,7 +142,9 @@ def list_total_cells(result: RunResult, scope: str) -> list[str]:
     cells = [f"{totals['cycles']:,}"]
     if is_sampled(result):
         found = result.record["sampling"]["machines"][machine.name]
-        cells.append(write_width(found[scope]["cycles_ci95"], totals["cycles"], found["sampled_fraction"]))
+        # What an update takes is exact.
+        width = found["network" if scope == WITH_UPDATE else scope]["cycles_ci95"]
+        cells.append(write_width(width, totals["cycles"], found["sampled_fraction"]))
     if len(result.machines) > 1:
         other = result.machines[1].name
         ratios = result.totals["ratios"][other][scope]

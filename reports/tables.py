@@ -9,6 +9,7 @@ from reports.dead_words import describe_dead
 from reports.dram_words import describe_banks
 from reports.fitted_tables import Column, Grid, Kind
 from reports.sampled_words import describe_sampling
+from reports.update_words import describe_update
 from reports.value_words import describe_values
 from sim.iteration.run_result import RunResult
 from sim.technology_listing import TechnologyRow
@@ -45,6 +46,7 @@ def describe_run(result: RunResult) -> list[str]:
     dead = describe_dead(result.record, {step.layer for step in result.steps if step.tasks})
     for name, ratios in result.totals["ratios"].items():
         lines.append(f"Beside {name}{' (with dead layers)' if dead else ''}: {describe_ratios(ratios)}.")
+    lines += describe_update(result.record, machine.name)
     lines += describe_certainty(result.record, machine.name)
     compared = [step for step in result.steps if step.verdict != "none"]
     lines += describe_sampling(result.record)

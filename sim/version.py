@@ -3,5 +3,5 @@
 from importlib.metadata import version
 
 # Raised with every field of run.json and column of steps.csv that is added, renamed or removed.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 MODEL_VERSION = version("sparsetrain")

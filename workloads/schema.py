@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, field_validator
 
 from workloads.blocks import Block
 from workloads.kinds import Layer
@@ -17,6 +17,7 @@ from workloads.sources.profile import ProfileOperands
 from workloads.sources.recorded import RecordedOperands
 from workloads.sources.synthetic import SyntheticOperands
 from workloads.training.form import TrainingForm
+from workloads.updates import UpdateMethod
 
 ShippedSource = SerializeAsAny[
     Annotated[RecordedOperands | SyntheticOperands | HostOperands | ProfileOperands, Field(discriminator="source")]
@@ -29,6 +30,9 @@ class WorkloadForm(StrictModel):
     """A network, the size of its input and its batch, and the source of its operands.
 
     The input may be left out where every layer that reads none of the others has one of its own.
+
+    Attributes:
+        update: Of the parameters at the end of an iteration; left out, it is not charged.
     """
 
     name: WorkloadName
@@ -42,3 +46,9 @@ class WorkloadForm(StrictModel):
     sparsify: ShippedMask | None = None
     rewrites: list[ShippedRewrite] | None = None
     training: TrainingForm | None = None
+    update: UpdateMethod | None = None
+
+    @field_validator("update")
+    @classmethod
+    def _leave_out_none(cls, update: UpdateMethod | None) -> UpdateMethod | None:
+        return None if update is UpdateMethod.NONE else update

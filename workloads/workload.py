@@ -18,6 +18,7 @@ from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
 from workloads.sources.source import OperandSource
 from workloads.training.form import TrainingForm
+from workloads.updates import UpdateMethod, parse_update
 from workloads.words import list_words
 from workloads.yaml_file import validate_document
 
@@ -74,6 +75,16 @@ class Workload:
                 "{source: synthetic, seed: 1} or {source: host, dataset: fashion_mnist, seed: 1}"
             )
         return self.form.operands
+
+    def with_update(self, update: str | UpdateMethod) -> Workload:
+        """Give the workload with another update of its parameters, or with none.
+
+        Raises:
+            InputError: there is no such update.
+        """
+        method = parse_update(update)
+        chosen = None if method is UpdateMethod.NONE else method
+        return replace(self, form=self.form.model_copy(update={"update": chosen}))
 
     def with_changes(self, *, batch: int | None = None, seed: int | None = None) -> Workload:
         """Give the workload with another batch or seed of its operands; what is None stays.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
@@ -15,9 +15,11 @@ from sim.sampling.intervals import Spread
 from sim.step.pass_run import run_passes
 from sim.step.residency import NO_RESIDENCY, Residency
 from sim.step.stored_tensors import StoredBytes
+from sim.step.update_run import run_updates
 from sim.step.work import StepRun
 from workloads.arrays import Float32Array
 from workloads.network import Network
+from workloads.optimisers.optimiser import ElementwiseCost
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
 
@@ -79,6 +81,16 @@ class Findings:
             pruned, residency = self.streams[machine.name].pruned, residencies.get(machine.name, NO_RESIDENCY)
             for result, counts in run_passes(network, machine, stored, steps, pruned, residency):
                 self._add_result(dataclasses.replace(result, sampled_fraction=share), counts)
+                if self.trace is not None and machine is self._machines[0]:
+                    self.trace.add(result.layer, result.step, result.cycles, None)
+
+    def add_updates(
+        self, network: Network, cost: ElementwiseCost, list_steps: Callable[[str], tuple[Step, ...]]
+    ) -> None:
+        """Add the updates of parameters, whose bytes follow from shapes."""
+        for machine in self._machines:
+            for result, counts in run_updates(network, machine, cost, list_steps):
+                self._add_result(result, counts)
                 if self.trace is not None and machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
 

@@ -22,6 +22,7 @@ from sim.results.run_outputs import OutputRequest
 from sim.results.trace_file import WHOLE, Window
 from workloads.operand_choice import choose_operands
 from workloads.shapes import Step
+from workloads.updates import UpdateMethod
 from workloads.workload import Workload, load_workload
 
 
@@ -47,6 +48,8 @@ class RunOptions(TypedDict, total=False):
         overwrite: Whether that directory may hold a run of other inputs.
         save_outputs: An .npz file for the machine's values.
         engine: ``simpy``, the definition of the machine, or ``compiled``, the same machine as one loop.
+        update: Of the parameters, charged in rows of its own: ``sgd``, ``sgd_momentum``, ``adam``, ``adamw``, or
+            ``none``; by default the workload's.
         sample: A fraction, or ``auto``: only so many of each step's tiles are simulated, no values are computed, and
             the figures are estimates with confidence intervals. ``auto`` takes as few as keep that of each machine's
             total cycles within 1 %.
@@ -73,6 +76,7 @@ class RunOptions(TypedDict, total=False):
     overwrite: bool
     save_outputs: str | Path | None
     engine: str | Engine
+    update: str | UpdateMethod | None
     sample: str | float | None
     memory_limit: str | int | None
     tiling: Given | None
@@ -126,6 +130,8 @@ def choose_workload(workload: str | Path | Workload, options: RunOptions) -> Wor
         workload = workload.with_changes(batch=batch, seed=kept_seed)
     else:
         workload = load_workload(workload, batch=batch, seed=kept_seed)
+    update = options.get("update")
+    workload = workload if update is None else workload.with_update(update)
     return choose_operands(
         workload, operands=operands, data=options.get("data"), weights=options.get("weights"), seed=seed
     )

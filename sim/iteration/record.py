@@ -11,10 +11,12 @@ from sim.iteration.policies import Contender
 from sim.machine_assumptions import describe_assumptions
 from sim.machine_energy import find_prices
 from sim.results.energy_intervals import make_energy_intervals
-from sim.results.rows import StepResult, make_totals
+from sim.results.rows import StepResult
+from sim.results.totals import make_totals
 from sim.version import MODEL_VERSION, SCHEMA_VERSION
 from workloads.row_kinds import CONVOLUTION_KINDS
 from workloads.sources.source import OperandStream
+from workloads.updates import UPDATE
 
 
 def make_record(
@@ -68,11 +70,11 @@ def describe_policy(contender: Contender, stream: OperandStream) -> dict[str, An
 def describe_machine(
     machine: Architecture, actions: Sequence[tuple[StepResult, ActionCounts]]
 ) -> dict[str, Any] | None:
-    """Give area, leakage, counts x energy per action over all rows, and assumptions; None without prices."""
+    """Give area, leakage, counts x energy per action, and assumptions, without updates; None without prices."""
     prices = find_prices(machine)
     if prices is None:
         return None
-    mine = [(row, counts) for row, counts in actions if row.machine == machine.name]
+    mine = [(row, counts) for row, counts in actions if row.machine == machine.name and row.kind != UPDATE]
     scopes = {
         "convolutions": sum_actions((row, counts) for row, counts in mine if row.kind in CONVOLUTION_KINDS),
         "network": sum_actions(mine),

@@ -38,6 +38,7 @@ from workloads.operand_choice import DEFAULT_SEED
 from workloads.operands import Operands
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
+from workloads.updates import find_update_cost
 
 
 def ignore(_: object) -> None:
@@ -217,6 +218,9 @@ def execute_plan(plan: RunPlan, findings: Findings, teller: Teller) -> None:
     findings.sort_results()
     if request.is_whole:
         findings.add_passes(request.workload.network, request.steps, plan.residencies)
+        cost = find_update_cost(request.workload.form.update)
+        if cost is not None and Step.GTW in request.steps:
+            findings.add_updates(request.workload.network, cost, partial(list_steps, request.workload))
 
 
 def execute_set(

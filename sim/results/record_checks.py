@@ -13,14 +13,16 @@ from sim.dram_prices import DRAM_COMMANDS
 from sim.energy import COMPONENT_OF_ACTION, COMPONENTS, DATAFLOW_COMPONENT
 from sim.results.energy_intervals import make_energy_intervals
 from sim.results.record_form import MachineForm, RecordForm
-from sim.results.rows import ENERGY_COLUMNS, SCOPES, StepResult, describe_columns, make_totals
+from sim.results.rows import ENERGY_COLUMNS, SCOPES, StepResult, describe_columns
 from sim.results.stored_file import name_file
+from sim.results.totals import make_totals
 from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
 from workloads.form_network import build_rewritten
 from workloads.fusion import FUSED, JOINT
 from workloads.passes import GRADIENT_SUM, PassStep
 from workloads.row_kinds import COMPUTE_KINDS
+from workloads.updates import UPDATE
 from workloads.validation import show_value
 from workloads.value_formats import ValueFormat
 
@@ -68,6 +70,8 @@ def name_row_kind(row: Any, kinds: Mapping[str, str]) -> str:
         return "no such layer"
     if len(names) > 1:
         return FUSED
+    if row.step == UPDATE:
+        return UPDATE
     return GRADIENT_SUM if row.kind == GRADIENT_SUM and row.step == PassStep.BACKWARD else kinds[row.layer]
 
 
@@ -272,7 +276,8 @@ def check_actions(path: Path, actions: pd.DataFrame, form: RecordForm, frame: pd
     for name in priced:
         machine = form.machines[name]
         assert machine is not None
-        counted = actions.loc[actions["machine"] == name].drop(columns=keys).sum()
+        mine = (actions["machine"] == name) & (actions["step"] != UPDATE)
+        counted = actions.loc[mine].drop(columns=keys).sum()
         for line in machine.energy:
             if line.action in counted and counted[line.action] != line.count:
                 raise InputError(

@@ -19,6 +19,7 @@ Figure = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Scope = Literal["convolutions", "network"]
+TotalScope = Literal["convolutions", "network", "network_with_update"]
 
 
 class OpenModel(BaseModel):
@@ -143,8 +144,8 @@ class SamplingForm(StrictModel):
 class TotalsForm(StrictModel):
     """Totals and ratios; what they are follows from the rows, with which they are compared."""
 
-    machines: dict[Line, dict[Scope, dict[str, Any]]]
-    ratios: dict[Line, dict[Scope, dict[str, Any]]]
+    machines: dict[Line, dict[TotalScope, dict[str, Any]]]
+    ratios: dict[Line, dict[TotalScope, dict[str, Any]]]
 
 
 class OptionsForm(StrictModel):

@@ -1,4 +1,4 @@
-"""The results of a run: one record per layer, step and machine, and the totals over them.
+"""The results of a run: one record per layer, step and machine.
 
 Every column of ``steps.csv`` and ``actions.csv`` is declared here once, with its unit and its meaning; what may stand
 in it follows from its type and its unit.
@@ -7,18 +7,16 @@ in it follows from its type and its unit.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sim.energy import COMPONENT_OF_ACTION, ActionCounts
-from workloads.row_kinds import CONVOLUTION_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FLOAT_FORMAT = "%.9g"
-STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss")
+STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss", "update")
 # What stays of a step or pass; what is written to DRAM too stands in brackets.
 KEPT = r"(input|weight|grad_output|summed|output|\(output\))"
 # A dataflow of another package may name its only tiling in words of its own.
@@ -51,11 +49,13 @@ class MeasuredColumns:
     layer: str = column("", "Name of the layer; of a fused pass the names of its parts, with + between.")
     kind: str = column(
         "",
-        "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, ...; fused: several as one).",
+        "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, ...; fused: several as one; update: "
+        "of the layer's parameters).",
     )
     step: str = column(
         "",
-        "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes.",
+        "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes; update of "
+        "parameters, which totals of the network leave out.",
         STEP_WORDS,
     )
     cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")
@@ -314,73 +314,4 @@ def make_actions_frame(steps: Sequence[tuple[StepResult, ActionCounts]]) -> pd.D
 ENERGY_COLUMNS = tuple(
     item.name for item in dataclasses.fields(StepResult) if item.name.endswith("_pj") and "_ci95" not in item.name
 )
-SUMMED_COLUMNS = (
-    "cycles",
-    "bound_cycles",
-    "busy_cycles",
-    "wait_operands_cycles",
-    "wait_dram_cycles",
-    "wait_ppu_cycles",
-    "idle_cycles",
-    "pe_imbalance_cycles",
-    "overhead_cycles",
-    "nominal_macs",
-    "dense_macs",
-    "effectual_macs",
-    "row_ops",
-    "tasks",
-    "tiles",
-    "events",
-    "buffer_read_bytes",
-    "buffer_write_bytes",
-    "dram_read_bytes",
-    "dram_write_bytes",
-    "fusion_saved_bytes",
-    "residency_saved_bytes",
-)
 SCOPES = ("convolutions", "network")
-
-
-def sum_machine(steps: Iterable[StepResult]) -> dict[str, Any]:
-    """Total the steps of one machine, for convolutions alone and for the whole network, passes included."""
-    steps = tuple(steps)
-    convolutions = tuple(step for step in steps if step.kind in CONVOLUTION_KINDS)
-    return {"convolutions": sum_steps(convolutions), "network": sum_steps(steps)}
-
-
-def sum_steps(steps: Sequence[StepResult]) -> dict[str, Any]:
-    """Total the counts of steps, the cycles of each step's name, and energy with and without leakage."""
-    totals: dict[str, Any] = {name: sum(getattr(step, name) for step in steps) for name in SUMMED_COLUMNS}
-    by_step: dict[str, int] = {}
-    for step in steps:
-        by_step[step.step] = by_step.get(step.step, 0) + step.cycles
-    totals["cycles_by_step"] = by_step
-    for name in ENERGY_COLUMNS:
-        values = [getattr(step, name) for step in steps]
-        totals[name] = None if None in values else math.fsum(values)
-    return totals
-
-
-def make_totals(steps: Sequence[StepResult]) -> dict[str, Any]:
-    """Total every machine; ratios tell how many times the first machine's cycles and energy each other one needs."""
-    machines = list(dict.fromkeys(step.machine for step in steps))
-    totals = {machine: sum_machine(step for step in steps if step.machine == machine) for machine in machines}
-    ratios = {
-        other: {
-            scope: {
-                "speedup": divide(totals[other][scope]["cycles"], totals[machines[0]][scope]["cycles"]),
-                "energy_ratio": divide(totals[other][scope]["energy_pj"], totals[machines[0]][scope]["energy_pj"]),
-                "dynamic_energy_ratio": divide(
-                    totals[other][scope]["dynamic_pj"], totals[machines[0]][scope]["dynamic_pj"]
-                ),
-            }
-            for scope in SCOPES
-        }
-        for other in machines[1:]
-    }
-    return {"machines": totals, "ratios": ratios}
-
-
-def divide(numerator: float | None, denominator: float | None) -> float | None:
-    """Give a ratio, or None where there is nothing to divide."""
-    return numerator / denominator if numerator is not None and denominator else None

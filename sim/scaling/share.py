@@ -16,6 +16,7 @@ from workloads.fusion import JOINT
 from workloads.network import Network, Node
 from workloads.passes import GRADIENT_SUM
 from workloads.shapes import Step
+from workloads.updates import UPDATE
 from workloads.workload import make_workload
 
 # Gradients are sent as the machine stores values; an ideal machine stores none, and computes in float32.
@@ -119,7 +120,8 @@ def make_shares(source: ShareSource, gradients: str = "dense") -> list[Iteration
 
 
 def _make_share(source: ShareSource, network: Network, machine: Architecture, *, is_masked: bool) -> IterationShare:
-    rows = [row for row in source.rows if row["machine"] == machine.name]
+    # The update follows the last reduction, and is not in an iteration on several chips.
+    rows = [row for row in source.rows if row["machine"] == machine.name and row["step"] != UPDATE]
     bits = IDEAL_BITS if machine.storage is None else machine.storage.data_bits
     numbers = {node.name: number for number, node in enumerate(network.nodes)}
     placed = {_find_place(row, numbers): row for row in rows}

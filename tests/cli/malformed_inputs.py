@@ -74,7 +74,10 @@ PADDING = f"{POOL_PADDING} or {SIDES} or 'same'"
 LAYER_NAME = r"text of the form [A-Za-z_][A-Za-z0-9_.\-]* of at most 128 characters"
 WORKLOAD_NAME = r"text of the form [A-Za-z0-9_][A-Za-z0-9_.\-]* of at most 128 characters"
 LAYER_KINDS = f"one of {list_words(map(repr, KINDS))}"
-TOP_FIELDS = "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites)"
+TOP_FIELDS = (
+    "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites, training, "
+    "update)"
+)
 CONV_FIELDS = (
     "(the fields are name, inputs, input, type, out_channels, kernel, stride, padding, dilation, groups, bias)"
 )

@@ -29,7 +29,7 @@ from reports.fitted_tables import (
 from reports.run_files import load_run
 from reports.steps_table import STATES, make_steps_grid, tell_most
 from reports.tables import make_technology_grid
-from sim.results.rows import make_totals
+from sim.results.totals import make_totals
 from sim.run import RunResult, simulate
 from sim.technology_listing import format_technology
 
