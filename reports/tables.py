@@ -8,6 +8,7 @@ from reports.certainty import describe_certainty
 from reports.dead_words import describe_dead
 from reports.dram_words import describe_banks
 from reports.fitted_tables import Column, Grid, Kind
+from reports.memory_words import describe_microbatches
 from reports.sampled_words import describe_sampling
 from reports.update_words import describe_update
 from reports.value_words import describe_values
@@ -35,6 +36,7 @@ def describe_run(result: RunResult) -> list[str]:
         f"Clock: {machine.clock_mhz} MHz; the iteration's {cycles:,} cycles on {machine.name} "
         f"take {cycles / machine.clock_mhz / 1000:,.3f} ms.",
     ]
+    lines += describe_microbatches(result.record, machine.name)
     if (banked := machine.describe_dram()) is not None:
         lines.append(describe_banks(banked))
     if totals["energy_pj"] is not None:

@@ -19,7 +19,7 @@ def build_declared(form: WorkloadForm, locate: Callable[[int], str] | None = Non
         InputError: the layers are no network.
     """
     image = () if form.input is None else form.input.shape
-    return build_network(form.name, (form.batch, *image), form.layers, locate)
+    return build_network(form.name, (form.microbatch, *image), form.layers, locate)
 
 
 def build_rewritten(form: WorkloadForm, label: str, locate: Callable[[int], str] | None = None) -> Network:

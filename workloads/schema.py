@@ -33,6 +33,8 @@ class WorkloadForm(StrictModel):
 
     Attributes:
         update: Of the parameters at the end of an iteration; left out, it is not charged.
+        accumulate: Microbatches of an iteration, each of an equal part of the batch, whose gradients to parameters are
+            summed.
     """
 
     name: WorkloadName
@@ -47,6 +49,17 @@ class WorkloadForm(StrictModel):
     rewrites: list[ShippedRewrite] | None = None
     training: TrainingForm | None = None
     update: UpdateMethod | None = None
+    accumulate: PositiveInt | None = None
+
+    @property
+    def microbatch(self) -> int:
+        """Images that are worked at one time."""
+        return self.batch // (self.accumulate or 1)
+
+    @field_validator("accumulate")
+    @classmethod
+    def _leave_out_one(cls, accumulate: int | None) -> int | None:
+        return None if accumulate == 1 else accumulate
 
     @field_validator("update")
     @classmethod

@@ -14,7 +14,7 @@ from workloads.optimisers.optimiser import ElementwiseCost
 from workloads.optimisers.table import OPTIMISERS
 from workloads.shapes import Shape, Step
 
-UPDATE = "update"
+UPDATE, ACCUMULATE = "update", "accumulate"
 
 
 class UpdateMethod(StrEnum):

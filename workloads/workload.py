@@ -179,6 +179,11 @@ def _override(form: WorkloadForm, document: YamlDocument, batch: int | None, see
                 f"{document.label}: the seed {seed} cannot be used: the operands are {have}, without a seed"
             )
         form = form.model_copy(update={"operands": source})
+    if form.accumulate is not None and form.batch % form.accumulate:
+        raise InputError(
+            f"{document.place(('accumulate',))}: a batch of {form.batch} is not cut into {form.accumulate} equal "
+            "microbatches; accumulate must divide batch"
+        )
     return form
 
 

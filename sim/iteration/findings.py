@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sim.architecture import Architecture
 from sim.energy import ActionCounts
+from sim.iteration.microbatches import repeat_actions, repeat_result
 from sim.iteration.policies import OperandSet
 from sim.iteration.sampling_record import share_simulated
 from sim.results.rows import StepResult
 from sim.results.trace_file import IterationTrace
-from sim.sampling.intervals import Spread
+from sim.sampling.intervals import Spread, scale_spread
 from sim.step.pass_run import run_passes
 from sim.step.residency import NO_RESIDENCY, Residency
 from sim.step.stored_tensors import StoredBytes
-from sim.step.update_run import run_updates
+from sim.step.update_run import run_accumulations, run_updates
 from sim.step.work import StepRun
 from workloads.arrays import Float32Array
 from workloads.network import Network
@@ -28,11 +29,12 @@ class Findings:
     """What the steps of a run found, gathered as they end.
 
     Attributes:
-        trace: Of the first machine's events, None for none.
+        trace: Of the first machine's events in one microbatch, None for none.
     """
 
-    def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace | None) -> None:
+    def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace | None, microbatches: int = 1) -> None:
         self._machines = machines
+        self._microbatches = microbatches
         self.trace = trace
         self._stored: dict[str, dict[str, StoredBytes]] = {machine.name: {} for machine in machines}
         self.streams: dict[str, OperandStream] = {}
@@ -51,9 +53,10 @@ class Findings:
         """Add one step's runs on all machines."""
         for run in runs:
             machine, layer = run.result.machine, run.result.layer
-            self._add_result(run.result, run.counts)
+            self._add_result(run.result, run.counts, self._microbatches)
             if run.spreads is not None:
-                self.spreads[layer, run.result.step, machine] = run.spreads
+                cycles, energy = (scale_spread(spread, self._microbatches) for spread in run.spreads)
+                self.spreads[layer, run.result.step, machine] = cycles, energy
             if run.message:
                 self.failures.append(f"{run.message} on {machine}")
             if self.trace is not None and run.trace is not None:
@@ -80,9 +83,17 @@ class Findings:
             share = share_simulated(self.results, machine.name)
             pruned, residency = self.streams[machine.name].pruned, residencies.get(machine.name, NO_RESIDENCY)
             for result, counts in run_passes(network, machine, stored, steps, pruned, residency):
-                self._add_result(dataclasses.replace(result, sampled_fraction=share), counts)
+                row = dataclasses.replace(result, sampled_fraction=share)
+                self._add_result(row, counts, self._microbatches)
                 if self.trace is not None and machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
+
+    def add_accumulations(self, network: Network, list_steps: Callable[[str], tuple[Step, ...]]) -> None:
+        """Add the sums of the gradients of all microbatches behind the first."""
+        if self._microbatches > 1:
+            for machine in self._machines:
+                for result, counts in run_accumulations(network, machine, list_steps):
+                    self._add_result(result, counts, self._microbatches - 1)
 
     def add_updates(
         self, network: Network, cost: ElementwiseCost, list_steps: Callable[[str], tuple[Step, ...]]
@@ -94,8 +105,10 @@ class Findings:
                 if self.trace is not None and machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
 
-    def _add_result(self, result: StepResult, counts: ActionCounts | None) -> None:
+    def _add_result(self, result: StepResult, counts: ActionCounts | None, times: int = 1) -> None:
         named = dataclasses.replace(result, operands=self.streams[result.machine].headline)
+        if times > 1:
+            named, counts = repeat_result(named, times), repeat_actions(counts, times)
         self.results.append(named)
         if counts is not None:
             self.step_actions.append((named, counts))

@@ -12,6 +12,7 @@ from sim.checks import list_steps
 from sim.iteration.estimation import estimate_steps
 from sim.iteration.findings import Findings
 from sim.iteration.memory_need import require_run_memory
+from sim.iteration.memory_record import record_memory
 from sim.iteration.notices import make_notices
 from sim.iteration.policies import OperandSet, describe_shift, group_contenders, number_iteration
 from sim.iteration.progress import Progress, Teller
@@ -96,7 +97,8 @@ def run_request(request: SimulationRequest, listeners: Listeners = NOBODY, work:
     """
     plan = plan_run(request, work)
     announce(plan, listeners)
-    findings = Findings(request.machines, open_trace(plan, listeners))
+    microbatches = request.workload.form.accumulate or 1
+    findings = Findings(request.machines, open_trace(plan, listeners), microbatches)
     execute_plan(plan, findings, Teller(request.nominal_macs * len(request.machines), listeners.on_progress))
     result = record_run(plan, findings)
     listeners.tell(*result.notices, *list_sampling_misses(request, result))
@@ -217,10 +219,18 @@ def execute_plan(plan: RunPlan, findings: Findings, teller: Teller) -> None:
         raise InputError(f"no layer that matches '{request.layers}' has a step {wanted}; nothing can be simulated")
     findings.sort_results()
     if request.is_whole:
-        findings.add_passes(request.workload.network, request.steps, plan.residencies)
+        add_whole(request, plan.residencies, findings)
+
+
+def add_whole(request: SimulationRequest, residencies: Mapping[str, Residency], findings: Findings) -> None:
+    """Add what belongs to a run of all layers: passes over activations and, with GTW, those over parameters."""
+    network, steps = request.workload.network, partial(list_steps, request.workload)
+    findings.add_passes(network, request.steps, residencies)
+    if Step.GTW in request.steps:
+        findings.add_accumulations(network, steps)
         cost = find_update_cost(request.workload.form.update)
-        if cost is not None and Step.GTW in request.steps:
-            findings.add_updates(request.workload.network, cost, partial(list_steps, request.workload))
+        if cost is not None:
+            findings.add_updates(network, cost, steps)
 
 
 def execute_set(
@@ -275,7 +285,12 @@ def record_run(plan: RunPlan, findings: Findings) -> RunResult:
         seed = find_seed(streams[names[0]])
         sampling = summarize_sampling(request.sample, seed, results, findings.spreads, record["totals"])
     dead_layers = list(notices.dead_layers)
-    told = {"notices": list(notices.sentences), "dead_layers": dead_layers, "sampling": sampling}
+    told = {
+        "notices": list(notices.sentences),
+        "dead_layers": dead_layers,
+        "sampling": sampling,
+        "memory": record_memory(request),
+    }
     directory = plan.targets.directory
     return RunResult(
         workload=request.workload,

@@ -22,7 +22,7 @@ from workloads.form_network import build_rewritten
 from workloads.fusion import FUSED, JOINT
 from workloads.passes import GRADIENT_SUM, PassStep
 from workloads.row_kinds import COMPUTE_KINDS
-from workloads.updates import UPDATE
+from workloads.updates import ACCUMULATE, UPDATE
 from workloads.validation import show_value
 from workloads.value_formats import ValueFormat
 
@@ -70,8 +70,8 @@ def name_row_kind(row: Any, kinds: Mapping[str, str]) -> str:
         return "no such layer"
     if len(names) > 1:
         return FUSED
-    if row.step == UPDATE:
-        return UPDATE
+    if row.step in (UPDATE, ACCUMULATE):
+        return str(row.step)
     return GRADIENT_SUM if row.kind == GRADIENT_SUM and row.step == PassStep.BACKWARD else kinds[row.layer]
 
 
@@ -129,6 +129,7 @@ def check_record(path: Path, record: Mapping[str, Any], form: RecordForm, frame:
     for field, given in (
         ("policies", list(form.policies)), ("machines", list(form.machines)),
         ("totals.machines", list(form.totals.machines)),
+        *([("memory", list(form.memory))] if form.layers == "*" else []),
         *([] if form.sampling is None else [("sampling.machines", list(form.sampling.machines))]),
     ):  # fmt: skip
         if given != names:

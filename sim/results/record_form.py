@@ -141,6 +141,14 @@ class SamplingForm(StrictModel):
     ratios: dict[Line, dict[Scope, RatioWidthsForm]]
 
 
+class MemoryForm(StrictModel):
+    """The memory of an iteration: activations and their gradients at most, those of the batch at once, parameters."""
+
+    activation_bytes: Count
+    whole_activation_bytes: Count
+    parameter_bytes: Count
+
+
 class TotalsForm(StrictModel):
     """Totals and ratios; what they are follows from the rows, with which they are compared."""
 
@@ -186,6 +194,7 @@ class RecordForm(OpenModel):
     verdict: Literal["verified", "failed", "not verified"]
     failures: list[Line]
     sampling: SamplingForm | None
+    memory: dict[Line, MemoryForm | None]
     options: OptionsForm
     notices: list[Line]
     dead_layers: list[Line]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FLOAT_FORMAT = "%.9g"
-STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss", "update")
+STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss", "accumulate", "update")
 # What stays of a step or pass; what is written to DRAM too stands in brackets.
 KEPT = r"(input|weight|grad_output|summed|output|\(output\))"
 # A dataflow of another package may name its only tiling in words of its own.
@@ -49,13 +49,14 @@ class MeasuredColumns:
     layer: str = column("", "Name of the layer; of a fused pass the names of its parts, with + between.")
     kind: str = column(
         "",
-        "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, ...; fused: several as one; update: "
-        "of the layer's parameters).",
+        "Kind of the layer (conv2d, linear), or of an elementwise pass (max_pool, ...; fused: several as one; update "
+        "and accumulate: of the layer's parameters).",
     )
     step: str = column(
         "",
-        "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes; update of "
-        "parameters, which totals of the network leave out.",
+        "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes; "
+        "accumulate: sums of gradients of parameters over microbatches; update of parameters, which totals of the "
+        "network leave out.",
         STEP_WORDS,
     )
     cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")

@@ -1,4 +1,4 @@
-"""The update of parameters on a machine, as rows beside those of layers and passes."""
+"""Passes over parameters on a machine: their update, and sums of gradients over microbatches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sim.step.pass_run import count_pass_actions
 from workloads.network import Network
 from workloads.optimisers.optimiser import ElementwiseCost
 from workloads.shapes import Step
-from workloads.updates import UPDATE, LayerUpdate, list_updates, size_parameter
+from workloads.updates import ACCUMULATE, UPDATE, LayerUpdate, list_updates, size_parameter
 
 # An approximation from a table and two steps of Newton's, of two multiply-adds each: assumed.
 MULTIPLY_ADDS_OF_DIVISION = 4
@@ -39,14 +39,46 @@ def run_update(
     update: LayerUpdate, machine: Architecture, cost: ElementwiseCost
 ) -> tuple[StepResult, ActionCounts | None]:
     """Execute the update of a layer's parameters."""
-    moved, groups = size_update(update, machine, cost), machine.array.groups
+    return run_over_parameters(update, UPDATE, machine, size_update(update, machine, cost), count_multiply_adds(cost))
+
+
+def run_accumulations(
+    network: Network, machine: Architecture, list_steps: Callable[[str], tuple[Step, ...]]
+) -> list[tuple[StepResult, ActionCounts | None]]:
+    """Execute what the gradients of a further microbatch take to be added to those before; an ideal machine has none.
+
+    What GTW writes then is the sum, so that only the sum so far is read beside it.
+
+    Args:
+        list_steps: The steps of a layer.
+    """
+    if machine.is_ideal:
+        return []
+    assert machine.storage is not None
+    bits, found = machine.storage.acc_bits, []
+    for update in list_updates(network, list_steps):
+        sums = tuple((("gradient", name), size_parameter(shape, bits)) for name, shape in update.parameters)
+        found.append(run_over_parameters(update, ACCUMULATE, machine, Moved(sums, ()), 1))
+    return found
+
+
+def run_over_parameters(
+    update: LayerUpdate, kind: str, machine: Architecture, moved: Moved, multiply_adds: int
+) -> tuple[StepResult, ActionCounts | None]:
+    """Execute a pass over a layer's parameters.
+
+    Args:
+        kind: Of its row, and the row's step.
+        multiply_adds: Of an element.
+    """
+    groups = machine.array.groups
     timing = run_pass(update.elements, moved, groups, machine.describe_surroundings())
-    ppu_actions = ActionCounts(ppu_elements=update.elements * count_multiply_adds(cost))
+    ppu_actions = ActionCounts(ppu_elements=update.elements * multiply_adds)
     actions = count_pass_actions(ppu_actions + count_commands(timing.commands), moved, NOTHING, machine)
     measures = StepMeasures(
         layer=update.node,
-        kind=UPDATE,
-        step=UPDATE,
+        kind=kind,
+        step=kind,
         cycles=timing.cycles,
         wait_dram_cycles=(timing.cycles - timing.ppu_cycles) * groups,
         idle_cycles=timing.ppu_cycles * groups,

@@ -54,6 +54,25 @@ def run_updates(layers: list[Layer], machine: PassMachine, acc_bits: int, method
     ]
 
 
+def run_accumulations(layers: list[Layer], machine: PassMachine, acc_bits: int) -> list[PassResult]:
+    """Run the sum of each layer's gradients with those of the microbatches before: the PPU reads them, and adds."""
+    found = []
+    for layer in layers:
+        rows = list(list_rows(layer))
+        read, elements = (sum(count * one for count, one in sizes) for sizes in (
+            [(count, divide_up(length * acc_bits, 8)) for count, length in rows], rows,
+        ))  # fmt: skip
+        rate, bandwidth = machine.elements_per_cycle, machine.bytes_per_cycle
+        ppu_cycles = 0 if rate is None else divide_up(elements, machine.groups * rate)
+        dram_cycles = machine.latency_cycles + (0 if bandwidth is None else divide_up(read, bandwidth))
+        accesses = divide_up(read, machine.bytes_per_port_cycle)
+        if rows:
+            found.append(PassResult(
+                layer.name, "accumulate", "accumulate", elements, read, 0, 0, max(ppu_cycles, dram_cycles), accesses
+            ))  # fmt: skip
+    return found
+
+
 def run_update(
     name: str, parameters: list[tuple[int, int]], machine: PassMachine, acc_bits: int, method: str
 ) -> PassResult:

@@ -47,13 +47,18 @@ def require_training(workload: Workload) -> tuple[TrainingForm, HostOperands]:
     """Give the section of a workload, and the operands that name its images.
 
     Raises:
-        InputError: it has no such section, or its operands are not the host's.
+        InputError: it has no such section, cuts its batch into microbatches, or its operands are not the host's.
     """
     form, source = workload.form.training, workload.form.operands
     if form is None:
         raise InputError(
             f"{workload.label}: has no section training; add one such as training: {{epochs: 10, batch: 64, "
             "optimiser: {method: sgd, learning_rate: 0.05, momentum: 0.9}}"
+        )
+    if workload.form.accumulate is not None:
+        raise InputError(
+            f"{workload.label}: accumulate cuts the batch of simulated iterations, and a training takes whole batches; "
+            "leave it out"
         )
     if not isinstance(source, HostOperands):
         given = "not given" if source is None else source.source

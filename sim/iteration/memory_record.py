@@ -1,0 +1,52 @@
+"""The memory that an iteration takes in a machine's DRAM, as ``run.json`` holds it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from sim.architecture import Architecture
+from sim.checks import list_steps
+from sim.iteration.request import SimulationRequest
+from sim.step.live_tensors import measure_activations, measure_parameters
+from sim.step.pass_run import find_data_bits, list_machine_iteration
+from workloads.form_network import build_rewritten
+from workloads.network import Network
+from workloads.updates import find_update_cost
+from workloads.workload import Workload
+
+
+def record_memory(request: SimulationRequest) -> dict[str, Any]:
+    """Give the memory of an iteration on every machine, None on an ideal one; nothing for a run of some layers."""
+    if not request.is_whole:
+        return {}
+    workload = request.workload
+    whole = workload.network
+    if workload.form.accumulate is not None:
+        whole = build_rewritten(workload.form.model_copy(update={"accumulate": None}), workload.label)
+    return {
+        machine.name: None if machine.storage is None else describe_memory(workload, machine, whole)
+        for machine in request.machines
+    }
+
+
+def describe_memory(workload: Workload, machine: Architecture, whole: Network) -> dict[str, int]:
+    """Give the memory of an iteration on a machine.
+
+    Args:
+        whole: The workload's network for all images at once.
+    """
+    cost, steps = find_update_cost(workload.form.update), partial(list_steps, workload)
+    activations = measure_iteration(workload, machine, workload.network)
+    is_whole = whole is workload.network
+    return {
+        "activation_bytes": activations,
+        "whole_activation_bytes": activations if is_whole else measure_iteration(workload, machine, whole),
+        "parameter_bytes": measure_parameters(workload.network, machine, cost, steps),
+    }
+
+
+def measure_iteration(workload: Workload, machine: Architecture, network: Network) -> int:
+    """Give the most bytes that activations and their gradients take at one time."""
+    order = list_machine_iteration(network, machine, partial(list_steps, workload))
+    return measure_activations(network, order, find_data_bits(machine))
