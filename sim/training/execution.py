@@ -11,6 +11,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from typing import Any
 
+from sim.iteration.workers import AbandonedError
 from sim.parent_watch import end_with_parent
 from sim.sweep.cluster import import_distributed
 from sim.training.job import TrainJob
@@ -98,10 +99,16 @@ def run_in_processes(jobs: Sequence[TrainJob], processes: int, on_progress: OnPr
             n_jobs=min(processes, len(jobs)), return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs",
             initializer=end_with_parent, initargs=(os.getpid(),),
         )  # fmt: skip
-        yield from parallel(
+        found = parallel(
             joblib.delayed(run_in_process)(job, number, len(jobs), relay.address, relay.key)
             for number, job in enumerate(jobs, 1)
         )
+        try:
+            yield from found
+        finally:
+            # What is thrown into it ends its workers; closed, it would print a warning besides.
+            with suppress(AbandonedError):
+                found.throw(AbandonedError)
 
 
 def run_in_process(job: TrainJob, number: int, runs: int, address: Any, key: bytes) -> Ended:

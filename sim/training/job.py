@@ -11,7 +11,7 @@ from sim.training.request import RunKey, TrainRequest
 from workloads.errors import InputError
 from workloads.training.checkpoint import load_checkpoint
 from workloads.training.hosts.table import load_host
-from workloads.training.loop import Training, TrainingProgress
+from workloads.training.loop import NoObserver, Observer, Training, TrainingProgress
 from workloads.training.opening import TrainingChoice, open_training
 from workloads.training.plan import TrainingPlan
 from workloads.training.record import EpochRecord
@@ -47,8 +47,16 @@ class TrainJob:
         """
         plan = self.plan()
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        training = Training(plan, load_host(self.host), self.checkpoint, self.digest)
+        training = Training(plan, load_host(self.host), self.checkpoint, self.digest, self.make_observer(plan))
         return training.run(on_progress).records
+
+    def make_observer(self, plan: TrainingPlan) -> Observer:
+        """Make what executes iterations on the machine; nothing where none is to be."""
+        if not self.contenders or plan.form.simulate_at is None:
+            return NoObserver()
+        from sim.training.observation import MachineObserver
+
+        return MachineObserver(plan, self.workload, self.contenders, sample=self.sample)
 
     def read_records(self) -> tuple[EpochRecord, ...]:
         """Give what is recorded of the epochs that are done; nothing where the checkpoint cannot be used."""

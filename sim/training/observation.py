@@ -18,7 +18,8 @@ from sim.iteration.policies import Contender
 from sim.iteration.progress import Teller
 from sim.iteration.request import SimulationRequest
 from sim.iteration.simulation import RunPlan, execute_plan, plan_run
-from sim.results.rows import SCOPES, StepResult, sum_machine
+from sim.results.rows import SCOPES, StepResult
+from sim.results.totals import sum_machine
 from sim.sampling.intervals import Spread, add_independent
 from sim.step.work import StepWork
 from sim.training.contenders import DENSE, ObservedMachine, list_observed
@@ -72,7 +73,7 @@ class ObservedWork(StepWork):
         assert found is not None, "an iteration is looked at before its operands are opened"
         pruned: frozenset[str] = frozenset()
         if isinstance(found, PrunedIteration):
-            pruned = frozenset(node for node, one in found.prunings.items() if one.threshold)
+            pruned = frozenset(node for node, one in found.prunings.items() if one.is_pruned)
         name = UNPRUNED if workload.form.pruning is None else AS_TRAINED
         return OperandStream(self._select(found.operands(), name), HEADLINE, self.seed, {}, pruned)
 
@@ -165,7 +166,7 @@ class MachineObserver:
             plan.network, state.parameters, given, pruning=plan.pruning, state=state.pruning, seed=plan.seed,
             iteration=number, options=options,
         )  # fmt: skip
-        if not any(one.threshold for one in done.prunings.values()):
+        if not any(one.is_pruned for one in done.prunings.values()):
             return done, done.iteration
         found = run_iteration(plan.network, state.parameters, *given, seed=plan.seed, iteration=number, options=options)
         return done, found
@@ -214,7 +215,7 @@ def describe_machine(one: ObservedMachine, findings: Findings) -> dict[str, Any]
     name = one.contender.machine.name
     rows = [row for row in findings.results if row.machine == name]
     compared = [row for row in rows if row.kind in COMPUTE_KINDS]
-    totals = sum_machine(rows)
+    totals = sum_machine(rows, has_updates=False)
     return {
         "policy": one.policy,
         "machine": one.machine,

@@ -23,8 +23,6 @@ from workloads.validation import validate_document
 from workloads.workload import Workload
 
 SEED_LIMIT = 1000
-# The same machine without skipping, and on operands with less than all of their sparsity.
-BASELINES = (SKIPPING_OFF, "natural", "mask")
 
 
 class TrainOptions(TypedDict, total=False):
@@ -41,8 +39,8 @@ class TrainOptions(TypedDict, total=False):
         simulate_every: Epochs from one such iteration to the next, instead of the workload's; likewise
             simulate_images, the images of its batch that are executed.
         sample: As of a simulation.
-        baseline: The machines to compare with; by default the same one with skipping off, and on operands without
-            masks and pruning, and without pruning.
+        baseline: The machines to compare with, by default the same one with skipping off; the machine is executed
+            without pruning, and without masks, besides.
         overrides: ``KEY=VALUE`` for fields of the architecture.
         jobs: Worker processes, each with a training of its own.
         scheduler: Address of a Dask scheduler whose workers train in their place.
@@ -152,7 +150,7 @@ def make_train_request(
     _, source = require_training(loaded)
     contenders: tuple[Contender, ...] = ()
     if options.get("simulate", True):
-        contenders = choose_contenders(arch, options.get("baseline", BASELINES), tuple(options.get("overrides", ())))
+        contenders = choose_contenders(arch, options.get("baseline", SKIPPING_OFF), tuple(options.get("overrides", ())))
     return TrainRequest(
         workload=loaded,
         keys=tuple(
