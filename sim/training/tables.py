@@ -142,9 +142,9 @@ def describe_machines(run: RunRecord, reaching: int | None) -> dict[str, Any]:
     """Give the totals of each policy, and how the machine compares with the dense one."""
     row: dict[str, Any] = {}
     for policy in POLICIES:
-        mine = [one for one in run.machines if one["policy"] == policy]
+        under = [one for one in run.machines if one["policy"] == policy]
         # Of several machines under one policy the first is the one that the others are baselines of.
-        epochs = [one for one in mine if one["machine"] == mine[0]["machine"]]
+        epochs = [one for one in under if one["machine"] == under[0]["machine"]]
         for figure in ("cycles", "energy_pj", "conv_cycles", "conv_energy_pj"):
             known = [one.get(figure) for one in epochs]
             if known and None not in known:
