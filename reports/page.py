@@ -21,6 +21,7 @@ PAGE_OPTION = "--output"
 TEMPLATES = files("reports") / "templates"
 FACTORY_START = '(typeof self !== "undefined" ? self : this, () => {\n'
 FACTORY_END = "return Plotly;\n}));"
+QUANTITY = re.compile(r"-|[\d.,]+( ±[\d.,]+)?(x| ?[a-zA-Z]{1,3}| %)?")
 
 
 def build_page(
@@ -102,15 +103,15 @@ def table_box(name: str, caption: str, filters: Mapping[str, str], file: str, ex
     Args:
         name: Of the page's data for it.
         filters: A column to choose a value of, for each label.
-        example: Words to search.
+        example: Words to search; nothing for a table of numbers alone.
     """
     choices = "".join(
         f'<label>{escape(label)}<select data-filter="{escape(column)}"><option value="">all</option></select></label>'
         for label, column in filters.items()
     )
+    search = f'<label>Search words<input type="search" data-filter="*" placeholder="{escape(example)}"></label>'
     return (
-        f'<div class="panel table" data-table="{name}"><div class="controls">'
-        f'<label>Search words<input type="search" data-filter="*" placeholder="{escape(example)}"></label>{choices}'
+        f'<div class="panel table" data-table="{name}"><div class="controls">{search if example else ""}{choices}'
         f'<button type="button" class="download">Download {escape(file)}</button></div>'
         '<details><summary>Columns</summary><div class="columns"></div></details>'
         f'<div class="table-scroll"><table><caption hidden>{escape(caption)}</caption></table></div>'
@@ -135,8 +136,8 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], long: 
 
 
 def is_quantity(cell: object) -> bool:
-    """Whether a cell is a number, or a number and its unit, in words."""
-    return isinstance(cell, int | float) or re.fullmatch(r"-|[\d.,]+(x| ?[a-zA-Z]{2})?", str(cell)) is not None
+    """Whether a cell is a number, maybe with what it may be off by and its unit, in words."""
+    return isinstance(cell, int | float) or QUANTITY.fullmatch(str(cell)) is not None
 
 
 def write_cell(cell: object) -> str:

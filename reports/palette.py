@@ -70,6 +70,9 @@ DENSITY_MARKS = {
     "grad_output_density": ("gradient to output", "#D55E00", "diamond", 9),
     "mask_density": ("mask of the input", "#009E73", "x", 7),
 }
+# Of Okabe and Ito, as the steps; the first is that of a training without pruning.
+UNPRUNED_COLOR = "#888888"
+RATE_COLORS = ("#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#0072B2", "#8C6D31")
 # The machines of a run are told apart by what fills their bars, so that colour keeps its one meaning.
 MACHINE_PATTERNS = ("", "/", ".", "x", "-", "\\", "|", "+")
 MACHINE_SYMBOLS = ("circle", "diamond-open", "square-open", "triangle-up-open", "cross-open", "star-open")

@@ -26,6 +26,7 @@ class Measure:
         header: Its lines on a terminal; on a page they are one.
         divisor: What its figures are divided by; None where it follows from the largest of an energy.
         rank: As of a column that fits a width.
+        words: Its name in a sentence and on a page, where that is not the header.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Measure:
     digits: int
     divisor: float | None = 1.0
     rank: int = 0
+    words: str = ""
 
 
 MEASURES = (
@@ -41,8 +43,8 @@ MEASURES = (
     Measure("gradient_density", "gradient\ndensity, %", "", 1, 0.01),
     Measure("conv_speedup", "speed-up,\nconvolutions", "x", 2, rank=2),
     Measure("conv_energy_ratio", "energy ratio,\nconvolutions", "x", 2, rank=2),
-    Measure("speedup", "speed-up", "x", 2),
-    Measure("energy_ratio", "energy\nratio", "x", 2),
+    Measure("speedup", "speed-up", "x", 2, words="speed-up, whole network"),
+    Measure("energy_ratio", "energy\nratio", "x", 2, words="energy ratio, whole network"),
     Measure("epochs_to_target", "epochs to\ntarget", "", 1, rank=3),
     Measure("energy_to_target_pj", "energy to\ntarget", "", 3, None),
 )
@@ -62,7 +64,7 @@ def make_training_grid(table: pd.DataFrame, title: str = "") -> Grid:
         [
             Column("rate"),
             Column("seeds", rank=4 if has_target else 1),
-            *(Column(measure.header, rank=measure.rank) for measure in measures),
+            *(Column(measure.header, rank=measure.rank, words=measure.words) for measure in measures),
             *([Column("reached\nby", rank=1, words="seeds that reach the target")] if has_target else []),
         ],
         title,

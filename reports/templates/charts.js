@@ -127,14 +127,17 @@ function listNumbers(figure) {
   const rows = [];
   for (const trace of figure.data) {
     const meta = trace.meta || {};
+    const write = (x) => (meta.place ? `${meta.place} ${x}` : x);
+    // A band has its numbers in its line, and what is not chosen is not shown.
+    if (meta.part === "band" || trace.visible === false) continue;
     if (trace.type === "heatmap") {
-      trace.y.forEach((y, row) => trace.x.forEach((x, column) => rows.push([y, x, meta.machine, trace.text[row][column]])));
+      trace.y.forEach((y, row) => trace.x.forEach((x, column) => rows.push([y, write(x), meta.machine, trace.text[row][column]])));
     } else {
       (trace.x || []).forEach((x, place) => {
         const text = trace.text ? trace.text[place] : "", y = trace.y[place];
         // Of points between two quantities the text is the name; of all others it is the exact number.
-        const isPoint = trace.type !== "bar" && typeof x === "number";
-        const name = trace.orientation === "h" ? y : isPoint ? text : x;
+        const isPoint = trace.type !== "bar" && typeof x === "number" && !meta.place;
+        const name = trace.orientation === "h" ? y : isPoint ? text : write(x);
         rows.push([trace.name, name, meta.machine || "", isPoint ? `${x} | ${y}` : text || y]);
       });
     }
@@ -153,7 +156,8 @@ function fillNumbers(details) {
   const figure = page.figures[details.dataset.figure];
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
-  for (const words of ["part", "place", "machine", "number"]) {
+  const group = (figure.layout.meta || {}).group || "machine";
+  for (const words of ["part", "place", group, "number"]) {
     const cell = document.createElement("th");
     cell.className = words === "number" ? "" : "word";
     cell.textContent = words;
@@ -174,6 +178,27 @@ function fillNumbers(details) {
   details.append(scroll);
 }
 
+// A choice is of all charts that have it: what is compared in one is seen in the others.
+function choose(group, value) {
+  for (const select of document.querySelectorAll("select[data-choose]")) {
+    if (select.dataset.choose === group) select.value = value;
+  }
+  for (const [name, figure] of Object.entries(page.figures)) {
+    if ((figure.layout.meta || {}).choices !== group) continue;
+    for (const trace of figure.data) trace.visible = trace.meta.choice === value;
+    const box = boxes.find((one) => one.dataset.figure === name);
+    if (box.dataset.drawn) Plotly.restyle(box, { visible: figure.data.map((trace) => trace.visible) });
+    const details = document.querySelector(`details.data[data-figure="${CSS.escape(name)}"]`);
+    details.querySelector(".table-scroll")?.remove();
+    if (details.open) fillNumbers(details);
+  }
+}
+
+for (const select of document.querySelectorAll("select[data-choose]")) {
+  // A browser that comes back to a page keeps what was selected in it.
+  select.selectedIndex = 0;
+  select.addEventListener("change", () => choose(select.dataset.choose, select.value));
+}
 darkScheme.addEventListener("change", changeTheme);
 window.addEventListener("beforeprint", () => changePrinting(true));
 window.addEventListener("afterprint", () => changePrinting(false));

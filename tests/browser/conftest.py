@@ -26,7 +26,9 @@ from sim.results.trace_file import WHOLE
 from sim.scaling.scaling import CHIPS
 
 LINKS: dict[str, str | float] = {"topology": "ring", "link_bytes_per_cycle": 16.0, "link_latency_cycles": 800}
-collect_ignore = [] if find_chromium() else ["test_pages.py", "test_page_kinds.py", "test_sweep_page.py"]
+collect_ignore = (
+    [] if find_chromium() else ["test_pages.py", "test_page_kinds.py", "test_sweep_page.py", "test_training_page.py"]
+)
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,8 @@ def test_what_only_some_rates_have_is_a_dash_for_the_others() -> None:
     names = [column.name for column in grid.columns]
     assert dict(zip(names, grid.rows[2], strict=True)) == {
         "rate": "0.99", "seeds": "3", "test accuracy, %": "85.00 ±0.85", "gradient density, %": "25.0 ±0.2",
-        "speed-up, convolutions": "2.40 ±0.02x", "energy ratio, convolutions": "1.90 ±0.02x", "speed-up": "2.00 ±0.02x",
-        "energy ratio": "1.50 ±0.01x", "epochs to target": "-", "energy to target": "-",
+        "speed-up, convolutions": "2.40 ±0.02x", "energy ratio, convolutions": "1.90 ±0.02x",
+        "speed-up, whole network": "2.00 ±0.02x",
+        "energy ratio, whole network": "1.50 ±0.01x", "epochs to target": "-", "energy to target": "-",
         "seeds that reach the target": "0 of 3",
     }  # fmt: skip

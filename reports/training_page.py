@@ -1,0 +1,374 @@
+"""The page of a study of trainings: what pruning does to accuracy, time and energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape, unescape
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports.page import build_page, chart_box, table_box, write_table
+from reports.quantities import write_energy
+from reports.run_parts import write_source
+from reports.training_figures import (
+    plot_accuracy,
+    plot_densities,
+    plot_kept,
+    plot_loss,
+    plot_threshold_ratios,
+    plot_thresholds,
+)
+from reports.training_gain_figures import list_spent, order_scopes, plot_front, plot_ratios
+from reports.training_results import (
+    DENSE,
+    POLICY_WORDS,
+    SCOPES,
+    Estimate,
+    TrainingResults,
+    list_sites,
+    measure_aims,
+    read_results,
+)
+from reports.training_tables import make_training_grid, write_rate
+from reports.training_words import (
+    RATE_MEANING,
+    describe_interpolation,
+    describe_iterations,
+    describe_prediction,
+    describe_rate,
+    describe_terms,
+    write_seconds,
+    write_seeds,
+    write_share,
+    write_width,
+)
+
+FLOAT_FORMAT = "%.6g"
+Part = tuple[str, str, str]
+Figures = dict[str, go.Figure]
+EPOCH_MEANINGS = {
+    "rate": ("", "Rate of pruning; 0 prunes nothing."),
+    "seed": ("", "Seed of the first weights, the order of images and all other draws."),
+    "epoch": ("", "Passes over the training images, from 1."),
+    "iterations": ("", "Done by the end of the epoch, in all epochs."),
+    "learning_rate": ("", "Of the epoch's last iteration."),
+    "loss": ("", "Mean over the epoch's iterations, while the weights change."),
+    "accuracy": ("fraction", "On training images, mean over the epoch's iterations, while the weights change."),
+    "test_loss": ("", "Of the test images behind the epoch."),
+    "test_accuracy": ("fraction", "Of the test images behind the epoch."),
+    "gradient_density": ("fraction", "Nonzeros of the gradients that layers read, each layer counting once."),
+}
+HIDDEN_COLUMNS = ("iterations", "learning_rate", "test_loss")
+WORDS = {
+    "accuracy": (
+        "Solid: test images behind each epoch; dotted: training images, while the weights change. Lines are means over "
+        "the seeds of a rate, bands a standard deviation to both sides. A click in the legend hides a rate."
+    ),
+    "loss": "Solid: test images; dotted: training images; bands as before.",
+    "gradients": (
+        "Share of nonzeros in the gradient to the output of each layer as the layer reads it, behind pruning; the mean "
+        "over the seeds. Dark is sparse. Layers stand in the order of the network: gradients come from below."
+    ),
+    "inputs": "Share of nonzeros in what each layer reads going forward, on the same scale.",
+    "thresholds": (
+        "Hardware cannot see a whole batch before it prunes: it takes the mean of the thresholds of the five batches "
+        "before, unless the FIFO was given another depth. Solid: this prediction; dotted: what the batch's own values "
+        "would have given. Means of epochs; in the first, some batches pass while the FIFO fills and prune nothing."
+    ),
+    "quotients": "1 is a perfect prediction; above 1, more is pruned than the rate asks for. Bands as above.",
+    "kept": (
+        "Marks: nonzeros left in the last epoch over nonzeros before pruning, mean over the seeds. Dashed: what "
+        "zero-mean normal values would leave. A mark below its line is a gradient with more small values than a normal "
+        "one of its mean magnitude has."
+    ),
+    "front": (
+        "Large marks: means of each rate, with a standard deviation to both sides; small ones: single trainings. On "
+        "the front no other rate is more accurate for less energy. The x is training without pruning on the machine "
+        "that skips nothing."
+    ),
+    "cycles": (
+        "Cycles of the machine that skips nothing over those of this one, epoch by epoch. The band is the interval of "
+        "what was interpolated, with both machines off in opposite directions."
+    ),
+    "energy": "Energy of the machine that skips nothing over that of this one; leakage and DRAM are in both.",
+}
+HOW_TO_READ = (
+    RATE_MEANING,
+    "All trainings with the same seed begin with the same weights and see the same images in the same order; only "
+    "pruning differs. Differences of accuracy are taken between these pairs.",
+    "Energy to the target is spent until the first epoch behind which the test accuracy is at least that of training "
+    "without pruning (the mean over its seeds at the end) less 0.5 points. Trainings that do not reach it are left out "
+    "of that mean, and counted.",
+    "The expected share of nonzeros left is computed for zero-mean normal values: with t the (1 + rate) / 2 quantile "
+    "of the standard normal, 1 - rate of them lie above the threshold and stay, and of the others each stays with the "
+    "probability of its magnitude over the threshold, in all 2 (phi(0) - phi(t)) / t. That is 62.0, 54.9, 46.0 and "
+    "30.9 % at rates of 70, 80, 90 and 99 %.",
+    "Cycles and energy are of the accelerator's convolutions, fully connected layers and elementwise passes; the host, "
+    "data loading and the evaluation of test images are not charged.",
+)
+
+
+def build_training_page(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Build the page of a study.
+
+    Args:
+        record: As ``training.json`` holds it.
+        tables: By their names: epochs, tensors, sites, machines, runs, table.
+
+    Raises:
+        InputError: a table is empty, or lacks a column.
+    """
+    results = read_results(record, tables)
+    figures: Figures = {}
+    parts: list[Part] = [("costs", "What a training takes", write_costs(results))] if results.has_machine else []
+    for make in (make_learning, make_densities, make_thresholds, make_front, make_gains):
+        part, drawn = make(results)
+        parts.append(part)
+        figures |= drawn
+    table, data = make_epochs_table(results)
+    parts += [
+        ("epochs", "All epochs", table),
+        ("reading", "How to read this page", write_list(HOW_TO_READ)),
+        ("inputs", "What was trained", write_inputs(results)),
+    ]
+    return build_page(title_of(results), write_header(results), parts, figures, tables=data)
+
+
+def title_of(results: TrainingResults) -> str:
+    """Give the title of the page."""
+    return f"Training of {results.name}{', with and without pruning' if len(results.rates) > 1 else ''}"
+
+
+def write_header(results: TrainingResults) -> str:
+    """Write the top of the page: the answer in words, and the table."""
+    record = results.record
+    count, seeds = len(results.tables["runs"]), max(results.seeds(rate) for rate in results.rates)
+    trained = (
+        f"{count} training{'s' if count > 1 else ''} of {record['epochs']} epochs: rate"
+        f"{'s' if len(results.rates) > 1 else ''} {', '.join(map(write_rate, results.rates))}, {write_seeds(seeds)}"
+        f"{' each' if len(results.rates) > 1 else ''}."
+    )
+    further = (*describe_terms(results), *describe_iterations(results), *describe_interpolation(results))
+    lines = [
+        f"<h1>{escape(title_of(results))}</h1>",
+        f"<p>{write_words(trained)}</p>",
+        *(f'<p class="notice bad">{write_words(words)}</p>' for words in list_warnings(results)),
+        write_list([describe_rate(results, rate) for rate in results.rates]),
+        *(f"<p>{write_words(words)}</p>" for words in further),
+        *(f'<p class="soft">{write_words(f"Notice: {words}.")}</p>' for words in record.get("notices") or ()),
+        write_summary(results),
+    ]
+    return "\n".join(lines)
+
+
+def write_words(words: str) -> str:
+    """Escape a sentence; numbers stay in a line with what belongs to them."""
+    return escape(words).replace(" %", "\u00a0%").replace(" ± ", "\u00a0±\u00a0")
+
+
+def list_warnings(results: TrainingResults) -> list[str]:
+    """Say which trainings are missing, and why."""
+    record = results.record
+    wanted = len(record.get("rates", ())) * len(record.get("seeds", ()))
+    missing = wanted - len(results.tables["runs"])
+    found = [f"{missing} of {wanted} trainings have not ended: this page is of the others."] if missing > 0 else []
+    return found + [f"{name}: {words}" for name, words in (record.get("failures") or {}).items()]
+
+
+def write_summary(results: TrainingResults) -> str:
+    """Tabulate mean and standard deviation over the seeds of each rate."""
+    grid = make_training_grid(results.tables["table"])
+    target = results.record.get("target_accuracy")
+    words = "Mean ± standard deviation over the seeds; gradient density: the mean over layers and epochs"
+    if target is not None and any("target" in column.name for column in grid.columns):
+        words += f". Target: a test accuracy of {write_share(target, 2)}"
+    rows = [list(row) for row in grid.rows]
+    columns = [column.name for column in grid.columns]
+    heading = "What does pruning do?" if results.pruned_rates else "What did training reach?"
+    table = write_table(columns, rows)
+    return f'<div class="panel"><h3>{heading}</h3>{table}<p class="soft">{write_words(words)}.</p></div>'
+
+
+def write_costs(results: TrainingResults) -> str:
+    """Tabulate what whole trainings and their iterations take, without and with each kind of skipping."""
+    rows = []
+    first = results.rates[0]
+    wanted = [(first, policy) for policy in POLICY_WORDS if policy != "pruned"]
+    wanted += [(rate, "pruned") for rate in results.pruned_rates]
+    for rate, policy in wanted:
+        cycles, energy = results.total(rate, policy, "cycles"), results.total(rate, policy, "energy")
+        if cycles is not None:
+            rows.append(list_costs(results, rate, policy, cycles, energy))
+    if not rows:
+        return ""
+    columns = [
+        "machine", "rate", "cycles of the training", "interval", "time", "energy", "cycles of an iteration",
+        "energy of an iteration",
+    ]  # fmt: skip
+    words = (
+        "Means over the seeds. The interval is that of the cycles, between iterations that were executed. Time is that "
+        "of the machine's clock, energy with leakage and DRAM."
+    )
+    return f'<div class="panel">{write_table(columns, rows, long=["machine"])}<p class="soft">{words}</p></div>'
+
+
+def list_costs(
+    results: TrainingResults, rate: float, policy: str, cycles: Estimate, energy: Estimate | None
+) -> list[object]:
+    """List what a training takes with a kind of skipping."""
+    count = results.iterations(rate)
+    clock = results.setting("architecture", "clock_mhz")
+    time = write_seconds(cycles.value / clock / 1e6) if isinstance(clock, int | float) else "-"
+    return [
+        POLICY_WORDS[policy],
+        "any" if policy == DENSE else write_rate(rate),
+        f"{cycles.value:,.0f}",
+        "exact" if cycles.low == cycles.high else write_width(cycles),
+        time,
+        "-" if energy is None else write_energy(energy.value),
+        f"{cycles.value / count:,.0f}",
+        "-" if energy is None else write_energy(energy.value / count),
+    ]
+
+
+def make_learning(results: TrainingResults) -> tuple[Part, Figures]:
+    """Make the learning curves."""
+    figures = {"accuracy": plot_accuracy(results), "loss": plot_loss(results)}
+    if results.tables["epochs"][["accuracy", "test_accuracy"]].isna().all(axis=None):
+        figures.pop("accuracy")
+    return ("learning", "Learning curves", write_charts(figures)), figures
+
+
+def make_densities(results: TrainingResults) -> tuple[Part, Figures]:
+    """Make the heat maps of densities."""
+    heading = "Densities by layer and epoch"
+    found = set(results.tables["tensors"]["tensor"]) if len(results.tables["tensors"]) else set()
+    kinds = {"gradients": "grad_output", "inputs": "input"}
+    figures = {name: plot_densities(results, tensor) for name, tensor in kinds.items() if tensor in found}
+    if not figures:
+        return ("densities", heading, write_absence("No densities were counted.")), {}
+    above = write_choice(
+        "densities", "Rate of pruning", [(write_rate(rate), write_rate(rate)) for rate in results.rates]
+    )
+    return ("densities", heading, write_charts(figures, above)), figures
+
+
+def make_thresholds(results: TrainingResults) -> tuple[Part, Figures]:
+    """Make the charts of thresholds, predicted and true, and of what pruning leaves."""
+    heading = "Thresholds and what they leave"
+    if not results.has_sites:
+        return ("thresholds", heading, write_absence("Nothing was pruned, so that there are no thresholds.")), {}
+    figures = {"thresholds": plot_thresholds(results), "quotients": plot_threshold_ratios(results)}
+    sites = results.tables["sites"].drop_duplicates("node").set_index("node")
+    options = [
+        (node, f"{node} ({'before batch norm' if sites.loc[node, 'place'] == 'batch_norm' else 'behind a mask'})")
+        for node in list_sites(results.tables["sites"])
+    ]
+    above = write_choice("gradients", "Gradient to the output of", options)
+    boxes = "".join(write_box(name, figure, is_wide=False, above=above) for name, figure in figures.items())
+    figures["kept"] = plot_kept(results)
+    boxes += write_box("kept", figures["kept"], is_wide=True)
+    told = describe_prediction(results)
+    markup = f'{f"<p>{write_words(told)}</p>" if told else ""}<div class="charts">{boxes}</div>{write_aims(results)}'
+    return ("thresholds", heading, markup), figures
+
+
+def write_aims(results: TrainingResults) -> str:
+    """Tabulate what each rate aims at and what it left."""
+    rows = [
+        [
+            write_rate(aim.rate), write_share(aim.rate), "-" if aim.below is None else write_share(aim.below),
+            write_share(aim.expected), write_share(aim.kept), f"{write_share(aim.least)} to {write_share(aim.most)}",
+        ]
+        for aim in measure_aims(results)
+    ]  # fmt: skip
+    columns = [
+        "rate", "aimed below the threshold", "found below it", "expected to stay nonzero", "stayed nonzero",
+        "least and most",
+    ]  # fmt: skip
+    words = "Shares of a gradient's nonzeros before pruning in the last epoch, means over gradients and seeds."
+    return (
+        f'<div class="panel"><h3>Aimed and achieved</h3>{write_table(columns, rows)}<p class="soft">{words}</p></div>'
+    )
+
+
+def make_front(results: TrainingResults) -> tuple[Part, Figures]:
+    """Make the front of accuracy and energy."""
+    heading = "Accuracy against energy"
+    if list_spent(results).empty:
+        why = "there are no test images" if results.has_energy else "no iteration was executed on a machine with prices"
+        return ("front", heading, write_absence(f"No chart of accuracy against energy: {why}.")), {}
+    figures = {"front": plot_front(results)}
+    return ("front", heading, write_charts(figures)), figures
+
+
+def make_gains(results: TrainingResults) -> tuple[Part, Figures]:
+    """Make the charts of speed-up and energy ratio by epoch."""
+    heading = "Speed-up and energy over the epochs"
+    if not results.has_machine:
+        return ("gains", heading, write_absence("No chart of speed-up: no iteration was executed on a machine.")), {}
+    if results.machine_rows(results.rates[0], DENSE).empty:
+        return ("gains", heading, write_absence("No chart of speed-up: there is no machine that skips nothing.")), {}
+    figures = {"cycles": plot_ratios(results, "cycles")}
+    if results.has_energy:
+        figures["energy"] = plot_ratios(results, "energy")
+    options = [(SCOPES[scope], SCOPES[scope]) for scope in order_scopes(results)]
+    return ("gains", heading, write_charts(figures, write_choice("scopes", "Of", options))), figures
+
+
+def write_charts(figures: Figures, above: str = "") -> str:
+    """Write the boxes of charts, two beside one another where there are two."""
+    boxes = "".join(write_box(name, figure, is_wide=len(figures) == 1, above=above) for name, figure in figures.items())
+    return f'<div class="charts">{boxes}</div>'
+
+
+def write_box(name: str, figure: go.Figure, *, is_wide: bool, above: str = "") -> str:
+    """Write the box of a chart."""
+    return chart_box(name, unescape(str(figure.layout.title.text)), WORDS[name], is_wide=is_wide, above=above)
+
+
+def write_choice(group: str, label: str, options: Sequence[tuple[str, str]]) -> str:
+    """Write what chooses the traces of charts: a value and its words for each option, the first of them chosen."""
+    if len(options) < 2:
+        return ""
+    items = "".join(f'<option value="{escape(value)}">{escape(words)}</option>' for value, words in options)
+    select = f'<select data-choose="{escape(group)}">{items}</select>'
+    return f'<div class="controls"><label>{escape(label)}{select}</label></div>'
+
+
+def write_absence(words: str) -> str:
+    """Say why something is not there."""
+    return f'<p class="soft">{escape(words)}</p>'
+
+
+def write_list(sentences: Sequence[str]) -> str:
+    """Write sentences below one another."""
+    items = "".join(f"<li>{write_words(words)}</li>" for words in sentences)
+    return f'<div class="panel"><ul>{items}</ul></div>'
+
+
+def make_epochs_table(results: TrainingResults) -> tuple[str, dict[str, Any]]:
+    """Make the box of all epochs, and what the page's script fills it with."""
+    frame = results.tables["epochs"]
+    kept = [name for name in frame.columns if frame[name].notna().any()]
+    columns = [
+        {"name": name, "unit": unit, "meaning": meaning, "isWord": False, "isShown": name not in HIDDEN_COLUMNS}
+        for name, (unit, meaning) in EPOCH_MEANINGS.items()
+        if name in kept
+    ]
+    csv = frame[kept].to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    box = table_box("epochs", "All epochs", {"Rate": "rate", "Seed": "seed", "Epoch": "epoch"}, "epochs.csv", "")
+    return box, {"epochs": {"csv": csv, "columns": columns, "file": f"{results.name}-epochs.csv"}}
+
+
+def write_inputs(results: TrainingResults) -> str:
+    """Write the version, the host, and all inputs as the YAML that gives them again."""
+    record = results.record
+    facts = [[name, record[name]] for name in ("version", "host", "epochs") if name in record]
+    parts = [write_table(["what", "value"], facts)]
+    for name, data in (record.get("inputs") or {}).items():
+        if isinstance(data, Mapping) or (isinstance(data, list) and data and isinstance(data[0], Mapping)):
+            parts.append(write_source(name.replace("_", " ").capitalize(), data))
+    return f'<div class="panel long">{"".join(parts)}</div>'

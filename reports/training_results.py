@@ -1,0 +1,271 @@
+"""A study of trainings as the reports read it: its record, its tables, and means over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, stdev
+from typing import Any
+
+import pandas as pd
+
+from sim.sampling.intervals import student_quantile
+from workloads.errors import InputError
+
+# What a page reads of each table; that of machines and sites is read where they hold rows.
+NEEDED = {
+    "epochs": ("rate", "seed", "epoch", "iterations", "loss", "accuracy", "test_loss", "test_accuracy"),
+    "tensors": ("rate", "seed", "epoch", "layer", "tensor", "density"),
+    "sites": (
+        "rate", "seed", "epoch", "node", "writer", "place", "threshold", "own_threshold", "density_before",
+        "density_after", "snapped",
+    ),
+    "machines": ("rate", "seed", "epoch", "policy", "cycles"),
+    "runs": ("rate", "seed", "test_accuracy", "gradient_density"),
+    "table": ("rate", "seeds", "reached"),
+}  # fmt: skip
+MAY_BE_EMPTY = ("tensors", "sites", "machines")
+SCOPES = {"": "whole network", "conv_": "convolutions"}
+DENSE, OWN_UNPRUNED, OWN_PRUNED = "dense", "mask", "pruned"
+POLICY_WORDS = {
+    "dense": "skips nothing (dense)",
+    "natural": "skips zeros",
+    "mask": "skips zeros and masked results",
+    "pruned": "skips zeros and masked results, gradients pruned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and what it lies between; both ends are the figure where nothing was interpolated."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the accuracy at a rate differs from that without pruning, seed by seed, in shares.
+
+    Attributes:
+        half_width: Of the 95 % interval of the mean difference; None where one seed tells none.
+    """
+
+    mean: float
+    half_width: float | None
+    seeds: int
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResults:
+    """A study.
+
+    Attributes:
+        record: As ``training.json`` holds it.
+        tables: By their names: epochs, tensors, sites, machines, runs, table.
+    """
+
+    record: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def name(self) -> str:
+        """The name of what was trained."""
+        return str(self.record["name"])
+
+    @property
+    def rates(self) -> list[float]:
+        """The rates of which a training has ended, the smallest first."""
+        return [float(rate) for rate in sorted(self.tables["runs"]["rate"].unique())]
+
+    @property
+    def pruned_rates(self) -> list[float]:
+        """The rates at which something is pruned."""
+        return [rate for rate in self.rates if rate]
+
+    @property
+    def has_machine(self) -> bool:
+        """Whether a machine executed anything."""
+        return not self.tables["machines"].empty
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether the machine's actions have prices."""
+        machines = self.tables["machines"]
+        return "energy_pj" in machines and bool(machines["energy_pj"].notna().all()) and self.has_machine
+
+    @property
+    def has_sites(self) -> bool:
+        """Whether anything was pruned."""
+        return not self.tables["sites"].empty
+
+    @property
+    def has_tests(self) -> bool:
+        """Whether there were test images."""
+        return bool(self.tables["runs"]["test_accuracy"].notna().any())
+
+    @property
+    def scopes(self) -> list[str]:
+        """What the machine's figures are of, as the beginnings of their columns."""
+        machines = self.tables["machines"]
+        return [
+            scope for scope in SCOPES if f"{scope}cycles" in machines and machines[f"{scope}cycles"].fillna(0).any()
+        ]
+
+    def setting(self, *path: str) -> Any:
+        """Give a field of the inputs; None where there is no such field."""
+        found: Any = self.record.get("inputs")
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return found
+
+    def seeds(self, rate: float) -> int:
+        """Count the trainings at a rate that have ended."""
+        return int((self.tables["runs"]["rate"] == rate).sum())
+
+    def mean(self, rate: float, column: str) -> float | None:
+        """Give the mean of a column of the runs at a rate; None where nothing is known."""
+        runs = self.tables["runs"]
+        values = runs.loc[runs["rate"] == rate, column].dropna() if column in runs else pd.Series(dtype=float)
+        return float(values.mean()) if len(values) else None
+
+    def compare_accuracy(self, rate: float) -> Difference | None:
+        """Compare the test accuracy at a rate with that without pruning; None where no seed has both."""
+        runs = self.tables["runs"].set_index(["rate", "seed"])["test_accuracy"].dropna()
+        seeds = [seed for one, seed in runs.index if one == rate and (0.0, seed) in runs.index]
+        gaps = [float(runs.loc[rate, seed] - runs.loc[0.0, seed]) for seed in seeds]
+        if not gaps:
+            return None
+        width = None
+        if len(gaps) > 1:
+            width = student_quantile(len(gaps) - 1) * stdev(gaps) / math.sqrt(len(gaps))
+        return Difference(fmean(gaps), width, len(gaps))
+
+    def iterations(self, rate: float) -> float:
+        """Give the iterations of a whole training at a rate."""
+        epochs = self.tables["epochs"]
+        return float(epochs[epochs["rate"] == rate].groupby("seed")["iterations"].max().mean())
+
+    def total(self, rate: float, policy: str, figure: str) -> Estimate | None:
+        """Sum a figure of a policy over the epochs of a training at a rate; the mean over the seeds.
+
+        The ends of its interval are the sums of those of the epochs, which errors that are alike in all of them reach.
+
+        Args:
+            figure: ``cycles`` or ``energy``, with ``conv_`` before it for convolutions alone.
+        """
+        rows = self.machine_rows(rate, policy)
+        name = name_figure(figure)
+        if rows.empty or name not in rows or rows[name].isna().any():
+            return None
+        columns = [name, *(f"{figure}_{end}" if f"{figure}_{end}" in rows else name for end in ("low", "high"))]
+        return Estimate(*(float(rows.groupby("seed")[column].sum().mean()) for column in columns))
+
+    def ratio(self, rate: float, scope: str, figure: str) -> Estimate | None:
+        """Give how many times a figure of the machine the dense one takes, in a training at a rate."""
+        dense, own = self.total(rate, DENSE, scope + figure), self.total(rate, own_policy(rate), scope + figure)
+        return None if dense is None or own is None else divide(dense, own)
+
+    def machine_rows(self, rate: float, policy: str) -> pd.DataFrame:
+        """Give the rows of a policy at a rate."""
+        machines = self.tables["machines"]
+        if machines.empty:
+            return machines
+        return machines[(machines["rate"] == rate) & (machines["policy"] == policy)]
+
+
+def read_results(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> TrainingResults:
+    """Check that tables hold what a report reads.
+
+    Raises:
+        InputError: one is empty, or lacks a column.
+    """
+    for name, columns in NEEDED.items():
+        frame = tables[name]
+        if frame.empty:
+            if name not in MAY_BE_EMPTY:
+                raise InputError(f"{name}.csv: holds no rows: no training of this folder has ended")
+            continue
+        missing = [column for column in columns if column not in frame]
+        if missing:
+            raise InputError(f"{name}.csv: has no column {', '.join(missing)}; 'sparsetrain train' writes them")
+    return TrainingResults(record, tables)
+
+
+def own_policy(rate: float) -> str:
+    """Name the policy of the machine that is compared with the dense one."""
+    return OWN_PRUNED if rate else OWN_UNPRUNED
+
+
+def name_figure(figure: str) -> str:
+    """Name the column of a figure of the machine."""
+    return f"{figure}_pj" if figure.endswith("energy") else figure
+
+
+def divide(whole: Estimate, part: Estimate) -> Estimate:
+    """Divide estimates; the interval holds every quotient of what lies in theirs."""
+    return Estimate(whole.value / part.value, whole.low / part.high, whole.high / part.low)
+
+
+def expect_kept(rate: float) -> float:
+    """Give the share of zero-mean normal values that stochastic pruning leaves nonzero.
+
+    With t the quantile of (1 + rate) / 2, the values above the threshold stay, a share of 1 - rate. Of those below,
+    each stays with the probability of its magnitude over the threshold: 2 / t times the integral of x phi(x) from 0 to
+    t, which is phi(0) - phi(t).
+    """
+    normal = NormalDist()
+    bound = normal.inv_cdf((1 + rate) / 2)
+    return 1 - rate + 2 * (normal.pdf(0) - normal.pdf(bound)) / bound if bound else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What pruning at a rate aims at, and what it leaves; shares are of the nonzeros before.
+
+    Attributes:
+        kept: Left nonzero, the mean over the sites, as `below`: what was below the threshold, None where not counted.
+    """
+
+    rate: float
+    expected: float
+    kept: float
+    least: float
+    most: float
+    below: float | None
+
+
+def list_sites(sites: pd.DataFrame) -> Sequence[str]:
+    """Name the pruned gradients in order."""
+    return list(dict.fromkeys(sites["node"]))
+
+
+def measure_kept(results: TrainingResults, rate: float) -> pd.DataFrame:
+    """Give what the last epoch at a rate left of each gradient's nonzeros.
+
+    Columns: node, kept, below, the means over the seeds.
+    """
+    sites = results.tables["sites"]
+    rows = sites[(sites["rate"] == rate) & (sites["density_before"] > 0)]
+    rows = rows[rows["epoch"] == rows.groupby("seed")["epoch"].transform("max")]
+    below = (rows["density_before"] - rows["density_after"] + rows["snapped"]) / rows["density_before"]
+    found = rows.assign(kept=rows["density_after"] / rows["density_before"], below=below)
+    return found.groupby("node", sort=False)[["kept", "below"]].mean().reset_index()
+
+
+def measure_aims(results: TrainingResults) -> list[Aim]:
+    """Compare what each rate aims at with what it left in the last epoch."""
+    found = []
+    for rate in results.pruned_rates:
+        kept = measure_kept(results, rate)
+        if len(kept):
+            below = kept["below"].dropna()
+            found.append(
+                Aim(
+                    rate, expect_kept(rate), float(kept["kept"].mean()), float(kept["kept"].min()),
+                    float(kept["kept"].max()), float(below.mean()) if len(below) else None,
+                )
+            )  # fmt: skip
+    return found

@@ -1,0 +1,193 @@
+"""What a study of trainings found, in sentences for the terminal and the page."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from reports.quantities import write_energy
+from reports.training_results import (
+    DENSE,
+    OWN_UNPRUNED,
+    Estimate,
+    TrainingResults,
+    own_policy,
+)
+from reports.training_tables import write_rate
+
+POINTS = 100
+RATE_MEANING = (
+    "The rate of pruning is the share of a gradient's elements that is meant to lie below the threshold; rate 0 prunes "
+    "nothing. Of the elements below, some become zero and the others the threshold itself, by chance, so that the "
+    "mean of every element stays what it was; the sparsity that results is smaller than the rate."
+)
+
+
+def describe_study(results: TrainingResults) -> list[str]:
+    """Say what was found: accuracy and gain at each rate, costs of an iteration, and what is interpolated."""
+    found = [describe_rate(results, rate) for rate in results.rates]
+    return [*found, *describe_terms(results), *describe_iterations(results), *describe_interpolation(results)]
+
+
+def describe_rate(results: TrainingResults, rate: float) -> str:
+    """Say what accuracy a rate ends with, and what it buys."""
+    return " ".join(filter(None, (describe_accuracy(results, rate), describe_gain(results, rate))))
+
+
+def describe_accuracy(results: TrainingResults, rate: float) -> str:
+    """Say what the test accuracy is, and how it differs from that without pruning."""
+    start = f"At rate {write_rate(rate)}" if rate else "Without pruning (rate 0)"
+    accuracy, seeds = results.mean(rate, "test_accuracy"), write_seeds(results.seeds(rate))
+    if accuracy is None:
+        return f"{start}, {describe_training_accuracy(results, rate)}."
+    start += f", test accuracy is {write_share(accuracy, 2)}"
+    gap = results.compare_accuracy(rate) if rate else None
+    if gap is None:
+        return f"{start} after {results.record['epochs']} epochs, the mean over {seeds}."
+    change = f"{start}, {write_signed(POINTS * gap.mean)}"
+    if gap.half_width is None:
+        return f"{change} points beside training without pruning (one seed, so that there is no interval)."
+    sure = "" if abs(gap.mean) > gap.half_width else ", which these seeds do not tell from no change"
+    return f"{change} ± {POINTS * gap.half_width:.2f} points beside training without pruning{sure}."
+
+
+def describe_training_accuracy(results: TrainingResults, rate: float) -> str:
+    """Say how accurate the last epoch was on training images, where there are no others."""
+    epochs = results.tables["epochs"]
+    rows = epochs[(epochs["rate"] == rate) & (epochs["epoch"] == results.record["epochs"])]["accuracy"].dropna()
+    if rows.empty:
+        return "no accuracy is told"
+    return f"accuracy on the training images is {write_share(float(rows.mean()), 2)}; there are no test images"
+
+
+def describe_gain(results: TrainingResults, rate: float) -> str:
+    """Say how much faster the machine is over the whole training, and with how much less energy."""
+    parts: list[str] = []
+    for scope in sorted(results.scopes, reverse=True):
+        speed, energy = results.ratio(rate, scope, "cycles"), results.ratio(rate, scope, "energy")
+        if speed is None:
+            continue
+        saving = "" if energy is None else f" with {write_saving(energy.value)}"
+        verb = "" if parts else " run" if scope else " runs"
+        beside = "" if parts else " than on the dense machine"
+        name = "convolutions" if scope else "the whole network"
+        parts.append(f"{name}{verb} {write_speed(speed.value)}{saving}{beside}")
+    return f"Over the whole training, {'; '.join(parts)}." if parts else ""
+
+
+def describe_terms(results: TrainingResults) -> list[str]:
+    """Say what the sentences about rates mean."""
+    terms = []
+    gaps = [results.compare_accuracy(rate) for rate in results.pruned_rates]
+    if any(gap is not None and gap.half_width is not None for gap in gaps):
+        seeds = max(gap.seeds for gap in gaps if gap is not None)
+        terms.append(
+            f"± is the 95 % interval of the mean difference between trainings of the same seed ({seeds} seeds)"
+        )
+    if results.has_machine:
+        terms.append("the dense machine is the same one, skipping nothing")
+    sentence = "; ".join(terms)
+    return [f"{sentence[0].upper()}{sentence[1:]}."] if terms else []
+
+
+def write_speed(ratio: float) -> str:
+    """Say a speed-up, plainly where it is a loss."""
+    return f"{ratio:.2f} times faster" if ratio >= 1 else f"{1 / ratio:.2f} times slower"
+
+
+def write_saving(ratio: float) -> str:
+    """Say an energy ratio, plainly where it is a loss."""
+    return f"{ratio:.2f} times less energy" if ratio >= 1 else f"{1 / ratio:.2f} times more energy"
+
+
+def describe_iterations(results: TrainingResults) -> list[str]:
+    """Say what an iteration costs on average: on the dense machine, without pruning, and at each rate."""
+    costs = []
+    known = results.rates
+    wanted = {(known[0], DENSE): "on the dense machine", (0.0, OWN_UNPRUNED): "skipping but not pruning"}
+    if known[-1]:
+        wanted[known[-1], own_policy(known[-1])] = f"at rate {write_rate(known[-1])}"
+    for (rate, policy), words in wanted.items():
+        cycles = results.total(rate, policy, "cycles")
+        if cycles is None:
+            continue
+        energy, count = results.total(rate, policy, "energy"), results.iterations(rate)
+        cost = f"{cycles.value / count:,.0f} cycles{write_time(results, cycles.value / count)}"
+        costs.append(f"{words} {cost}{'' if energy is None else f' and {write_energy(energy.value / count)}'}")
+    if not costs:
+        return []
+    batch = results.setting("workload", "training", "batch")
+    images = f" of {batch} images" if isinstance(batch, int) else ""
+    return [f"On average, one training iteration{images} takes {'; '.join(costs)}."]
+
+
+def write_time(results: TrainingResults, cycles: float) -> str:
+    """Write what time cycles take, in brackets; nothing where the clock is not known."""
+    clock = results.setting("architecture", "clock_mhz")
+    if not isinstance(clock, int | float):
+        return ""
+    return f" ({write_seconds(cycles / clock / 1e6)})"
+
+
+def write_seconds(seconds: float) -> str:
+    """Write a time in the unit that suits it."""
+    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
+        if seconds >= (2 if unit in ("h", "min") else 1) * size:
+            return f"{seconds / size:,.3g} {unit}"
+    return f"{seconds * 1e6:,.3g} us"
+
+
+def describe_interpolation(results: TrainingResults) -> list[str]:
+    """Say what the machine executed, what is interpolated between, and how wide the interval is."""
+    if not results.has_machine:
+        return ["No iteration was executed on a machine, so that nothing is said of cycles and energy."]
+    at = results.setting("workload", "training", "simulate_at")
+    executed = "some iterations"
+    if isinstance(at, dict) and isinstance(step := at.get("every_epochs"), int):
+        which = "each epoch" if step == 1 else f"epochs 1, {1 + step}, {1 + 2 * step} and so on"
+        executed = f"the first iteration of {which}, and the last of all"
+    sentence = (
+        f"The machine executed {executed}, with the tensors of the training; cycles and energy of all other iterations "
+        "are interpolated from the densities that the host counted"
+    )
+    rate = results.rates[-1]
+    found = results.total(rate, own_policy(rate), "cycles")
+    if found is None or found.low == found.high:
+        return [f"{sentence}."]
+    return [
+        f"{sentence}. The interval of the whole training's cycles at rate {write_rate(rate)}: {write_width(found)}."
+    ]
+
+
+def write_width(found: Estimate) -> str:
+    """Write how far the ends of an interval are from its value."""
+    return f"{found.low / found.value - 1:+.1%} to {found.high / found.value - 1:+.1%}".replace("%", " %").replace(
+        "-", "−"
+    )
+
+
+def describe_prediction(results: TrainingResults) -> str:
+    """Say how far the FIFO's thresholds were from those of the batches, behind the first epoch."""
+    sites = results.tables["sites"]
+    rows = sites[(sites["own_threshold"] > 0) & (sites["epoch"] > 1)]
+    if rows.empty:
+        return ""
+    ratios = (rows["threshold"] / rows["own_threshold"]).tolist()
+    return (
+        f"After the first epoch, the predicted threshold is {min(ratios):.2f} to {max(ratios):.2f} times the batch's "
+        f"own, {median(ratios):.2f} times in the median (means of epochs, over all rates, seeds and gradients)."
+    )
+
+
+def write_share(share: float, digits: int = 1) -> str:
+    """Write a share in percent."""
+    return f"{POINTS * share:.{digits}f} %"
+
+
+def write_seeds(count: int) -> str:
+    """Count seeds."""
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def write_signed(value: float) -> str:
+    """Write a difference with its sign."""
+    return f"{value:+.2f}".replace("-", "−")

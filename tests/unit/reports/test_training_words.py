@@ -1,0 +1,220 @@
+"""What is said of a study of trainings follows from its tables; all numbers are made up."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean, stdev
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up_training import EPOCH_ITERATIONS, WIDTH, MadeUp
+
+from reports.training_results import (
+    Estimate,
+    TrainingResults,
+    divide,
+    expect_kept,
+    measure_aims,
+    measure_kept,
+    own_policy,
+    read_results,
+)
+from reports.training_words import (
+    describe_accuracy,
+    describe_gain,
+    describe_interpolation,
+    describe_iterations,
+    describe_prediction,
+    describe_study,
+    describe_terms,
+    write_saving,
+    write_seconds,
+    write_speed,
+)
+from workloads.errors import InputError
+
+
+def read(made: MadeUp) -> TrainingResults:
+    return read_results(made.record(), made.tables())
+
+
+@pytest.fixture(scope="module")
+def results() -> TrainingResults:
+    return read(MadeUp(rates=(0.0, 0.7, 0.9), epochs=4))
+
+
+def set_accuracies(results: TrainingResults, unpruned: list[float], pruned: list[float]) -> TrainingResults:
+    """Give the study with other test accuracies at rates 0 and 0.9, in the order of the seeds."""
+    runs = results.tables["runs"].copy()
+    runs.loc[runs["rate"] == 0, "test_accuracy"] = unpruned
+    runs.loc[runs["rate"] == 0.9, "test_accuracy"] = pruned
+    return TrainingResults(results.record, {**results.tables, "runs": runs})
+
+
+def test_accuracies_are_compared_seed_by_seed(results: TrainingResults) -> None:
+    found = set_accuracies(results, [0.80, 0.90, 0.85], [0.79, 0.888, 0.842])
+    gaps = [-0.01, -0.012, -0.008]
+    # 4.303 is Student's quantile of two degrees of freedom.
+    width = 4.303 * stdev(gaps) / math.sqrt(3)
+    assert describe_accuracy(found, 0.9) == (
+        f"At rate 0.9, test accuracy is 84.00 %, −{-100 * fmean(gaps):.2f} ± {100 * width:.2f} points beside training "
+        "without pruning."
+    )
+    assert describe_accuracy(found, 0.0) == (
+        "Without pruning (rate 0), test accuracy is 85.00 % after 4 epochs, the mean over 3 seeds."
+    )
+
+
+def test_a_difference_within_its_interval_is_not_called_one(results: TrainingResults) -> None:
+    found = set_accuracies(results, [0.80, 0.80, 0.80], [0.80, 0.79, 0.805])
+    assert describe_accuracy(found, 0.9).endswith(
+        " points beside training without pruning, which these seeds do not tell from no change."
+    )
+
+
+def test_one_seed_tells_no_interval() -> None:
+    words = describe_accuracy(read(MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=2)), 0.9)
+    assert words.endswith(" points beside training without pruning (one seed, so that there is no interval).")
+    assert "±" not in words
+
+
+def test_a_rate_without_its_counterpart_is_compared_with_nothing() -> None:
+    words = describe_accuracy(read(MadeUp(rates=(0.9,), seeds=(1, 2), epochs=2)), 0.9)
+    assert words.endswith(" % after 2 epochs, the mean over 2 seeds.")
+
+
+def test_without_test_images_the_training_images_are_told() -> None:
+    found = read(MadeUp(rates=(0.0,), seeds=(1,), epochs=2, tests=False, simulates=False))
+    accuracy = found.tables["epochs"]["accuracy"].iloc[-1]
+    assert describe_study(found) == [
+        f"Without pruning (rate 0), accuracy on the training images is {100 * accuracy:.2f} %; there are no test "
+        "images.",
+        "No iteration was executed on a machine, so that nothing is said of cycles and energy.",
+    ]
+
+
+def test_gains_are_those_of_the_totals_of_the_runs(results: TrainingResults) -> None:
+    runs = results.tables["runs"]
+    row = runs[runs["rate"] == 0.9].iloc[0]
+    assert describe_gain(results, 0.9) == (
+        f"Over the whole training, convolutions run {row['conv_speedup']:.2f} times faster with "
+        f"{row['conv_energy_ratio']:.2f} times less energy than on the dense machine; the whole network "
+        f"{row['speedup']:.2f} times faster with {row['energy_ratio']:.2f} times less energy."
+    )
+
+
+def test_a_loss_is_told_as_one() -> None:
+    assert write_speed(1.25) == "1.25 times faster"
+    assert write_speed(0.8) == "1.25 times slower"
+    assert write_saving(0.5) == "2.00 times more energy"
+
+
+def test_terms_are_explained_where_they_occur(results: TrainingResults) -> None:
+    assert describe_terms(results) == [
+        "± is the 95 % interval of the mean difference between trainings of the same seed (3 seeds); the dense machine "
+        "is the same one, skipping nothing."
+    ]
+    assert describe_terms(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=2, simulates=False))) == []
+
+
+def test_an_iteration_costs_the_total_over_all_iterations(results: TrainingResults) -> None:
+    total = results.total(0.9, "pruned", "cycles")
+    assert total is not None
+    cycles = total.value / (4 * EPOCH_ITERATIONS)
+    assert results.iterations(0.9) == 4 * EPOCH_ITERATIONS
+    (words,) = describe_iterations(results)
+    assert words.startswith(
+        "On average, one training iteration of 64 images takes on the dense machine 3,500,000 cycles "
+    )
+    assert f"at rate 0.9 {cycles:,.0f} cycles ({cycles / 8e8 * 1e3:.3g} ms)" in words
+
+
+def test_the_interval_of_the_whole_training_is_told(results: TrainingResults) -> None:
+    assert describe_interpolation(results) == [
+        "The machine executed the first iteration of epochs 1, 6, 11 and so on, and the last of all, with the tensors "
+        "of the training; cycles and energy of all other iterations are interpolated from the densities that the host "
+        "counted. The interval of the whole training's cycles at rate 0.9: −2.0 % to +2.0 %."
+    ]
+
+
+def test_a_total_without_ends_of_an_interval_is_exact(results: TrainingResults) -> None:
+    ends = [name for name in results.tables["machines"] if name.endswith(("_low", "_high"))]
+    found = TrainingResults(
+        results.record, {**results.tables, "machines": results.tables["machines"].drop(columns=ends)}
+    )
+    total = found.total(0.9, "pruned", "cycles")
+    assert total is not None
+    assert total.low == total.value == total.high
+    assert "interval" not in describe_interpolation(found)[0]
+
+
+def test_the_interval_of_a_quotient_holds_all_quotients() -> None:
+    found = divide(Estimate(10.0, 9.0, 12.0), Estimate(5.0, 4.0, 6.0))
+    assert found == Estimate(2.0, 1.5, 3.0)
+
+
+def test_the_ratio_of_a_rate_has_the_width_of_what_was_interpolated(results: TrainingResults) -> None:
+    assert own_policy(0.9) == "pruned"
+    found = results.ratio(0.9, "", "energy")
+    assert found is not None
+    assert found.low / found.value == pytest.approx(1 / (1 + WIDTH))
+    assert found.high / found.value == pytest.approx(1 / (1 - WIDTH))
+
+
+@pytest.mark.parametrize(("rate", "kept"), [(0.0, 1.0), (0.7, 0.62), (0.8, 0.55), (0.9, 0.46), (0.99, 0.31)])
+def test_the_expected_share_is_that_of_pruned_normal_values(rate: float, kept: float) -> None:
+    assert expect_kept(rate) == pytest.approx(kept, abs=0.005)
+
+
+def test_the_expected_share_is_what_drawing_normal_values_gives() -> None:
+    generator = np.random.default_rng(1)
+    values = np.abs(generator.standard_normal(200_000))
+    bound = np.quantile(values, 0.9)
+    stays = (values >= bound) | (generator.random(values.size) < values / bound)
+    # Five standard deviations of a share of 200,000 draws.
+    assert stays.mean() == pytest.approx(expect_kept(0.9), abs=5 * 0.5 / math.sqrt(values.size))
+
+
+def test_what_pruning_leaves_is_counted_of_the_nonzeros_before(results: TrainingResults) -> None:
+    sites = results.tables["sites"]
+    last = sites[(sites["rate"] == 0.7) & (sites["epoch"] == 4)]
+    expected = (last["density_after"] / last["density_before"]).groupby(last["node"], sort=False).mean()
+    found = measure_kept(results, 0.7)
+    assert found["node"].tolist() == expected.index.tolist()
+    assert found["kept"].tolist() == pytest.approx(expected.tolist())
+    aim = measure_aims(results)[0]
+    assert (aim.rate, aim.expected) == (0.7, expect_kept(0.7))
+    assert aim.kept == pytest.approx(expected.mean())
+    below = (last["pruned"] + last["snapped"]) / last["density_before"]
+    assert aim.below == pytest.approx(below.mean())
+
+
+def test_the_prediction_is_judged_after_the_first_epoch(results: TrainingResults) -> None:
+    sites = results.tables["sites"]
+    ratios = (sites["threshold"] / sites["own_threshold"])[sites["epoch"] > 1]
+    assert describe_prediction(results) == (
+        f"After the first epoch, the predicted threshold is {ratios.min():.2f} to {ratios.max():.2f} times the batch's "
+        f"own, {ratios.median():.2f} times in the median (means of epochs, over all rates, seeds and gradients)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(2e-6, "2 us"), (3.5e-3, "3.5 ms"), (12.0, "12 s"), (119.0, "119 s"), (600.0, "10 min"), (7200.0, "2 h")],
+)
+def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, words: str) -> None:
+    assert write_seconds(seconds) == words
+
+
+def test_a_folder_without_an_ended_training_is_refused(results: TrainingResults) -> None:
+    with pytest.raises(InputError, match=r"^runs\.csv: holds no rows: no training of this folder has ended$"):
+        read_results(results.record, {**results.tables, "runs": pd.DataFrame()})
+
+
+def test_a_table_without_a_column_is_refused(results: TrainingResults) -> None:
+    tables = {**results.tables, "sites": results.tables["sites"].drop(columns=["threshold", "snapped"])}
+    with pytest.raises(
+        InputError, match=r"^sites\.csv: has no column threshold, snapped; 'sparsetrain train' writes them$"
+    ):
+        read_results(results.record, tables)
