@@ -127,14 +127,15 @@ def measure_ratios(results: TrainingResults, rate: float, scope: str, figure: st
     """
     name, column = scope + figure, name_figure(scope + figure)
     dense, own = (results.machine_rows(rate, policy) for policy in (DENSE, own_policy(rate)))
+    if dense.empty or own.empty:
+        return pd.DataFrame(columns=["epoch", "mean", "low", "high"])
     keys = ["seed", "epoch"]
     both = own.merge(dense, on=keys, suffixes=("", "_dense"))
-    low, high = (f"{name}_{end}" if f"{name}_{end}" in both else column for end in ("low", "high"))
-    found = both[keys].assign(
-        mean=both[f"{column}_dense"] / both[column],
-        low=both[f"{low}_dense"] / both[high],
-        high=both[f"{high}_dense"] / both[low],
-    )
+    found = both[keys].assign(mean=both[f"{column}_dense"] / both[column], low=np.nan, high=np.nan)
+    low, high = f"{name}_low", f"{name}_high"
+    if {low, high, f"{low}_dense", f"{high}_dense"} <= set(both):
+        found["low"] = both[f"{low}_dense"].astype(float) / both[high].astype(float)
+        found["high"] = both[f"{high}_dense"].astype(float) / both[low].astype(float)
     return found.groupby("epoch")[["mean", "low", "high"]].mean().reset_index().dropna(subset=["mean"])
 
 
@@ -150,8 +151,9 @@ def plot_ratios(results: TrainingResults, figure_name: str) -> go.Figure:
             if found.empty:
                 continue
             choice = {"choice": SCOPES[scope]}
+            told = found.dropna()
             add_band(
-                figure, results, rate, found["epoch"], found["low"], found["high"],
+                figure, results, rate, told["epoch"], told["low"], told["high"],
                 meta={"part": "band", **choice}, **shown,
             )  # fmt: skip
             style = {"dash": "solid", "form": "{:.3f}x", "words": words, "is_listed": True}

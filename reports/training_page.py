@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape, unescape
 from typing import Any
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from reports.page import build_page, chart_box, table_box, write_table
@@ -26,6 +25,7 @@ from reports.training_results import (
     POLICY_WORDS,
     SCOPES,
     Estimate,
+    Study,
     TrainingResults,
     list_sites,
     measure_aims,
@@ -39,6 +39,7 @@ from reports.training_words import (
     describe_prediction,
     describe_rate,
     describe_terms,
+    describe_update,
     write_seconds,
     write_seeds,
     write_share,
@@ -110,17 +111,13 @@ HOW_TO_READ = (
 )
 
 
-def build_training_page(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+def build_training_page(study: Study) -> str:
     """Build the page of a study.
-
-    Args:
-        record: As ``training.json`` holds it.
-        tables: By their names: epochs, tensors, sites, machines, runs, table.
 
     Raises:
         InputError: a table is empty, or lacks a column.
     """
-    results = read_results(record, tables)
+    results = read_results(study)
     figures: Figures = {}
     parts: list[Part] = [("costs", "What a training takes", write_costs(results))] if results.has_machine else []
     for make in (make_learning, make_densities, make_thresholds, make_front, make_gains):
@@ -207,9 +204,12 @@ def write_costs(results: TrainingResults) -> str:
         "machine", "rate", "cycles of the training", "interval", "time", "energy", "cycles of an iteration",
         "energy of an iteration",
     ]  # fmt: skip
-    words = (
-        "Means over the seeds. The interval is that of the cycles, between iterations that were executed. Time is that "
-        "of the machine's clock, energy with leakage and DRAM."
+    words = " ".join(
+        (
+            "Means over the seeds. The interval is that of the cycles, as wide as if all epochs were off in the same "
+            "direction. Energy is that of the machine with its DRAM and leakage.",
+            describe_update(results),
+        )
     )
     return f'<div class="panel">{write_table(columns, rows, long=["machine"])}<p class="soft">{words}</p></div>'
 
@@ -225,7 +225,7 @@ def list_costs(
         POLICY_WORDS[policy],
         "any" if policy == DENSE else write_rate(rate),
         f"{cycles.value:,.0f}",
-        "exact" if cycles.low == cycles.high else write_width(cycles),
+        write_width(cycles),
         time,
         "-" if energy is None else write_energy(energy.value),
         f"{cycles.value / count:,.0f}",
@@ -309,8 +309,8 @@ def make_gains(results: TrainingResults) -> tuple[Part, Figures]:
     heading = "Speed-up and energy over the epochs"
     if not results.has_machine:
         return ("gains", heading, write_absence("No chart of speed-up: no iteration was executed on a machine.")), {}
-    if results.machine_rows(results.rates[0], DENSE).empty:
-        return ("gains", heading, write_absence("No chart of speed-up: there is no machine that skips nothing.")), {}
+    if all(results.ratio(rate, "", "cycles") is None for rate in results.rates):
+        return ("gains", heading, write_absence("No chart of speed-up: there is no dense machine to compare with.")), {}
     figures = {"cycles": plot_ratios(results, "cycles")}
     if results.has_energy:
         figures["energy"] = plot_ratios(results, "energy")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ NEEDED = {
         "rate", "seed", "epoch", "node", "writer", "place", "threshold", "own_threshold", "density_before",
         "density_after", "snapped",
     ),
-    "machines": ("rate", "seed", "epoch", "policy", "cycles"),
+    "machines": ("rate", "seed", "epoch", "policy", "machine", "cycles"),
     "runs": ("rate", "seed", "test_accuracy", "gradient_density"),
     "table": ("rate", "seeds", "reached"),
 }  # fmt: skip
@@ -38,11 +38,20 @@ POLICY_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and what it lies between; both ends are the figure where nothing was interpolated."""
+    """A figure and what it lies between.
+
+    Attributes:
+        low: None where the width of its interval is not known, as `high`; the value where nothing was interpolated.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing was interpolated."""
+        return self.low == self.value == self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,8 @@ class TrainingResults:
     def total(self, rate: float, policy: str, figure: str) -> Estimate | None:
         """Sum a figure of a policy over the epochs of a training at a rate; the mean over the seeds.
 
-        The ends of its interval are the sums of those of the epochs, which errors that are alike in all of them reach.
+        The ends of its interval are the sums of those of the epochs: it is as wide as errors that are alike in all
+        epochs make it.
 
         Args:
             figure: ``cycles`` or ``energy``, with ``conv_`` before it for convolutions alone.
@@ -160,8 +170,14 @@ class TrainingResults:
         name = name_figure(figure)
         if rows.empty or name not in rows or rows[name].isna().any():
             return None
-        columns = [name, *(f"{figure}_{end}" if f"{figure}_{end}" in rows else name for end in ("low", "high"))]
-        return Estimate(*(float(rows.groupby("seed")[column].sum().mean()) for column in columns))
+        value, low, high = (self._sum_epochs(rows, column) for column in (name, f"{figure}_low", f"{figure}_high"))
+        assert value is not None
+        return Estimate(value, low, high)
+
+    def _sum_epochs(self, rows: pd.DataFrame, column: str) -> float | None:
+        if column not in rows or rows[column].isna().any():
+            return None
+        return float(rows.groupby("seed")[column].sum().mean())
 
     def ratio(self, rate: float, scope: str, figure: str) -> Estimate | None:
         """Give how many times a figure of the machine the dense one takes, in a training at a rate."""
@@ -169,21 +185,36 @@ class TrainingResults:
         return None if dense is None or own is None else divide(dense, own)
 
     def machine_rows(self, rate: float, policy: str) -> pd.DataFrame:
-        """Give the rows of a policy at a rate."""
+        """Give the rows of a policy at a rate, of the first machine that has it; others are its baselines."""
         machines = self.tables["machines"]
         if machines.empty:
             return machines
-        return machines[(machines["rate"] == rate) & (machines["policy"] == policy)]
+        rows = machines[(machines["rate"] == rate) & (machines["policy"] == policy)]
+        return rows[rows["machine"] == rows["machine"].iloc[0]] if len(rows) else rows
 
 
-def read_results(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> TrainingResults:
-    """Check that tables hold what a report reads.
+class Study(Protocol):
+    """What a study of trainings is read from, as `sim.training.study.TrainingStudy` holds it."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The contents of ``training.json``."""
+        ...
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The tables by their names: epochs, tensors, sites, machines, runs, table."""
+        ...
+
+
+def read_results(study: Study) -> TrainingResults:
+    """Check that a study's tables hold what a report reads.
 
     Raises:
         InputError: one is empty, or lacks a column.
     """
     for name, columns in NEEDED.items():
-        frame = tables[name]
+        frame = study.tables[name]
         if frame.empty:
             if name not in MAY_BE_EMPTY:
                 raise InputError(f"{name}.csv: holds no rows: no training of this folder has ended")
@@ -191,7 +222,7 @@ def read_results(record: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) 
         missing = [column for column in columns if column not in frame]
         if missing:
             raise InputError(f"{name}.csv: has no column {', '.join(missing)}; 'sparsetrain train' writes them")
-    return TrainingResults(record, tables)
+    return TrainingResults(study.record, study.tables)
 
 
 def own_policy(rate: float) -> str:
@@ -206,7 +237,10 @@ def name_figure(figure: str) -> str:
 
 def divide(whole: Estimate, part: Estimate) -> Estimate:
     """Divide estimates; the interval holds every quotient of what lies in theirs."""
-    return Estimate(whole.value / part.value, whole.low / part.high, whole.high / part.low)
+    value = whole.value / part.value
+    if whole.low is None or whole.high is None or not part.low or part.high is None:
+        return Estimate(value)
+    return Estimate(value, whole.low / part.high, whole.high / part.low)
 
 
 def expect_kept(rate: float) -> float:

@@ -120,6 +120,19 @@ def describe_iterations(results: TrainingResults) -> list[str]:
     return [f"On average, one training iteration{images} takes {'; '.join(costs)}."]
 
 
+def describe_update(results: TrainingResults) -> str:
+    """Say what updating the weights takes, which is in no other figure; nothing where it was not counted."""
+    rows = results.machine_rows(results.rates[-1], own_policy(results.rates[-1]))
+    cycles, energy = (
+        float(rows.groupby("seed")[name].sum().mean()) if name in rows and rows[name].notna().all() else 0.0
+        for name in ("update_cycles", "update_energy_pj")
+    )
+    if not cycles:
+        return ""
+    spent = f"{cycles:,.0f} cycles{f' and {write_energy(energy)}' if energy else ''}"
+    return f"The updates of the weights take {spent} more over a whole training; they are in no other figure."
+
+
 def write_time(results: TrainingResults, cycles: float) -> str:
     """Write what time cycles take, in brackets; nothing where the clock is not known."""
     clock = results.setting("architecture", "clock_mhz")
@@ -151,8 +164,10 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     )
     rate = results.rates[-1]
     found = results.total(rate, own_policy(rate), "cycles")
-    if found is None or found.low == found.high:
+    if found is None or found.is_exact:
         return [f"{sentence}."]
+    if found.low is None:
+        return [f"{sentence}. How far off they may be is not told, as no two iterations can be compared."]
     return [
         f"{sentence}. The interval of the whole training's cycles at rate {write_rate(rate)}: {write_width(found)}."
     ]
@@ -160,9 +175,12 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
 
 def write_width(found: Estimate) -> str:
     """Write how far the ends of an interval are from its value."""
-    return f"{found.low / found.value - 1:+.1%} to {found.high / found.value - 1:+.1%}".replace("%", " %").replace(
-        "-", "−"
-    )
+    if found.is_exact:
+        return "exact"
+    if found.low is None or found.high is None:
+        return "not known"
+    low, high = found.low / found.value - 1, found.high / found.value - 1
+    return f"{write_signed(POINTS * low, 1)} % to {write_signed(POINTS * high, 1)} %"
 
 
 def describe_prediction(results: TrainingResults) -> str:
@@ -188,6 +206,6 @@ def write_seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"
 
 
-def write_signed(value: float) -> str:
+def write_signed(value: float, digits: int = 2) -> str:
     """Write a difference with its sign."""
-    return f"{value:+.2f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−")

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from sim.training.request import RunKey
+from sim.training.study import TrainingStudy
 from sim.training.tables import RunRecord, make_tables
 from workloads.training.evaluation import Score
 from workloads.training.record import EpochRecord, SiteRecord, TensorRecord
@@ -103,7 +104,7 @@ class MadeUp:
         shares = {"dense": 1.0, "natural": 0.8, "mask": 0.72, "pruned": 0.3 + 0.8 * density}
         rows = []
         for policy in ("dense", "natural", "mask", *(["pruned"] if key.rate else [])):
-            row: dict[str, Any] = {"epoch": record.epoch, "policy": policy, "machine": f"sparsetrain-{policy}"}
+            row: dict[str, Any] = {"epoch": record.epoch, "policy": policy, "machine": "sparsetrain"}
             width = 0.0 if policy == "dense" else WIDTH
             for scope, slack in (("conv_", 0.0), ("", 0.4)):
                 share = (shares[policy] + slack) / (1 + slack)
@@ -111,6 +112,7 @@ class MadeUp:
                     value = whole * (1 + slack) * EPOCH_ITERATIONS * (share if figure == "cycles" else math.sqrt(share))
                     row[f"{scope}{figure}{'_pj' if figure == 'energy' else ''}"] = value
                     row[f"{scope}{figure}_low"], row[f"{scope}{figure}_high"] = value * (1 - width), value * (1 + width)
+            row |= {"update_cycles": 1000 * EPOCH_ITERATIONS, "update_energy_pj": 2e5 * EPOCH_ITERATIONS}
             rows.append(row)
         return rows
 
@@ -144,6 +146,10 @@ class MadeUp:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Make the tables of the study."""
         return make_tables(self.runs())
+
+    def study(self) -> TrainingStudy:
+        """Make the study."""
+        return TrainingStudy(None, self.record(), self.tables())
 
     def write(self, folder: Path) -> Path:
         """Write the study as a folder holds it."""

@@ -37,7 +37,7 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def make(kind: str) -> Path:
         path = folder / f"{kind}.html"
         if not path.exists():
-            write_page(path, build_training_page(KINDS[kind].record(), KINDS[kind].tables()))
+            write_page(path, build_training_page(KINDS[kind].study()))
         return path
 
     return make

@@ -25,7 +25,7 @@ RATES = (0.0, 0.7, 0.9)
 
 
 def read(made: MadeUp) -> TrainingResults:
-    return read_results(made.record(), made.tables())
+    return read_results(made.study())
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_ratios_by_epoch_lie_within_their_interval(results: TrainingResults) -> 
 
 def test_a_study_without_a_machine_says_so_and_has_no_charts_of_one() -> None:
     made = MadeUp(rates=(0.0,), seeds=(1,), epochs=2, simulates=False)
-    page = build_training_page(made.record(), made.tables())
+    page = build_training_page(made.study())
     for words in (
         "No iteration was executed on a machine",
         "Nothing was pruned, so that there are no thresholds.",
@@ -146,14 +146,14 @@ def test_trainings_that_are_missing_are_told() -> None:
     made = MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=2)
     failed = {"rate0.9-seed2": "the training diverges"}
     record = {**made.record(), "rates": [0.0, 0.9], "seeds": [1, 2], "failures": failed}
-    page = build_training_page(record, made.tables())
+    page = build_training_page(TrainingResults(record, made.tables()))
     assert "2 of 4 trainings have not ended: this page is of the others." in page
     assert "rate0.9-seed2: the training diverges" in page
 
 
 def test_names_are_words_and_no_markup() -> None:
     made = MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=2, name=EVIL, layers=("conv1", EVIL, "fc"))
-    assert "<img" not in build_training_page(made.record(), made.tables())
+    assert "<img" not in build_training_page(made.study())
 
 
 @pytest.mark.parametrize(

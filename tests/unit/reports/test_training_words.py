@@ -28,15 +28,17 @@ from reports.training_words import (
     describe_prediction,
     describe_study,
     describe_terms,
+    describe_update,
     write_saving,
     write_seconds,
     write_speed,
+    write_width,
 )
 from workloads.errors import InputError
 
 
 def read(made: MadeUp) -> TrainingResults:
-    return read_results(made.record(), made.tables())
+    return read_results(made.study())
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +140,37 @@ def test_the_interval_of_the_whole_training_is_told(results: TrainingResults) ->
     ]
 
 
-def test_a_total_without_ends_of_an_interval_is_exact(results: TrainingResults) -> None:
-    ends = [name for name in results.tables["machines"] if name.endswith(("_low", "_high"))]
-    found = TrainingResults(
-        results.record, {**results.tables, "machines": results.tables["machines"].drop(columns=ends)}
-    )
+def test_an_interval_that_is_not_known_is_not_told_as_one(results: TrainingResults) -> None:
+    machines = results.tables["machines"].copy()
+    machines.loc[machines["epoch"] == 2, [name for name in machines if name.endswith(("_low", "_high"))]] = None
+    found = TrainingResults(results.record, {**results.tables, "machines": machines})
     total = found.total(0.9, "pruned", "cycles")
     assert total is not None
-    assert total.low == total.value == total.high
-    assert "interval" not in describe_interpolation(found)[0]
+    assert (total.low, total.high) == (None, None)
+    assert write_width(total) == "not known"
+    assert describe_interpolation(found)[0].endswith("is not told, as no two iterations can be compared.")
+    assert found.ratio(0.9, "", "cycles") == Estimate(3500000 * 4 * EPOCH_ITERATIONS / total.value)
+
+
+def test_what_was_executed_whole_is_exact(results: TrainingResults) -> None:
+    total = results.total(0.9, "dense", "cycles")
+    assert total is not None
+    assert total.is_exact
+    assert write_width(total) == "exact"
+
+
+def test_of_several_machines_under_a_policy_the_first_is_read(results: TrainingResults) -> None:
+    machines = results.tables["machines"]
+    other = machines.assign(machine="another", cycles=1.0, conv_cycles=1.0)
+    found = TrainingResults(results.record, {**results.tables, "machines": pd.concat([machines, other])})
+    assert found.total(0.9, "pruned", "cycles") == results.total(0.9, "pruned", "cycles")
+
+
+def test_updates_of_the_weights_are_told_apart(results: TrainingResults) -> None:
+    assert describe_update(results) == (
+        f"The updates of the weights take {1000 * 4 * EPOCH_ITERATIONS:,} cycles and 37.6 uJ more over a whole "
+        "training; they are in no other figure."
+    )
 
 
 def test_the_interval_of_a_quotient_holds_all_quotients() -> None:
@@ -209,7 +233,7 @@ def test_a_time_is_told_in_the_unit_that_suits_it(seconds: float, words: str) ->
 
 def test_a_folder_without_an_ended_training_is_refused(results: TrainingResults) -> None:
     with pytest.raises(InputError, match=r"^runs\.csv: holds no rows: no training of this folder has ended$"):
-        read_results(results.record, {**results.tables, "runs": pd.DataFrame()})
+        read_results(TrainingResults(results.record, {**results.tables, "runs": pd.DataFrame()}))
 
 
 def test_a_table_without_a_column_is_refused(results: TrainingResults) -> None:
@@ -217,4 +241,4 @@ def test_a_table_without_a_column_is_refused(results: TrainingResults) -> None:
     with pytest.raises(
         InputError, match=r"^sites\.csv: has no column threshold, snapped; 'sparsetrain train' writes them$"
     ):
-        read_results(results.record, tables)
+        read_results(TrainingResults(results.record, tables))
