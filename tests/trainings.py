@@ -35,7 +35,7 @@ layers:
 FORM: dict[str, Any] = {
     "epochs": 3,
     "batch": 8,
-    "optimiser": {"method": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+    "optimiser": {"method": "sgd", "learning_rate": 0.02, "momentum": 0.9},
     "simulate_at": {"every_epochs": 1, "images": 4},
     "threads": 1,
     "record_every": 1,

@@ -11,8 +11,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sim.iteration.findings import Findings
 from sim.iteration.policies import Contender
 from sim.iteration.progress import Teller
@@ -26,8 +24,11 @@ from sim.training.contenders import DENSE, ObservedMachine, list_observed
 from workloads.host import Iteration, run_iteration
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import select_images
+from workloads.network import Network
 from workloads.operands import Operands
+from workloads.pruning import measure_density
 from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
+from workloads.settings import GradientPruning
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
 from workloads.training.batches import Batch
@@ -126,9 +127,15 @@ class MachineObserver:
         return self._machines
 
     def wants(self, iteration: int) -> bool:
-        """Tell whether an iteration is looked at: the first of every so manieth epoch, and the last of all."""
+        """Tell whether an iteration is looked at.
+
+        It is the first of every so manieth epoch, the first that is pruned, where the FIFO of thresholds has to be
+        filled before, or the last of all.
+        """
         if self._plan.form.simulate_at is None:
             return False
+        if iteration == find_border(self._plan):
+            return True
         epoch, number = divmod(iteration, self._plan.epoch_iterations)
         is_first = number == 0 and epoch % self._at.every_epochs == 0
         return is_first or iteration == self._plan.iterations - 1
@@ -139,7 +146,10 @@ class MachineObserver:
         Raises:
             NotFiniteError: the loss or a gradient is no finite number.
         """
-        self._work.look_at(*self.compute(state, batch))
+        as_trained, unpruned = self.compute(state, batch)
+        sources = relate_gradients(unpruned)
+        self._work.look_at(as_trained, unpruned)
+        del as_trained, unpruned
         open_machines = tuple(one for one in self._machines if one.key not in self._dense)
         findings = self.execute(open_machines)
         self._work.release()
@@ -149,6 +159,7 @@ class MachineObserver:
             "images": self._images,
             "batch": len(batch.images),
             "densities": self._work.densities,
+            "gradient_sources": sources,
             "machines": [found[one.key] if one.key in found else self._dense[one.key] for one in self._machines],
             "failures": list(findings.failures),
         }
@@ -204,7 +215,41 @@ def simulate_images(workload: Workload, plan: TrainingPlan, images: int) -> Work
 def measure_densities(operands: Operands) -> dict[str, float]:
     """Measure the densities of a layer's operands."""
     tensors = {"input": operands.input, "weight": operands.weight, "grad_output": operands.grad_output}
-    return {name: float(np.count_nonzero(values) / values.size) for name, values in tensors.items()}
+    return {name: measure_density(values) for name, values in tensors.items()}
+
+
+def find_border(plan: TrainingPlan) -> int:
+    """Find the first iteration that is pruned, with a FIFO full of thresholds; 0 where pruning needs or has none."""
+    pruning = plan.pruning
+    fills = isinstance(pruning, GradientPruning) and pruning.rate > 0 and pruning.threshold == "fifo"
+    return pruning.fifo_depth if pruning is not None and fills else 0
+
+
+def relate_gradients(found: Iteration) -> dict[str, dict[str, Any]]:
+    """Relate the density of the gradient to each layer's output to that of what the next layer reads.
+
+    Without pruning such a gradient is as dense as the mask that it went through, but for poolings on its way. Layers
+    with several readers are left out, and those whose gradient is made dense.
+    """
+    related = {}
+    for layer, tensors in found.tensors.items():
+        reader = find_reader(found.network, layer)
+        read = 0.0 if reader is None else measure_density(found.tensors[reader].input)
+        if read:
+            related[layer] = {"layer": reader, "ratio": measure_density(tensors.grad_output) / read}
+    return related
+
+
+def find_reader(network: Network, layer: str) -> str | None:
+    """Find the layer that alone reads a layer's output, behind nothing that makes its gradient dense."""
+    name = layer
+    while True:
+        readers = network.consumers(name)
+        if len(readers) != 1 or readers[0].layer.traits.is_loss or readers[0].layer.traits.densifies_gradient:
+            return None
+        name = readers[0].name
+        if readers[0].layer.traits.is_computed:
+            return name
 
 
 def describe_machine(one: ObservedMachine, findings: Findings) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class SimulatedIterations(StrictModel):
     """Which iterations the machine executes, with the tensors of the training.
 
     Attributes:
-        every_epochs: The first batch of every so manieth epoch, of the first, and the last batch of the last.
+        every_epochs: The first batch of every so manieth epoch, from the first on, the first that is pruned, and the
+            last of all.
         images: The first so many images of the batch.
     """
 

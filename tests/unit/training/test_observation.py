@@ -51,10 +51,13 @@ def cycles(found: Mapping[str, Any]) -> dict[str, int]:
     return {one["policy"]: one["network"]["cycles"] for one in found["machines"]}
 
 
-def test_the_first_iterations_of_epochs_and_the_last_of_all_are_executed() -> None:
-    given = plan_tiny(epochs=5, images=64, simulate_at={"every_epochs": 2, "images": 4})
+@pytest.mark.parametrize(("rate", "expected"), [(0.0, [0, 16, 32, 39]), (0.9, [0, 5, 16, 32, 39])])
+def test_first_iterations_of_epochs_the_first_pruned_one_and_the_last_are_executed(
+    rate: float, expected: list[int]
+) -> None:
+    given = plan_tiny(rate=rate, epochs=5, images=64, simulate_at={"every_epochs": 2, "images": 4})
     observer = make_observer(given)
-    assert [number for number in range(given[1].iterations) if observer.wants(number)] == [0, 16, 32, 39]
+    assert [number for number in range(given[1].iterations) if observer.wants(number)] == expected
 
 
 def test_without_being_asked_for_nothing_is_executed() -> None:
@@ -66,7 +69,7 @@ def test_what_is_found_stands_in_the_records_as_json_holds_it() -> None:
     given = plan_tiny(epochs=2, images=32)
     records = Training(given[1], NumpyHost(), observer=make_observer(given)).run().records
     found = [one for record in records for one in record.observations]
-    assert [one["iteration"] for one in found] == [0, 4, 7]
+    assert [one["iteration"] for one in found] == [0, 4, 5, 7]
     assert json.loads(json.dumps(found)) == [dict(one) for one in found]
 
 
@@ -132,6 +135,19 @@ def test_the_dense_machine_meets_no_values_and_is_executed_once(arch: str) -> No
             one for one in first["machines"] if one["policy"] == "dense"
         ]
     assert later == afresh
+
+
+def test_gradients_without_pruning_are_related_to_what_the_next_layer_reads() -> None:
+    given = plan_tiny()
+    sources = observe(given, make_observer(given), 12)["gradient_sources"]
+    assert {layer: one["layer"] for layer, one in sources.items()} == {
+        "conv1": "conv2",
+        "conv2": "conv3",
+        "conv3": "fc",
+    }
+    # A gradient to a pool's output becomes one of four times its elements.
+    assert sources["conv2"]["ratio"] == pytest.approx(0.25, rel=0.2)
+    assert sources["conv1"]["ratio"] == pytest.approx(1.0, rel=0.1)
 
 
 def test_host_and_machine_prune_the_same_elements_in_the_middle_of_a_training() -> None:
