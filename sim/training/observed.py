@@ -1,0 +1,128 @@
+"""What machines were found to take for iterations of a training, read from its records as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.iteration.policies import NATURAL
+from sim.training.contenders import DENSE, PRUNED
+from sim.training.observation import AS_TRAINED, UNPRUNED
+from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
+from workloads.shapes import Step
+from workloads.training.record import EpochRecord
+
+Array = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+FIGURES = ("cycles", "energy_pj")
+# Added to a share of multiplications, as rows cost something without any, and a share may be 0.
+LEAST_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A step of a layer, or a pass, on a machine."""
+
+    layer: str
+    kind: str
+    step: str
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it counts among convolutions alone."""
+        return self.kind in CONVOLUTION_KINDS
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether it multiplies, which passes do not."""
+        return self.kind in COMPUTE_KINDS
+
+    def share(self, densities: Mapping[str, Mapping[str, float]], policy: str) -> float:
+        """Give which share of its multiplications is left, as far as densities tell; 1 of a pass."""
+        if not self.is_computed or policy == DENSE:
+            return 1.0
+        one = densities[self.layer]
+        match self.step:
+            case Step.FORWARD:
+                left = one["input"]
+            case Step.GTA if policy == NATURAL:
+                left = one["grad_output"]
+            case Step.GTA | Step.GTW:
+                # A mask is set where the input is not 0.
+                left = one["grad_output"] * one["input"]
+            case _:
+                raise ValueError(f"a layer has no step {self.step!r}")
+        return LEAST_SHARE + left
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedSeries:
+    """What one machine took for iterations of a training, each for a whole batch.
+
+    Attributes:
+        iterations: Their numbers, in order, `(K,)`.
+        rows: Of each iteration.
+        shares: Of multiplications, by what their densities tell, `(K, R)`.
+        figures: Cycles and energy `(K, R)`; without prices cycles alone.
+        gradients: The densities of gradients to layers' outputs that it met, for each iteration.
+        sources: To the density of what which layer reads these are in which ratio, for each iteration; None where the
+            machine meets the gradients that are recorded.
+    """
+
+    policy: str
+    machine: str
+    iterations: Numbers
+    rows: tuple[Row, ...]
+    shares: Array
+    figures: Mapping[str, Array]
+    gradients: tuple[Mapping[str, float], ...]
+    sources: tuple[Mapping[str, Mapping[str, Any]], ...] | None
+
+    def select(self, *, convolutions: bool) -> NDArray[np.bool_]:
+        """Tell which rows count."""
+        return np.array([row.is_convolution or not convolutions for row in self.rows])
+
+
+def read_series(records: Sequence[EpochRecord]) -> tuple[ObservedSeries, ...]:
+    """Read what machines took for iterations, one series a machine; nothing where none was executed."""
+    found = sorted(
+        (one for record in records for one in record.observations if "machines" in one),
+        key=lambda one: int(one["iteration"]),
+    )
+    if not found:
+        return ()
+    return tuple(make_series(found, number) for number in range(len(found[0]["machines"])))
+
+
+def make_series(found: Sequence[Mapping[str, Any]], number: int) -> ObservedSeries:
+    """Make the series of a machine.
+
+    Args:
+        number: Of the machine among those of each observation.
+    """
+    told = [one["machines"][number] for one in found]
+    policy = told[0]["policy"]
+    rows = tuple(Row(row["layer"], row["kind"], row["step"]) for row in told[0]["rows"])
+    densities = [one["densities"] for one in found]
+    seen = [both[AS_TRAINED if policy == PRUNED else UNPRUNED] for both in densities]
+    is_derived = policy != PRUNED and AS_TRAINED in densities[0]
+    scale = np.array([[one["batch"] / one["images"]] for one in found])
+    values = {
+        figure: scale * np.array([[row[figure] for row in one["rows"]] for one in told], dtype=np.float64)
+        for figure in FIGURES
+        if all(row[figure] is not None for one in told for row in one["rows"])
+    }
+    return ObservedSeries(
+        policy=policy,
+        machine=told[0]["machine"],
+        iterations=np.array([int(one["iteration"]) for one in found]),
+        rows=rows,
+        shares=np.array([[row.share(one, policy) for row in rows] for one in seen]),
+        figures=values,
+        gradients=tuple({layer: one["grad_output"] for layer, one in each.items()} for each in seen),
+        sources=tuple(one["gradient_sources"] for one in found) if is_derived else None,
+    )
