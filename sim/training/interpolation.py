@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sim.sampling.intervals import student_quantile
 from sim.training.contenders import PRUNED
-from sim.training.observed import Array, Numbers, ObservedSeries, read_series
+from sim.training.observed import CYCLES, ENERGY, Array, Numbers, ObservedSeries, Scope, read_series
 from sim.training.spans import Span, cut_spans, find_densities, weigh_observations
 from workloads.training.record import EpochRecord
 
@@ -62,8 +62,8 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class MachineFigures:
-    """What a machine takes for some iterations, by scope (`convolutions`, `network`) and figure (`cycles`, ...).
+class ScopeFigures:
+    """What a machine takes for some iterations in a scope.
 
     Attributes:
         energy_pj: None on a machine without prices.
@@ -71,32 +71,44 @@ class MachineFigures:
 
     cycles: Estimate
     energy_pj: Estimate | None
-    conv_cycles: Estimate
-    conv_energy_pj: Estimate | None
+
+    def row(self, prefix: str) -> dict[str, float | None]:
+        """Give it as columns of a table."""
+        row: dict[str, float | None] = {}
+        for name, unit, figure in (("cycles", "", self.cycles), ("energy", "_pj", self.energy_pj)):
+            row[f"{prefix}{name}{unit}"] = None if figure is None else figure.value
+            row[f"{prefix}{name}_low"] = None if figure is None else figure.low
+            row[f"{prefix}{name}_high"] = None if figure is None else figure.high
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFigures:
+    """What a machine takes for some iterations.
+
+    Attributes:
+        network: All but the update of parameters.
+        convolutions: These alone.
+        update: That alone, by the training's own optimiser; it depends on no values.
+    """
+
+    network: ScopeFigures
+    convolutions: ScopeFigures
+    update: ScopeFigures
 
     def seconds(self, clock_mhz: float) -> Estimate:
-        """Give the time."""
-        return self.cycles.divide(clock_mhz * 1e6)
+        """Give the time without updates."""
+        return self.network.cycles.divide(clock_mhz * 1e6)
 
     def row(self) -> dict[str, float | None]:
         """Give it as columns of a table."""
-        row: dict[str, float | None] = {}
-        for prefix, cycles, energy in (
-            ("", self.cycles, self.energy_pj), ("conv_", self.conv_cycles, self.conv_energy_pj)
-        ):  # fmt: skip
-            row |= {
-                f"{prefix}cycles": cycles.value,
-                f"{prefix}cycles_low": cycles.low,
-                f"{prefix}cycles_high": cycles.high,
-            }
-            if energy is None:
-                row |= dict.fromkeys((f"{prefix}energy_pj", f"{prefix}energy_low", f"{prefix}energy_high"))
-            else:
-                row |= {
-                    f"{prefix}energy_pj": energy.value, f"{prefix}energy_low": energy.low,
-                    f"{prefix}energy_high": energy.high,
-                }  # fmt: skip
-        return row
+        update = self.update.energy_pj
+        return {
+            **self.network.row(""),
+            **self.convolutions.row("conv_"),
+            "update_cycles": self.update.cycles.value,
+            "update_energy_pj": None if update is None else update.value,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,19 +296,21 @@ def interpolate_series(
     """Give what one machine takes."""
     border = fifo_depth if series.policy == PRUNED else 0
     models = {
-        (figure, is_conv): fit(series, figure, series.select(convolutions=is_conv), records, border, record_every)
+        (scope, figure): fit(series, figure, series.select(scope), records, border, record_every)
+        for scope in Scope
         for figure in series.figures
-        for is_conv in (False, True)
     }
-    spans = models["cycles", False].spans
+    spans = models[Scope.NETWORK, CYCLES].spans
+
+    def sum_scope(scope: Scope, chosen: Sequence[int]) -> ScopeFigures:
+        energy = models.get((scope, ENERGY))
+        return ScopeFigures(models[scope, CYCLES].estimate(chosen), None if energy is None else energy.estimate(chosen))
 
     def sum_epochs(first: int, last: int) -> MachineFigures:
         chosen = [place for place, span in enumerate(spans) if first <= span.epoch <= last]
-        found = {key: model.estimate(chosen) for key, model in models.items()}
         return MachineFigures(
-            found["cycles", False], found.get(("energy_pj", False)), found["cycles", True],
-            found.get(("energy_pj", True)),
-        )  # fmt: skip
+            sum_scope(Scope.NETWORK, chosen), sum_scope(Scope.CONVOLUTIONS, chosen), sum_scope(Scope.UPDATE, chosen)
+        )
 
     return MachineTraining(
         series.policy,

@@ -1,26 +1,30 @@
 """The machine in the loop: iterations of a training, executed with the very tensors that it has there.
 
 The host's reference computes an iteration from the training's state and batch, with pruning and again without. The
-machines take the first images of every tensor, as a batch of their own: the gradient to a weight is then that of these
-images. A machine is taken to execute a training's batch as so many microbatches of that size.
+machines execute the batch as microbatches: one, of the first images of every tensor, is executed, and counts for all.
+The gradient to a weight is then that of these images. Statistics of batch norm are those of the whole batch, as they
+are on the host.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from sim.checks import list_steps
 from sim.iteration.findings import Findings
 from sim.iteration.policies import Contender
 from sim.iteration.progress import Teller
 from sim.iteration.request import SimulationRequest
 from sim.iteration.simulation import RunPlan, execute_plan, plan_run
 from sim.results.rows import SCOPES, StepResult
-from sim.results.totals import sum_machine
+from sim.results.totals import WITH_UPDATE, sum_machine
 from sim.sampling.intervals import Spread, add_independent
 from sim.step.work import StepWork
 from sim.training.contenders import DENSE, ObservedMachine, list_observed
+from workloads.errors import InputError
 from workloads.host import Iteration, run_iteration
 from workloads.kept_tensors import TensorKeeper
 from workloads.layer_images import select_images
@@ -107,7 +111,7 @@ class MachineObserver:
             sample: As `sim.iteration.sampling.name_sample` writes it, None for whole steps.
 
         Raises:
-            InputError: a layer does not fit a machine, or cannot be sampled.
+            InputError: a baseline prunes at a rate of its own, or the batch is not cut into equal parts.
         """
         self._plan = plan
         self._at = plan.form.simulate_at or SimulatedIterations()
@@ -115,7 +119,7 @@ class MachineObserver:
         self._work = ObservedWork(images=range(self._images), seed=plan.seed)
         self._prunes = plan.pruning is not None and plan.pruning.rate > 0
         self._machines = list_observed(contenders, prunes=self._prunes)
-        self._workload = simulate_images(workload, plan, self._images)
+        self._workload = cut_batch(workload, plan, self._images)
         self._sample, self._verifies = sample, verifies
         self._plans: dict[tuple[ObservedMachine, ...], RunPlan] = {}
         # The dense machine's figures follow from shapes alone.
@@ -185,8 +189,10 @@ class MachineObserver:
     def execute(self, machines: tuple[ObservedMachine, ...]) -> Findings:
         """Execute the iteration that is looked at on some machines."""
         plan = self.plan_run(machines)
-        findings = Findings(plan.request.machines, None)
+        workload = plan.request.workload
+        findings = Findings(plan.request.machines, None, workload.form.accumulate or 1)
         execute_plan(plan, findings, Teller(plan.request.nominal_macs, None))
+        findings.add_updates(workload.network, self._plan.form.optimiser.cost(), partial(list_steps, workload))
         return findings
 
     def plan_run(self, machines: tuple[ObservedMachine, ...]) -> RunPlan:
@@ -205,11 +211,24 @@ class MachineObserver:
         return self._plans[machines]
 
 
-def simulate_images(workload: Workload, plan: TrainingPlan, images: int) -> Workload:
-    """Give the workload of the iterations that are executed: of so many images, pruned as the training is."""
+def cut_batch(workload: Workload, plan: TrainingPlan, images: int) -> Workload:
+    """Give the workload of the iterations that are executed, in microbatches of so many images.
+
+    Updates of parameters are left to the training's own optimiser.
+
+    Raises:
+        InputError: the batch is not cut into equal ones.
+    """
+    batch = plan.form.batch
+    if batch % images:
+        raise InputError(
+            f"{workload.label}: training.simulate_at.images must divide the {batch} images of a batch, which the "
+            f"machine works in equal parts, got {images}"
+        )
     pruning = plan.pruning if plan.pruning is not None and plan.pruning.rate > 0 else None
-    chosen = workload.with_changes(batch=images)
-    return dataclasses.replace(chosen, form=chosen.form.model_copy(update={"pruning": pruning}))
+    part = workload.with_changes(batch=images)
+    changed = {"batch": batch, "accumulate": batch // images, "pruning": pruning, "update": None}
+    return dataclasses.replace(part, form=part.form.model_copy(update=changed))
 
 
 def measure_densities(operands: Operands) -> dict[str, float]:
@@ -253,14 +272,16 @@ def find_reader(network: Network, layer: str) -> str | None:
 
 
 def describe_machine(one: ObservedMachine, findings: Findings) -> dict[str, Any]:
-    """Give what a machine took for an iteration, as plain data: by layer and step, of convolutions and of all.
+    """Give what a machine took for an iteration of a whole batch, as plain data: by layer and step, and in all.
+
+    The scope `network` is without the update of parameters, as in the record of a run.
 
     Half widths of 95 % intervals stand in scopes where steps were sampled.
     """
     name = one.contender.machine.name
     rows = [row for row in findings.results if row.machine == name]
     compared = [row for row in rows if row.kind in COMPUTE_KINDS]
-    totals = sum_machine(rows, has_updates=False)
+    totals = sum_machine(rows, has_updates=True)
     return {
         "policy": one.policy,
         "machine": one.machine,
@@ -275,7 +296,7 @@ def describe_machine(one: ObservedMachine, findings: Findings) -> dict[str, Any]
                 "energy_pj": totals[scope]["energy_pj"],
                 **tell_sampling(rows, findings, name, scope),
             }
-            for scope in SCOPES
+            for scope in (*SCOPES, WITH_UPDATE)
         },
     }
 
@@ -285,7 +306,7 @@ def tell_sampling(rows: Sequence[StepResult], findings: Findings, machine: str, 
     spreads = [
         findings.spreads.get((row.layer, row.step, machine))
         for row in rows
-        if scope == "network" or row.kind in CONVOLUTION_KINDS
+        if scope != "convolutions" or row.kind in CONVOLUTION_KINDS
     ]
     found: list[tuple[Spread, Spread]] = [spread for spread in spreads if spread is not None]
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,21 @@ from sim.training.observation import AS_TRAINED, UNPRUNED
 from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
 from workloads.shapes import Step
 from workloads.training.record import EpochRecord
+from workloads.updates import UPDATE
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-FIGURES = ("cycles", "energy_pj")
+CYCLES, ENERGY = "cycles", "energy_pj"
 # Added to a share of multiplications, as rows cost something without any, and a share may be 0.
 LEAST_SHARE = 0.02
+
+
+class Scope(StrEnum):
+    """What is summed: convolutions alone, all but the update of parameters, that alone."""
+
+    CONVOLUTIONS = "convolutions"
+    NETWORK = "network"
+    UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +41,19 @@ class Row:
     kind: str
     step: str
 
-    @property
-    def is_convolution(self) -> bool:
-        """Whether it counts among convolutions alone."""
-        return self.kind in CONVOLUTION_KINDS
-
-    @property
-    def is_computed(self) -> bool:
-        """Whether it multiplies, which passes do not."""
-        return self.kind in COMPUTE_KINDS
+    def belongs_to(self, scope: Scope) -> bool:
+        """Tell whether it counts in a scope."""
+        match scope:
+            case Scope.CONVOLUTIONS:
+                return self.kind in CONVOLUTION_KINDS
+            case Scope.NETWORK:
+                return self.kind != UPDATE
+            case Scope.UPDATE:
+                return self.kind == UPDATE
 
     def share(self, densities: Mapping[str, Mapping[str, float]], policy: str) -> float:
         """Give which share of its multiplications is left, as far as densities tell; 1 of a pass."""
-        if not self.is_computed or policy == DENSE:
+        if self.kind not in COMPUTE_KINDS or policy == DENSE:
             return 1.0
         one = densities[self.layer]
         match self.step:
@@ -82,9 +92,9 @@ class ObservedSeries:
     gradients: tuple[Mapping[str, float], ...]
     sources: tuple[Mapping[str, Mapping[str, Any]], ...] | None
 
-    def select(self, *, convolutions: bool) -> NDArray[np.bool_]:
-        """Tell which rows count."""
-        return np.array([row.is_convolution or not convolutions for row in self.rows])
+    def select(self, scope: Scope) -> NDArray[np.bool_]:
+        """Tell which rows belong to a scope."""
+        return np.array([row.belongs_to(scope) for row in self.rows])
 
 
 def read_series(records: Sequence[EpochRecord]) -> tuple[ObservedSeries, ...]:
@@ -110,10 +120,9 @@ def make_series(found: Sequence[Mapping[str, Any]], number: int) -> ObservedSeri
     densities = [one["densities"] for one in found]
     seen = [both[AS_TRAINED if policy == PRUNED else UNPRUNED] for both in densities]
     is_derived = policy != PRUNED and AS_TRAINED in densities[0]
-    scale = np.array([[one["batch"] / one["images"]] for one in found])
     values = {
-        figure: scale * np.array([[row[figure] for row in one["rows"]] for one in told], dtype=np.float64)
-        for figure in FIGURES
+        figure: np.array([[row[figure] for row in one["rows"]] for one in told], dtype=np.float64)
+        for figure in (CYCLES, ENERGY)
         if all(row[figure] is not None for one in told for row in one["rows"])
     }
     return ObservedSeries(

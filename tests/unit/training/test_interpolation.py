@@ -45,18 +45,17 @@ def make_rows(densities: Mapping[str, float], cost: Cost, priced: bool) -> list[
         for layer in LAYERS
         for step in ("forward", "gta", "gtw")
     ]  # fmt: skip
-    energy = 7.0 if priced else None
-    return [*steps, {"layer": "pool", "kind": "max_pool", "step": "forward", "cycles": 50, "energy_pj": energy}]
+    return [
+        *steps,
+        {"layer": "pool", "kind": "max_pool", "step": "forward", "cycles": 50, "energy_pj": 7.0 if priced else None},
+        {"layer": "fc", "kind": "update", "step": "update", "cycles": 9, "energy_pj": 2.0 if priced else None},
+    ]
 
 
-def observe(
-    number: int, densities: Mapping[str, float], cost: Cost, policy: str, scale: int, priced: bool
-) -> dict[str, Any]:
+def observe(number: int, densities: Mapping[str, float], cost: Cost, policy: str, priced: bool) -> dict[str, Any]:
     layers = {layer: dict(densities) for layer in LAYERS}
     return {
         "iteration": number,
-        "images": 2,
-        "batch": 2 * scale,
         "densities": {"unpruned": layers} if policy in ("dense", "mask", "natural") else {"as_trained": layers},
         "gradient_sources": {},
         "machines": [{"policy": policy, "machine": "m", "rows": make_rows(densities, cost, priced)}],
@@ -71,7 +70,6 @@ def make_records(
     cost: Cost = in_proportion,
     *,
     policy: str = "mask",
-    scale: int = 1,
     priced: bool = False,
 ) -> list[EpochRecord]:
     records = []
@@ -86,7 +84,7 @@ def make_records(
                 tensors=tuple(TensorRecord(layer, tensor, means[tensor]) for layer in LAYERS for tensor in means),
                 sites=(),
                 observations=tuple(
-                    observe(number, densities(number), cost, policy, scale, priced)
+                    observe(number, densities(number), cost, policy, priced)
                     for number in observed if number in numbers
                 ),
             )
@@ -96,7 +94,10 @@ def make_records(
 
 def sum_truth(epochs: int, densities: Densities, cost: Cost) -> float:
     return sum(
-        row["cycles"] for number in range(epochs * PER_EPOCH) for row in make_rows(densities(number), cost, False)
+        row["cycles"]
+        for number in range(epochs * PER_EPOCH)
+        for row in make_rows(densities(number), cost, False)
+        if row["kind"] != "update"
     )
 
 
@@ -107,7 +108,7 @@ def interpolate_one(records: Sequence[EpochRecord], **options: Any) -> MachineTr
 
 @pytest.mark.parametrize("cost", [in_proportion, level])
 def test_where_nothing_changes_the_total_is_exact(cost: Cost) -> None:
-    found = interpolate_one(make_records(3, (0, 10, 20, 29), cost=cost)).whole.cycles
+    found = interpolate_one(make_records(3, (0, 10, 20, 29), cost=cost)).whole.network.cycles
     assert found.value == pytest.approx(sum_truth(3, constant, cost), rel=1e-12)
     assert found.half_width == pytest.approx(0.0, abs=1e-6)
 
@@ -115,7 +116,7 @@ def test_where_nothing_changes_the_total_is_exact(cost: Cost) -> None:
 @pytest.mark.parametrize("cost", [in_proportion, level])
 def test_what_densities_do_between_two_iterations_is_known_from_the_records(cost: Cost) -> None:
     """Cycles that follow densities do so within an epoch, and those that do not follow them stay."""
-    found = interpolate_one(make_records(3, (0, 10, 20, 29), falling, cost)).whole.cycles
+    found = interpolate_one(make_records(3, (0, 10, 20, 29), falling, cost)).whole.network.cycles
     assert found.value == pytest.approx(sum_truth(3, falling, cost), rel=1e-9)
 
 
@@ -126,30 +127,32 @@ def test_a_drift_of_the_cost_itself_is_interpolated_and_widens_the_interval() ->
     def densities(number: int) -> Mapping[str, float]:
         return {**constant(number), "weight": 1 - 0.02 * number}
 
-    found = interpolate_one(make_records(3, (0, 10, 20, 29), densities, drifting)).whole.cycles
+    found = interpolate_one(make_records(3, (0, 10, 20, 29), densities, drifting)).whole.network.cycles
     assert found.value == pytest.approx(sum_truth(3, densities, drifting), rel=1e-3)
     assert found.half_width is not None
     assert 0.01 < found.half_width / found.value < 0.5
 
 
-def test_images_of_a_batch_stand_for_all_of_it() -> None:
-    one, four = (interpolate_one(make_records(2, (0, 10, 19), scale=scale)).whole for scale in (1, 4))
-    assert four.cycles.value == pytest.approx(4 * one.cycles.value, rel=1e-12)
+def test_updates_are_told_apart() -> None:
+    found = interpolate_one(make_records(2, (0, 10, 19), priced=True)).whole.update
+    assert (found.cycles.value, found.cycles.half_width) == (20 * 9, 0.0)
+    assert found.energy_pj is not None
+    assert found.energy_pj.value == pytest.approx(20 * 2.0)
 
 
 def test_convolutions_are_summed_alone_and_energy_as_cycles_are() -> None:
     found = interpolate_one(make_records(2, (0, 10, 19), priced=True)).whole
-    assert found.energy_pj is not None
-    assert found.conv_energy_pj is not None
+    assert found.network.energy_pj is not None
+    assert found.convolutions.energy_pj is not None
     convolutions = sum(in_proportion(constant(0), step) for step in ("forward", "gta", "gtw"))
-    assert found.conv_cycles.value == pytest.approx(20 * convolutions, rel=1e-12)
-    assert found.conv_energy_pj.value == pytest.approx(60 * convolutions, rel=1e-12)
-    assert found.energy_pj.value == pytest.approx(20 * (6 * convolutions + 7), rel=1e-12)
+    assert found.convolutions.cycles.value == pytest.approx(20 * convolutions, rel=1e-12)
+    assert found.convolutions.energy_pj.value == pytest.approx(60 * convolutions, rel=1e-12)
+    assert found.network.energy_pj.value == pytest.approx(20 * (6 * convolutions + 7), rel=1e-12)
 
 
 def test_without_prices_there_are_cycles_alone() -> None:
     found = interpolate_one(make_records(2, (0, 10, 19)))
-    assert found.whole.energy_pj is None
+    assert found.whole.network.energy_pj is None
     assert list_rows([found])[0]["energy_pj"] is None
 
 
@@ -165,8 +168,8 @@ def test_iterations_before_the_fifo_is_full_are_not_pruned() -> None:
 
     records = make_records(2, (0, 4, 10, 19), steep, cost, policy="pruned")
     truth = sum_truth(2, steep, cost)
-    assert interpolate_one(records, fifo_depth=4).whole.cycles.value == pytest.approx(truth, rel=1e-9)
-    assert interpolate_one(records).whole.cycles.value != pytest.approx(truth, rel=0.02)
+    assert interpolate_one(records, fifo_depth=4).whole.network.cycles.value == pytest.approx(truth, rel=1e-9)
+    assert interpolate_one(records).whole.network.cycles.value != pytest.approx(truth, rel=0.02)
 
 
 def test_unpruned_gradients_follow_what_the_next_layer_reads() -> None:
@@ -175,18 +178,18 @@ def test_unpruned_gradients_follow_what_the_next_layer_reads() -> None:
     for one in records[0].observations:
         one["densities"]["as_trained"] = one["densities"]["unpruned"]
         one["gradient_sources"]["conv"] = {"layer": "fc", "ratio": 0.3}
-    found = interpolate_one(records).whole.conv_cycles.value
+    found = interpolate_one(records).whole.convolutions.cycles.value
     met = {**constant(0), "grad_output": 0.3 * 0.5}
     assert found == pytest.approx(PER_EPOCH * sum(in_proportion(met, step) for step in ("forward", "gta", "gtw")))
 
 
 def test_the_dense_machine_follows_no_densities() -> None:
-    found = interpolate_one(make_records(3, (0, 10, 20, 29), falling, level, policy="dense")).whole.cycles
+    found = interpolate_one(make_records(3, (0, 10, 20, 29), falling, level, policy="dense")).whole.network.cycles
     assert found.low == found.value == found.high == pytest.approx(sum_truth(3, falling, level), rel=1e-12)
 
 
 def test_one_iteration_tells_no_interval_of_a_training_of_more() -> None:
-    found = interpolate_one(make_records(1, (0,))).whole.cycles
+    found = interpolate_one(make_records(1, (0,))).whole.network.cycles
     assert (found.low, found.high, found.half_width) == (None, None, None)
     assert found.holds(1.0)
 
@@ -197,9 +200,9 @@ def test_without_executed_iterations_nothing_is_told() -> None:
 
 def test_epochs_sum_to_the_whole() -> None:
     found = interpolate_one(make_records(3, (0, 10, 20, 29), falling))
-    assert sum(one.cycles.value for one in found.epochs) == pytest.approx(found.whole.cycles.value)
-    assert [round(one.cycles.value) for one in found.sums] == [
-        round(sum(one.cycles.value for one in found.epochs[: number + 1])) for number in range(3)
+    assert sum(one.network.cycles.value for one in found.epochs) == pytest.approx(found.whole.network.cycles.value)
+    assert [round(one.network.cycles.value) for one in found.sums] == [
+        round(sum(one.network.cycles.value for one in found.epochs[: number + 1])) for number in range(3)
     ]
 
 
@@ -210,7 +213,7 @@ def test_rows_of_the_table_have_the_ends_of_intervals() -> None:
         f"{prefix}{name}"
         for prefix in ("", "conv_")
         for name in ("cycles", "cycles_low", "cycles_high", "energy_pj", "energy_low", "energy_high")
-    }
+    } | {"update_cycles", "update_energy_pj"}
     assert all(row["cycles_low"] <= row["cycles"] <= row["cycles_high"] for row in rows)
 
 
@@ -226,7 +229,7 @@ def test_the_first_epoch_that_reaches_an_accuracy_is_found() -> None:
 
 def test_time_follows_from_the_clock() -> None:
     found = interpolate_one(make_records(2, (0, 10, 19))).whole
-    assert found.seconds(800.0).value == pytest.approx(found.cycles.value / 8e8)
+    assert found.seconds(800.0).value == pytest.approx(found.network.cycles.value / 8e8)
 
 
 def test_an_estimate_holds_its_ends() -> None:

@@ -82,12 +82,17 @@ def test_each_policy_skips_more_than_the_one_before_it() -> None:
     assert found["failures"] == []
 
 
-def test_rows_sum_to_what_is_told_of_convolutions_and_of_all() -> None:
+def test_rows_sum_to_what_is_told_of_convolutions_and_of_all_without_and_with_updates() -> None:
     given = plan_tiny()
     for one in observe(given, make_observer(given, "sparsetrain"), 9)["machines"]:
         convolutions = [row for row in one["rows"] if row["kind"] == "conv2d"]
         assert 0 < len(convolutions) < len(one["rows"])
-        for rows, told in ((convolutions, one["convolutions"]), (one["rows"], one["network"])):
+        network = [row for row in one["rows"] if row["kind"] != "update"]
+        scopes = (
+            (convolutions, one["convolutions"]), (network, one["network"]), (one["rows"], one["network_with_update"])
+        )  # fmt: skip
+        assert len(network) < len(one["rows"])
+        for rows, told in scopes:
             assert sum(row["cycles"] for row in rows) == told["cycles"]
             assert sum(row["energy_pj"] for row in rows) == pytest.approx(told["energy_pj"], rel=1e-12)
 
@@ -174,13 +179,24 @@ def write_outputs(observer: MachineObserver, done: PrunedIteration, unpruned: It
     return findings.outputs
 
 
-def test_the_first_images_are_those_of_the_batch() -> None:
-    """A machine on some images writes what one on all of them writes of these."""
-    whole, part = (plan_tiny(simulate_at={"every_epochs": 1, "images": images}) for images in (8, 3))
-    found = [observe(given, make_observer(given), 11) for given in (whole, part)]
-    assert [one["images"] for one in found] == [8, 3]
+def test_a_part_of_the_batch_counts_for_all_of_it() -> None:
+    """Parts take more than the batch at once: weights and latencies come with each, and gradients are summed."""
+    whole, part = (plan_tiny(simulate_at={"every_epochs": 1, "images": images}) for images in (8, 2))
+    found = [observe(given, make_observer(given, "sparsetrain"), 11) for given in (whole, part)]
+    assert [one["images"] for one in found] == [8, 2]
     assert all(one["verified"] for told in found for one in told["machines"])
-    assert 0.25 < cycles(found[1])["pruned"] / cycles(found[0])["pruned"] < 0.6
+    sums = [[row for row in one["machines"][0]["rows"] if row["step"] == "accumulate"] for one in found]
+    assert [len(rows) for rows in sums] == [0, 4]
+    updates = [[row for row in one["machines"][0]["rows"] if row["step"] == "update"] for one in found]
+    assert updates[0] == updates[1]
+    assert 1.0 < cycles(found[1])["pruned"] / cycles(found[0])["pruned"] < 4.0
+
+
+def test_a_batch_that_is_not_cut_into_equal_parts_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"tiny: training.simulate_at.images must divide the 8 images of a batch.*got 3"
+    ):
+        make_observer(plan_tiny(simulate_at={"every_epochs": 1, "images": 3}))
 
 
 def test_more_images_than_a_batch_has_are_those_of_the_batch() -> None:
