@@ -11,6 +11,11 @@ def name_pruning(pruning: Mapping[str, Any]) -> str:
 
     Of neighbours in a row: how many of how many stay. Recorded operands need not tell their rate.
     """
+    return f"{name_method(pruning)} for GTA" if pruning.get("for") == "gta" else name_method(pruning)
+
+
+def name_method(pruning: Mapping[str, Any]) -> str:
+    """Name the method, and how much it prunes."""
     if pruning.get("method") == "n_m":
         return f"{pruning['n']}:{pruning['m']} (biased)"
     if pruning.get("rate") is None:

@@ -274,6 +274,11 @@ def _check_tensors(place: str, operands: Operands, has_its_shape: bool) -> None:
         "input": (operands.input, shape.input_shape),
         "weight": (operands.weight, shape.weight_shape),
         "grad_output": (operands.grad_output, shape.output_shape),
+        **(
+            {}
+            if operands.grad_output_for_gta is None
+            else {"grad_output_for_gta": (operands.grad_output_for_gta, shape.output_shape)}
+        ),
         **({} if operands.bias is None else {"bias": (operands.bias, shape.weight_shape[:1])}),
         **{f"summed[{index}]": (gradient, shape.input_shape) for index, gradient in enumerate(operands.summed)},
     }

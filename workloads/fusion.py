@@ -9,14 +9,14 @@ belongs to: a run may have one half alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from workloads.gradient_shares import GradientShare, find_gradient, list_shares_added
 from workloads.kinds.layer import SAME_ELEMENT, WHOLE_TENSOR, PassWork
 from workloads.network import Network
 from workloads.pass_traffic import MovedTensor, PassTraffic, list_traffic
-from workloads.passes import GRADIENT_SUM, ElementwisePass, LayerStep, PassStep, list_iteration
+from workloads.passes import GRADIENT_PRUNING, GRADIENT_SUM, ElementwisePass, LayerStep, PassStep, list_iteration
 from workloads.shapes import Step
 
 FUSED = "fused"
@@ -36,15 +36,19 @@ Holds = Callable[[Sequence[HeldRows]], bool]
 
 
 def fuse_iteration(
-    network: Network, holds: Holds, list_steps: Callable[[str], tuple[Step, ...]] | None = None
+    network: Network,
+    holds: Holds,
+    list_steps: Callable[[str], tuple[Step, ...]] | None = None,
+    copied: Collection[str] = frozenset(),
 ) -> tuple[LayerStep | ElementwisePass, ...]:
     """List the steps and passes of an iteration in their order, with passes that run as one joined.
 
     Args:
         holds: Tells whether the rows that the members of a pass need of each other fit the machine.
         list_steps: The steps of a layer, by default those that training needs.
+        copied: As in `list_iteration`.
     """
-    order = list_iteration(network, list_steps)
+    order = list_iteration(network, list_steps, copied)
     links = _Links(network, [one for one in order if isinstance(one, ElementwisePass)])
     done: list[LayerStep | ElementwisePass] = []
     chain: list[ElementwisePass] = []
@@ -110,7 +114,7 @@ def list_names(network: Network, made: ElementwisePass) -> list[str]:
 
 def find_work(network: Network, made: ElementwisePass) -> PassWork:
     """Give what a pass's kind says of it."""
-    if made.kind == GRADIENT_SUM:
+    if made.kind in (GRADIENT_SUM, GRADIENT_PRUNING):
         return PassWork(window_rows=SAME_ELEMENT)
     node = network.node(made.node)
     ask = node.layer.backward_work if made.step is PassStep.BACKWARD else node.layer.forward_work

@@ -25,11 +25,13 @@ class GradientShare:
         writer: The reader of that output which left an incomplete sum, and which of its inputs, from 0, its share is
             of; None where the sum is complete.
         part: The input of a concatenation whose part of its gradient alone is meant.
+        is_copy: It is the pruned copy that the node's GTA reads.
     """
 
     node: str
     writer: ShareWriter | None = None
     part: str | None = None
+    is_copy: bool = False
 
 
 def find_gradient(network: Network, name: str) -> str:

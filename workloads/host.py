@@ -15,7 +15,7 @@ from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
-from workloads.kinds.execution import Backward, Note, Parameter, Parameters, Place, forget
+from workloads.kinds.execution import Backward, Gradients, Note, Parameter, Parameters, Place, forget
 from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, make_targets
 from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
@@ -23,7 +23,16 @@ from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.threads import fixed_blas_threads
 from workloads.workers import HOST_WORKERS, shared_work
 
-GradientHook = Callable[[str, Array, BoolArray | None], Array]
+
+@dataclass(frozen=True, eq=False)
+class GradientPair:
+    """A gradient to a layer's output, and what the layer's GTA reads in its place."""
+
+    gradient: Array
+    for_gta: Array
+
+
+GradientHook = Callable[[str, Array, BoolArray | None], Array | GradientPair]
 
 
 class NotFiniteError(InputError):
@@ -38,6 +47,7 @@ class LayerTensors:
         summed: The gradients that are stored when this layer's GTA begins, as `Network.summed_gradients` names them.
         factor: The second factor of a product of two activations, and what its gradient is added to.
         factor_summed: The second factor of a product of two activations, and what its gradient is added to.
+        grad_output_for_gta: What the layer's GTA reads in the place of grad_output; None where it reads that.
     """
 
     input: Array
@@ -45,6 +55,7 @@ class LayerTensors:
     summed: tuple[Array, ...] = ()
     factor: Array | None = None
     factor_summed: tuple[Array, ...] = ()
+    grad_output_for_gta: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +94,9 @@ class Iteration:
                 ),
                 bias=None if bias is None else _to_operand(bias),
                 grad_output=_to_operand(tensors.grad_output),
+                grad_output_for_gta=(
+                    None if tensors.grad_output_for_gta is None else _to_operand(tensors.grad_output_for_gta)
+                ),
                 mask=make_mask(self.network, node.name, input),
                 steps=self.network.list_steps(node.name),
                 relu_follows=self.network.relu_follows(node.name),
@@ -185,9 +199,9 @@ def run_iteration(
     """Run forward, losses and backward once on images ``(N, C, H, W)`` and their class numbers ``(N,)``.
 
     Seed and iteration are the key of dropout's draws. `hook(node, gradient, mask)` is called with the gradient to each
-    node's output once its consumers' shares are summed, and what it returns takes the gradient's place; the mask is
-    given, and the gradient zero outside it, where the node feeds a convolution or fully connected layer from behind
-    a ReLU.
+    node's output once its consumers' shares are summed, and what it returns takes the gradient's place; of a pair the
+    layer's GTA alone reads the second. The mask is given, and the gradient zero outside it, where the node feeds a
+    convolution or fully connected layer from behind a ReLU.
 
     Raises:
         InputError: the network has no loss; images, targets or parameters do not fit it; or the numbers overflow.
@@ -211,17 +225,21 @@ def run_iteration(
 
 
 def _gather_tensors(
-    node: Node, read: Mapping[str, Array], grad_output: Array, summed: Mapping[tuple[str, int], tuple[Array, ...]]
+    node: Node,
+    read: Mapping[str, Array],
+    pair: tuple[Array, Array | None],
+    summed: Mapping[tuple[str, int], tuple[Array, ...]],
 ) -> LayerTensors:
     """Gather what a layer met.
 
     Args:
         read: By the names of its inputs.
+        pair: The gradient to its output, and what its GTA reads in its place.
         summed: By its name and the number of its input.
     """
     first, *others = ((read[source], summed.get((node.name, number), ())) for number, source in enumerate(node.inputs))
     factor, factor_summed = others[0] if others else (None, ())
-    return LayerTensors(first[0], grad_output, first[1], factor, factor_summed)
+    return LayerTensors(first[0], pair[0], first[1], factor, factor_summed, pair[1])
 
 
 def _run_forward(
@@ -281,12 +299,12 @@ def _run_backward(
     evaluation: Evaluation,
     hook: GradientHook | None,
     keep: Keep,
-) -> tuple[dict[str, Array], dict[str, Array], dict[tuple[str, int], tuple[Array, ...]]]:
+) -> tuple[dict[str, Array], dict[str, tuple[Array, Array | None]], dict[tuple[str, int], tuple[Array, ...]]]:
     """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
     trained = network.trained
     pending: dict[str, Array] = {}
     grads: dict[str, Array] = {}
-    grad_outputs: dict[str, Array] = {}
+    grad_outputs: dict[str, tuple[Array, Array | None]] = {}
     shares: dict[str, list[Array]] = {}
     summed: dict[tuple[str, int], tuple[Array, ...]] = {}
 
@@ -301,13 +319,14 @@ def _run_backward(
         backward = tape.pop(node.name, None)
         if backward is None or node.name not in trained or node.name not in pending:
             continue
-        grad = pending.pop(node.name)
+        grad, for_gta = pending.pop(node.name), None
         shares.pop(node.name, None)
         if hook is not None:
-            grad = _apply_hook(network, node, grad, reads, hook)
+            found = _apply_hook(network, node, grad, reads, hook)
+            grad, for_gta = (found.gradient, found.for_gta) if isinstance(found, GradientPair) else (found, None)
         if node.name in reads:
-            grad_outputs[node.name] = keep(grad)
-        handed_back = backward(grad)
+            grad_outputs[node.name] = keep(grad), None if for_gta is None else keep(for_gta)
+        handed_back = backward(grad) if for_gta is None else _hand_pair_back(backward, grad, for_gta)
         grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
         for number, (name, share) in enumerate(zip(node.inputs, handed_back.inputs, strict=True)):
             if share is not None and name in trained:
@@ -316,6 +335,12 @@ def _run_backward(
             if place in summed:
                 summed[place] = tuple(keep(gradient) for gradient in summed[place])
     return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
+
+
+def _hand_pair_back(backward: Backward, grad: Array, for_gta: Array) -> Gradients:
+    """Give the gradient to a layer's first input from one gradient, and all others from another."""
+    first, others = backward(for_gta), backward(grad)
+    return Gradients([first.inputs[0], *others.inputs[1:]], others.parameters)
 
 
 def _keep_share(
@@ -347,7 +372,7 @@ def _keep_share(
 
 def _apply_hook(
     network: Network, node: Node, grad: Array, reads: Mapping[str, Mapping[str, Array]], hook: GradientHook
-) -> Array:
+) -> Array | GradientPair:
     """Call the hook, with the mask where a layer that reads this node computes its gradient behind one."""
     for reader in network.consumers(node.name):
         read = reads.get(reader.name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from workloads.arrays import BoolArray, IntArray
+from workloads.arrays import BoolArray, Float32Array, IntArray
 from workloads.operands import GradientFinish, Operands
 from workloads.shapes import LayerShape, Step
 
@@ -32,6 +32,15 @@ class LayerImages:
     has_all: bool = False
 
 
+def read_at(layer: LayerImages, step: Step) -> LayerImages:
+    """Give a layer's images as a step reads them."""
+    return replace(layer, make=partial(_make_at, layer.make, step))
+
+
+def _make_at(make: Callable[[Sequence[int] | None], Operands], step: Step, images: Sequence[int] | None) -> Operands:
+    return make(images).at(step)
+
+
 def keep_images(operands: Operands) -> LayerImages:
     """Let images be asked for of operands that are there."""
     return LayerImages(operands.layer, operands.shape, operands.steps, partial(select_images, operands), has_all=True)
@@ -47,6 +56,7 @@ def select_images(operands: Operands, images: Sequence[int] | None) -> Operands:
         shape=operands.shape.with_batch(len(chosen)),
         input=operands.input[chosen],
         grad_output=operands.grad_output[chosen],
+        grad_output_for_gta=None if operands.grad_output_for_gta is None else operands.grad_output_for_gta[chosen],
         mask=None if operands.mask is None else operands.mask[chosen],
         finish=_select_finish(operands.finish, chosen, operands.shape.batch),
         summed=tuple(gradient[chosen] for gradient in operands.summed),
@@ -76,6 +86,7 @@ def join_images(first: Operands, second: Operands) -> Operands:
         shape=first.shape.with_batch(first.shape.batch + second.shape.batch),
         input=np.concatenate([first.input, second.input]),
         grad_output=np.concatenate([first.grad_output, second.grad_output]),
+        grad_output_for_gta=_join_copies(first.grad_output_for_gta, second.grad_output_for_gta),
         mask=_join_masks(first.mask, second.mask),
         finish=_join_finishes(first.finish, second.finish),
         summed=tuple(np.concatenate(pair) for pair in zip(first.summed, second.summed, strict=True)),
@@ -90,6 +101,10 @@ def join_images(first: Operands, second: Operands) -> Operands:
             np.concatenate(pair) for pair in zip(first.weight_summed, second.weight_summed, strict=True)
         ),
     )
+
+
+def _join_copies(first: Float32Array | None, second: Float32Array | None) -> Float32Array | None:
+    return None if first is None or second is None else np.concatenate([first, second])
 
 
 def _join_masks(first: BoolArray | None, second: BoolArray | None) -> BoolArray | None:

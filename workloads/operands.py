@@ -79,6 +79,7 @@ class Operands:
         weight_summed: The same of the gradient to the second factor of a product of two activations, which is the
             weight there; its mask is that of a ReLU before it.
         rounding: How the tensors were rounded, where a machine stores them in another format than float32.
+        grad_output_for_gta: A pruned copy of grad_output, which GTA reads in its place (`at`); None without one.
     """
 
     layer: str
@@ -95,6 +96,16 @@ class Operands:
     weight_finish: GradientFinish = GradientFinish()
     weight_summed: tuple[Float32Array, ...] = ()
     rounding: OperandRounding | None = None
+    grad_output_for_gta: Float32Array | None = None
+
+    def at(self, step: Step) -> Operands:
+        """Give the operands as a step reads them: of GTA a pruned copy is the gradient to the output."""
+        if step is not Step.GTA or self.grad_output_for_gta is None:
+            return self
+        rounding = self.rounding
+        if rounding is not None:
+            rounding = replace(rounding, given=rounding.given.at(step))
+        return replace(self, grad_output=self.grad_output_for_gta, rounding=rounding)
 
     def __repr__(self) -> str:
         has = ", ".join(

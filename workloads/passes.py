@@ -11,7 +11,7 @@ readers are through has a pass of its own (`Network.unsummed_gradients`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
@@ -21,6 +21,7 @@ from workloads.network import Network, Node
 from workloads.shapes import Shape, Step
 
 GRADIENT_SUM = "gradient_sum"
+GRADIENT_PRUNING = "gradient_pruning"
 
 
 class PassStep(StrEnum):
@@ -33,10 +34,15 @@ class PassStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerStep:
-    """A step of a layer that the accelerator executes, in its place among the passes."""
+    """A step of a layer that the accelerator executes, in its place among the passes.
+
+    Attributes:
+        reads_copy: It reads a pruned copy of the gradient to the layer's output, which a pass has written.
+    """
 
     node: str
     step: Step
+    reads_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,9 @@ def list_passes(network: Network) -> tuple[ElementwisePass, ...]:
 
 
 def list_iteration(
-    network: Network, list_steps: Callable[[str], tuple[Step, ...]] | None = None
+    network: Network,
+    list_steps: Callable[[str], tuple[Step, ...]] | None = None,
+    copied: Collection[str] = frozenset(),
 ) -> tuple[LayerStep | ElementwisePass, ...]:
     """List the steps of layers and the passes of one iteration in the order in which they are executed.
 
@@ -100,6 +108,7 @@ def list_iteration(
 
     Args:
         list_steps: The steps of a layer, by default those that training needs.
+        copied: The layers whose GTA reads a pruned copy of its gradient, which a pass writes just before.
     """
     forward: list[LayerStep | ElementwisePass] = []
     losses: list[ElementwisePass] = []
@@ -114,7 +123,12 @@ def list_iteration(
             backward.append(made)
         if node.layer.traits.is_computed:
             steps = (list_steps or network.list_steps)(node.name)
-            backward.extend(LayerStep(node.name, step) for step in (Step.GTW, Step.GTA) if step in steps)
+            if Step.GTW in steps:
+                backward.append(LayerStep(node.name, Step.GTW))
+            has_copy = node.name in copied
+            if Step.GTA in steps:
+                backward += [make_pruning_pass(network, node)] if has_copy else []
+                backward.append(LayerStep(node.name, Step.GTA, has_copy))
         elif (made := make_backward_pass(network, node, network.trained)) is not None:
             backward.append(made)
     return (*forward, *losses, *backward)
@@ -217,6 +231,8 @@ def list_shares_read(network: Network, made: ElementwisePass) -> tuple[GradientS
     """Tell what of each gradient a pass reads that `reads_gradients` names."""
     if made.kind == GRADIENT_SUM:
         return list_shares_added(network, made.node, made.node)
+    if made.kind == GRADIENT_PRUNING:
+        return tuple(map(GradientShare, made.reads_gradients))
     if made.step is PassStep.FORWARD:
         return ()
     summed = list_summed(network, network.node(made.node))
@@ -228,12 +244,22 @@ def list_shares_written(network: Network, made: ElementwisePass) -> tuple[Gradie
     """Tell what of each gradient a pass leaves that `writes_gradients` names."""
     if made.kind == GRADIENT_SUM:
         return (GradientShare(made.node),)
+    if made.kind == GRADIENT_PRUNING:
+        return (GradientShare(made.node, is_copy=True),)
     inputs, seen = network.node(made.node).inputs, made.writes_gradients
     shares = []
     for place, name in enumerate(seen):
         numbers = [number for number, source in enumerate(inputs) if source == name]
         shares.append(find_share_written(network, name, (made.node, numbers[seen[:place].count(name)])))
     return tuple(shares)
+
+
+def make_pruning_pass(network: Network, node: Node) -> ElementwisePass:
+    """Give the pass that writes a pruned copy of the gradient to a layer's output, for its GTA alone."""
+    return ElementwisePass(
+        node.name, GRADIENT_PRUNING, PassStep.BACKWARD, prod(node.output_shape),
+        reads_gradients=(find_gradient(network, node.name),), writes_gradients=(node.name,),
+    )  # fmt: skip
 
 
 def make_sum_pass(network: Network, node: Node) -> ElementwisePass | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from workloads.network import Network, Node
+from workloads.shapes import Step
 
 
 class PruningPlace(StrEnum):
@@ -13,6 +15,7 @@ class PruningPlace(StrEnum):
 
     BEHIND_MASK = "behind_mask"
     BATCH_NORM = "batch_norm"
+    FOR_GTA = "for_gta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,31 @@ def find_pruning_sites(network: Network) -> dict[str, PruningSite]:
             continue
         sites[node.name] = PruningSite(node.name, find_gradient_writer(network, node.name), place)
     return sites
+
+
+def find_copy_sites(network: Network) -> dict[str, PruningSite]:
+    """Find every layer whose GTA reads a pruned copy of the gradient to its output, where GTA alone is pruned for.
+
+    Those are the layers with a GTA that would read a pruned gradient: on its way to them lies a pruned one's site. The
+    copy is written by a pass of its own.
+    """
+    sites = find_pruning_sites(network)
+    return {
+        node.name: PruningSite(node.name, node.name, PruningPlace.FOR_GTA)
+        for node in network.compute_nodes()
+        if Step.GTA in network.list_steps(node.name) and _comes_from(network, node.name, sites)
+    }
+
+
+def _comes_from(network: Network, name: str, sites: Mapping[str, PruningSite]) -> bool:
+    """Tell whether the gradient to a node's output is handed back from a site, or is one."""
+    if name in sites:
+        return True
+    return any(
+        _comes_from(network, reader.name, sites)
+        for reader in network.consumers(name)
+        if not (reader.layer.traits.is_computed or reader.layer.traits.densifies_gradient)
+    )
 
 
 def find_gradient_writer(network: Network, name: str) -> str:

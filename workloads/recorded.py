@@ -176,6 +176,11 @@ def write_recorded(path: Path, operands: Iterable[Operands]) -> None:
     """Write operands into a file, as `save_recorded` does under a temporary name."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for layer in operands:
+            if layer.grad_output_for_gta is not None:
+                raise InputError(
+                    f"layer '{layer.layer}': its GTA reads a pruned copy of its gradient (pruning.for: gta), which "
+                    "recorded operands cannot hold"
+                )
             _write_layer(archive, layer)
 
 

@@ -45,6 +45,9 @@ def round_operands(operands: Operands, form: ValueFormat, loss_scale: float = 1.
         input=inputs,
         weight=weight,
         grad_output=round_gradient(operands.grad_output),
+        grad_output_for_gta=(
+            None if operands.grad_output_for_gta is None else round_gradient(operands.grad_output_for_gta)
+        ),
         mask=clear_vanished(operands.mask, operands.input, inputs),
         finish=scale_finish(operands.finish, loss_scale, operands.input, inputs),
         summed=tuple(map(round_gradient, operands.summed)),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from workloads.layers import StrictModel
 from workloads.pruners.row_groups import RowGroups
@@ -88,7 +96,23 @@ class Clustering(StrictModel):
         return self
 
 
-class GradientPruning(StrictModel):
+class PruningForm(StrictModel):
+    """What all ways of pruning gradients have in common.
+
+    Attributes:
+        feeds: Which steps read pruned gradients, `for` in a file: GTA and GTW, or GTA alone, while GTW and whatever
+            else reads the gradient find it unpruned.
+    """
+
+    feeds: Literal["both", "gta"] = Field(default="both", alias="for")
+
+    @model_serializer(mode="wrap")
+    def _write_alias(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write the field under the name that it has in a file; pydantic before 2.11 has no setting for that."""
+        return {"for" if name == "feeds" else name: value for name, value in write(self).items()}
+
+
+class GradientPruning(PruningForm):
     """Stochastic pruning of gradients; `workloads.pruning` defines it.
 
     Attributes:
@@ -120,7 +144,7 @@ class GradientPruning(StrictModel):
         return self.warmup_batches if self.threshold == "fifo" else 0
 
 
-class GroupPruning(StrictModel):
+class GroupPruning(PruningForm):
     """N:M pruning of gradients along rows, which is biased; `workloads.pruners.row_groups` defines it.
 
     Attributes:

@@ -45,7 +45,8 @@ def list_step_traffic(network: Network, one: LayerStep) -> StepTraffic:
         stored = list_stored(network, one.node)
         writes = stored[0] if len(stored) == 1 else None
         return StepTraffic((("input", find_kept_output(network, inputs[0])), *second), writes)
-    gradient = ("grad_output", GradientShare(find_gradient(network, one.node)))
+    read = GradientShare(one.node, is_copy=True) if one.reads_copy else GradientShare(find_gradient(network, one.node))
+    gradient = ("grad_output", read)
     number = 0 if one.step is Step.GTA else 1
     others = second if one.step is Step.GTA else (("input", find_kept_output(network, inputs[0])),)
     if number >= len(inputs):
@@ -78,6 +79,8 @@ def list_holders(network: Network, tensor: MovedTensor) -> frozenset[MovedTensor
     Of an output those are what rides along and its parts, of a gradient that of the concatenation which it is part of.
     """
     if isinstance(tensor, GradientShare):
+        if tensor.is_copy:
+            return frozenset([tensor])
         name = tensor.node
         while len(readers := network.consumers(name)) == 1 and readers[0].layer.traits.is_joined:
             name = find_gradient(network, readers[0].name)

@@ -71,18 +71,26 @@ class Findings:
         order = {machine.name: place for place, machine in enumerate(self._machines)}
         self.results.sort(key=lambda row: (places[row.layer, row.step], order[row.machine]))
 
-    def add_passes(self, network: Network, steps: Sequence[Step], residencies: Mapping[str, Residency]) -> None:
+    def add_passes(
+        self,
+        network: Network,
+        steps: Sequence[Step],
+        residencies: Mapping[str, Residency],
+        copied: Mapping[str, frozenset[str]],
+    ) -> None:
         """Add the elementwise passes, whose tensors are stored as the steps found them.
 
         Args:
             residencies: What stays in the buffers of some machines.
+            copied: For each machine the layers whose GTA reads a pruned copy of its gradient.
         """
         for machine in self._machines:
             stored = self._stored[machine.name]
             # A pass moves the bytes that the steps were found to store: where those are estimates, so is the pass.
             share = share_simulated(self.results, machine.name)
             pruned, residency = self.streams[machine.name].pruned, residencies.get(machine.name, NO_RESIDENCY)
-            for result, counts in run_passes(network, machine, stored, steps, pruned, residency):
+            found = run_passes(network, machine, stored, steps, pruned, residency, copied[machine.name])
+            for result, counts in found:
                 row = dataclasses.replace(result, sampled_fraction=share)
                 self._add_result(row, counts, self._microbatches)
                 if self.trace is not None and machine is self._machines[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from sim.results.rows import make_actions_frame, make_frame
 from sim.results.run_outputs import RunFindings, RunTargets, check_targets, write_results
 from sim.results.trace_file import IterationTrace
 from sim.sampling.options import AIM, SampleOptions
-from sim.step.pass_run import list_machine_iteration
+from sim.step.pass_run import find_copied, list_machine_iteration
 from sim.step.residency import Residency, find_residency
 from sim.step.sampled_run import require_sampled, require_sampled_layers
 from sim.step.shares import StepShares
@@ -129,7 +129,7 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
     if request.memory_limit is not None and work is not None:
         raise InputError("a memory limit was given beside work that keeps its operands; give one of the two")
     sets = group_contenders(request.workload, request.contenders)
-    residencies = decide_residency(request)
+    residencies = decide_residency(request, sets)
     options = StepOptions(
         verifies=request.verifies,
         keeps_output=targets.values is not None,
@@ -141,16 +141,27 @@ def plan_run(request: SimulationRequest, work: StepWork | None) -> RunPlan:
     return RunPlan(request, inputs, targets, sets, number_iteration(sets), options, residencies)
 
 
-def decide_residency(request: SimulationRequest) -> dict[str, Residency]:
+def decide_residency(request: SimulationRequest, sets: Sequence[OperandSet]) -> dict[str, Residency]:
     """Decide what stays in the buffer of each machine that keeps tensors there, of the whole iteration."""
-    workload = request.workload
+    workload, copied = request.workload, find_all_copied(sets)
     steps = partial(list_steps, workload)
     return {
         machine.name: find_residency(
-            workload.network, machine, list_machine_iteration(workload.network, machine, steps)
+            workload.network,
+            machine,
+            list_machine_iteration(workload.network, machine, steps, copied[machine.name]),
         )
         for machine in request.machines
         if machine.buffer is not None and machine.buffer.keep_on_chip
+    }
+
+
+def find_all_copied(sets: Sequence[OperandSet]) -> dict[str, frozenset[str]]:
+    """Name for each machine the layers whose GTA reads a pruned copy of its gradient."""
+    return {
+        one.machine.name: find_copied(chosen.workload.network, chosen.workload.form.pruning, one.machine)
+        for chosen in sets
+        for one in chosen.contenders
     }
 
 
@@ -219,13 +230,14 @@ def execute_plan(plan: RunPlan, findings: Findings, teller: Teller) -> None:
         raise InputError(f"no layer that matches '{request.layers}' has a step {wanted}; nothing can be simulated")
     findings.sort_results()
     if request.is_whole:
-        add_whole(request, plan.residencies, findings)
+        add_whole(plan, findings)
 
 
-def add_whole(request: SimulationRequest, residencies: Mapping[str, Residency], findings: Findings) -> None:
+def add_whole(plan: RunPlan, findings: Findings) -> None:
     """Add what belongs to a run of all layers: passes over activations and, with GTW, those over parameters."""
+    request = plan.request
     network, steps = request.workload.network, partial(list_steps, request.workload)
-    findings.add_passes(network, request.steps, residencies)
+    findings.add_passes(network, request.steps, plan.residencies, find_all_copied(plan.sets))
     if Step.GTW in request.steps:
         findings.add_accumulations(network, steps)
         cost = find_update_cost(request.workload.form.update)

@@ -20,7 +20,7 @@ from workloads.document import FieldPath, field_words
 from workloads.errors import InputError
 from workloads.form_network import build_rewritten
 from workloads.fusion import FUSED, JOINT
-from workloads.passes import GRADIENT_SUM, PassStep
+from workloads.passes import GRADIENT_PRUNING, GRADIENT_SUM, PassStep
 from workloads.row_kinds import COMPUTE_KINDS
 from workloads.updates import ACCUMULATE, UPDATE
 from workloads.validation import show_value
@@ -72,7 +72,8 @@ def name_row_kind(row: Any, kinds: Mapping[str, str]) -> str:
         return FUSED
     if row.step in (UPDATE, ACCUMULATE):
         return str(row.step)
-    return GRADIENT_SUM if row.kind == GRADIENT_SUM and row.step == PassStep.BACKWARD else kinds[row.layer]
+    is_gradient_pass = row.kind in (GRADIENT_SUM, GRADIENT_PRUNING) and row.step == PassStep.BACKWARD
+    return str(row.kind) if is_gradient_pass else kinds[row.layer]
 
 
 def has_own_actions(machine: MachineForm | None) -> bool:

@@ -36,6 +36,7 @@ class Pruned(OpenModel):
     model: Line = "normal"
     n: Count | None = None
     m: Count | None = None
+    feeds: Line = Field(default="both", alias="for")
 
 
 class PolicyForm(StrictModel):

@@ -14,7 +14,7 @@ from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.fusion import JOINT
 from workloads.network import Network, Node
-from workloads.passes import GRADIENT_SUM
+from workloads.passes import GRADIENT_PRUNING, GRADIENT_SUM
 from workloads.shapes import Step
 from workloads.updates import UPDATE
 from workloads.workload import make_workload
@@ -22,7 +22,8 @@ from workloads.workload import make_workload
 # Gradients are sent as the machine stores values; an ideal machine stores none, and computes in float32.
 IDEAL_BITS = 32
 HALVES = ("forward", "loss")
-BACKWARD, BACKWARD_STEPS = len(HALVES), (GRADIENT_SUM, "backward", "gtw", "gta")
+BACKWARD, BACKWARD_STEPS = len(HALVES), (GRADIENT_SUM, "backward", "gtw", GRADIENT_PRUNING, "gta")
+GRADIENT_PASSES = (GRADIENT_SUM, GRADIENT_PRUNING)
 # What sorts a row by its execution: half, layer and step.
 Place = tuple[int, int, int]
 GRADIENTS = ("dense", "masked")
@@ -160,7 +161,7 @@ def _find_completing(network: Network, placed: Mapping[Place, Mapping[str, Any]]
         row = placed[place]
         for name in row["layer"].split(JOINT):
             is_computed = network.node(name).layer.traits.is_computed
-            if row["step"] == ("gtw" if is_computed else "backward") and row["kind"] != GRADIENT_SUM:
+            if row["step"] == ("gtw" if is_computed else "backward") and row["kind"] not in GRADIENT_PASSES:
                 found[name] = place
     return found
 
@@ -174,7 +175,7 @@ def _find_place(row: Mapping[str, Any], numbers: Mapping[str, int]) -> Place:
     number = numbers[row["layer"].split(JOINT)[0]]
     if row["step"] in HALVES:
         return HALVES.index(row["step"]), number, 0
-    step = GRADIENT_SUM if row["kind"] == GRADIENT_SUM else row["step"]
+    step = row["kind"] if row["kind"] in GRADIENT_PASSES else row["step"]
     return BACKWARD, -number, BACKWARD_STEPS.index(step)
 
 

@@ -18,7 +18,7 @@ from sim.machine.trace import StepTrace, TraceRecorder
 from sim.machine_energy import count_actions, count_port_bytes, find_prices, read_actions
 from sim.step.accuracy import Accuracy, measure_accuracy
 from sim.step.measures import StepMeasures, fill
-from sim.step.stored_tensors import StoredBytes, size_stored, size_summed
+from sim.step.stored_tensors import StoredBytes, name_gradient, size_stored, size_summed
 from sim.step.values import Comparison, finish_values, verify_values, write_values
 from sim.step.verify import NOT_VERIFIED, Verification
 from sim.step.work import StepOptions, StepRun
@@ -37,7 +37,7 @@ def run_layer_step(
     Raises:
         UnmappableLayerError: the layer does not fit a machine.
     """
-    comparison = Comparison(operands, step)
+    comparison = Comparison(operands.at(step), step)
     return [run_machine_step(comparison, machine, options) for machine in machines]
 
 
@@ -151,7 +151,8 @@ def find_stored_bytes(operands: Operands, step: Step, machine: Architecture, tab
     grad_output = size_stored(operands.grad_output, array, memory)
     if step is Step.GTA:
         summed = size_summed(operands, step, array, memory)
-        return StoredBytes(grad_output=grad_output, grad_input=written, summed=summed)
+        has_copy = operands.grad_output_for_gta is not None
+        return name_gradient(grad_output, has_copy=has_copy).merge(StoredBytes(grad_input=written, summed=summed))
     if not operands.writes_gradient(step):
         return StoredBytes(grad_output=grad_output)
     summed = size_summed(operands, step, array, memory)

@@ -19,8 +19,9 @@ from workloads.fusion import HeldRows, fuse_iteration
 from workloads.gradient_shares import GradientShare
 from workloads.network import Network
 from workloads.pass_traffic import MovedTensor, list_traffic
-from workloads.passes import ElementwisePass, LayerStep, PassStep, list_iteration
-from workloads.pruning_sites import find_gradient_writer
+from workloads.passes import GRADIENT_PRUNING, ElementwisePass, LayerStep, PassStep, list_iteration
+from workloads.pruning_sites import find_copy_sites, find_gradient_writer
+from workloads.settings import Pruning
 from workloads.shapes import Step
 
 # Which of the user's steps a pass belongs to.
@@ -34,17 +35,19 @@ def run_passes(
     steps: Iterable[Step],
     pruned: frozenset[str] = frozenset(),
     residency: Residency = NO_RESIDENCY,
+    copied: frozenset[str] = frozenset(),
 ) -> list[tuple[StepResult, ActionCounts | None]]:
     """Execute the passes that belong to the steps, and count their actions; an ideal machine has none.
 
     Args:
         pruned: The nodes the gradient to whose output is pruned.
         residency: What stays in the machine's buffer.
+        copied: The layers whose GTA reads a pruned copy of its gradient (`find_copied`).
     """
     if machine.is_ideal:
         return []
     wanted = tuple(steps)
-    passes = [made for made in list_machine_passes(network, machine) if STEP_OF_PASS[made.step] in wanted]
+    passes = [made for made in list_machine_passes(network, machine, copied) if STEP_OF_PASS[made.step] in wanted]
     return [run_elementwise(PassOn(network, made, machine, stored, pruned, residency)) for made in passes]
 
 
@@ -96,13 +99,20 @@ class PassOn:
         return size_raw_tensor(self.network, tensor, self.data_bits)
 
 
-def list_machine_passes(network: Network, machine: Architecture) -> tuple[ElementwisePass, ...]:
+def list_machine_passes(
+    network: Network, machine: Architecture, copied: frozenset[str] = frozenset()
+) -> tuple[ElementwisePass, ...]:
     """List the passes of an iteration as a machine runs them: those joined that it runs as one."""
-    return tuple(one for one in list_machine_iteration(network, machine) if isinstance(one, ElementwisePass))
+    return tuple(
+        one for one in list_machine_iteration(network, machine, copied=copied) if isinstance(one, ElementwisePass)
+    )
 
 
 def list_machine_iteration(
-    network: Network, machine: Architecture, list_steps: Callable[[str], tuple[Step, ...]] | None = None
+    network: Network,
+    machine: Architecture,
+    list_steps: Callable[[str], tuple[Step, ...]] | None = None,
+    copied: frozenset[str] = frozenset(),
 ) -> tuple[LayerStep | ElementwisePass, ...]:
     """List the steps and passes of an iteration in their order as a machine runs them: passes joined that run as one.
 
@@ -110,22 +120,36 @@ def list_machine_iteration(
 
     Args:
         list_steps: The steps of a layer, by default those that training needs.
+        copied: The layers whose GTA reads a pruned copy of its gradient (`find_copied`).
     """
     if machine.ppu is None or not machine.ppu.fuse_passes:
-        return list_iteration(network, list_steps)
+        return list_iteration(network, list_steps, copied)
     capacity = None if machine.buffer is None else machine.buffer.capacity_bytes
     bits = find_data_bits(machine)
 
     def holds(held: Sequence[HeldRows]) -> bool:
         return capacity is None or sum(one.rows * -(-one.width * bits // 8) for one in held) <= capacity
 
-    return fuse_iteration(network, holds, list_steps)
+    return fuse_iteration(network, holds, list_steps, copied)
+
+
+def find_copied(network: Network, pruning: Pruning | None, machine: Architecture) -> frozenset[str]:
+    """Name the layers whose GTA reads a pruned copy of its gradient on a machine; a dense one has no unit to prune.
+
+    Args:
+        pruning: Of the workload, as the machine's policy has it.
+    """
+    if pruning is None or pruning.feeds == "both" or not pruning.rate or not machine.array.skip_zeros:
+        return frozenset()
+    return frozenset(find_copy_sites(network))
 
 
 def count_pruned(network: Network, made: ElementwisePass, machine: Architecture, pruned: frozenset[str]) -> int:
     """Count the elements that a pass prunes as it writes them; a dense machine has no unit for that."""
     if made.step is not PassStep.BACKWARD or not machine.array.skip_zeros:
         return 0
+    if made.kind == GRADIENT_PRUNING:
+        return made.elements
     writer = made.members[-1].node if made.members else made.node
     written = [name for name in made.writes_gradients if name in pruned]
     return sum(
@@ -191,8 +215,12 @@ def list_unmoved(one: PassOn) -> list[MovedTensor]:
 
 
 def name_moved(tensor: MovedTensor) -> Hashable:
-    """Name where a tensor lies: the gradient to a node's output apart from that output."""
-    return ("gradient", tensor.node) if isinstance(tensor, GradientShare) else ("output", tensor)
+    """Name where a tensor lies: the gradient to a node's output apart from that output, and from a copy of it."""
+    return (
+        ("copy" if tensor.is_copy else "gradient", tensor.node)
+        if isinstance(tensor, GradientShare)
+        else ("output", tensor)
+    )
 
 
 def size_saved(

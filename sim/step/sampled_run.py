@@ -22,11 +22,11 @@ from sim.sampling.step_cut import begin_cut
 from sim.sampling.step_sample import StepSampler
 from sim.step.measures import StepMeasures, fill
 from sim.step.shares import WHOLE_SHARES, StepShares
-from sim.step.stored_tensors import StoredBytes, size_summed
+from sim.step.stored_tensors import StoredBytes, name_gradient, size_summed
 from sim.step.work import StepRun
 from workloads.errors import InputError
 from workloads.kinds import name_kind
-from workloads.layer_images import LayerImages
+from workloads.layer_images import LayerImages, read_at
 from workloads.operands import Operands
 from workloads.shapes import LayerShape, LinearShape, Step
 from workloads.words import list_words
@@ -104,6 +104,7 @@ def run_sampled_step(
             f"layer '{layer.layer}', step {step}: products of two activations cannot be sampled, because "
             f"{PRODUCT_REASON}; leave the sample away, or the layer out"
         )
+    layer = read_at(layer, step)
     pool, draws = ImagePool(layer), StepDraws(options.seed, layer.layer, step.value)
     bound = options.bound(layer.layer, step.value, layer.shape.nominal_macs, layer.has_all)
     runs = []
@@ -189,5 +190,6 @@ def describe_stored(
     if step is Step.GTA:
         share = images // image.shape.input_shape[0]
         summed = size_summed(image, step, machine.array.describe(), memory, share)
-        return StoredBytes(grad_output=operand, grad_input=written, summed=summed)
+        told = name_gradient(operand, has_copy=image.grad_output_for_gta is not None)
+        return told.merge(StoredBytes(grad_input=written, summed=summed))
     return StoredBytes(grad_output=operand)

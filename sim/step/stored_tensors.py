@@ -38,6 +38,7 @@ class StoredBytes:
         grad_factor: The gradient to the second factor of a product of two activations.
         summed: The gradients that the layer's GTA adds to its result, as `Network.summed_gradients` orders them.
         factor_summed: Those that the GTW of a product of two activations adds.
+        gradient_copy: The pruned copy of the gradient to the output that GTA reads.
     """
 
     input: int | None = None
@@ -47,6 +48,7 @@ class StoredBytes:
     grad_factor: int | None = None
     summed: tuple[int, ...] | None = None
     factor_summed: tuple[int, ...] | None = None
+    gradient_copy: int | None = None
 
     def merge(self, other: StoredBytes) -> StoredBytes:
         """Add what another step of the layer tells."""
@@ -54,6 +56,11 @@ class StoredBytes:
         return StoredBytes(
             *(mine if (mine := getattr(self, name)) is not None else getattr(other, name) for name in names)
         )
+
+
+def name_gradient(size_bytes: int, *, has_copy: bool) -> StoredBytes:
+    """Tell what the gradient takes that a GTA reads: that to the layer's output, or a pruned copy of it."""
+    return StoredBytes(gradient_copy=size_bytes) if has_copy else StoredBytes(grad_output=size_bytes)
 
 
 def size_stored(tensor: NDArray[np.float32], array: PEArray, memory: MemoryShare, times: int = 1) -> int:
@@ -175,6 +182,9 @@ def size_share(network: Network, share: GradientShare, stored: Mapping[str, Stor
 
     A sum so far takes what its writer's step writes, else what the next writer's step adds, else as much as raw.
     """
+    if share.is_copy:
+        copied = stored[share.node].gradient_copy if share.node in stored else None
+        return size_raw_tensor(network, share, data_bits) if copied is None else copied
     if share.writer is None:
         known = size_gradient(network, share.node, stored, data_bits)
         return known if share.part is None else share_bytes(network, share.part, share.node, known)

@@ -76,9 +76,7 @@ class ObservedWork(StepWork):
         """Open the operands with the workload's pruning, or those without."""
         found = self.unpruned if workload.form.pruning is None else self.as_trained
         assert found is not None, "an iteration is looked at before its operands are opened"
-        pruned: frozenset[str] = frozenset()
-        if isinstance(found, PrunedIteration):
-            pruned = frozenset(node for node, one in found.prunings.items() if one.is_pruned)
+        pruned = found.pruned if isinstance(found, PrunedIteration) else frozenset[str]()
         name = UNPRUNED if workload.form.pruning is None else AS_TRAINED
         return OperandStream(self._select(found.operands(), name), HEADLINE, self.seed, {}, pruned)
 
@@ -234,6 +232,8 @@ def cut_batch(workload: Workload, plan: TrainingPlan, images: int) -> Workload:
 def measure_densities(operands: Operands) -> dict[str, float]:
     """Measure the densities of a layer's operands."""
     tensors = {"input": operands.input, "weight": operands.weight, "grad_output": operands.grad_output}
+    if operands.grad_output_for_gta is not None:
+        tensors["grad_output_for_gta"] = operands.grad_output_for_gta
     return {name: measure_density(values) for name, values in tensors.items()}
 
 

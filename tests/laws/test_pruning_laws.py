@@ -177,7 +177,7 @@ def test_run_json_tells_of_neighbours_and_that_what_is_dropped_is_lost(tmp_path:
     assert "gradients pruned 2:4 along rows (biased: the smaller magnitudes are lost)" in result.operand_source
     pruning = json.loads((tmp_path / "run" / "run.json").read_text())["operand_facts"]["pruning"]
     gradients = pruning.pop("gradients")
-    assert pruning == {"method": "n_m", "n": 2, "m": 4}
+    assert pruning == {"for": "both", "method": "n_m", "n": 2, "m": 4}
     assert {node: one["written_by"] for node, one in gradients.items()} == {
         "flat": "fc", "relu2": "conv3", "conv1": "norm1",
     }  # fmt: skip

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
 from workloads.errors import InputError
+from workloads.network import Network
 from workloads.pruners.row_groups import RowGroups, keep_largest
 from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 from workloads.pruners.threshold_model import FittedThreshold
 from workloads.pruning import PruningKey, PruningState, measure_density, normal_quantile, prune
-from workloads.pruning_sites import PruningSite
+from workloads.pruning_sites import PruningSite, find_copy_sites, find_pruning_sites
 from workloads.settings import GradientPruning, GroupPruning, Pruning
 
 Array = NDArray[np.floating[Any]]
@@ -72,6 +73,11 @@ class SitePruner(Protocol):
     ) -> tuple[Array, SitePruning]:
         """Prune the gradient at a site, whose own threshold the caller pushes."""
         ...
+
+
+def find_sites(network: Network, pruning: Pruning) -> dict[str, PruningSite]:
+    """Find the gradients that are pruned, by the node to whose output they are."""
+    return find_pruning_sites(network) if pruning.feeds == "both" else find_copy_sites(network)
 
 
 def make_site_pruner(pruning: Pruning) -> SitePruner:

@@ -141,11 +141,10 @@ def train_operands(request: OperandRequest, source: HostOperands) -> OperandStre
     )  # fmt: skip
     facts |= tell_losses(done.iteration)
     facts["pruning"] = pruning.model_dump() | {"gradients": {node: one.facts() for node, one in done.prunings.items()}}
-    pruned = frozenset(node for node, one in done.prunings.items() if one.is_pruned)
     notices = weights.notices + tell_saturation(done.iteration, batch)
     done = dataclasses.replace(done, iteration=release_gradients(done.iteration))
     headline = f"{headline}, {describe_pruning(pruning)}"
-    return OperandStream(done.operands(), headline, seed, facts, pruned, notices=notices)
+    return OperandStream(done.operands(), headline, seed, facts, done.pruned, notices=notices)
 
 
 def tell_losses(found: Iteration) -> dict[str, Any]:
@@ -206,12 +205,13 @@ def describe_images(dataset: Dataset, chosen: NDArray[np.intp], source: HostOper
 
 def describe_pruning(pruning: Pruning) -> str:
     """Say how gradients are pruned: at which rate and with which thresholds, or how many of how many neighbours."""
+    pruned = "gradients pruned" if pruning.feeds == "both" else "gradients pruned for GTA alone"
     if not isinstance(pruning, GradientPruning):
-        return f"gradients pruned {pruning.groups} along rows (biased: the smaller magnitudes are lost)"
+        return f"{pruned} {pruning.groups} along rows (biased: the smaller magnitudes are lost)"
     rate = f"{pruning.rate:.4g}" if pruning.model == NORMAL else f"{pruning.rate:.4g} by the model {pruning.model}"
     if pruning.threshold == "own_batch":
-        return f"gradients pruned at {rate} with the batch's own thresholds"
+        return f"{pruned} at {rate} with the batch's own thresholds"
     return (
-        f"gradients pruned at {rate} with the mean thresholds of {pruning.fifo_depth} of "
+        f"{pruned} at {rate} with the mean thresholds of {pruning.fifo_depth} of "
         f"{pruning.warmup_batches} warm-up batches (weights not updated)"
     )

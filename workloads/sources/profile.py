@@ -99,10 +99,15 @@ def find_rate(pruning: Pruning | None, label: str) -> float:
     """Give the rate at which the gradients of a profile, normal numbers, are pruned; 0 where they are not.
 
     Raises:
-        InputError: the pruning is not stochastic, or by another model of thresholds than the normal one.
+        InputError: the pruning is for GTA alone, not stochastic, or by another threshold model than the normal one.
     """
     if pruning is None:
         return 0.0
+    if pruning.feeds != "both":
+        raise InputError(
+            f"{label}: pruning.for must be 'both' for operands of a profile, which states one density of each "
+            f"gradient, got '{pruning.feeds}'; source host has both gradients"
+        )
     if not isinstance(pruning, GradientPruning):
         raise InputError(
             f"{label}: pruning.method must be 'stochastic' for operands of a profile, which are drawn as densities "

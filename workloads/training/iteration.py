@@ -9,14 +9,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
-from workloads.host import FLOAT32, HostOptions, Iteration, run_iteration
+from workloads.host import FLOAT32, GradientPair, HostOptions, Iteration, run_iteration
 from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network
 from workloads.operands import Operands, add_pruning
-from workloads.pruners.site import SitePruning, make_site_pruner
+from workloads.pruners.site import SitePruning, find_sites, make_site_pruner
 from workloads.pruning import PruningKey, PruningState
-from workloads.pruning_sites import PruningSite, completes_factor, find_pruning_sites
+from workloads.pruning_sites import PruningPlace, PruningSite, completes_factor
 from workloads.reference.arrays import Array
 from workloads.settings import Pruning
 
@@ -36,6 +36,13 @@ class PrunedIteration:
     seed: int
     prunings: Mapping[str, SitePruning]
     state: PruningState
+
+    @property
+    def pruned(self) -> frozenset[str]:
+        """The nodes the gradient to whose output is pruned by whoever writes it; copies for GTA alone are beside it."""
+        return frozenset(
+            node for node, one in self.prunings.items() if one.is_pruned and one.site.place is not PruningPlace.FOR_GTA
+        )
 
     def operands(self) -> Iterator[Operands]:
         """Operands of each layer that the accelerator executes; their PPUs prune grad_input where they write it."""
@@ -62,13 +69,19 @@ class Pruner:
         self._number = number
         self.prunings: dict[str, SitePruning] = {}
 
-    def __call__(self, node: str, gradient: Array, mask: BoolArray | None) -> Array:
-        """Prune the gradient to a node's output, where the graph has a site; any other is handed back as it is."""
+    def __call__(self, node: str, gradient: Array, mask: BoolArray | None) -> Array | GradientPair:
+        """Prune the gradient to a node's output, where the graph has a site; any other is handed back as it is.
+
+        Where it is pruned for GTA alone, its positions are its nonzeros: what masks and maxima on its way have zeroed
+        does not count.
+        """
         if node not in self._sites:
             return gradient
+        is_copy = self._sites[node].place is PruningPlace.FOR_GTA
+        mask = gradient != 0 if is_copy else mask
         key = PruningKey(self._seed, node, self._number)
         pruned, self.prunings[node] = self._pruner.prune(self._sites[node], gradient, mask, self._state, key)
-        return pruned
+        return GradientPair(gradient, pruned) if is_copy else pruned
 
 
 def run_pruned_iteration(
@@ -87,7 +100,7 @@ def run_pruned_iteration(
     Raises:
         InputError: as `run_iteration`.
     """
-    sites = find_pruning_sites(network)
+    sites = find_sites(network, pruning)
     pruner = Pruner(sites, pruning, state, seed, iteration)
     found = run_iteration(network, parameters, *batch, seed=seed, iteration=iteration, hook=pruner, options=options)
     pushed = state.push({node: done.own_threshold for node, done in pruner.prunings.items() if done.groups is None})

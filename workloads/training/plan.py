@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from workloads.host import HostOptions
 from workloads.network import Network
-from workloads.pruning_sites import PruningSite, find_pruning_sites
+from workloads.pruners.site import find_sites
+from workloads.pruning_sites import PruningSite
 from workloads.settings import Pruning
 from workloads.training.batches import Batch, BatchSource
 from workloads.training.form import TrainingForm
@@ -58,7 +59,7 @@ class TrainingPlan:
 
     def find_sites(self) -> dict[str, PruningSite]:
         """Find the gradients that are pruned; none where nothing is."""
-        return {} if self.pruning is None else find_pruning_sites(self.network)
+        return {} if self.pruning is None else find_sites(self.network, self.pruning)
 
     def load_batch(self, iteration: int) -> Batch:
         """Load the batch of an iteration, counted from 0 over all epochs."""

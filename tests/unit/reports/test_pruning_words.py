@@ -46,7 +46,15 @@ def test_a_run_without_pruning_has_no_table_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("pruning", "words"),
-    [({"rate": 0.9}, "0.9"), ({"rate": 0.75, "model": "normal"}, "0.75"), ({"rate": 0.9, "model": "x"}, "0.9 x")],
+    [
+        ({"rate": 0.9}, "0.9"),
+        ({"rate": 0.75, "model": "normal", "for": "both"}, "0.75"),
+        ({"rate": 0.9, "model": "x", "for": "gta"}, "0.9 x for GTA"),
+        ({"method": "n_m", "n": 2, "m": 4, "for": "gta"}, "2:4 (biased) for GTA"),
+        ({"thresholds": {}}, "as recorded"),
+    ],
 )
-def test_a_model_is_named_where_it_is_not_the_normal_one(pruning: dict[str, object], words: str) -> None:
+def test_what_differs_from_stochastic_pruning_by_the_normal_model_is_named(
+    pruning: dict[str, object], words: str
+) -> None:
     assert name_pruning(pruning) == words

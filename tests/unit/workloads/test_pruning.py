@@ -333,7 +333,7 @@ def load(pruning: dict[str, Any], **fields: Any) -> Any:
 def test_the_settings_of_pruning_have_the_defaults_of_the_definition() -> None:
     assert load({"rate": 0.9}).form.pruning.model_dump() == {
         "method": "stochastic", "rate": 0.9, "fifo_depth": 5, "threshold": "fifo", "warmup_batches": 6,
-        "model": "normal",
+        "model": "normal", "for": "both",
     }  # fmt: skip
 
 

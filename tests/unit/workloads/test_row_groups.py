@@ -77,11 +77,12 @@ def test_pruning_without_a_method_is_stochastic() -> None:
         ({"method": "n_m", "n": 2}, "pruning.m is missing; it must be a whole number from 2 to 32"),
         (
             {"method": "n_m", "n": 2, "m": 4, "rate": 0.9},
-            "pruning: unknown field 'rate' (the fields are method, n, m)",
+            "pruning: unknown field 'rate' (the fields are for, method, n, m)",
         ),
         (
             {"n": 2, "rate": 0.9},
-            "pruning: unknown field 'n' (the fields are method, rate, fifo_depth, threshold, warmup_batches, model)",
+            "pruning: unknown field 'n' "
+            "(the fields are for, method, rate, fifo_depth, threshold, warmup_batches, model)",
         ),
         ({"method": "top"}, "pruning.method 'top' is not supported; the kinds are stochastic, n_m"),
         (5, "pruning must be a mapping of fields, got 5"),

@@ -149,7 +149,10 @@ def measure_densities(found: Iteration) -> dict[tuple[str, str], float]:
     densities: dict[tuple[str, str], float] = {}
     for layer, tensors in found.tensors.items():
         weight = found.parameters.get(f"{layer}/weight") if tensors.factor is None else tensors.factor
-        for name, values in (("input", tensors.input), ("weight", weight), ("grad_output", tensors.grad_output)):
+        named = {"input": tensors.input, "weight": weight, "grad_output": tensors.grad_output}
+        if tensors.grad_output_for_gta is not None:
+            named["grad_output_for_gta"] = tensors.grad_output_for_gta
+        for name, values in named.items():
             assert values is not None
             densities[layer, name] = measure_density(values)
     return densities
