@@ -207,9 +207,9 @@ def run_iteration(
         InputError: the network has no loss; images, targets or parameters do not fit it; or the numbers overflow.
     """
     given = targets if isinstance(targets, BatchTargets) else BatchTargets(targets)
-    _check_images(network, images)
+    check_images(network, images)
     compared = make_targets(network, given)
-    _check_parameters(network, parameters)
+    check_parameters(network, parameters)
     dtype, keep = options.dtype, options.keep
     cast = {name: parameter.astype(dtype, copy=False) for name, parameter in parameters.items()}
     # What overflows is found afterwards, in the loss and the gradients.
@@ -217,7 +217,7 @@ def run_iteration(
         scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, options)
         found = evaluate_losses(network, scores, compared)
         grads, grad_outputs, summed = _run_backward(network, tape, reads, found, hook, keep)
-    _check_finite(network, found.total, grads)
+    check_finite(network, found.total, grads)
     tensors = {
         name: _gather_tensors(network.node(name), read, grad_outputs[name], summed) for name, read in reads.items()
     }
@@ -386,12 +386,22 @@ def _to_operand(array: Array) -> NDArray[np.float32]:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _check_images(network: Network, images: NDArray[Any]) -> None:
+def check_images(network: Network, images: NDArray[Any]) -> None:
+    """Refuse images that the network does not take.
+
+    Raises:
+        InputError: they have another shape.
+    """
     if images.shape != network.input_shape:
         raise InputError(f"network '{network.name}' takes images of shape {network.input_shape}, got {images.shape}")
 
 
-def _check_parameters(network: Network, parameters: Parameters) -> None:
+def check_parameters(network: Network, parameters: Parameters) -> None:
+    """Refuse parameters that are not those of the network.
+
+    Raises:
+        InputError: one is missing or has another shape.
+    """
     for name, shape in parameter_shapes(network).items():
         if name not in parameters:
             raise InputError(f"parameter '{name}' of network '{network.name}' is missing")
@@ -399,7 +409,15 @@ def _check_parameters(network: Network, parameters: Parameters) -> None:
             raise InputError(f"parameter '{name}' must have shape {shape}, got {parameters[name].shape}")
 
 
-def _check_finite(network: Network, loss: float, grads: Parameters) -> None:
+def check_finite(network: Network, loss: float, grads: Parameters) -> None:
+    """Refuse numbers that overflow.
+
+    Args:
+        grads: Gradients of parameters, or the least and the largest value of each.
+
+    Raises:
+        NotFiniteError: the loss or a gradient is no finite number.
+    """
     if not np.isfinite(loss):
         raise NotFiniteError(f"the loss of network '{network.name}' is {loss}; its weights or images are too large")
     for name, grad in grads.items():

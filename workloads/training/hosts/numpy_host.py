@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from workloads.host import Iteration, run_iteration
 from workloads.kinds.execution import Parameters
-from workloads.network import Network
+from workloads.losses import Evaluation
 from workloads.optimisers.optimiser import Optimiser
 from workloads.pruners.site import SitePruning
 from workloads.pruning import measure_density
@@ -84,23 +84,25 @@ class NumpyTraining:
 
     def evaluate(self, batches: Iterable[Batch]) -> Score:
         """Compute loss and accuracy of images in evaluation mode."""
-        state, threads = self._state, self._plan.form.threads
-        return evaluate_all(self._network_of, state.parameters, state.statistics, batches, threads)
+        return evaluate_all(self._evaluate_batch, batches)
+
+    def _evaluate_batch(self, batch: Batch) -> Evaluation:
+        network, state = self._network_of(len(batch.images)), self._state
+        return evaluate_batch(
+            network, state.parameters, state.statistics, batch.images, batch.targets, self._plan.form.threads
+        )
 
 
-def evaluate_all(
-    network_of: Any, parameters: Arrays, statistics: Arrays, batches: Iterable[Batch], threads: int
-) -> Score:
+def evaluate_all(evaluate: Callable[[Batch], Evaluation], batches: Iterable[Batch]) -> Score:
     """Evaluate all batches, and weigh their scores by their images.
 
     Args:
-        network_of: Gives the network for a batch.
+        evaluate: Computes the losses of one.
     """
     images, loss, hits = 0, 0.0, 0.0
     has_accuracy = True
     for batch in batches:
-        network: Network = network_of(len(batch.images))
-        found = evaluate_batch(network, parameters, statistics, batch.images, batch.targets, threads)
+        found = evaluate(batch)
         count, accuracy = len(batch.images), found.accuracy
         images, loss = images + count, loss + count * found.total
         has_accuracy &= accuracy is not None
