@@ -7,12 +7,22 @@ layer normalisation, the channels and positions of a group of group normalisatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.kernel import freeze
 from workloads.reference.arrays import Array
+from workloads.reference.channel_norm import hand_back_batch, normalise_batch
+from workloads.reference.scratch import take_scratch
+from workloads.workers import share_out
+
+# Threads share the channels out in so many parts.
+CHANNEL_PARTS = 4
+# Sums beside each other, whose additions need not wait for one another.
+SUM_LANES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,26 +54,37 @@ def normalise_channels(input: Array, statistics: Statistics, scale: Array, shift
 
 def batch_norm_forward(input: Array, scale: Array, shift: Array, epsilon: float) -> tuple[Array, Statistics]:
     """Normalise each channel over batch and positions with the biased variance, then scale and shift ``(C,)``."""
-    centred, statistics = _centre(input, _reduced_axes(input), epsilon)
-    centred *= statistics.inverse_deviation * _per_channel(scale, input)
-    centred += _per_channel(shift, input)
-    return centred, statistics
+    dtype, sizes = input.dtype, _channel_sizes(input)
+    values, affine = freeze(input).reshape(-1), np.stack([scale, shift]).astype(dtype)
+    found, output = np.empty((3, sizes[1]), dtype), np.empty(input.shape, dtype)
+
+    def normalise(part: int) -> None:
+        sums = take_scratch("sums", (SUM_LANES,), np.float64)
+        channels = _part_of(sizes[1], part)
+        normalise_batch(values, sizes, channels, affine, epsilon, sums, found, output.reshape(-1))
+
+    share_out(normalise, CHANNEL_PARTS)
+    return output, Statistics(*(_per_channel(one, input)[None] for one in found))
 
 
 def batch_norm_backward(
     grad_output: Array, input: Array, scale: Array, statistics: Statistics
 ) -> tuple[Array, Array, Array]:
     """Gradients to the input, the scale ``(C,)`` and the shift ``(C,)``, through mean and variance."""
-    axes = _reduced_axes(input)
-    normalised = (input - statistics.mean) * statistics.inverse_deviation
-    grad_shift = grad_output.sum(axis=axes, keepdims=True, dtype=np.float64)
-    grad_scale = np.multiply(grad_output, normalised).sum(axis=axes, keepdims=True, dtype=np.float64)
-    elements = input.size // input.shape[1]
-    dtype = input.dtype
-    grad_input = grad_output - (grad_shift / elements).astype(dtype)
-    grad_input -= normalised * (grad_scale / elements).astype(dtype)
-    grad_input *= statistics.inverse_deviation * _per_channel(scale, input)
-    return grad_input, grad_scale.reshape(-1).astype(dtype), grad_shift.reshape(-1).astype(dtype)
+    dtype, sizes = input.dtype, _channel_sizes(input)
+    gradient, values = freeze(grad_output.astype(dtype, copy=False)).reshape(-1), freeze(input).reshape(-1)
+    found = np.stack([statistics.mean.reshape(-1), statistics.inverse_deviation.reshape(-1)]).astype(dtype)
+    scales, grad_affine, grad_input = scale.astype(dtype), np.empty_like(found), np.empty(input.shape, dtype)
+
+    def hand_back(part: int) -> None:
+        sums = take_scratch("sums", (2, SUM_LANES), np.float64)
+        channels = _part_of(sizes[1], part)
+        hand_back_batch(
+            gradient, values, sizes, channels, scales, found, sums, grad_affine, grad_input.reshape(-1)
+        )  # fmt: skip
+
+    share_out(hand_back, CHANNEL_PARTS)
+    return grad_input, grad_affine[0], grad_affine[1]
 
 
 def row_norm_forward(input: Array, length: int, epsilon: float) -> tuple[Array, Statistics]:
@@ -141,8 +162,14 @@ def _centre(input: Array, axes: tuple[int, ...], epsilon: float) -> tuple[Array,
     return centred, Statistics(*(one.astype(input.dtype) for one in (mean, inverse, variance)))
 
 
-def _reduced_axes(input: NDArray[Any]) -> tuple[int, ...]:
-    return (0, *range(2, input.ndim))
+def _channel_sizes(input: NDArray[Any]) -> tuple[int, int, int]:
+    """Give N, C and the positions of a channel."""
+    return input.shape[0], input.shape[1], prod(input.shape[2:])
+
+
+def _part_of(channels: int, part: int) -> tuple[int, int]:
+    """Give the first channel of a part, and the one behind its last."""
+    return channels * part // CHANNEL_PARTS, channels * (part + 1) // CHANNEL_PARTS
 
 
 def _per_channel(vector: Array, input: Array) -> Array:

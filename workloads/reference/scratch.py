@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import NDArray
 
-from workloads.reference.arrays import Array
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 # What is larger is made anew and given back.
 KEPT_BYTES = 2**25
@@ -26,7 +26,7 @@ class _Buffers(threading.local):
 _BUFFERS = _Buffers()
 
 
-def take_scratch(use: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+def take_scratch(use: str, shape: tuple[int, ...], dtype: type[Scalar] | np.dtype[Scalar]) -> NDArray[Scalar]:
     """Give an array of any content, which holds until this thread takes one for the same use."""
     size_bytes = prod(shape) * np.dtype(dtype).itemsize
     if size_bytes > KEPT_BYTES:
@@ -35,4 +35,5 @@ def take_scratch(use: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     if held is None or held.nbytes < size_bytes:
         room = np.empty(size_bytes + LINE_BYTES, np.uint8)
         held = _BUFFERS.held[use] = room[-room.ctypes.data % LINE_BYTES :][:size_bytes]
-    return held[:size_bytes].view(dtype).reshape(shape)
+    found: NDArray[Scalar] = held[:size_bytes].view(dtype).reshape(shape)
+    return found

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from oracle import layer_loops
+from slow_norms import hand_back_slowly, normalise_slowly
 
 from workloads.kinds.avg_pool import AvgPool
 from workloads.kinds.max_pool import MaxPool
@@ -35,6 +36,7 @@ from workloads.reference.pooling import (
     max_pool_backward,
     max_pool_forward,
 )
+from workloads.workers import shared_work
 
 SEEDS = st.integers(0, 2**32 - 1)
 DTYPES = [np.float32, np.float64]
@@ -228,6 +230,34 @@ def test_batch_norm_equals_plain_loops(dtype: type[np.floating[Any]], tolerance:
     for computed, gradient in zip(gradients, expected, strict=True):
         assert computed.dtype == dtype
         np.testing.assert_allclose(computed, gradient, rtol=tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(3, 1), (64, 5), (2, 3, 1, 1), (4, 6, 7, 5), (3, 9, 16, 16), (5, 2, 33), (2, 3, 20, 19)]
+)
+def test_batch_norm_is_that_of_whole_arrays_in_numpy(dtype: type[np.floating[Any]], shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(5)
+    input, grad_output = (random.standard_normal(shape).astype(dtype) * 3 + dtype(1) for _ in range(2))
+    scale, shift = (random.standard_normal(shape[1]).astype(dtype) for _ in range(2))
+    expected, mean, inverse = normalise_slowly(input, scale, shift, EPSILON)
+    found = []
+    for workers in (1, 2, 3):
+        with shared_work(workers):
+            output, statistics = batch_norm_forward(np.asfortranarray(input), scale, shift, EPSILON)
+            found.append((output, *batch_norm_backward(np.asfortranarray(grad_output), input, scale, statistics)))
+    gradients = hand_back_slowly(grad_output, input, scale, statistics.mean, statistics.inverse_deviation)
+    # Sums of float64 in another order: their rounding to float32 is the same, or that of its neighbour.
+    tolerance = 4 * float(np.finfo(dtype).eps) if dtype is np.float32 else 1e-12
+    np.testing.assert_allclose(statistics.mean, mean, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(statistics.inverse_deviation, inverse, rtol=tolerance)
+    np.testing.assert_allclose(statistics.variance, 1 / inverse.astype(np.float64) ** 2 - EPSILON, rtol=1e-4, atol=1e-6)
+    for computed, slow in zip(found[0], (expected, *gradients), strict=True):
+        assert computed.dtype == dtype
+        assert computed.shape == slow.shape
+        np.testing.assert_allclose(computed, slow, rtol=tolerance, atol=20 * tolerance)
+    for other in found[1:]:
+        assert all(one.tobytes() == two.tobytes() for one, two in zip(other, found[0], strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
