@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import workloads.host
 from workloads.errors import InputError
 from workloads.host import HostOptions, Iteration, initial_parameters, parameter_shapes, run_iteration
 from workloads.kinds import Layer
@@ -22,7 +20,6 @@ from workloads.operands import Operands
 from workloads.reference import conv_gta, fixed_blas_threads, run_forward, run_gta, run_gtw
 from workloads.reference.threads import BLAS_THREADS
 from workloads.shapes import ConvShape, LinearShape, Step
-from workloads.workers import shared_work
 from workloads.workload import load_workload
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
@@ -270,15 +267,13 @@ def test_blas_runs_on_a_fixed_number_of_threads_and_gets_its_own_back() -> None:
 
 
 @pytest.mark.parametrize("preset", ["lenet5", "resnet20"])
-def test_an_iteration_is_the_same_to_the_bit_on_any_number_of_threads(
-    preset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_iteration_is_the_same_to_the_bit_on_any_number_of_threads(preset: str) -> None:
     network = load_workload(preset, batch=6).network
     images = draw_images(network.input_shape)
     found = []
     for workers in (1, 2, 5):
-        monkeypatch.setattr(workloads.host, "shared_work", partial(shared_work, workers))
-        found.append(run_iteration(network, initial_parameters(network, 1), images, np.arange(6), seed=1))
+        parameters, options = initial_parameters(network, 1), HostOptions(threads=workers)
+        found.append(run_iteration(network, parameters, images, np.arange(6), seed=1, options=options))
     for other in found[1:]:
         assert other.loss == found[0].loss
         for name, gradient in other.grads.items():
