@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -83,13 +82,15 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
         runs = [make_run(found) for found in ended.values() if found.records]
         tables = make_tables(runs) if runs else {}
         write_tables(folder, tables)
-    failures = {one.key.name: one.failure for one in ended.values() if one.failure is not None}
+    known = (ended[key] for key in request.keys)
+    failures = {one.key.name: one.failure for one in known if one.failure is not None}
     if not tables:
         raise InputError(next(iter(failures.values())))
     status = "failed" if failures else "done"
     found: dict[str, Any] = {"failures": failures, "files": list_files(folder), "notices": list_notices(request)}
-    with suppress(ValueError):
-        found["target_accuracy"] = float(tables["runs"]["target_accuracy"].dropna().iloc[0])
+    targets = tables["runs"]["target_accuracy"].dropna()
+    if len(targets):
+        found["target_accuracy"] = float(targets.iloc[0])
     write_record(folder, request, status, found)
     return TrainingStudy(folder.path, read_record(folder), tables, failures, tuple(job.checkpoint for job in jobs))
 
