@@ -216,8 +216,9 @@ def run_iteration(
     with fixed_blas_threads(), shared_work(options.threads), np.errstate(over="ignore", invalid="ignore"):
         scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, options)
         found = evaluate_losses(network, scores, compared)
+        _check_loss(network, found.total)
         grads, grad_outputs, summed = _run_backward(network, tape, reads, found, hook, keep)
-    check_finite(network, found.total, grads)
+    _check_gradients(grads)
     tensors = {
         name: _gather_tensors(network.node(name), read, grad_outputs[name], summed) for name, read in reads.items()
     }
@@ -418,9 +419,22 @@ def check_finite(network: Network, loss: float, grads: Parameters) -> None:
     Raises:
         NotFiniteError: the loss or a gradient is no finite number.
     """
+    _check_loss(network, loss)
+    _check_gradients(grads)
+
+
+def _check_loss(network: Network, loss: float) -> None:
     if not np.isfinite(loss):
         raise NotFiniteError(f"the loss of network '{network.name}' is {loss}; its weights or images are too large")
+
+
+def is_finite(values: Array) -> bool:
+    """Tell whether all values are finite numbers."""
+    # The extremes tell, without an array of flags: NaN goes through both.
+    return not values.size or bool(np.isfinite([values.min(), values.max()]).all())
+
+
+def _check_gradients(grads: Parameters) -> None:
     for name, grad in grads.items():
-        # The extremes tell, without an array of flags: NaN goes through both.
-        if not np.isfinite([grad.min(), grad.max()]).all():
+        if not is_finite(grad):
             raise NotFiniteError(f"the gradient to '{name}' is not finite; weights or images are too large")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
 from workloads.errors import InputError
+from workloads.host import NotFiniteError, is_finite
 from workloads.network import Network
 from workloads.pruners.row_groups import RowGroups, keep_largest
 from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
@@ -119,9 +120,10 @@ class StochasticPruner:
         """Prune the gradient at a site, with the threshold of the state or with its own, which the caller pushes.
 
         Raises:
+            NotFiniteError: the gradient holds what is no finite number.
             InputError: the threshold model gives no threshold.
         """
-        own = self._fit(gradient, mask)
+        own = self._fit(site, gradient, mask)
         used = own.tau if self._pruning.threshold == "own_batch" else state.threshold(site.node)
         pruned = prune(gradient, used, key)
         before, after = measure_density(gradient), measure_density(pruned)
@@ -135,9 +137,13 @@ class StochasticPruner:
         is_normal = self._pruning.model == NORMAL and self._pruning.rate > 0
         return tau / normal_quantile(self._pruning.rate) if is_normal else None
 
-    def _fit(self, gradient: Array, mask: BoolArray | None) -> FittedThreshold:
+    def _fit(self, site: PruningSite, gradient: Array, mask: BoolArray | None) -> FittedThreshold:
         found = self._model.fit(gradient, mask, self._pruning.rate)
         if not (isfinite(found.tau) and found.tau >= 0):
+            if not is_finite(gradient):
+                raise NotFiniteError(
+                    f"the gradient to the output of '{site.node}' is not finite; weights are too large"
+                )
             raise InputError(
                 f"the threshold model '{self._pruning.model}' gives {found.tau:g}; a threshold is a finite number of "
                 "at least 0"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from workloads.host import NotFiniteError
+from workloads.host import NotFiniteError, is_finite
 from workloads.training.batches import Batch
 from workloads.training.checkpoint import load_checkpoint, save_checkpoint
 from workloads.training.hosts.host import OpenTraining, TrainingHost
@@ -117,6 +117,7 @@ class Training:
             outcomes.append(self.run_iteration(opened, batch, iteration))
             on_progress(TrainingProgress(epoch + 1, plan.form.epochs, iteration + 1, plan.iterations, outcomes[-1]))
         opened.end_epoch()
+        self.check_state(opened.state)
         sites = {node: (one.writer, one.place.value) for node, one in plan.find_sites().items()}
         return EpochRecord(
             epoch=epoch + 1,
@@ -139,13 +140,38 @@ class Training:
         try:
             return opened.train_batch(batch)
         except NotFiniteError as error:
-            epoch = iteration // self.plan.epoch_iterations
-            kept = "" if self.checkpoint is None or not epoch else f" behind epoch {epoch} stays in {self.checkpoint}"
-            raise DivergedError(
-                f"the training diverges in iteration {iteration % self.plan.epoch_iterations + 1} of epoch "
-                f"{epoch + 1}: {error}; {f'the checkpoint{kept}' if kept else 'no epoch was completed'}; a lower "
-                "learning_rate or a longer warm-up may help"
-            ) from None
+            epoch, number = divmod(iteration, self.plan.epoch_iterations)
+            raise self.tell_divergence(f"in iteration {number + 1} of epoch {epoch + 1}: {error}", epoch) from None
+
+    def check_state(self, state: TrainingState) -> None:
+        """Refuse what no next iteration has met yet: an epoch's last update, as it would be kept.
+
+        Raises:
+            DivergedError: a number is not finite.
+        """
+        arrays = {f"parameter '{name}'": values for name, values in state.parameters.items()}
+        arrays |= {f"running statistic '{name}'": values for name, values in state.statistics.items()}
+        for parameter, slots in state.optimiser.slots.items():
+            arrays |= {f"{slot} of '{parameter}'": values for slot, values in slots.items()}
+        for name, values in arrays.items():
+            if not is_finite(values):
+                where = f"at the end of epoch {state.epoch}: the {name} is not finite"
+                raise self.tell_divergence(where, state.epoch - 1)
+
+    def tell_divergence(self, where: str, epochs: int) -> DivergedError:
+        """Say where numbers overflow, and what is left.
+
+        Args:
+            epochs: How many were completed.
+        """
+        kept = "no epoch was completed"
+        if epochs:
+            kept = f"the checkpoint behind epoch {epochs} stays in {self.checkpoint}"
+        if self.checkpoint is None:
+            kept = "nothing is kept"
+        return DivergedError(
+            f"the training diverges {where}; {kept}; a lower learning_rate or a longer warm-up may help"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,15 +67,17 @@ class NumpyTraining:
             found, prunings, pushed = done.iteration, dict(done.prunings), done.state
         outcome = describe_batch(found, prunings, is_recorded=plan.is_recorded(number))
         optimiser = set_rate(plan.form.optimiser, plan.learning_rate(number))
-        update = optimiser.update(state.parameters, found.grads, state.optimiser)
-        self._state = dataclasses.replace(
-            state,
-            iteration=number + 1,
-            parameters=mask(update.parameters, plan.masks),
-            optimiser=update.state,
-            statistics=follow(state.statistics, noted, plan.form.statistics_momentum),
-            pruning=pushed,
-        )
+        # What overflows is found in the next iteration's loss, or at the end of the epoch.
+        with np.errstate(over="ignore", invalid="ignore"):
+            update = optimiser.update(state.parameters, found.grads, state.optimiser)
+            self._state = dataclasses.replace(
+                state,
+                iteration=number + 1,
+                parameters=mask(update.parameters, plan.masks),
+                optimiser=update.state,
+                statistics=follow(state.statistics, noted, plan.form.statistics_momentum),
+                pruning=pushed,
+            )
         return outcome
 
     def end_epoch(self) -> None:
