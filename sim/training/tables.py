@@ -154,9 +154,9 @@ def describe_machines(run: RunRecord, reaching: int | None) -> dict[str, Any]:
     own = "pruned" if run.key.rate else "mask"
     for prefix, words in (("", ""), ("conv_", "conv_")):
         for figure, ratio in (("cycles", "speedup"), ("energy_pj", "energy_ratio")):
-            dense, mine = row.get(f"dense_{prefix}{figure}"), row.get(f"{own}_{prefix}{figure}")
-            if dense and mine:
-                row[f"{words}{ratio}"] = dense / mine
+            dense, pruned = row.get(f"dense_{prefix}{figure}"), row.get(f"{own}_{prefix}{figure}")
+            if dense and pruned:
+                row[f"{words}{ratio}"] = dense / pruned
     if f"{own}_energy_to_target_pj" in row:
         row["energy_to_target_pj"] = row[f"{own}_energy_to_target_pj"]
     return row
