@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from workloads.gradient_masks import make_mask
+from workloads.host import GradientPair
 from workloads.network import Node
 from workloads.pruners.site import SitePruning
 from workloads.pruning import PruningState
@@ -84,4 +85,6 @@ class BackwardHooks:
             reader, read = self._read.pop(node)
             mask = make_mask(self._network, reader.name, to_array(read), node)
             values = values * mask
-        return to_tensor(self._pruner(node, values, mask), gradient.device)
+        found = self._pruner(node, values, mask)
+        assert not isinstance(found, GradientPair), "pruning for GTA alone is refused when a training is opened"
+        return to_tensor(found, gradient.device)

@@ -51,7 +51,13 @@ class TorchHost:
             ) from None
 
     def open(self, plan: TrainingPlan, state: TrainingState) -> TorchTraining:
-        """Go on with a training from a state."""
+        """Go on with a training from a state.
+
+        Raises:
+            InputError: gradients are pruned for GTA alone, which takes two gradients where torch has one.
+        """
+        if plan.pruning is not None and plan.pruning.feeds != "both":
+            raise InputError("--host torch prunes gradients for GTA and GTW alike; pruning.for: gta needs --host numpy")
         return TorchTraining(plan, state, self.device)
 
 
