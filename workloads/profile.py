@@ -1,29 +1,26 @@
 """Profiles: tables of measured densities, layer by layer.
 
 A profile is a CSV file with the columns `layer`, `tensor` and one figure a row: `density`, the share of nonzeros, or
-`zeros`, the share of zeros. Several figures have an ending each, such as `zeros_first` and `zeros_last`. Lines that
-begin with # are comments. `tensor` is `output` of any layer, or `input`, `grad_output` or `weight` of a convolution or
-a fully connected layer.
+`zeros`, the share of zeros. Several figures have an ending each, such as `zeros_first` and `zeros_last`. The columns
+`rate`, at which gradients were pruned as it was measured, and `epoch` may stand beside them, and each tensor then has a
+row for each rate and epoch. Lines that begin with # are comments. `tensor` is `output` of any layer, or `input`,
+`grad_output` or `weight` of a convolution or a fully connected layer, or `grad_output` of another layer whose gradient
+is pruned. Measured gradients stand in the table as pruning left them.
 """
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from workloads.errors import InputError
 from workloads.network import Network
+from workloads.profile_table import Epoch, read_table
+from workloads.pruning_sites import find_pruning_sites
 from workloads.suggestions import did_you_mean
-from workloads.user_file import FileForm, read_file
-from workloads.words import list_words
 
 PROFILE_DIRECTORY = Path(__file__).parent / "profiles"
-FORM = FileForm("a CSV file", limit_bytes=2**22, is_text=True)
-FIGURES = ("density", "zeros")
-KEYS = ("layer", "tensor")
 COMPUTE_TENSORS = ("input", "grad_output", "weight")
 
 
@@ -33,12 +30,18 @@ class Profile:
 
     Attributes:
         label: The file, as messages name it.
+        column: That of the figures.
+        densities: At one rate and of one epoch, where the table has several.
+        choice: Column, rate and epoch in words, of figures that were chosen from a table.
+        has_rates: Whether they were measured at a rate that the table tells.
     """
 
     label: str
     column: str
     densities: Mapping[tuple[str, str], float]
     lines: Mapping[tuple[str, str], int]
+    choice: str = ""
+    has_rates: bool = False
 
     def density(self, layer: str, tensor: str) -> float | None:
         """Give a tensor's share of nonzeros, or None where the table has no row for it."""
@@ -65,30 +68,27 @@ def find_profile(name: str) -> Path:
     return PROFILE_DIRECTORY / f"{name}.csv"
 
 
-def read_profile(path: Path, column: str | None = None) -> Profile:
-    """Read a profile's figures from one column; `column` is its ending where there are several.
+def read_profile(path: Path, column: str | None = None, *, rate: float = 0.0, epoch: Epoch | None = None) -> Profile:
+    """Read a profile's figures from one column, at one rate of pruning and of one epoch where it has several.
+
+    Args:
+        column: The column's ending, where there are several figures.
+        epoch: By default the last one.
 
     Raises:
-        InputError: the file cannot be read, a column or a figure is missing, or a row stands twice.
+        InputError: the file cannot be read, a column or a figure is missing, a row stands twice, or the table has not
+            the rate or the epoch.
     """
-    rows = _read_rows(path)
-    if not rows:
-        raise InputError(f"{path}: is empty; a line with the columns layer, tensor and density or zeros is needed")
-    (header_line, header), *body = rows
-    chosen = _choose_column(path, header_line, header, column)
-    densities: dict[tuple[str, str], float] = {}
-    lines: dict[tuple[str, str], int] = {}
-    for line, cells in body:
-        if len(cells) != len(header):
-            raise InputError(f"{path}, line {line}: has {len(cells)} cells, the header {len(header)}")
-        row = dict(zip(header, cells, strict=True))
-        key = (row["layer"], row["tensor"])
-        if key in densities:
-            raise InputError(f"{path}, line {line}: '{key[0]}' {key[1]} stands in line {lines[key]} already")
-        share = _read_share(path, line, chosen, row[chosen])
-        densities[key] = 1 - share if chosen.startswith("zeros") else share
-        lines[key] = line
-    return Profile(str(path), chosen, densities, lines)
+    table = read_table(path, column)
+    rows, choice = table.choose(rate, epoch)
+    return Profile(
+        table.label,
+        table.column,
+        {(row.layer, row.tensor): row.density for row in rows},
+        {(row.layer, row.tensor): row.line for row in rows},
+        choice,
+        table.has_rates,
+    )
 
 
 def check_profile(profile: Profile, network: Network) -> None:
@@ -97,11 +97,13 @@ def check_profile(profile: Profile, network: Network) -> None:
     Raises:
         InputError: names the row's line, and what is allowed.
     """
-    allowed = {
-        node.name: ("output", *COMPUTE_TENSORS) if node.layer.traits.is_computed else ("output",)
-        for node in network.nodes
-        if not node.layer.traits.is_loss
-    }
+    sites = find_pruning_sites(network)
+    allowed: dict[str, tuple[str, ...]] = {}
+    for node in network.nodes:
+        if node.layer.traits.is_computed:
+            allowed[node.name] = ("output", *COMPUTE_TENSORS)
+        elif not node.layer.traits.is_loss:
+            allowed[node.name] = ("output", "grad_output") if node.name in sites else ("output",)
     for (layer, tensor), line in profile.lines.items():
         place = f"{profile.label}, line {line}"
         if layer not in allowed:
@@ -111,47 +113,3 @@ def check_profile(profile: Profile, network: Network) -> None:
                 f"{place}: tensor must be {' or '.join(allowed[layer])} of the {network.node(layer).layer.type} "
                 f"layer '{layer}', got '{tensor}'"
             )
-
-
-def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    try:
-        text = read_file(path, FORM).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: cannot be read as a CSV file of UTF-8 text") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1)]
-    kept = [(number, line) for number, line in lines if line.strip() and not line.startswith("#")]
-    try:
-        return [(number, [cell.strip() for cell in next(csv.reader([line], strict=True))]) for number, line in kept]
-    except csv.Error as error:
-        raise InputError(f"{path}: is no CSV file: {error}") from None
-
-
-def _choose_column(path: Path, line: int, header: Sequence[str], column: str | None) -> str:
-    place = f"{path}, line {line}"
-    for key in KEYS:
-        if key not in header:
-            raise InputError(f"{place}: the column '{key}' is missing; the columns are {list_words(header)}")
-    if twice := [name for name, count in Counter(header).items() if count > 1]:
-        raise InputError(f"{place}: the column '{twice[0]}' stands twice")
-    figures = [name for name in header if name.partition("_")[0] in FIGURES]
-    endings = sorted({ending for name in figures if (ending := name.partition("_")[2])})
-    chosen = figures if column is None else [name for name in figures if name.partition("_")[2] == column]
-    if len(chosen) == 1:
-        return chosen[0]
-    if not figures:
-        raise InputError(f"{place}: a column 'density' or 'zeros' is missing; the columns are {list_words(header)}")
-    asked = "none is chosen" if column is None else f"column '{column}' fits {' and '.join(chosen) or 'none'}"
-    raise InputError(
-        f"{place}: {asked} of the figures {list_words(figures)}; "
-        f"`column` must be one of {list_words(endings) or 'none'}"
-    )
-
-
-def _read_share(path: Path, line: int, column: str, cell: str) -> float:
-    try:
-        share = float(cell)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise InputError(f"{path}, line {line}: {column} must be a number from 0 to 1, got '{cell}'")
-    return share

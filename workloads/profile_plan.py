@@ -6,10 +6,12 @@ Rules for activations, where the table has no row:
 - *no ReLU*: the output of a convolution, fully connected layer, batch norm or sum has no zeros.
 - *derived*: pooling, flatten, dropout and concat are carried out on the tensor they read.
 
-A ReLU's output has no rule: its density is what a profile is there to tell.
+A ReLU's output has no rule: its density is what a profile is there to tell, itself or as the input of a layer that
+reads it.
 
-Rules for the gradient to a layer's output; where it is pruned at the rate p, the share left(p) (`share_left`) remains,
-and `workloads.pruning_sites` says where that is:
+Rules for the gradient to a layer's output; where it is pruned at the rate p, the share left(p) (`share_left` of
+`workloads.pruners.normal`) remains, or as much as its own figure says, where the table has one of the gradient that is
+pruned. `workloads.pruning_sites` says where that is:
 
 - *behind batch norm*: dense before the pruning, so left(p). *Made dense again*: likewise, behind a softmax or another
   normalisation.
@@ -32,8 +34,8 @@ from math import prod
 from workloads.errors import InputError
 from workloads.kinds.profile_rules import GradientRule, OutputRule
 from workloads.network import Network, Node
+from workloads.normal_pruning import Thinning, thin_at_rate, thin_to
 from workloads.profile import Profile
-from workloads.pruners.normal import share_left
 from workloads.pruning_sites import find_pruning_sites
 
 
@@ -73,16 +75,26 @@ class GradientPlan:
         support: The tensor at the end of `path` whose nonzeros alone bear it; None: all elements do.
         shape: Of one image where it starts.
         path: Layers that hand it back, the one nearest to the layer first, with what each gives out.
-        is_pruned: At its start.
+        thinning: How it is pruned at its start; None where it is not.
         density: As of a tensor.
     """
 
     shape: tuple[int, ...]
     support: TensorPlan | None
     path: tuple[tuple[Node, TensorPlan], ...]
-    is_pruned: bool
+    thinning: Thinning | None
     density: float | None
     rule: str
+
+
+def list_output_figures(network: Network) -> frozenset[str]:
+    """Name the nodes whose output a profile has to tell, for it is the input of no layer that is computed."""
+    read = {node.inputs[0] for node in network.compute_nodes()}
+    return frozenset(
+        node.name
+        for node in network.nodes
+        if not node.layer.traits.is_loss and node.layer.profile.output is OutputRule.FIGURE and node.name not in read
+    )
 
 
 def plan_input(network: Network, profile: Profile, name: str) -> TensorPlan:
@@ -139,6 +151,9 @@ def plan_output(network: Network, profile: Profile, name: str) -> TensorPlan:
     if rule is OutputRule.DERIVED:
         sources = tuple(plan_output(network, profile, source) for source in node.inputs)
         return DerivedTensor(node, sources, derive_density(node, sources), f"derived by {node.layer.type}")
+    for reader in network.consumers(name):
+        if reader.layer.traits.is_computed and reader.inputs[0] == name and profile.density(reader.name, "input"):
+            return plan_input(network, profile, reader.name)
     raise InputError(
         f"{profile.label}: no row gives the output of '{name}', and no rule covers a {node.layer.type} layer; "
         f"add the row {name},output"
@@ -158,7 +173,7 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
     own = profile.density(name, "grad_output")
     if own is not None:
         drawn = DrawnTensor(f"{name}/grad_output", shape, own, False, "figure")
-        return GradientPlan(shape, drawn, (), False, own, "figure")
+        return GradientPlan(shape, drawn, (), None, own, "figure")
     reader = network.node(name)
     while True:
         readers = network.consumers(reader.name)
@@ -171,12 +186,28 @@ def plan_gradient(network: Network, profile: Profile, name: str, rate: float) ->
         if rule is GradientRule.BEHIND_RELU:
             return _plan_behind_relu(network, profile, name, reader, rate)
         if rule is GradientRule.BEHIND_BATCH_NORM or rule is GradientRule.MADE_DENSE:
-            is_pruned = source in find_pruning_sites(network)
-            return GradientPlan(shape, None, (), is_pruned, share_left(rate) if is_pruned else 1.0, rule.value)
+            thinning = plan_thinning(network, profile, source, rate, 1.0)
+            return GradientPlan(shape, None, (), thinning, 1.0 if thinning is None else thinning.left, rule.value)
         if rule is GradientRule.BEHIND_LOSS or rule is GradientRule.WITHOUT_MASK:
-            return GradientPlan(shape, None, (), False, 1.0, rule.value)
+            return GradientPlan(shape, None, (), None, 1.0, rule.value)
         if rule is GradientRule.FIGURE:
             raise _uncovered(profile, name, f"'{reader.name}' ({reader.layer.type}) reads it without a ReLU between")
+
+
+def plan_thinning(
+    network: Network, profile: Profile, name: str, rate: float, support_density: float | None
+) -> Thinning | None:
+    """Plan how the gradient to a node's output is pruned; None where it is not.
+
+    That is what leaves its figure, where the table has one, of a gradient that is nonzero where `support_density` says;
+    else what the rate leaves of normal numbers.
+    """
+    if not rate or name not in find_pruning_sites(network):
+        return None
+    figure = profile.density(name, "grad_output")
+    if figure is None or not support_density:
+        return thin_at_rate(rate)
+    return thin_to(figure / support_density)
 
 
 def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node, rate: float) -> GradientPlan:
@@ -190,10 +221,10 @@ def _plan_behind_relu(network: Network, profile: Profile, name: str, relu: Node,
         if isinstance(plan, DrawnTensor) and (obstacle := node.layer.find_obstacle()) is not None:
             raise _uncovered(profile, name, f"{obstacle}, and it has a figure")
     support = plans[-1][1] if feeds_compute else None
-    is_pruned = path[-1].name in find_pruning_sites(network)
-    density = _expect_density(plans, support, share_left(rate) if is_pruned else 1.0)
+    thinning = plan_thinning(network, profile, path[-1].name, rate, None if support is None else support.density)
+    density = _expect_density(plans, support, 1.0 if thinning is None else thinning.left)
     shape = path[-1].output_shape[1:]
-    return GradientPlan(shape, support, tuple(plans), is_pruned, density, GradientRule.BEHIND_RELU.value)
+    return GradientPlan(shape, support, tuple(plans), thinning, density, GradientRule.BEHIND_RELU.value)
 
 
 def is_passed_on(node: Node) -> bool:

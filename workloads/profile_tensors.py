@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod, sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from workloads.gradient_masks import make_mask
 from workloads.gradient_shares import find_gradient
 from workloads.kinds.profile_rules import Draw, HandingPlace
 from workloads.network import Network, Node
+from workloads.normal_pruning import Thinning
 from workloads.operands import GradientFinish, Operands
 from workloads.profile import Profile
 from workloads.profile_plan import (
@@ -30,6 +30,7 @@ from workloads.profile_plan import (
     plan_gradient,
     plan_input,
     plan_output,
+    plan_thinning,
 )
 from workloads.pruning import PruningKey
 from workloads.pruning_sites import PruningSite, find_pruning_sites
@@ -175,17 +176,28 @@ class ProfiledNetwork:
         gradient = draw_sparse(generator, shape, 1.0, integers=False)
         behind = [node for node in self.network.consumers(source) if node.layer.traits.makes_zeros]
         if source != read and self.network.node(source).layer.traits.sums_inputs:
-            if self.pruning_rate and find_gradient(self.network, source) in find_pruning_sites(self.network):
-                gradient = _prune_normal(gradient, self.pruning_rate, generator)
-            if not behind:
+            plan = plan_output(self.network, self.profile, behind[0].name) if behind else None
+            gradient = _prune_normal(gradient, self._thin_summed(source, plan), generator)
+            if plan is None:
                 return gradient
-            support = self._make(plan_output(self.network, self.profile, behind[0].name), image)
+            support = self._make(plan, image)
         elif self.network.is_behind_relu(name, read):
             factor = plan_factor(self.network, self.profile, name) if number else None
             support = self.image_input(name, image) if factor is None else self._make(factor, image)
         else:
             return gradient
         return np.where(support.reshape(shape) != 0, gradient, np.float32(0))
+
+    def _thin_summed(self, source: str, support: TensorPlan | None) -> Thinning | None:
+        """Tell how a gradient that another branch has stored was pruned; None where it was not.
+
+        Args:
+            support: Where alone it is nonzero; None if everywhere.
+        """
+        density = 1.0 if support is None else support.density
+        return plan_thinning(
+            self.network, self.profile, find_gradient(self.network, source), self.pruning_rate, density
+        )
 
     def _sites(self, name: str) -> list[PruningSite]:
         """List where the gradient that a layer writes is pruned."""
@@ -218,7 +230,11 @@ class ProfiledNetwork:
         products = shape.nominal_macs / prod(shape.input_shape)
         square = products * weight_square * float(np.square(grad_output, dtype=np.float64).mean())
         sigma = sqrt(square + sum(float(np.square(one, dtype=np.float64).mean()) for one in summed))
-        tau = float(np.float32(NormalDist().inv_cdf((1 + self.pruning_rate) / 2) * sigma))
+        is_masked = self.network.is_behind_relu(name)
+        support = plan_input(self.network, self.profile, name).density if is_masked else 1.0
+        thinning = plan_thinning(self.network, self.profile, sites[0].node, self.pruning_rate, support)
+        assert thinning is not None
+        tau = float(np.float32(thinning.deviations * sigma))
         return GradientFinish(tau=tau, key=PruningKey(self.seed, sites[0].node, 0))
 
     def _make(self, plan: TensorPlan, image: int) -> Float32Array:
@@ -242,8 +258,7 @@ class ProfiledNetwork:
         """Draw normal numbers where the gradient starts, mask and prune them."""
         generator = keyed_generator(self.seed, name, "grad_output", image)
         gradient = draw_sparse(generator, plan.shape, 1.0, integers=False)
-        if plan.is_pruned and self.pruning_rate:
-            gradient = _prune_normal(gradient, self.pruning_rate, generator)
+        gradient = _prune_normal(gradient, plan.thinning, generator)
         if plan.support is not None:
             gradient = np.where(self._make(plan.support, image) != 0, gradient, np.float32(0))
         return gradient
@@ -276,9 +291,11 @@ class ProfiledNetwork:
         return draw_sparse(keyed_generator(self.seed, name, "bias"), channels, 1.0, integers=False)
 
 
-def _prune_normal(gradient: Float32Array, rate: float, generator: np.random.Generator) -> Float32Array:
+def _prune_normal(gradient: Float32Array, thinning: Thinning | None, generator: np.random.Generator) -> Float32Array:
     """Prune standard normal numbers stochastically, their deviation being known: what is below tau is tau or zero."""
-    tau = np.float32(NormalDist().inv_cdf((1 + rate) / 2))
+    if thinning is None:
+        return gradient
+    tau = np.float32(thinning.deviations)
     size = np.abs(gradient)
     snaps = generator.random(gradient.shape, dtype=np.float32) * tau < size
     return np.where(size >= tau, gradient, np.where(snaps, np.copysign(tau, gradient), np.float32(0)))

@@ -20,6 +20,7 @@ from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 
 WorkloadName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 PlainText = Annotated[str, StringConstraints(min_length=1)]
 ImageSize = Annotated[int, Field(ge=1, le=2**16)]
@@ -123,7 +124,7 @@ class GradientPruning(PruningForm):
     """
 
     method: Literal["stochastic"] = "stochastic"
-    rate: Annotated[float, Field(ge=0.0, lt=1.0)]
+    rate: Rate
     fifo_depth: Annotated[int, Field(ge=1, le=1024)] = 5
     threshold: Literal["fifo", "own_batch"] = "fifo"
     warmup_batches: Annotated[int, Field(ge=0, le=65536)] = 6

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import InputError
-from workloads.host import parameter_shapes
+from workloads.host import initial_statistics, parameter_shapes
 from workloads.importers.importer import ImportRequest
 from workloads.importers.table import find_importer
 from workloads.network import Network
@@ -19,7 +19,6 @@ from workloads.npz_file import FORM, ArrayHeader, open_npz
 from workloads.validation import did_you_mean
 
 ALLOWED_TYPES = ("float16", "float32")
-STATISTICS = ("mean", "variance")
 
 
 def load_weights(path: Path, network: Network) -> dict[str, NDArray[np.float32]]:
@@ -61,12 +60,7 @@ def load_statistics(path: Path, network: Network) -> dict[str, NDArray[np.float3
 
 def statistics_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Shape of every running statistic: `<layer>/mean` and `variance` of each batch norm."""
-    return {
-        f"{node.name}/{name}": next(iter(node.layer.list_parameters(node.input_shapes[0]).values())).shape
-        for node in network.nodes
-        if node.layer.type == "batch_norm"
-        for name in STATISTICS
-    }
+    return {name: array.shape for name, array in initial_statistics(network).items()}
 
 
 class Parameters(Protocol):

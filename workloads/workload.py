@@ -16,6 +16,7 @@ from workloads.network import INPUT, Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
 from workloads.schema import WorkloadForm
+from workloads.settings import GradientPruning
 from workloads.sources.source import OperandSource
 from workloads.training.form import TrainingForm
 from workloads.updates import UpdateMethod, parse_update
@@ -145,7 +146,8 @@ def make_workload(
     The workload's document is the given one with the uses of its blocks expanded to layers.
     """
     document = expand_blocks(document)
-    form = _override(validate_document(document, find_form(document.data)), document, batch, seed)
+    form = _state_pruning(validate_document(document, find_form(document.data)), document)
+    form = _override(form, document, batch, seed)
     network = _build(form, document)
     _check_purpose(form, network, document)
     return Workload(form, network, base_directory, document)
@@ -183,6 +185,23 @@ def _override(form: WorkloadForm, document: YamlDocument, batch: int | None, see
         raise InputError(
             f"{document.place(('accumulate',))}: a batch of {form.batch} is not cut into {form.accumulate} equal "
             "microbatches; accumulate must divide batch"
+        )
+    return form
+
+
+def _state_pruning(form: WorkloadForm, document: YamlDocument) -> WorkloadForm:
+    """Give the form the pruning that its operands state, so that there is one place that says how much is pruned."""
+    rate = None if form.operands is None else form.operands.stated_rate
+    if rate is None:
+        return form
+    if form.pruning is None:
+        # What was measured needs no warm-up.
+        pruning = GradientPruning(rate=rate, threshold="own_batch") if rate else None
+        return form.model_copy(update={"pruning": pruning})
+    if form.pruning.rate != rate:
+        raise InputError(
+            f"{document.place(('operands', 'rate'))}: must be pruning.rate, {form.pruning.rate:g}, got {rate:g}; "
+            "leave one of them out"
         )
     return form
 

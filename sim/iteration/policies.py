@@ -45,7 +45,10 @@ class Policy:
         if self.rate:
             settings = given.model_dump() if isinstance(given, GradientPruning) else {}
             pruning = GradientPruning(**{**settings, "rate": self.rate})
-        return dataclasses.replace(workload, form=workload.form.model_copy(update={"pruning": pruning}))
+        source = workload.form.operands
+        operands = None if source is None else source.with_stated_rate(self.rate)
+        form = workload.form.model_copy(update={"pruning": pruning, "operands": operands})
+        return dataclasses.replace(workload, form=form)
 
     def restrict(self, operands: Operands) -> Operands:
         """Give the operands as the machine's PEs see them."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from workloads.errors import InputError
 from workloads.layer_images import LayerImages
 from workloads.profile import check_profile, find_profile, profile_names, read_profile
+from workloads.profile_table import list_endings
 from workloads.profile_tensors import ProfiledNetwork
 from workloads.pruners.table import NORMAL
 from workloads.pruning_sites import find_pruning_sites
-from workloads.settings import Clustering, GradientPruning, PlainText, Pruning, Seed, WorkloadName
+from workloads.settings import Clustering, GradientPruning, PlainText, Pruning, Rate, Seed, WorkloadName
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.user_file import resolve_path
 
 CHOSEN_COLUMN = "last"
+EpochNumber = Annotated[int, Field(ge=0, le=2**31)]
+NamedEpoch = Literal["first", "last", "mean"]
 
 
 class ProfileOperands(OperandSource):
@@ -28,6 +31,9 @@ class ProfileOperands(OperandSource):
         name: A shipped profile.
         path: A CSV file, relative to the YAML file.
         column: Which of the table's figures, such as last for `zeros_last`; needed where there are several.
+        rate: Of the pruning that the table's gradients were measured behind; it is the workload's rate of pruning, too.
+            By default that is the rate, and 0 without pruning.
+        epoch: Of a table with several: a number, `first`, `last` (the default) or `mean`.
         clustering: Where absent, zeros are independent.
     """
 
@@ -41,6 +47,8 @@ class ProfileOperands(OperandSource):
     name: WorkloadName | None = None
     path: PlainText | None = None
     column: WorkloadName | None = None
+    rate: Rate | None = None
+    epoch: NamedEpoch | EpochNumber | None = None
     seed: Seed
     clustering: Clustering | None = None
 
@@ -58,7 +66,8 @@ class ProfileOperands(OperandSource):
                 f"{label}: no profile is shipped for '{workload}' (the profiles are "
                 f"{', '.join(profile_names())}); operands: {{source: profile, path: FILE.csv, seed: 1}} names your own"
             )
-        return cls(source="profile", name=workload, column=CHOSEN_COLUMN, seed=seed, clustering=Clustering())
+        column = CHOSEN_COLUMN if CHOSEN_COLUMN in list_endings(find_profile(workload)) else None
+        return cls(source="profile", name=workload, column=column, seed=seed, clustering=Clustering())
 
     def open(self, request: OperandRequest) -> OperandStream:
         """Read the profile; each layer's tensors are made when they are asked for."""
@@ -76,7 +85,12 @@ class ProfileOperands(OperandSource):
                 normal numbers are pruned.
         """
         rate = find_rate(request.pruning, request.label)
-        profile = read_profile(self.profile_path(request.base_directory), self.column)
+        profile = read_profile(self.profile_path(request.base_directory), self.column, rate=rate, epoch=self.epoch)
+        if self.rate is not None and not profile.has_rates:
+            raise InputError(
+                f"{profile.label}: has no column 'rate', so that operands.rate {self.rate:g} cannot be chosen; "
+                "pruning: {rate: ...} prunes its gradients as normal numbers are"
+            )
         check_profile(profile, request.network)
         return ProfiledNetwork(request.network, profile, self.seed, self.clustering, rate)
 
@@ -87,6 +101,15 @@ class ProfileOperands(OperandSource):
             InputError: no profile of this name is shipped.
         """
         return base_directory / self.path if self.path is not None else find_profile(str(self.name))
+
+    @property
+    def stated_rate(self) -> float | None:
+        """The rate of the table's gradients, where it is named."""
+        return self.rate
+
+    def with_stated_rate(self, rate: float) -> Self:
+        """Give the source of the same table's gradients at another rate."""
+        return self if self.rate is None else self.model_copy(update={"rate": rate})
 
     def with_absolute_paths(self, base_directory: Path) -> Self:
         """Give the source with the absolute path of a table of the user's own."""
@@ -127,13 +150,14 @@ def profile_operands(request: OperandRequest, source: ProfileOperands) -> Operan
     path = source.profile_path(request.base_directory)
     profiled = source.fill(request)
     profile, rate = profiled.profile, profiled.pruning_rate
-    facts: dict[str, Any] = {"profile": path.name, "column": profile.column, "densities": profiled.describe()}
+    facts: dict[str, Any] = {"profile": path.name, "column": profile.choice, "densities": profiled.describe()}
     if rate:
         facts["pruning"] = {"rate": rate}
     zeros = "independent" if source.clustering is None else "clustered"
-    pruned = f"gradients pruned at {rate:.4g} as normal numbers are" if rate else "gradients not pruned"
+    how = "as they were measured" if profile.has_rates else "as normal numbers are"
+    pruned = f"gradients pruned at {rate:.4g} {how}" if rate else "gradients not pruned"
     headline = (
-        f"synthetic tensors with the densities of the profile {path.name} ({profile.column}), {zeros} zeros, "
+        f"synthetic tensors with the densities of the profile {path.name} ({profile.choice}), {zeros} zeros, "
         f"{pruned}, seed {source.seed}"
     )
     nodes = frozenset(find_pruning_sites(network)) if rate else frozenset()

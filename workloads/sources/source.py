@@ -165,6 +165,15 @@ class OperandSource(StrictModel, ABC):
         """Give the source with every path absolute, for a file that lies elsewhere."""
         return self
 
+    @property
+    def stated_rate(self) -> float | None:
+        """The rate at which gradients are pruned, where the source itself says so beside the workload's `pruning`."""
+        return None
+
+    def with_stated_rate(self, rate: float) -> Self:  # noqa: ARG002
+        """Give the source of gradients that are pruned at another rate, where it states one."""
+        return self
+
     def with_seed(self, seed: int) -> Self | None:
         """Give the source with another seed; None where it has none."""
         return self.model_copy(update={"seed": seed}) if "seed" in type(self).model_fields else None

@@ -70,7 +70,8 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     [
         ("relu33", "network 'plain' has no layer 'relu33'"),
         ("loss", "network 'plain' has no layer 'loss'"),
-        ("relu1/input", "tensor must be output of the relu layer 'relu1', got 'input'"),
+        ("pool2/grad_output", "tensor must be output of the max_pool layer 'pool2', got 'grad_output'"),
+        ("relu1/input", "tensor must be output or grad_output of the relu layer 'relu1', got 'input'"),
         (
             "conv1/bias",
             "tensor must be output or input or grad_output or weight of the conv2d layer 'conv1', got 'bias'",
