@@ -23,6 +23,9 @@ from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.threads import fixed_blas_threads
 from workloads.workers import HOST_WORKERS, shared_work
 
+# The name under which the output of a layer is noted, beside the statistics of its own.
+OUTPUT = "output"
+
 
 @dataclass(frozen=True, eq=False)
 class GradientPair:
@@ -172,13 +175,16 @@ class HostOptions:
         dtype: Of its arithmetic.
         keep: Given each array that outlives its use, for the backward pass or the operands; hands back what is kept in
             its place (`workloads.kept_tensors`).
-        note: Given each statistic of the batch that a running one follows, ``<layer>/mean`` and so on.
+        note: Given each statistic of the batch that a running one follows, ``<layer>/mean`` and so on, and the output
+            of each layer that is watched, ``<layer>/output``.
+        watched: Such layers.
         threads: That share the work; no result depends on their number.
     """
 
     dtype: DTypeLike = np.float32
     keep: Keep = keep_in_memory
     note: Note = forget
+    watched: frozenset[str] = frozenset()
     threads: int = HOST_WORKERS
 
 
@@ -274,6 +280,8 @@ def _run_forward(
             note=partial(_note, options.note, node.name),
         )
         values[node.name], tape[node.name] = _run_node(node, read, parameters, place)
+        if node.name in options.watched:
+            options.note(f"{node.name}/{OUTPUT}", values[node.name])
         if node.name in compute:
             reads[node.name] = dict(zip(node.inputs, read, strict=True))
     return scores, reads, tape

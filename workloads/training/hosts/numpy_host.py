@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.host import Iteration, run_iteration
+from workloads.host import OUTPUT, Iteration, run_iteration
 from workloads.kinds.execution import Parameters
 from workloads.losses import Evaluation
 from workloads.optimisers.optimiser import Optimiser
+from workloads.profile_plan import list_output_figures
 from workloads.pruners.site import SitePruning
 from workloads.pruning import measure_density
 from workloads.training.batches import Batch
@@ -22,6 +24,27 @@ from workloads.training.iteration import run_pruned_iteration
 from workloads.training.plan import TrainingPlan
 from workloads.training.record import BatchOutcome, SiteOutcome
 from workloads.training.state import Arrays, TrainingState
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What layers tell during an iteration.
+
+    Attributes:
+        statistics: Of the batch, by the names of those that follow them.
+        densities: Of the outputs of layers that are watched.
+    """
+
+    statistics: dict[str, NDArray[Any]] = field(default_factory=dict)
+    densities: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def take(self, name: str, values: NDArray[Any]) -> None:
+        """Keep a statistic, or the density of an output alone."""
+        layer, _, tensor = name.rpartition("/")
+        if tensor == OUTPUT:
+            self.densities[layer, tensor] = measure_density(values)
+        else:
+            self.statistics[name] = values
 
 
 class NumpyHost:
@@ -50,10 +73,10 @@ class NumpyTraining:
     def train_batch(self, batch: Batch) -> BatchOutcome:
         """Run the next iteration and update the state."""
         plan, state = self._plan, self._state
-        noted: dict[str, NDArray[Any]] = {}
-        options = dataclasses.replace(plan.host_options, note=noted.__setitem__)
-        given = batch.images, batch.targets
-        number = state.iteration
+        number, given = state.iteration, (batch.images, batch.targets)
+        noted = Notes()
+        watched = list_output_figures(plan.network) if plan.is_recorded(number) else frozenset[str]()
+        options = dataclasses.replace(plan.host_options, note=noted.take, watched=watched)
         if plan.pruning is None or state.pruning is None:
             found = run_iteration(
                 plan.network, state.parameters, *given, seed=plan.seed, iteration=number, options=options
@@ -65,7 +88,8 @@ class NumpyTraining:
                 iteration=number, options=options,
             )  # fmt: skip
             found, prunings, pushed = done.iteration, dict(done.prunings), done.state
-        outcome = describe_batch(found, prunings, is_recorded=plan.is_recorded(number))
+        densities = measure_densities(found) | noted.densities if plan.is_recorded(number) else {}
+        outcome = describe_batch(found, prunings, densities)
         optimiser = set_rate(plan.form.optimiser, plan.learning_rate(number))
         # What overflows is found in the next iteration's loss, or at the end of the epoch.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -75,7 +99,7 @@ class NumpyTraining:
                 iteration=number + 1,
                 parameters=mask(update.parameters, plan.masks),
                 optimiser=update.state,
-                statistics=follow(state.statistics, noted, plan.form.statistics_momentum),
+                statistics=follow(state.statistics, noted.statistics, plan.form.statistics_momentum),
                 pruning=pushed,
             )
         return outcome
@@ -130,14 +154,16 @@ def follow(statistics: Arrays, noted: Parameters, momentum: float) -> dict[str, 
     return {name: kept * running + taken * noted[name].astype(np.float32) for name, running in statistics.items()}
 
 
-def describe_batch(found: Iteration, prunings: dict[str, SitePruning], *, is_recorded: bool) -> BatchOutcome:
-    """Tell what an iteration was; densities where they are recorded."""
-    return BatchOutcome(
-        found.loss,
-        found.accuracy,
-        {node: describe_site(one) for node, one in prunings.items()},
-        measure_densities(found) if is_recorded else {},
-    )
+def describe_batch(
+    found: Iteration, prunings: dict[str, SitePruning], densities: dict[tuple[str, str], float]
+) -> BatchOutcome:
+    """Tell what an iteration was.
+
+    Args:
+        densities: Empty where they are not recorded.
+    """
+    sites = {node: describe_site(one) for node, one in prunings.items()}
+    return BatchOutcome(found.loss, found.accuracy, sites, densities)
 
 
 def describe_site(one: SitePruning) -> SiteOutcome:
