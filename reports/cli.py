@@ -23,6 +23,7 @@ from reports.signals import NOTHING_LEFT, SIGNALS, describe_stop, find_exit_code
 from reports.simulate_command import simulate
 from reports.standard_output import CLOSED, describe_failure, flush_output, require_output, silence_output
 from reports.sweep_commands import LEFT_BEHIND, SWEEP_COMMANDS
+from reports.train_command import train
 from reports.validate_command import validate
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
@@ -257,6 +258,7 @@ for command in (
     compare,
     explain,
     scale,
+    train,
     export_chakra,
     *SWEEP_COMMANDS,
 ):

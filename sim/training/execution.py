@@ -104,7 +104,9 @@ def run_in_processes(jobs: Sequence[TrainJob], processes: int, on_progress: OnPr
             for number, job in enumerate(jobs, 1)
         )
         try:
-            yield from found
+            # Not `yield from`, which would close it before what is thrown below.
+            for one in found:  # noqa: UP028
+                yield one
         finally:
             # What is thrown into it ends its workers; closed, it would print a warning besides.
             with suppress(AbandonedError):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sim.training.observed import Array, Numbers, ObservedSeries
+from workloads.host import OUTPUT
 from workloads.training.record import EpochRecord
 
 Densities = Mapping[str, Mapping[str, float]]
@@ -79,7 +80,8 @@ def find_densities(
     found: list[Densities] = []
     for place, span in enumerate(spans):
         recorded: dict[str, dict[str, float]] = {}
-        for one in records[span.epoch].tensors:
+        # What no layer is computed from is recorded for profiles.
+        for one in (one for one in records[span.epoch].tensors if one.tensor != OUTPUT):
             recorded.setdefault(one.layer, {})[one.tensor] = one.density
         shares = weights[place] / span.iterations
         inputs = {layer: tensors["input"] for layer, tensors in recorded.items()}

@@ -12,11 +12,14 @@ import pandas as pd
 from sim.architecture import Architecture
 from sim.training.execution import Ended, OnProgress, run_jobs
 from sim.training.folder import StudyFolder, open_folder, read_record, write_record
+from sim.training.interpolation import interpolate, list_rows
 from sim.training.job import make_job
 from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_request
 from sim.training.tables import TABLES, RunRecord, make_tables
 from workloads.errors import InputError
 from workloads.output_files import replace_file
+from workloads.settings import GradientPruning
+from workloads.training.opening import choose_pruning
 from workloads.workload import Workload
 
 
@@ -27,6 +30,7 @@ class TrainingStudy:
     Attributes:
         record: What it depended on, as ``training.json`` holds it.
         checkpoints: Of the trainings that were asked for, in their order; none where a study is read back.
+        trainings: Of those that have records, in that order; likewise.
         failures: Of trainings that did not end, by their names.
     """
 
@@ -35,6 +39,7 @@ class TrainingStudy:
     tables: Mapping[str, pd.DataFrame]
     failures: Mapping[str, str] = field(default_factory=dict)
     checkpoints: tuple[Path, ...] = ()
+    trainings: tuple[RunRecord, ...] = ()
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Give a table by its name: epochs, tensors, sites, machines, runs, table."""
@@ -59,13 +64,28 @@ def train(
     Raises:
         InputError: something cannot be used, or no training could be completed.
     """
-    request = make_train_request(workload, arch, options)
-    for key in request.keys[:1]:
-        make_job(request, key, Path(out)).plan()
-    folder = open_folder(
-        Path(out), request, overwrites=options.get("overwrite", False), resumes=options.get("resume", False)
-    )
-    return run_study(request, folder, on_progress)
+    return run_training(
+        make_train_request(workload, arch, options), Path(out), on_progress,
+        overwrites=options.get("overwrite", False), resumes=options.get("resume", False),
+    )  # fmt: skip
+
+
+def run_training(
+    request: TrainRequest, out: Path, on_progress: OnProgress, *, overwrites: bool = False, resumes: bool = False
+) -> TrainingStudy:
+    """Run a study in a folder, or go on with it there.
+
+    Args:
+        overwrites: Whether a study of other inputs may be replaced.
+        resumes: Whether there has to be one.
+
+    Raises:
+        InputError: something cannot be used, or no training could be completed.
+    """
+    # What is missing or does not fit is told before anything is written.
+    job = make_job(request, request.keys[0], out)
+    job.make_observer(job.plan())
+    return run_study(request, open_folder(out, request, overwrites=overwrites, resumes=resumes), on_progress)
 
 
 def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgress) -> TrainingStudy:
@@ -76,11 +96,13 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
     """
     jobs = [make_job(request, key, folder.checkpoint(key)) for key in request.keys]
     ended: dict[RunKey, Ended] = {}
+    found_runs: dict[RunKey, RunRecord] = {}
     tables: Mapping[str, pd.DataFrame] = {}
     for one in run_jobs(jobs, request.jobs, request.scheduler, on_progress):
         ended[one.key] = one
-        runs = [make_run(found) for found in ended.values() if found.records]
-        tables = make_tables(runs) if runs else {}
+        if one.records:
+            found_runs[one.key] = make_run(request, one)
+        tables = make_tables(list(found_runs.values())) if found_runs else {}
         write_tables(folder, tables)
     known = (ended[key] for key in request.keys)
     failures = {one.key.name: one.failure for one in known if one.failure is not None}
@@ -92,12 +114,22 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
     if len(targets):
         found["target_accuracy"] = float(targets.iloc[0])
     write_record(folder, request, status, found)
-    return TrainingStudy(folder.path, read_record(folder), tables, failures, tuple(job.checkpoint for job in jobs))
+    checkpoints = tuple(job.checkpoint for job in jobs)
+    trainings = tuple(found_runs[key] for key in request.keys if key in found_runs)
+    return TrainingStudy(folder.path, read_record(folder), tables, failures, checkpoints, trainings)
 
 
-def make_run(ended: Ended) -> RunRecord:
+def make_run(request: TrainRequest, ended: Ended) -> RunRecord:
     """Give the records of a training with the machine's figures of every epoch."""
-    return RunRecord(ended.key, ended.records)
+    if not any(record.observations for record in ended.records):
+        return RunRecord(ended.key, ended.records)
+    pruning = choose_pruning(request.workload, ended.key.rate)
+    waits = isinstance(pruning, GradientPruning) and pruning.threshold == "fifo"
+    found = interpolate(
+        ended.records, record_every=request.form.record_every,
+        fifo_depth=pruning.fifo_depth if isinstance(pruning, GradientPruning) and waits else None,
+    )  # fmt: skip
+    return RunRecord(ended.key, ended.records, tuple(list_rows(found)))
 
 
 def list_notices(request: TrainRequest) -> list[str]:

@@ -1,0 +1,156 @@
+"""The command that trains a workload on the host, prunes its gradients, and executes some iterations on the machine."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from reports.completion import (
+    complete_architectures,
+    complete_baselines,
+    complete_datasets,
+    complete_files,
+    complete_overrides,
+    complete_samples,
+    complete_workloads,
+)
+from reports.sweep_commands import LEFT_BEHIND
+from reports.terminal import say
+from workloads.errors import InputError
+
+if TYPE_CHECKING:
+    from sim.training.request import TrainOptions
+    from sim.training.study import TrainingStudy
+
+EXIT_FAILED = 1
+GIVEN_CHARACTERS = 40
+PAGE = "index.html"
+
+
+@click.command()
+@click.argument("workload", shell_complete=complete_workloads)
+@click.option("--prune", metavar="RATE,RATE,...",
+              help="Rates of gradient pruning, 0 for none, such as 0,0.7,0.9  [default: the workload's].")  # fmt: skip
+@click.option("--seeds", type=int, default=1, show_default=True, help="Trainings at each rate.")
+@click.option("--epochs", type=int, help="Instead of the workload's.")
+@click.option("--batch", type=int, help="Images of an iteration, instead of the workload's.")
+@click.option("--images", type=int, help="Only the first so many training images.")
+@click.option("--test-images", type=int, help="Only the first so many test images.")
+@click.option("--data", metavar="KIND:PATH", shell_complete=complete_datasets,
+              help="Other images; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
+@click.option("--weights", metavar="FILE.npz", shell_complete=complete_files,
+              help="Begin from these weights, not from drawn ones.")  # fmt: skip
+@click.option("--host", default="numpy", show_default=True, metavar="numpy|torch",
+              help="What trains: the reference, or torch where it is installed.")  # fmt: skip
+@click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
+              shell_complete=complete_architectures,
+              help="The machine that executes some of the iterations.")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_overrides,
+              help="Override a field of the architecture; may be repeated.")  # fmt: skip
+@click.option("--baseline", "baselines", multiple=True, metavar="NAME|POLICY", shell_complete=complete_baselines,
+              help="Machines to compare with  [default: skipping-off].")  # fmt: skip
+@click.option("--no-simulate", is_flag=True, help="Train only; execute nothing on a machine.")
+@click.option("--simulate-every", type=int, metavar="EPOCHS", help="From one executed iteration to the next.")
+@click.option("--simulate-images", type=int, metavar="N", help="Images of its batch that are executed.")
+@click.option("--sample", metavar="FRACTION|auto", shell_complete=complete_samples,
+              help="Execute only so many of each step's tiles, as simulate does.")  # fmt: skip
+@click.option("--jobs", type=int, default=1, show_default=True, help="Trainings that run at a time, in processes.")
+@click.option("--scheduler", metavar="ADDRESS", help="Train on this Dask cluster, whose workers see the same files.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of checkpoints and tables  [default: out/train-WORKLOAD].")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Insist that there is a training to go on with; it goes on anyway.")
+@click.option("--overwrite", is_flag=True, help="Replace a training of other inputs in that folder.")
+@click.option("--save-weights", type=click.Path(path_type=Path), metavar="FILE.npz",
+              help="Write the trained weights of the first rate and seed.")  # fmt: skip
+@click.option("--save-profile", type=click.Path(path_type=Path), metavar="FILE.csv",
+              help="Write the densities of all epochs at every rate as a profile for operands.")  # fmt: skip
+@click.option("--page/--no-page", default=True, help="Write a page into the folder; by default it is.")
+@click.pass_context
+def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | None, save_weights: Path | None,
+          save_profile: Path | None, page: bool, no_simulate: bool, baselines: tuple[str, ...],
+          **options: Any) -> None:  # fmt: skip
+    """Train WORKLOAD, a preset or a file with a section training, with its gradients pruned.
+
+    A checkpoint is written behind each epoch; interrupted or killed, the same command goes on. At the end stands a
+    table of what pruning does to accuracy, cycles and energy over the whole training.
+    """
+    from reports.fitted_tables import make_console
+    from reports.training_tables import print_training_table
+    from reports.training_teller import TrainingTeller
+    from sim.training.request import make_train_request
+    from sim.training.study import run_training
+    from workloads.output_files import check_output
+
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given["simulate"] = not no_simulate
+    if prune is not None:
+        given["prune"] = parse_rates(prune)
+    if baselines:
+        given["baseline"] = baselines
+    folder = out or Path("out") / f"train-{Path(workload).stem}"
+    for path, option in ((save_weights, "--save-weights"), (save_profile, "--save-profile")):
+        if path is not None:
+            check_output(path, option)
+    ctx.meta[LEFT_BEHIND] = f"what was finished is in {folder}, and the same command goes on"
+    request = make_train_request(workload, given.pop("arch"), cast("TrainOptions", given))
+    names = {key: key.name if len(request.keys) > 1 else "" for key in request.keys}
+    with TrainingTeller(len(request.keys)) as teller:
+        study = run_training(
+            request, folder, lambda progress: teller.update(progress.training, names[progress.key]),
+            overwrites=given.get("overwrite", False), resumes=given.get("resume", False),
+        )  # fmt: skip
+    print_training_table(make_console(), study.table)
+    if save_weights is not None or save_profile is not None:
+        write_files(study, save_weights, save_profile)
+    if page:
+        write_page(study, folder)
+    say(f"Tables and checkpoints: {folder}")
+    if study.failures:
+        for name, sentence in study.failures.items():
+            say(f"{name}: {sentence}", err=True)
+        ctx.exit(EXIT_FAILED)
+
+
+def write_files(study: TrainingStudy, weights: Path | None, profile: Path | None) -> None:
+    """Write what other commands read, and say where it lies."""
+    from sim.training.weights import save_profile, save_weights
+
+    if weights is not None:
+        save_weights(study.checkpoints[0], weights)
+        say(f"Weights: {weights}")
+    if profile is not None:
+        record = study.record
+        save_profile(
+            study.trainings, profile,
+            f"Densities measured in trainings of {record['name']} (sparsetrain train, version {record['version']}, "
+            f"host {record['host']}, seed {study.trainings[0].key.seed}), means over each epoch.",
+        )  # fmt: skip
+        say(f"Profile: {profile}")
+
+
+def write_page(study: TrainingStudy, folder: Path) -> None:
+    """Write the page into the folder."""
+    from reports.report_commands import put_page
+    from reports.training_page import build_training_page
+
+    put_page(folder / PAGE, build_training_page(study), lambda: None)
+    say(f"Page: {folder / PAGE}")
+
+
+def parse_rates(words: str) -> tuple[float, ...]:
+    """Read rates of pruning.
+
+    Raises:
+        InputError: they are no numbers with commas between them.
+    """
+    try:
+        rates = tuple(float(part) for part in words.split(","))
+    except ValueError:
+        rates = (math.nan,)
+    if not all(math.isfinite(rate) for rate in rates):
+        shown = words if len(words) <= GIVEN_CHARACTERS else f"{words[:GIVEN_CHARACTERS]}..."
+        raise InputError(f"--prune must be numbers from 0 to below 1 with commas between them, got '{shown}'")
+    return rates
