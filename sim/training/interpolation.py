@@ -35,7 +35,7 @@ class Estimate:
     """A figure that was interpolated.
 
     Attributes:
-        low: Where its 95 % interval begins; None where a single iteration tells nothing of its width.
+        low: Where its 95 % interval begins; None where too few iterations tell nothing of its width.
         high: Where it ends.
     """
 
@@ -146,6 +146,8 @@ class Model:
             total = sum(self.spans[place].iterations for place in chosen)
             return Estimate(value, None, None) if total > len(self.iterations) else Estimate(value, value, value)
         half = student_quantile(self.degrees) * math.sqrt(self.find_variance(chosen, sums))
+        if not math.isfinite(half):
+            return Estimate(value, None, None)
         return Estimate(value, max(0.0, value - half), value + half)
 
     def find_variance(self, chosen: Sequence[int], sums: Array) -> float:
