@@ -135,7 +135,9 @@ def measure_ratios(results: TrainingResults, rate: float, scope: str, figure: st
     low, high = f"{name}_low", f"{name}_high"
     if {low, high, f"{low}_dense", f"{high}_dense"} <= set(both):
         found["low"] = both[f"{low}_dense"].astype(float) / both[high].astype(float)
-        found["high"] = both[f"{high}_dense"].astype(float) / both[low].astype(float)
+        # An interval that begins at zero bounds no ratio from above.
+        least = both[low].astype(float)
+        found["high"] = both[f"{high}_dense"].astype(float) / least.where(least > 0)
     return found.groupby("epoch")[["mean", "low", "high"]].mean().reset_index().dropna(subset=["mean"])
 
 
