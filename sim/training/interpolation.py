@@ -189,12 +189,13 @@ def fit(
     weights = weigh_observations(spans, series.iterations, border)
     densities = find_densities(records, spans, weights, series, border)
     found = np.array([[row.share(one, series.policy) for row in series.rows] for one in densities])
-    values, shares, found = series.figures[figure][:, chosen], series.shares[:, chosen], found[:, chosen]
+    values, found = series.figures[figure][:, chosen], found[:, chosen]
+    shares, told = series.shares[:, chosen], series.told[:, chosen]
     pairs = list_pairs(series.iterations, border)
     exponents = choose_exponents(values, shares, pairs)
-    shares, found = shares**exponents, found**exponents
+    shares, told, found = shares**exponents, told**exponents, found**exponents
     costs = values / shares
-    spread, degrees = find_spread(values, shares, pairs)
+    spread, degrees = find_spread(values, shares, told, pairs)
     return Model(
         spans, series.iterations, costs, found, weights, spread, degrees,
         find_density_spread(values, shares, found, spans, series.iterations),
@@ -220,16 +221,16 @@ def choose_exponents(values: Array, shares: Array, pairs: NDArray[np.intp]) -> A
     return chosen
 
 
-def find_spread(values: Array, shares: Array, pairs: NDArray[np.intp]) -> tuple[float | None, float]:
+def find_spread(values: Array, shares: Array, told: Array, pairs: NDArray[np.intp]) -> tuple[float | None, float]:
     """Find how far an iteration's sum lies from what it should be, relative to it, and the degrees of freedom.
 
     Two neighbours differ by the errors of both, and by what changes from one to the other, which counts as error too.
     """
     if not len(pairs):
         return None, 1.0
-    told = (values[pairs - 1] / shares[pairs - 1] * shares[pairs]).sum(axis=1)
+    expected = (values[pairs - 1] / shares[pairs - 1] * told[pairs]).sum(axis=1)
     totals = values[pairs].sum(axis=1)
-    errors = np.divide(told - totals, totals, out=np.zeros(len(pairs)), where=totals > 0)
+    errors = np.divide(expected - totals, totals, out=np.zeros(len(pairs)), where=totals > 0)
     return math.sqrt(float(errors @ errors) / (2 * len(pairs))), max(1.0, DIFFERENCE_SHARE * len(pairs))
 
 

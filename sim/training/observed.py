@@ -20,6 +20,7 @@ from workloads.updates import UPDATE
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
+Densities = Mapping[str, Mapping[str, float]]
 CYCLES, ENERGY = "cycles", "energy_pj"
 # Added to a share of multiplications, as rows cost something without any, and a share may be 0.
 LEAST_SHARE = 0.02
@@ -77,6 +78,7 @@ class ObservedSeries:
         iterations: Their numbers, in order, `(K,)`.
         rows: Of each iteration.
         shares: Of multiplications, by what their densities tell, `(K, R)`.
+        told: These shares as the iteration before tells them, where gradients are not recorded.
         figures: Cycles and energy `(K, R)`; without prices cycles alone.
         gradients: The densities of gradients to layers' outputs that it met, for each iteration.
         sources: To the density of what which layer reads these are in which ratio, for each iteration; None where the
@@ -88,6 +90,7 @@ class ObservedSeries:
     iterations: Numbers
     rows: tuple[Row, ...]
     shares: Array
+    told: Array
     figures: Mapping[str, Array]
     gradients: tuple[Mapping[str, float], ...]
     sources: tuple[Mapping[str, Mapping[str, Any]], ...] | None
@@ -131,7 +134,29 @@ def make_series(found: Sequence[Mapping[str, Any]], number: int) -> ObservedSeri
         iterations=np.array([int(one["iteration"]) for one in found]),
         rows=rows,
         shares=np.array([[row.share(one, policy) for row in rows] for one in seen]),
+        told=np.array(
+            [[row.share(one, policy) for row in rows] for one in (tell_next(found, seen) if is_derived else seen)]
+        ),
         figures=values,
         gradients=tuple({layer: one["grad_output"] for layer, one in each.items()} for each in seen),
         sources=tuple(one["gradient_sources"] for one in found) if is_derived else None,
     )
+
+
+def tell_next(found: Sequence[Mapping[str, Any]], seen: Sequence[Densities]) -> list[Densities]:
+    """Give the densities of each iteration with those of gradients as the iteration before it tells them."""
+    told: list[Densities] = [seen[0]]
+    for place in range(1, len(seen)):
+        here, before, sources = seen[place], seen[place - 1], found[place - 1]["gradient_sources"]
+        told.append(
+            {
+                layer: {
+                    **one,
+                    "grad_output": before[layer]["grad_output"]
+                    if layer not in sources
+                    else sources[layer]["ratio"] * here[sources[layer]["layer"]]["input"],
+                }
+                for layer, one in here.items()
+            }
+        )
+    return told

@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.training.observed import Array, Numbers, ObservedSeries
+from sim.training.observed import Array, Densities, Numbers, ObservedSeries
 from workloads.host import OUTPUT
 from workloads.training.record import EpochRecord
-
-Densities = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)

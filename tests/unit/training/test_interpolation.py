@@ -235,3 +235,19 @@ def test_time_follows_from_the_clock() -> None:
 def test_an_estimate_holds_its_ends() -> None:
     one = Estimate(10.0, 9.0, 11.0)
     assert [one.holds(value) for value in (8.9, 9.0, 11.0, 11.1)] == [False, True, True, False]
+
+
+def test_gradients_that_are_not_recorded_widen_the_interval() -> None:
+    """Noise of theirs is none that the records tell of, so that it counts as any other."""
+
+    def noisy(number: int) -> Mapping[str, float]:
+        return {**constant(number), "grad_output": 0.4 + 0.1 * (number % 20 == 0)}
+
+    recorded, derived = (make_records(6, (0, 10, 20, 30, 40, 50, 59), noisy) for _ in range(2))
+    for record in derived:
+        for one in record.observations:
+            one["densities"]["as_trained"] = one["densities"]["unpruned"]
+    widths = [interpolate_one(records).whole.network.cycles.half_width for records in (recorded, derived)]
+    assert widths[0] is not None
+    assert widths[1] is not None
+    assert widths[1] > 2 * widths[0]
