@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Densities = Mapping[str, Mapping[str, float]]
 CYCLES, ENERGY = "cycles", "energy_pj"
+GRADIENT, FOR_GTA = "grad_output", "grad_output_for_gta"
 # Added to a share of multiplications, as rows cost something without any, and a share may be 0.
 LEAST_SHARE = 0.02
 
@@ -60,11 +61,11 @@ class Row:
         match self.step:
             case Step.FORWARD:
                 left = one["input"]
-            case Step.GTA if policy == NATURAL:
-                left = one["grad_output"]
-            case Step.GTA | Step.GTW:
+            case Step.GTA:
                 # A mask is set where the input is not 0.
-                left = one["grad_output"] * one["input"]
+                left = one.get(FOR_GTA, one[GRADIENT]) * (1.0 if policy == NATURAL else one["input"])
+            case Step.GTW:
+                left = one[GRADIENT] * one["input"]
             case _:
                 raise ValueError(f"a layer has no step {self.step!r}")
         return LEAST_SHARE + left
@@ -80,7 +81,7 @@ class ObservedSeries:
         shares: Of multiplications, by what their densities tell, `(K, R)`.
         told: These shares as the iteration before tells them, where gradients are not recorded.
         figures: Cycles and energy `(K, R)`; without prices cycles alone.
-        gradients: The densities of gradients to layers' outputs that it met, for each iteration.
+        densities: Of the operands that it met, by layer and tensor, for each iteration.
         sources: To the density of what which layer reads these are in which ratio, for each iteration; None where the
             machine meets the gradients that are recorded.
     """
@@ -92,7 +93,7 @@ class ObservedSeries:
     shares: Array
     told: Array
     figures: Mapping[str, Array]
-    gradients: tuple[Mapping[str, float], ...]
+    densities: tuple[Densities, ...]
     sources: tuple[Mapping[str, Mapping[str, Any]], ...] | None
 
     def select(self, scope: Scope) -> NDArray[np.bool_]:
@@ -138,7 +139,7 @@ def make_series(found: Sequence[Mapping[str, Any]], number: int) -> ObservedSeri
             [[row.share(one, policy) for row in rows] for one in (tell_next(found, seen) if is_derived else seen)]
         ),
         figures=values,
-        gradients=tuple({layer: one["grad_output"] for layer, one in each.items()} for each in seen),
+        densities=tuple(seen),
         sources=tuple(one["gradient_sources"] for one in found) if is_derived else None,
     )
 
@@ -152,7 +153,7 @@ def tell_next(found: Sequence[Mapping[str, Any]], seen: Sequence[Densities]) -> 
             {
                 layer: {
                     **one,
-                    "grad_output": before[layer]["grad_output"]
+                    GRADIENT: before[layer][GRADIENT]
                     if layer not in sources
                     else sources[layer]["ratio"] * here[sources[layer]["layer"]]["input"],
                 }

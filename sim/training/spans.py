@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.training.observed import Array, Densities, Numbers, ObservedSeries
+from sim.training.observed import FOR_GTA, GRADIENT, Array, Densities, Numbers, ObservedSeries
 from workloads.host import OUTPUT
 from workloads.training.record import EpochRecord
 
@@ -85,13 +85,14 @@ def find_densities(
         inputs = {layer: tensors["input"] for layer, tensors in recorded.items()}
         others = [one for one in spans if one.epoch == span.epoch and one != span]
         for layer, tensors in recorded.items():
-            observed = float(shares @ [one[layer] for one in series.gradients])
+            for name in (GRADIENT, FOR_GTA) if others and series.sources is None else ():
+                if name in tensors:
+                    tensors[name] = split_mean(tensors[name], span, others[0], series, (layer, name), border)
             if series.sources is not None:
-                tensors["grad_output"] = derive_density(inputs, series.sources, shares, layer, observed)
-            elif others:
-                tensors["grad_output"] = split_mean(
-                    tensors["grad_output"], span, others[0], observed, series, layer, border
-                )
+                # Nothing is pruned, for GTA as little as for all.
+                tensors.pop(FOR_GTA, None)
+                observed = float(shares @ [one[layer][GRADIENT] for one in series.densities])
+                tensors[GRADIENT] = derive_density(inputs, series.sources, shares, layer, observed)
         found.append(recorded)
     return found
 
@@ -112,13 +113,16 @@ def derive_density(
 
 
 def split_mean(
-    mean: float, span: Span, other: Span, observed: float, series: ObservedSeries, layer: str, border: int
+    mean: float, span: Span, other: Span, series: ObservedSeries, tensor: tuple[str, str], border: int
 ) -> float:
     """Give a span's part of the mean of a cut epoch: what was observed before the border, the rest behind it."""
-    if span.start < border or not span.recorded:
-        return observed
-    before = [one[layer] for one, number in zip(series.gradients, series.iterations, strict=True) if number < border]
-    if not before or not other.recorded:
+    layer, name = tensor
+    observed = [one[layer][name] for one in series.densities]
+    is_before = series.iterations < border
+    mine = [one for one, before in zip(observed, is_before, strict=True) if before == (span.start < border)]
+    if (span.start < border or not span.recorded) and mine:
+        return mine[-1] if span.start < border else mine[0]
+    before = [one for one, is_there in zip(observed, is_before, strict=True) if is_there]
+    if not before or not span.recorded:
         return mean
-    rest = mean * (span.recorded + other.recorded) - before[-1] * other.recorded
-    return max(0.0, rest / span.recorded)
+    return max(0.0, (mean * (span.recorded + other.recorded) - before[-1] * other.recorded) / span.recorded)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sim.training.interpolation import Estimate, MachineTraining, find_target, interpolate, list_rows
+from sim.training.observed import LEAST_SHARE, Row
 from workloads.training.evaluation import Score
 from workloads.training.record import EpochRecord, TensorRecord
 
@@ -251,3 +252,15 @@ def test_gradients_that_are_not_recorded_widen_the_interval() -> None:
     assert widths[0] is not None
     assert widths[1] is not None
     assert widths[1] > 2 * widths[0]
+
+
+def test_gta_follows_the_copy_of_a_gradient_that_is_pruned_for_it_alone() -> None:
+    densities = {"conv": {"input": 0.5, "weight": 1.0, "grad_output": 0.4, "grad_output_for_gta": 0.1}}
+    shares = {
+        (step, policy): Row("conv", "conv2d", step).share(densities, policy) - LEAST_SHARE
+        for step in ("gta", "gtw")
+        for policy in ("pruned", "natural")
+    }
+    assert shares == pytest.approx(
+        {("gta", "pruned"): 0.05, ("gta", "natural"): 0.1, ("gtw", "pruned"): 0.2, ("gtw", "natural"): 0.2}
+    )
