@@ -6,6 +6,7 @@ otherwise. A figure with choices has them in its `meta`; those traces are visibl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -20,7 +21,9 @@ from reports.training_tables import write_rate
 
 BAND_OPACITY = 0.18
 ROW_PIXELS, AXES_PIXELS, LEAST_PIXELS = 22, 100, 300
-MARKED_EPOCHS = 40
+MARKED_EPOCHS, MOST_TICKS = 40, 10
+# Densities at which the colour bar has a tick.
+TICKS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def color_of(results: TrainingResults, rate: float) -> str:
@@ -40,10 +43,11 @@ def name_rate(rate: float) -> str:
     return f"rate {write_rate(rate)}"
 
 
-def epoch_figure(title: str, y_title: str, *, is_share: bool = False) -> go.Figure:
-    """Make an empty figure over epochs."""
+def epoch_figure(results: TrainingResults, title: str, y_title: str, *, is_share: bool = False) -> go.Figure:
+    """Make an empty figure over epochs, whose ticks are whole ones."""
     figure = plain_figure(title, "epoch", y_title)
-    figure.update_xaxes(tickformat="d", rangemode="normal")
+    step = math.ceil(int(results.tables["epochs"]["epoch"].max()) / MOST_TICKS)
+    figure.update_xaxes(tickformat="d", tick0=1 if step == 1 else 0, dtick=step)
     figure.update_layout(meta={"group": "rate"})
     if is_share:
         figure.update_yaxes(tickformat=".0%")
@@ -52,7 +56,7 @@ def epoch_figure(title: str, y_title: str, *, is_share: bool = False) -> go.Figu
 
 def plot_loss(results: TrainingResults) -> go.Figure:
     """Draw the loss of training and test images by epoch."""
-    figure = epoch_figure("How does the loss fall?", "loss")
+    figure = epoch_figure(results, "How does the loss fall?", "loss")
     add_curves(figure, results, (("loss", "training", "dot"), ("test_loss", "test", "solid")), "{:.4g}")
     return figure
 
@@ -60,7 +64,7 @@ def plot_loss(results: TrainingResults) -> go.Figure:
 def plot_accuracy(results: TrainingResults) -> go.Figure:
     """Draw the accuracy on training and test images by epoch."""
     title = "Does pruning cost accuracy?" if results.pruned_rates else "How accurate does it become?"
-    figure = epoch_figure(title, "accuracy", is_share=True)
+    figure = epoch_figure(results, title, "accuracy", is_share=True)
     add_curves(figure, results, (("accuracy", "training", "dot"), ("test_accuracy", "test", "solid")), "{:.2%}")
     return figure
 
@@ -140,18 +144,22 @@ def add_line(
 
 
 def plot_densities(results: TrainingResults, tensor: str) -> go.Figure:
-    """Draw a heat map of the density of a tensor by layer and epoch; a rate is chosen."""
+    """Draw a heat map of the density of a tensor by layer and epoch; a rate is chosen.
+
+    Colours follow the square root: among the sparse gradients are those that pruning makes.
+    """
     words = {"grad_output": "How dense are the gradients that each layer reads?", "input": "How dense are the inputs?"}
     tensors = results.tables["tensors"]
     own = tensors[tensors["tensor"] == tensor]
     layers = list(dict.fromkeys(own["layer"]))
-    figure = epoch_figure(words[tensor], "")
+    figure = epoch_figure(results, words[tensor], "")
     for number, rate in enumerate(results.rates):
         found = spread(own[own["rate"] == rate], ["layer", "epoch"], "density")
         table = found.pivot_table(index="layer", columns="epoch", values="mean", sort=False).reindex(layers)
         values = [[None if pd.isna(value) else value for value in line] for line in table.to_numpy().tolist()]
         figure.add_heatmap(
-            x=table.columns.tolist(), y=[escape(layer) for layer in layers], z=values,
+            x=table.columns.tolist(), y=[escape(layer) for layer in layers],
+            z=[[None if value is None else math.sqrt(value) for value in line] for line in values],
             text=[["" if value is None else f"{value:.1%}" for value in line] for line in values],
             coloraxis="coloraxis", xgap=1, ygap=1, hoverongaps=False, visible=number == 0,
             meta={"part": tensor, "choice": write_rate(rate), "machine": write_rate(rate), "place": "epoch"},
@@ -162,15 +170,24 @@ def plot_densities(results: TrainingResults, tensor: str) -> go.Figure:
     height = max(LEAST_PIXELS, AXES_PIXELS + ROW_PIXELS * len(layers))
     figure.update_layout(
         meta={"group": "rate", "choices": "densities", "height": height},
-        coloraxis={"colorscale": "Cividis", "cmin": 0, "cmax": 1, "colorbar": {"thickness": 10, "tickformat": ".0%"}},
+        coloraxis={
+            "colorscale": "Cividis",
+            "cmin": 0,
+            "cmax": 1,
+            "colorbar": {
+                "thickness": 10,
+                "tickvals": [math.sqrt(value) for value in TICKS],
+                "ticktext": [f"{value:.0%}" for value in TICKS],
+            },
+        },
     )
     return figure
 
 
 def plot_thresholds(results: TrainingResults) -> go.Figure:
     """Draw the threshold that the FIFO predicted beside the batches' own, by epoch; a gradient is chosen."""
-    figure = epoch_figure("Does the FIFO predict the threshold?", "threshold")
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    figure = epoch_figure(results, "Does the FIFO predict the threshold?", "threshold")
+    figure.update_yaxes(type="log", exponentformat="power", minorloglabels="complete")
     columns = (("own_threshold", "the batch's own", "dot", False), ("threshold", "predicted", "solid", True))
     add_site_lines(figure, results, columns, "{:.4g}")
     return figure
@@ -178,7 +195,7 @@ def plot_thresholds(results: TrainingResults) -> go.Figure:
 
 def plot_threshold_ratios(results: TrainingResults) -> go.Figure:
     """Draw the predicted threshold over the batches' own, by epoch; a gradient is chosen."""
-    figure = epoch_figure("How far is the prediction off?", "predicted over the batch's own")
+    figure = epoch_figure(results, "How far is the prediction off?", "predicted over the batch's own")
     figure.add_hline(y=1, line={"color": UNPRUNED_COLOR, "dash": "dash", "width": 1})
     add_site_lines(figure, results, (("quotient", "predicted over own", "solid", True),), "{:.3f}")
     return figure
@@ -191,7 +208,7 @@ def add_site_lines(
     sites = results.tables["sites"]
     sites = sites[(sites["own_threshold"] > 0) & (sites["threshold"] > 0)]
     sites = sites.assign(quotient=sites["threshold"] / sites["own_threshold"])
-    for number, node in enumerate(list_sites(results.tables["sites"])):
+    for number, node in enumerate(list_sites(results)):
         for rate in results.pruned_rates:
             rows = sites[(sites["node"] == node) & (sites["rate"] == rate)]
             for column, words, dash, is_listed in columns:
@@ -204,7 +221,7 @@ def add_site_lines(
 def plot_kept(results: TrainingResults) -> go.Figure:
     """Draw what share of each gradient's nonzeros stayed in the last epoch, beside what normal values would leave."""
     figure = plain_figure("Does pruning leave what it aims at?", "gradient to the output of", "nonzeros left")
-    nodes = list_sites(results.tables["sites"])
+    nodes = list_sites(results)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(node) for node in nodes])
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     figure.update_layout(meta={"group": "rate", "min_width": 90 + 14 * len(nodes)})

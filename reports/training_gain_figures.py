@@ -144,7 +144,7 @@ def measure_ratios(results: TrainingResults, rate: float, scope: str, figure: st
 def plot_ratios(results: TrainingResults, figure_name: str) -> go.Figure:
     """Draw the speed-up, or the energy ratio, by epoch with its interval; what it is of is chosen."""
     title, y_title = RATIO_WORDS[figure_name]
-    figure = epoch_figure(title, y_title)
+    figure = epoch_figure(results, title, y_title)
     words = "speed-up" if figure_name == "cycles" else "energy ratio"
     for number, scope in enumerate(order_scopes(results)):
         shown = {"visible": number == 0}

@@ -70,7 +70,8 @@ WORDS = {
     "loss": "Solid: test images; dotted: training images; bands as before.",
     "gradients": (
         "Share of nonzeros in the gradient to the output of each layer as the layer reads it, behind pruning; the mean "
-        "over the seeds. Dark is sparse. Layers stand in the order of the network: gradients come from below."
+        "over the seeds. Dark is sparse; colours follow the square root, which tells small shares apart. Layers stand "
+        "in the order of the network: gradients come from below."
     ),
     "inputs": "Share of nonzeros in what each layer reads going forward, on the same scale.",
     "thresholds": (
@@ -154,10 +155,16 @@ def write_header(results: TrainingResults) -> str:
         *(f'<p class="notice bad">{write_words(words)}</p>' for words in list_warnings(results)),
         write_list([describe_rate(results, rate) for rate in results.rates]),
         *(f"<p>{write_words(words)}</p>" for words in further),
-        *(f'<p class="soft">{write_words(f"Notice: {words}.")}</p>' for words in record.get("notices") or ()),
+        *(f'<p class="soft">{write_words(f"Notice: {words}.")}</p>' for words in list_notices(results, further)),
         write_summary(results),
     ]
     return "\n".join(lines)
+
+
+def list_notices(results: TrainingResults, told: Sequence[str]) -> list[str]:
+    """List the notices of a study that nothing else tells."""
+    known = " ".join(told).lower()
+    return [str(words) for words in results.record.get("notices") or () if str(words).lower() not in known]
 
 
 def write_words(words: str) -> str:
@@ -264,7 +271,7 @@ def make_thresholds(results: TrainingResults) -> tuple[Part, Figures]:
     sites = results.tables["sites"].drop_duplicates("node").set_index("node")
     options = [
         (node, f"{node} ({'before batch norm' if sites.loc[node, 'place'] == 'batch_norm' else 'behind a mask'})")
-        for node in list_sites(results.tables["sites"])
+        for node in list_sites(results)
     ]
     above = write_choice("gradients", "Gradient to the output of", options)
     boxes = "".join(write_box(name, figure, is_wide=False, above=above) for name, figure in figures.items())

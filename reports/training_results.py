@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 from typing import Any, Protocol
@@ -271,9 +271,12 @@ class Aim:
     below: float | None
 
 
-def list_sites(sites: pd.DataFrame) -> Sequence[str]:
-    """Name the pruned gradients in order."""
-    return list(dict.fromkeys(sites["node"]))
+def list_sites(results: TrainingResults) -> list[str]:
+    """Name the pruned gradients in the order of the layers that write them."""
+    layers = list(dict.fromkeys(results.tables["tensors"]["layer"])) if len(results.tables["tensors"]) else []
+    writers = dict(zip(results.tables["sites"]["node"], results.tables["sites"]["writer"], strict=True))
+    places = {layer: place for place, layer in enumerate(layers)}
+    return sorted(writers, key=lambda node: places.get(writers[node], len(layers)))
 
 
 def measure_kept(results: TrainingResults, rate: float) -> pd.DataFrame:

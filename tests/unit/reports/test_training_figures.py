@@ -72,7 +72,8 @@ def test_a_heat_map_holds_the_mean_density_of_each_layer_and_epoch(results: Trai
         rows = tensors[(tensors["rate"] == rate) & (tensors["tensor"] == "grad_output")]
         means = rows.groupby(["layer", "epoch"])["density"].mean()
         for place, layer in enumerate(trace.y):
-            assert list(trace.z[place]) == pytest.approx(means[layer].tolist())
+            assert [value**2 for value in trace.z[place]] == pytest.approx(means[layer].tolist())
+            assert list(trace.text[place]) == [f"{mean:.1%}" for mean in means[layer]]
     assert list(figure.data[0].y) == list(MadeUp().layers)
 
 
