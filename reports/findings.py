@@ -12,6 +12,7 @@ from reports.palette import COMPONENT_WORDS, DENSITY_MARKS, STATE_WORDS
 from reports.quantities import write_energy, write_percent
 from reports.run_files import COMPUTE_KINDS, Run, find_architecture, find_bandwidth
 from workloads.fusion import FUSED
+from workloads.recomputation import RECOMPUTE
 from workloads.updates import UPDATE
 
 PASSES_WORDS = "the elementwise passes together"
@@ -153,5 +154,5 @@ TELLERS: dict[str, Callable[[Run], str]] = {
 
 def count_verdicts(frame: pd.DataFrame) -> dict[str, int]:
     """Count the verdicts of the steps that can be compared."""
-    compared = frame[frame["kind"].isin(COMPUTE_KINDS)]
+    compared = frame[frame["kind"].isin(COMPUTE_KINDS) & (frame["step"] != RECOMPUTE)]
     return {str(name): int(count) for name, count in compared["verdict"].value_counts().items()}

@@ -12,6 +12,7 @@ STEP_COLORS = {
     "gtw": "#CC79A7",
     "backward": "#56B4E9",
     "loss": "#999999",
+    "recompute": "#004B7A",
     "accumulate": "#009E73",
     "update": "#8C6D31",
 }
@@ -21,6 +22,7 @@ STEP_WORDS = {
     "gtw": "GTW (gradient to weights)",
     "backward": "Backward of passes",
     "loss": "Loss",
+    "recompute": "Forward again",
     "accumulate": "Sums over microbatches",
     "update": "Weight update",
 }

@@ -13,7 +13,7 @@ from reports.dead_words import describe_dead
 from reports.figures import plot_all
 from reports.findings import TELLERS, count_verdicts
 from reports.layer_bars import is_crowded
-from reports.memory_words import describe_microbatches
+from reports.memory_words import describe_memory
 from reports.page import chart_box, table_box, write_table
 from reports.palette import pattern_of, symbol_of
 from reports.quantities import write_energy, write_percent, write_ratio
@@ -99,7 +99,7 @@ def write_header(run: Run) -> str:
         f"Operands: {escape(str(run.record['operand_source']))}.</p>",
         f"<p>Values: {write_verdict(run)}.</p>",
     ]
-    cut = describe_microbatches(run.record, run.machine)
+    cut = describe_memory(run.record, run.machine)
     told = describe_values(run.record["architecture"], run.rows(run.machine).itertuples())
     lines += [f"<p>{escape(words)}</p>" for words in (*cut, *told, *describe_sampling(run.record))]
     lines += [f'<p class="notice bad">{escape(str(words))}.</p>' for words in list_warnings(run)]

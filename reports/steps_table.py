@@ -11,6 +11,7 @@ from reports.update_words import WITH_UPDATE_WORDS, has_update
 from sim.iteration.run_result import RunResult
 from sim.results.rows import StepResult
 from sim.results.totals import WITH_UPDATE
+from workloads.recomputation import RECOMPUTE
 from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
 from workloads.updates import UPDATE
 
@@ -41,7 +42,7 @@ def make_steps_grid(result: RunResult) -> Grid:
         if machine not in by_machine:
             continue
         kind = by_machine[machine].kind
-        part = "layer" if kind in COMPUTE_KINDS else UPDATE if kind == UPDATE else "pass"
+        part = find_part(kind, step_name)
         cells = [layer if layer != previous else "", step_name, *list_cells(result, by_machine)]
         grid.add(cells, begins=part not in ("layer", before))
         previous, before = layer, part
@@ -51,6 +52,13 @@ def make_steps_grid(result: RunResult) -> Grid:
     if has_update(result.record):
         grid.add([WITH_UPDATE_WORDS, "", *list_total_cells(result, WITH_UPDATE)], begins=True)
     return grid
+
+
+def find_part(kind: str, step: str) -> str:
+    """Name the part of the table that a row stands in."""
+    if step in (RECOMPUTE, UPDATE):
+        return step
+    return "layer" if kind in COMPUTE_KINDS else "pass"
 
 
 def has_energy(result: RunResult) -> bool:

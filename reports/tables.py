@@ -8,12 +8,13 @@ from reports.certainty import describe_certainty
 from reports.dead_words import describe_dead
 from reports.dram_words import describe_banks
 from reports.fitted_tables import Column, Grid, Kind
-from reports.memory_words import describe_microbatches
+from reports.memory_words import describe_memory
 from reports.sampled_words import describe_sampling
 from reports.update_words import describe_update
 from reports.value_words import describe_values
 from sim.iteration.run_result import RunResult
 from sim.technology_listing import TechnologyRow
+from workloads.recomputation import RECOMPUTE
 
 
 def format_ratio(numerator: float | None, denominator: float | None) -> str:
@@ -36,7 +37,7 @@ def describe_run(result: RunResult) -> list[str]:
         f"Clock: {machine.clock_mhz} MHz; the iteration's {cycles:,} cycles on {machine.name} "
         f"take {cycles / machine.clock_mhz / 1000:,.3f} ms.",
     ]
-    lines += describe_microbatches(result.record, machine.name)
+    lines += describe_memory(result.record, machine.name)
     if (banked := machine.describe_dram()) is not None:
         lines.append(describe_banks(banked))
     if totals["energy_pj"] is not None:
@@ -50,7 +51,7 @@ def describe_run(result: RunResult) -> list[str]:
         lines.append(f"Beside {name}{' (with dead layers)' if dead else ''}: {describe_ratios(ratios)}.")
     lines += describe_update(result.record, machine.name)
     lines += describe_certainty(result.record, machine.name)
-    compared = [step for step in result.steps if step.verdict != "none"]
+    compared = [step for step in result.steps if step.verdict != "none" and step.step != RECOMPUTE]
     lines += describe_sampling(result.record)
     if not compared:
         why = "no values were computed" if result.record["sampling"] is None else "a sampled run computes no values"

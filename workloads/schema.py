@@ -11,7 +11,7 @@ from workloads.kinds import Layer
 from workloads.layers import LayerName, NetworkInput, PositiveInt, StrictModel
 from workloads.masks.magnitude import MagnitudeMask
 from workloads.rewrites.idle_dropout import RemoveIdleDropout
-from workloads.settings import Pruning, WorkloadName
+from workloads.settings import PlainText, Pruning, WorkloadName
 from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
 from workloads.sources.recorded import RecordedOperands
@@ -35,6 +35,7 @@ class WorkloadForm(StrictModel):
         update: Of the parameters at the end of an iteration; left out, it is not charged.
         accumulate: Microbatches of an iteration, each of an equal part of the batch, whose gradients to parameters are
             summed.
+        recompute: Patterns of layers whose outputs are not stored for the backward pass, but computed again in it.
     """
 
     name: WorkloadName
@@ -50,11 +51,18 @@ class WorkloadForm(StrictModel):
     training: TrainingForm | None = None
     update: UpdateMethod | None = None
     accumulate: PositiveInt | None = None
+    recompute: PlainText | Annotated[list[PlainText], Field(min_length=1)] | None = None
 
     @property
     def microbatch(self) -> int:
         """Images that are worked at one time."""
         return self.batch // (self.accumulate or 1)
+
+    @property
+    def recompute_patterns(self) -> tuple[str, ...]:
+        """Patterns of layers whose outputs are computed again."""
+        given = self.recompute or ()
+        return (given,) if isinstance(given, str) else tuple(given)
 
     @field_validator("accumulate")
     @classmethod

@@ -15,6 +15,7 @@ from workloads.kinds.table import KINDS
 from workloads.network import INPUT, Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
+from workloads.recomputation import find_unmatched
 from workloads.schema import WorkloadForm
 from workloads.settings import GradientPruning
 from workloads.sources.source import OperandSource
@@ -217,6 +218,11 @@ def _check_purpose(form: WorkloadForm, network: Network, document: YamlDocument)
         raise InputError(
             f"{document.place(('input',))}: no layer reads it, since each that reads no other has an input of its own; "
             "leave it out"
+        )
+    if (unmatched := find_unmatched(network, form.recompute_patterns)) is not None:
+        raise InputError(
+            f"{document.place(('recompute',))}: no layer matches '{unmatched}'; the layers are "
+            f"{list_words(node.name for node in network.nodes)}"
         )
     source = form.operands
     if source is not None and source.runs_iteration and any(layer.input is not None for layer in form.layers):

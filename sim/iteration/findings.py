@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from sim.architecture import Architecture
@@ -13,7 +14,8 @@ from sim.iteration.sampling_record import share_simulated
 from sim.results.rows import StepResult
 from sim.results.trace_file import IterationTrace
 from sim.sampling.intervals import Spread, scale_spread
-from sim.step.pass_run import run_passes
+from sim.step.pass_run import list_machine_iteration, run_passes
+from sim.step.recomputation import repeat_forward
 from sim.step.residency import NO_RESIDENCY, Residency
 from sim.step.stored_tensors import StoredBytes
 from sim.step.update_run import run_accumulations, run_updates
@@ -21,6 +23,7 @@ from sim.step.work import StepRun
 from workloads.arrays import Float32Array
 from workloads.network import Network
 from workloads.optimisers.optimiser import ElementwiseCost
+from workloads.recomputation import RECOMPUTE
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
 
@@ -95,6 +98,38 @@ class Findings:
                 self._add_result(row, counts, self._microbatches)
                 if self.trace is not None and machine is self._machines[0]:
                     self.trace.add(result.layer, result.step, result.cycles, None)
+
+    def add_repeated(
+        self, network: Network, list_steps: Callable[[str], tuple[Step, ...]], patterns: Sequence[str]
+    ) -> None:
+        """Add the forward steps and passes that are repeated in the backward half, as they were executed before.
+
+        Args:
+            patterns: Of layers whose outputs are not stored.
+        """
+        rows = {(row.machine, row.layer, row.step): row for row in self.results}
+        actions = {(row.machine, row.layer, row.step): counts for row, counts in self.step_actions}
+        for machine in self._machines:
+            order = list_machine_iteration(network, machine, list_steps)
+            for one in repeat_forward(network, order, patterns).again:
+                key = machine.name, one.node, Step.FORWARD.value
+                if key not in rows:
+                    # A pass of an ideal machine.
+                    continue
+                row = dataclasses.replace(rows[key], step=RECOMPUTE)
+                self.results.append(row)
+                if key in actions:
+                    self.step_actions.append((row, actions[key]))
+                self._repeat_spread(one.node, machine.name)
+
+    def _repeat_spread(self, layer: str, machine: str) -> None:
+        """Note how far the estimate of a repeated step is off: exactly as far as that of the first time.
+
+        Where spreads are summed as of independent estimates, both together are to have 2^2 times the variance of one.
+        """
+        if (spreads := self.spreads.get((layer, Step.FORWARD.value, machine))) is not None:
+            cycles, energy = (scale_spread(spread, math.sqrt(3)) for spread in spreads)
+            self.spreads[layer, RECOMPUTE, machine] = cycles, energy
 
     def add_accumulations(self, network: Network, list_steps: Callable[[str], tuple[Step, ...]]) -> None:
         """Add the sums of the gradients of all microbatches behind the first."""

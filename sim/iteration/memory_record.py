@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from sim.checks import list_steps
 from sim.iteration.request import SimulationRequest
 from sim.step.live_tensors import measure_activations, measure_parameters
 from sim.step.pass_run import find_data_bits, list_machine_iteration
+from sim.step.recomputation import repeat_forward
 from workloads.form_network import build_rewritten
 from workloads.network import Network
 from workloads.updates import find_update_cost
@@ -37,16 +39,18 @@ def describe_memory(workload: Workload, machine: Architecture, whole: Network) -
         whole: The workload's network for all images at once.
     """
     cost, steps = find_update_cost(workload.form.update), partial(list_steps, workload)
-    activations = measure_iteration(workload, machine, workload.network)
-    is_whole = whole is workload.network
     return {
-        "activation_bytes": activations,
-        "whole_activation_bytes": activations if is_whole else measure_iteration(workload, machine, whole),
+        "activation_bytes": measure_iteration(workload, machine, workload.network, workload.form.recompute_patterns),
+        "whole_activation_bytes": measure_iteration(workload, machine, whole),
         "parameter_bytes": measure_parameters(workload.network, machine, cost, steps),
     }
 
 
-def measure_iteration(workload: Workload, machine: Architecture, network: Network) -> int:
-    """Give the most bytes that activations and their gradients take at one time."""
+def measure_iteration(workload: Workload, machine: Architecture, network: Network, patterns: Sequence[str] = ()) -> int:
+    """Give the most bytes that activations and their gradients take at one time.
+
+    Args:
+        patterns: Of layers whose outputs are computed again.
+    """
     order = list_machine_iteration(network, machine, partial(list_steps, workload))
-    return measure_activations(network, order, find_data_bits(machine))
+    return measure_activations(network, repeat_forward(network, order, patterns).order, find_data_bits(machine))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from workloads.recomputation import RECOMPUTE
+
 if TYPE_CHECKING:
     from sim.iteration.run_result import RunResult
 
@@ -17,7 +19,7 @@ def describe_result(result: RunResult) -> str:
     beside = f", beside {', '.join(others[:SHOWN_BASELINES])}" if others else ""
     if len(others) > SHOWN_BASELINES:
         beside += f" and {len(others) - SHOWN_BASELINES} more"
-    compared = sum(step.verdict != "none" for step in result.steps)
+    compared = sum(step.verdict != "none" and step.step != RECOMPUTE for step in result.steps)
     lines = [f"<RunResult: {result.workload.name} on {machine}{beside}"]
     if result.failures:
         lines.append(f"  FAILED: {len(result.failures)} of {compared} outputs differ from the reference (.failures)")

@@ -238,6 +238,8 @@ def add_whole(plan: RunPlan, findings: Findings) -> None:
     request = plan.request
     network, steps = request.workload.network, partial(list_steps, request.workload)
     findings.add_passes(network, request.steps, plan.residencies, find_all_copied(plan.sets))
+    if request.workload.form.recompute_patterns and request.steps == tuple(Step):
+        findings.add_repeated(network, steps, request.workload.form.recompute_patterns)
     if Step.GTW in request.steps:
         findings.add_accumulations(network, steps)
         cost = find_update_cost(request.workload.form.update)

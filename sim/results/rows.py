@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FLOAT_FORMAT = "%.9g"
-STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss", "accumulate", "update")
+STEP_WORDS = ("forward", "gta", "gtw", "backward", "loss", "recompute", "accumulate", "update")
 # What stays of a step or pass; what is written to DRAM too stands in brackets.
 KEPT = r"(input|weight|grad_output|summed|output|\(output\))"
 # A dataflow of another package may name its only tiling in words of its own.
@@ -55,8 +55,8 @@ class MeasuredColumns:
     step: str = column(
         "",
         "forward, gta (gradient to activations), gtw (to weights); backward and loss of elementwise passes; "
-        "accumulate: sums of gradients of parameters over microbatches; update of parameters, which totals of the "
-        "network leave out.",
+        "recompute: a forward step or pass repeated for the backward half; accumulate: sums of gradients of parameters "
+        "over microbatches; update of parameters, which totals of the network leave out.",
         STEP_WORDS,
     )
     cycles: int = column("cycles", "From the start of the step to the end of its last write-back.")

@@ -98,7 +98,8 @@ def make_shares(source: ShareSource, gradients: str = "dense") -> list[Iteration
             the workload masks weights. All chips have the same mask, so that no places are sent.
 
     Raises:
-        InputError: the run is of some layers or steps only, or of microbatches, or nothing is masked.
+        InputError: the run is of some layers or steps only, of microbatches or of activations computed again, or
+            nothing is masked.
     """
     if gradients not in GRADIENTS:
         raise InputError(f"gradients must be {' or '.join(GRADIENTS)}, got {gradients!r}")
@@ -112,6 +113,11 @@ def make_shares(source: ShareSource, gradients: str = "dense") -> list[Iteration
         raise InputError(
             f"{source.label}: is of {record['workload']['accumulate']} microbatches (accumulate); an iteration on "
             "several chips needs a run of whole batches"
+        )
+    if record["workload"].get("recompute") is not None:
+        raise InputError(
+            f"{source.label}: computes activations again (recompute); an iteration on several chips needs a run that "
+            "stores them"
         )
     if gradients == "masked" and record["workload"].get("sparsify") is None:
         raise InputError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sim.iteration.policies import NATURAL
 from sim.training.contenders import DENSE, PRUNED
 from sim.training.observation import AS_TRAINED, UNPRUNED
+from workloads.recomputation import RECOMPUTE
 from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
 from workloads.shapes import Step
 from workloads.training.record import EpochRecord
@@ -58,7 +59,7 @@ class Row:
         if self.kind not in COMPUTE_KINDS or policy == DENSE:
             return 1.0
         one = densities[self.layer]
-        match self.step:
+        match Step.FORWARD if self.step == RECOMPUTE else self.step:
             case Step.FORWARD:
                 left = one["input"]
             case Step.GTA:

@@ -76,7 +76,7 @@ WORKLOAD_NAME = r"text of the form [A-Za-z0-9_][A-Za-z0-9_.\-]* of at most 128 c
 LAYER_KINDS = f"one of {list_words(map(repr, KINDS))}"
 TOP_FIELDS = (
     "(the fields are name, description, batch, input, blocks, layers, operands, pruning, sparsify, rewrites, training, "
-    "update, accumulate)"
+    "update, accumulate, recompute)"
 )
 CONV_FIELDS = (
     "(the fields are name, inputs, input, type, out_channels, kernel, stride, padding, dilation, groups, bias)"

@@ -18,6 +18,7 @@ from sim.iteration.progress import Teller
 from sim.iteration.simulation import execute_plan
 from sim.training.contenders import list_observed
 from sim.training.observation import UNPRUNED, MachineObserver
+from sim.training.observed import Row
 from workloads.arrays import Float32Array
 from workloads.errors import InputError
 from workloads.host import Iteration, run_iteration
@@ -190,6 +191,23 @@ def test_a_part_of_the_batch_counts_for_all_of_it() -> None:
     updates = [[row for row in one["machines"][0]["rows"] if row["step"] == "update"] for one in found]
     assert updates[0] == updates[1]
     assert 1.0 < cycles(found[1])["pruned"] / cycles(found[0])["pruned"] < 4.0
+
+
+def test_what_is_computed_again_is_executed_with_the_training() -> None:
+    workload, plan = plan_tiny(rate=0.9)
+    again = dataclasses.replace(workload, form=workload.form.model_copy(update={"recompute": "conv*"}))
+    stored, found = (observe((one, plan), make_observer((one, plan), "sparsetrain"), 11) for one in (workload, again))
+    for before, after in zip(stored["machines"], found["machines"], strict=True):
+        rows = [row for row in after["rows"] if row["step"] == "recompute"]
+        assert rows
+        assert after["network"]["cycles"] == before["network"]["cycles"] + sum(row["cycles"] for row in rows)
+        for row in rows:
+            density = {row["layer"]: {"input": 0.5, "weight": 1.0, "grad_output": 0.25}}
+            shares = [
+                Row(row["layer"], row["kind"], step).share(density, after["policy"])
+                for step in ("forward", row["step"])
+            ]
+            assert shares[0] == shares[1]
 
 
 def test_a_batch_that_is_not_cut_into_equal_parts_is_refused() -> None:
