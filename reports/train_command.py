@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from reports.completion import (
     complete_architectures,
@@ -22,12 +23,13 @@ from reports.terminal import say
 from workloads.errors import InputError
 
 if TYPE_CHECKING:
-    from sim.training.request import TrainOptions
+    from sim.training.request import TrainOptions, TrainRequest
     from sim.training.study import TrainingStudy
 
 EXIT_FAILED = 1
 GIVEN_CHARACTERS = 40
 PAGE = "index.html"
+PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "page")
 
 
 @click.command()
@@ -64,13 +66,15 @@ PAGE = "index.html"
 @click.option("--resume", is_flag=True, help="Insist that there is a training to go on with; it goes on anyway.")
 @click.option("--overwrite", is_flag=True, help="Replace a training of other inputs in that folder.")
 @click.option("--save-weights", type=click.Path(path_type=Path), metavar="FILE.npz",
-              help="Write the trained weights of the first rate and seed.")  # fmt: skip
+              help="Write the trained weights of the first rate and seed, and their record beside them.")  # fmt: skip
+@click.option("--weights-type", type=click.Choice(["float16", "float32"]), default="float32", show_default=True,
+              help="Of the numbers in that file.")  # fmt: skip
 @click.option("--save-profile", type=click.Path(path_type=Path), metavar="FILE.csv",
               help="Write the densities of all epochs at every rate as a profile for operands.")  # fmt: skip
 @click.option("--page/--no-page", default=True, help="Write a page into the folder; by default it is.")
 @click.pass_context
 def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | None, save_weights: Path | None,
-          save_profile: Path | None, page: bool, no_simulate: bool, baselines: tuple[str, ...],
+          weights_type: str, save_profile: Path | None, page: bool, no_simulate: bool, baselines: tuple[str, ...],
           **options: Any) -> None:  # fmt: skip
     """Train WORKLOAD, a preset or a file with a section training, with its gradients pruned.
 
@@ -103,8 +107,10 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
             overwrites=given.get("overwrite", False), resumes=given.get("resume", False),
         )  # fmt: skip
     print_training_table(make_console(), study.table)
-    if save_weights is not None or save_profile is not None:
-        write_files(study, save_weights, save_profile)
+    if save_weights is not None:
+        write_weights(request, study, save_weights, tell_command(ctx), weights_type)
+    if save_profile is not None:
+        write_profile(study, save_profile)
     if page:
         write_page(study, folder)
     say(f"Tables and checkpoints: {folder}")
@@ -114,21 +120,44 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
         ctx.exit(EXIT_FAILED)
 
 
-def write_files(study: TrainingStudy, weights: Path | None, profile: Path | None) -> None:
-    """Write what other commands read, and say where it lies."""
-    from sim.training.weights import save_profile, save_weights
+def write_weights(request: TrainRequest, study: TrainingStudy, path: Path, command: str, dtype: str) -> None:
+    """Write the weights of the first training, and say where they lie."""
+    from sim.training.weights import save_weights
 
-    if weights is not None:
-        save_weights(study.checkpoints[0], weights)
-        say(f"Weights: {weights}")
-    if profile is not None:
-        record = study.record
-        save_profile(
-            study.trainings, profile,
-            f"Densities measured in trainings of {record['name']} (sparsetrain train, version {record['version']}, "
-            f"host {record['host']}, seed {study.trainings[0].key.seed}), means over each epoch.",
-        )  # fmt: skip
-        say(f"Profile: {profile}")
+    save_weights(request, study, path, command=command, dtype="float16" if dtype == "float16" else "float32")
+    say(f"Weights: {path}")
+
+
+def tell_command(ctx: click.Context) -> str:
+    """Write the command without what only says where files lie, and how many processes there are."""
+    words = ["sparsetrain train"]
+    for option in ctx.command.params:
+        value = ctx.params.get(option.name or "")
+        is_given = ctx.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if isinstance(option, click.Argument):
+            words.append(Path(str(value)).name)
+        elif is_given and option.name not in PLACES:
+            words += [option.opts[0]] if value is True else [option.opts[0], write_value(value)]
+    return " ".join(words)
+
+
+def write_value(value: Any) -> str:
+    """Write an option's value; of a path its name alone."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return ",".join(Path(part).name if isinstance(part, Path) else str(part) for part in parts)
+
+
+def write_profile(study: TrainingStudy, path: Path) -> None:
+    """Write the densities of all rates, and say where they lie."""
+    from sim.training.weights import save_profile
+
+    record = study.record
+    save_profile(
+        study.trainings, path,
+        f"Densities measured in trainings of {record['name']} (sparsetrain train, version {record['version']}, "
+        f"host {record['host']}, seed {study.trainings[0].key.seed}), means over each epoch.",
+    )  # fmt: skip
+    say(f"Profile: {path}")
 
 
 def write_page(study: TrainingStudy, folder: Path) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.training.request import TrainRequest
+from sim.training.study import TrainingStudy
 from sim.training.tables import RunRecord
+from sim.version import MODEL_VERSION
 from workloads.errors import InputError
-from workloads.npz_file import open_npz, write_npz
-from workloads.output_files import replace_file
+from workloads.npz_file import open_npz
 from workloads.profile_table import write_profile
+from workloads.trained_record import describe_dataset, write_trained
+from workloads.training.opening import TrainingChoice, open_training
 from workloads.training.profile_rows import list_profile_rows
 
 KINDS = ("parameters/", "statistics/")
@@ -40,13 +45,35 @@ def save_profile(trainings: Sequence[RunRecord], path: Path, comment: str) -> No
     write_profile(path, rows, comment)
 
 
-def save_weights(checkpoint: Path, path: Path, dtype: Any = np.float32) -> None:
-    """Write the weights of a checkpoint into an .npz file.
+def save_weights(
+    request: TrainRequest, study: TrainingStudy, path: Path, *, command: str, dtype: Literal["float16", "float32"]
+) -> None:
+    """Write the weights of a study's first training, and the record of how they came about beside them.
+
+    Args:
+        command: What makes them anew.
 
     Raises:
-        InputError: the checkpoint cannot be read, or the file not be written.
+        InputError: no epoch was completed, or the files cannot be written.
     """
-    if not checkpoint.exists():
-        raise InputError(f"{path}: cannot be written: {checkpoint} is missing, so no epoch was completed")
-    arrays = {name: values.astype(dtype) for name, values in read_trained(checkpoint).items()}
-    replace_file(path, lambda place: write_npz(place, arrays), "--save-weights")
+    if not study.trainings or study.trainings[0].key != request.keys[0]:
+        raise InputError(f"--save-weights {path}: nothing is written, since the first training completed no epoch")
+    run = study.trainings[0]
+    plan = open_training(request.workload, TrainingChoice(run.key.rate, run.key.seed, request.weights))
+    test = run.records[-1].test
+    if plan.test is None or test is None or test.accuracy is None:
+        raise InputError(f"--save-weights {path}: nothing is written, since no accuracy on test images is known")
+    write_trained(
+        path,
+        read_trained(study.checkpoints[0]),
+        dtype=dtype,
+        workload=request.workload.name,
+        trained_on=describe_dataset(plan.train.dataset),
+        tested_on=describe_dataset(plan.test.dataset),
+        images=plan.train.pipeline,
+        test_accuracy=test.accuracy,
+        epochs=len(run.records),
+        command=command,
+        date=date.today().isoformat(),
+        version=MODEL_VERSION,
+    )
