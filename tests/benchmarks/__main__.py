@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmarks.runner import ChildError, measure_case, measure_kernels, run_ses
 from benchmarks.scalesim_cases import SCALESIM_CASES, run_scalesim
 from benchmarks.session import Session, SessionError, read_session, write_session
 from benchmarks.tables import compare_sessions, describe_kernels, describe_session, make_fit_table
+from benchmarks.training import NETWORKS, describe_training, measure_training
 
 JSON_FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -114,6 +116,25 @@ def changes(
 ) -> None:
     """Write what each change since the first machine is worth, alone and together, as CSV."""
     write_changes(names, batches, chosen, data=data, weights=weights)
+
+
+@main.command()
+@click.option("--network", "names", multiple=True, default=NETWORKS, show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--repetitions", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--json", "path", type=JSON_FILE, default=Path("out/bench-train.json"), show_default=True)
+def train(names: tuple[str, ...], batch: int, threads: int, repetitions: int, path: Path) -> None:
+    """Measure training iterations on the host: numpy, without and with pruning, and torch where it is installed."""
+    measured = []
+    for name in names:
+        tell(name)
+        measured.append(measure_training(name, batch, repetitions, threads))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = {"environment": describe_environment(), "measured": [asdict(one) for one in measured]}
+    path.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    click.echo(describe_training(measured))
+    click.echo(f"\nWritten to {path}")
 
 
 if __name__ == "__main__":
