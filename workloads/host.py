@@ -20,6 +20,7 @@ from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, 
 from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
+from workloads.reference.elementwise import add_forward, select_flagged
 from workloads.reference.threads import fixed_blas_threads
 from workloads.workers import HOST_WORKERS, shared_work
 
@@ -319,7 +320,7 @@ def _run_backward(
 
     def hand_back(reader: Node, number: int, share: Array) -> None:
         name = reader.inputs[number]
-        pending[name] = pending[name] + share if name in pending else share
+        pending[name] = add_forward([pending[name], share]) if name in pending else share
         _keep_share(network, reader, number, share, pending[name], shares, summed)
 
     for node in network.loss_nodes():
@@ -387,7 +388,7 @@ def _apply_hook(
         read = reads.get(reader.name)
         mask = None if read is None else make_mask(network, reader.name, read[node.name], node.name)
         if mask is not None:
-            return hook(node.name, grad * mask, mask)
+            return hook(node.name, select_flagged(grad, mask), mask)
     return hook(node.name, grad, None)
 
 

@@ -88,7 +88,7 @@ def prune(gradient: Array, tau: float, key: PruningKey) -> Array:
     if not pruned.size:
         return pruned
     values, keys = freeze(gradient).reshape(-1), key.image_keys(len(gradient))
-    limit, first = gradient.dtype.type(tau), np.linspace(0, len(gradient), PARTS + 1).astype(int).tolist()
+    limit, first = gradient.dtype.type(tau), _cut(len(gradient))
 
     def prune_part(part: int) -> None:
         prune_elements(values, keys, float(tau), limit, (first[part], first[part + 1]), pruned.reshape(-1))
@@ -99,7 +99,25 @@ def prune(gradient: Array, tau: float, key: PruningKey) -> Array:
 
 def measure_density(gradient: Array) -> float:
     """Give the share of nonzeros among all elements."""
-    return count_elements(freeze(gradient).reshape(-1)) / gradient.size
+    return measure_shares(gradient, 0.0)[0]
+
+
+def measure_shares(gradient: Array, tau: float) -> tuple[float, float]:
+    """Give the shares of all elements that are not zero, and whose magnitude is tau, to which pruning snaps."""
+    values, limit = freeze(gradient).reshape(-1), gradient.dtype.type(tau)
+    counts, first = np.zeros((PARTS, 2), np.int64), _cut(values.size)
+
+    def count_part(part: int) -> None:
+        counts[part] = count_elements(values[first[part] : first[part + 1]], limit)
+
+    share_out(count_part, PARTS)
+    nonzeros, snapped = (counts.sum(axis=0) / gradient.size).tolist()
+    return nonzeros, snapped
+
+
+def _cut(size: int) -> list[int]:
+    """Give where parts begin, and the end of the last."""
+    return [size * part // PARTS for part in range(PARTS + 1)]
 
 
 def _sum_magnitudes(gradient: Array, mask: BoolArray | None) -> tuple[float, int]:
@@ -107,7 +125,7 @@ def _sum_magnitudes(gradient: Array, mask: BoolArray | None) -> tuple[float, int
     values = freeze(gradient).reshape(-1)
     flags = freeze(np.empty(0, np.bool_) if mask is None else mask).reshape(-1)
     sums, counts = np.zeros((PARTS, LANES)), [0] * PARTS
-    first = np.linspace(0, len(values), PARTS + 1).astype(int)
+    first = _cut(len(values))
 
     def add_part(part: int) -> None:
         chosen = slice(first[part], first[part + 1])

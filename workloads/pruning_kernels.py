@@ -75,9 +75,10 @@ def add_magnitudes(values: NDArray[Any], mask: NDArray[np.bool_], is_masked: boo
 
 
 @kernel
-def count_elements(values: NDArray[Any]) -> int:
-    """Count what is not zero."""
-    count = 0
-    for value in values:
-        count += value != 0
-    return count
+def count_elements(values: NDArray[Any], limit: Any) -> tuple[int, int]:
+    """Count what is not zero, and what has the limit's magnitude."""
+    nonzeros, equal = 0, 0
+    for i in range(np.uint64(len(values))):
+        nonzeros += values[i] != 0
+        equal += abs(values[i]) == limit
+    return nonzeros, equal

@@ -11,6 +11,9 @@ from contextvars import ContextVar, copy_context
 from functools import cache
 
 HOST_WORKERS = 2
+# Elements of which a run is worth another thread, and runs of one array at most.
+RUN_ELEMENTS = 2**16
+ELEMENT_PARTS = 8
 _workers: ContextVar[int] = ContextVar("workers", default=1)
 
 
@@ -50,6 +53,12 @@ def share_out(work: Callable[[int], None], parts: int) -> None:
         waiting.clear()
         for helper in helpers:
             helper.result()
+
+
+def share_elements(work: Callable[[slice], None], size: int) -> None:
+    """Call `work` for runs of so many elements, which together are all of them; few are one run."""
+    parts = max(1, min(ELEMENT_PARTS, size // RUN_ELEMENTS))
+    share_out(lambda part: work(slice(size * part // parts, size * (part + 1) // parts)), parts)
 
 
 @cache

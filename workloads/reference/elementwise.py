@@ -10,18 +10,48 @@ import numpy as np
 
 from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
+from workloads.kernel import freeze
 from workloads.reference.arrays import Array
+from workloads.reference.element_loops import multiply_between, multiply_by_flags
+from workloads.workers import share_elements
 
 
 def relu_forward(input: Array, ceiling: float = inf) -> Array:
     """max(x, 0), and at most the ceiling."""
-    rectified: Array = np.maximum(input, 0)
-    return rectified if ceiling == inf else np.minimum(rectified, ceiling, out=rectified)
+    values = freeze(input).reshape(-1)
+    rectified = np.empty_like(values)
+
+    def rectify(run: slice) -> None:
+        np.maximum(values[run], 0, out=rectified[run])
+        if ceiling < inf:
+            np.minimum(rectified[run], ceiling, out=rectified[run])
+
+    share_elements(rectify, values.size)
+    return rectified.reshape(input.shape)
 
 
 def relu_backward(grad_output: Array, output: Array | BoolArray, ceiling: float = inf) -> Array:
     """Pass the gradient where the output is positive and below the ceiling, above 1; flags of that may be given."""
-    return grad_output * (output > 0) if ceiling == inf else grad_output * ((output > 0) & (output < ceiling))
+    values, places = freeze(grad_output).reshape(-1), freeze(output).reshape(-1)
+    passed, zero = np.empty_like(values), values.dtype.type(0)
+
+    def select(run: slice) -> None:
+        multiply_between(values[run], places[run], ceiling, zero, passed[run])
+
+    share_elements(select, values.size)
+    return passed.reshape(grad_output.shape)
+
+
+def select_flagged(gradient: Array, flags: BoolArray) -> Array:
+    """Multiply by the flags."""
+    values, given = freeze(gradient).reshape(-1), freeze(flags).reshape(-1)
+    selected, zero = np.empty_like(values), values.dtype.type(0)
+
+    def select(run: slice) -> None:
+        multiply_by_flags(values[run], given[run], zero, selected[run])
+
+    share_elements(select, values.size)
+    return selected.reshape(gradient.shape)
 
 
 def draw_dropout_mask(shape: tuple[int, ...], rate: float, *, seed: int, layer: str, iteration: int = 0) -> BoolArray:
@@ -41,7 +71,19 @@ def dropout_forward(input: Array, kept: BoolArray, rate: float) -> Array:
 
 def add_forward(inputs: Sequence[Array]) -> Array:
     """Sum of tensors of as many axes, in their order, spread where they have the length 1."""
-    return reduce(np.add, inputs)
+    first, *others = inputs
+    if not others or any(other.shape != first.shape or other.dtype != first.dtype for other in others):
+        return reduce(np.add, inputs)
+    summands = [freeze(input).reshape(-1) for input in inputs]
+    total = np.empty_like(summands[0])
+
+    def add(run: slice) -> None:
+        np.add(summands[0][run], summands[1][run], out=total[run])
+        for other in summands[2:]:
+            total[run] += other[run]
+
+    share_elements(add, total.size)
+    return total.reshape(first.shape)
 
 
 def concat_forward(inputs: Sequence[Array], axis: int = 1) -> Array:

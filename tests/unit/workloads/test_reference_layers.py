@@ -24,6 +24,7 @@ from workloads.reference.elementwise import (
     dropout_forward,
     relu_backward,
     relu_forward,
+    select_flagged,
 )
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
@@ -172,6 +173,33 @@ def test_relu_equals_plain_loops(dtype: type[np.floating[Any]]) -> None:
     np.testing.assert_array_equal(relu_backward(grad_output, output), expected)
     np.testing.assert_array_equal(relu_backward(grad_output, output > 0), expected)
     assert relu_backward(grad_output, output > 0).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("ceiling", [float("inf"), 2.0])
+@pytest.mark.parametrize("shape", [(3,), (2, 5, 7), (3, 9, 100, 101)])
+def test_loops_over_elements_are_the_expressions_of_numpy_to_the_bit(
+    dtype: type[np.floating[Any]], ceiling: float, shape: tuple[int, ...]
+) -> None:
+    input, grad_output = draw_integers(shape, 1, dtype), draw_integers(shape, 2, dtype)
+    input.reshape(-1)[:2], grad_output.reshape(-1)[1:3] = np.nan, (np.inf, -np.inf)
+    with np.errstate(invalid="ignore"), shared_work(2):
+        turned = np.asfortranarray(input)
+        output = relu_forward(turned, ceiling)
+        flags = (output > 0) & (output < ceiling)
+        given = np.asfortranarray(grad_output)
+        computed = (
+            output, relu_backward(given, output, ceiling), relu_backward(given, flags, ceiling),
+            select_flagged(given, flags), add_forward([turned, given, input]), add_forward([turned, given[..., :1]]),
+        )  # fmt: skip
+        expected = (
+            np.minimum(np.maximum(input, 0), dtype(ceiling)), grad_output * flags, grad_output * flags,
+            grad_output * flags, input + grad_output + input, input + grad_output[..., :1],
+        )  # fmt: skip
+    for one, other in zip(computed, expected, strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(np.signbit(one), np.signbit(other))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
