@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray, IntArray
+from workloads.kernel import freeze
 from workloads.reference.arrays import Array
+from workloads.reference.pool_loops import Geometry, find_maxima, scatter_gradients
 from workloads.shapes import Padding, Pair, slice_positions
 from workloads.words import write_padding
+from workloads.workers import ELEMENT_PARTS, RUN_ELEMENTS, share_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +114,19 @@ class PoolWindow:
 
 def max_pool_forward(input: Array, window: PoolWindow) -> tuple[Array, NDArray[Any]]:
     """Maximum of each window, and the number r S + s of the tap that holds it (the first one on a tie)."""
-    P, Q = window.output_size(*input.shape[2:])
-    padded = _pad(input, window, P, Q, -np.inf)
-    output = np.full((*input.shape[:2], P, Q), -np.inf, dtype=input.dtype)
-    taps = window.kernel[0] * window.kernel[1]
-    argmax = np.zeros(output.shape, dtype=np.min_scalar_type(taps - 1))
-    for tap, rows, columns in window.taps(P, Q):
-        candidate = padded[:, :, rows, columns]
-        larger = candidate > output
-        np.copyto(output, candidate, where=larger)
-        np.copyto(argmax, tap, where=larger)
+    size = (input.shape[2], input.shape[3])
+    places = window.output_size(*size)
+    output = np.empty((*input.shape[:2], *places), dtype=input.dtype)
+    argmax = np.empty(output.shape, dtype=np.min_scalar_type(window.kernel[0] * window.kernel[1] - 1))
+    values = freeze(input).reshape(-1)
+    planes = _cut_planes(input.shape)
+
+    def pool(part: int) -> None:
+        find_maxima(
+            values, size, planes[part], _geometry(window), places, output.reshape(-1), argmax.reshape(-1)
+        )  # fmt: skip
+
+    share_out(pool, len(planes))
     return output, argmax
 
 
@@ -127,11 +134,16 @@ def max_pool_backward(
     grad_output: Array, argmax: NDArray[Any], window: PoolWindow, input_shape: tuple[int, ...]
 ) -> Array:
     """Hand each output's gradient to the tap that held the maximum."""
-    P, Q = grad_output.shape[2:]
-    padded = np.zeros(_padded_shape(input_shape, window, P, Q), dtype=grad_output.dtype)
-    for tap, rows, columns in window.taps(P, Q):
-        padded[:, :, rows, columns] += grad_output * (argmax == tap)
-    return _crop(padded, window, input_shape)
+    size, places = (input_shape[2], input_shape[3]), (grad_output.shape[2], grad_output.shape[3])
+    grad_input = np.empty(input_shape, dtype=grad_output.dtype)
+    gradients, taps = freeze(grad_output).reshape(-1), freeze(argmax).reshape(-1)
+    planes = _cut_planes(input_shape)
+
+    def scatter(part: int) -> None:
+        scatter_gradients(gradients, taps, places, planes[part], _geometry(window), size, grad_input.reshape(-1))
+
+    share_out(scatter, len(planes))
+    return grad_input
 
 
 def avg_pool_forward(input: Array, window: PoolWindow) -> Array:
@@ -165,6 +177,17 @@ def global_avg_pool_backward(grad_output: Array, input_shape: tuple[int, ...]) -
     """Hand each channel's gradient in equal shares to all positions."""
     share = grad_output / (input_shape[2] * input_shape[3])
     return np.broadcast_to(share, input_shape).copy()
+
+
+def _geometry(window: PoolWindow) -> Geometry:
+    return window.kernel, window.stride, window.dilation, (-window.padding[0], -window.padding[1])
+
+
+def _cut_planes(input_shape: tuple[int, ...]) -> list[Pair]:
+    """Cut the planes of all images and channels into runs, large enough to be worth another thread."""
+    planes, elements = input_shape[0] * input_shape[1], prod(input_shape)
+    parts = max(1, min(ELEMENT_PARTS, planes, elements // RUN_ELEMENTS))
+    return [(planes * part // parts, planes * (part + 1) // parts) for part in range(parts)]
 
 
 def _padded_shape(input_shape: tuple[int, ...], window: PoolWindow, P: int, Q: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from workloads.reference import (
     conv_gta,
     conv_gtw,
     convolution,
+    fully_connected,
     linear_forward,
     linear_gta,
     linear_gtw,
@@ -28,6 +29,7 @@ from workloads.reference import (
     run_gtw,
 )
 from workloads.shapes import ConvShape, LayerShape, LinearShape, Step
+from workloads.workers import shared_work
 
 SEEDS = st.integers(0, 2**32 - 1)
 DTYPES = [np.float32, np.float64]
@@ -147,6 +149,25 @@ def test_fully_connected_steps_equal_plain_loops(dtype: type[np.floating[Any]], 
     for computed, expected in results:
         assert computed.dtype == dtype
         np.testing.assert_array_equal(computed, expected)
+
+
+@pytest.mark.parametrize("out_features", [1, 2, 5, 8])
+@pytest.mark.parametrize("tokens", [(), (3,)])
+def test_products_whose_columns_threads_share_equal_those_of_one(
+    monkeypatch: pytest.MonkeyPatch, out_features: int, tokens: tuple[int, ...]
+) -> None:
+    shape = LinearShape(4, 7, out_features, tokens)
+    input, weight, grad_output, mask = draw_operands(shape, 3, np.float32)
+    steps = (
+        lambda: linear_forward(input, weight, shape),
+        lambda: linear_gta(grad_output, weight, shape, mask),
+        lambda: linear_gtw(input, grad_output, shape),
+    )
+    alone = [step() for step in steps]
+    monkeypatch.setattr(fully_connected, "SHARED_PRODUCTS", 1)
+    with shared_work(2):
+        for step, expected in zip(steps, alone, strict=True):
+            np.testing.assert_array_equal(step(), expected)
 
 
 def make_operands(shape: LayerShape, seed: int, *, has_bias: bool, has_mask: bool) -> Operands:

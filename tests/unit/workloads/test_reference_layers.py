@@ -16,6 +16,7 @@ from slow_norms import hand_back_slowly, normalise_slowly
 
 from workloads.kinds.avg_pool import AvgPool
 from workloads.kinds.max_pool import MaxPool
+from workloads.reference import pooling
 from workloads.reference.elementwise import (
     add_forward,
     concat_backward,
@@ -104,6 +105,19 @@ def test_average_pooling_equals_plain_loops(
     rounding = 16 * np.finfo(dtype).eps
     np.testing.assert_allclose(output, loops.avg_forward(input), rtol=rounding)
     np.testing.assert_allclose(grad_input, loops.avg_backward(grad_output), rtol=rounding, atol=16 * 9 * rounding)
+
+
+@pytest.mark.parametrize("run_elements", [1, 50, 10_000])
+def test_planes_that_threads_share_are_pooled_alike(monkeypatch: pytest.MonkeyPatch, run_elements: int) -> None:
+    monkeypatch.setattr(pooling, "RUN_ELEMENTS", run_elements)
+    window = PoolWindow((3, 2), (2, 1), (1, 0, 1, 1))
+    loops = layer_loops.PoolLoops((3, 5, 9, 8), (3, 2), (2, 1), (1, 0, 1, 1), (1, 1), False, True)
+    input, grad_output = draw_integers(loops.input_shape, 1), draw_integers(loops.output_shape, 2)
+    with shared_work(2):
+        output, argmax = max_pool_forward(np.asfortranarray(input), window)
+        grad_input = max_pool_backward(np.asfortranarray(grad_output), argmax, window, input.shape)
+    np.testing.assert_array_equal(output, loops.max_forward(input))
+    np.testing.assert_array_equal(grad_input, loops.max_backward(grad_output, input))
 
 
 def test_the_first_maximum_of_a_window_gets_the_gradient() -> None:
