@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -187,16 +188,26 @@ def change_form(workload: Workload, options: TrainOptions) -> Workload:
             for field, name in (("every_epochs", "every"), ("images", "images"))
             if options.get(f"simulate_{name}") is not None
         }
-        at["images"] = min(at["images"], data["batch"]) if options.get("simulate_images") is None else at["images"]
         data["simulate_at"] = at
     document = YamlDocument(workload.label, {"training": data})
     changed = validate_document(document, TrainingForm, within=("training",))
-    if changed.simulate_at is not None and changed.simulate_at.images > changed.batch:
+    if options.get("simulate_images") is None and (options.get("batch") is not None or form.simulate_at is None):
+        changed = fit_images(changed)
+    if changed.simulate_at is not None and changed.batch % changed.simulate_at.images:
         raise InputError(
-            f"training.simulate_at.images must be at most the {changed.batch} images of a batch, "
-            f"got {changed.simulate_at.images}"
+            f"{workload.label}: training.simulate_at.images must divide the {changed.batch} images of a batch, which "
+            f"the machine works in equal parts, got {changed.simulate_at.images}"
         )
     return workload.with_training(changed)
+
+
+def fit_images(form: TrainingForm) -> TrainingForm:
+    """Give a section whose batch is cut into parts that were meant for another one, as large as divides both."""
+    at = form.simulate_at
+    if at is None:
+        return form
+    fitting = at.model_copy(update={"images": gcd(at.images, form.batch)})
+    return form.model_copy(update={"simulate_at": fitting})
 
 
 def choose_rates(workload: Workload, rates: Sequence[float] | None) -> tuple[float, ...]:

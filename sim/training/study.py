@@ -129,7 +129,9 @@ def make_run(request: TrainRequest, ended: Ended) -> RunRecord:
         ended.records, record_every=request.form.record_every,
         fifo_depth=pruning.fifo_depth if isinstance(pruning, GradientPruning) and waits else None,
     )  # fmt: skip
-    return RunRecord(ended.key, ended.records, tuple(list_rows(found)))
+    # Of several machines under one policy the first is the one that the others are baselines of.
+    totals = {one.policy: one.whole for one in reversed(found)}
+    return RunRecord(ended.key, ended.records, tuple(list_rows(found)), totals)
 
 
 def list_notices(request: TrainRequest) -> list[str]:

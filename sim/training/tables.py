@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
 import pandas as pd
 
+from sim.training.interpolation import MachineFigures
 from sim.training.request import RunKey
 from workloads.training.record import EpochRecord
 
@@ -35,11 +36,13 @@ class RunRecord:
 
     Attributes:
         machines: Of each epoch and policy, as the table `machines` has them.
+        totals: What the first machine under each policy takes for all epochs, by the policy.
     """
 
     key: RunKey
     records: tuple[EpochRecord, ...]
     machines: tuple[Mapping[str, Any], ...] = ()
+    totals: Mapping[str, MachineFigures] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -159,7 +162,30 @@ def describe_machines(run: RunRecord, reaching: int | None) -> dict[str, Any]:
                 row[f"{words}{ratio}"] = dense / pruned
     if f"{own}_energy_to_target_pj" in row:
         row["energy_to_target_pj"] = row[f"{own}_energy_to_target_pj"]
-    return row
+    return row | bound_totals(run, row, own)
+
+
+def bound_totals(run: RunRecord, row: Mapping[str, Any], own: str) -> dict[str, Any]:
+    """Give the ends of the intervals of a training's totals, and of what they say of the dense machine, which is exact.
+
+    Args:
+        own: The policy of the machine that is compared.
+    """
+    bounds: dict[str, Any] = {
+        f"{policy}_{name}": value
+        for policy in POLICIES
+        if policy in run.totals
+        for name, value in run.totals[policy].row().items()
+        if name.endswith(("_low", "_high"))
+    }
+    for prefix in ("", "conv_"):
+        for figure, total, ratio in (("cycles", "cycles", "speedup"), ("energy", "energy_pj", "energy_ratio")):
+            dense = row.get(f"dense_{prefix}{total}")
+            for end, other in (("low", "high"), ("high", "low")):
+                divisor = bounds.get(f"{own}_{prefix}{figure}_{other}")
+                if dense and divisor:
+                    bounds[f"{prefix}{ratio}_{end}"] = dense / divisor
+    return bounds
 
 
 MEANS = (
