@@ -20,6 +20,7 @@ from sim.results.run_directory import ACTIONS_FILE, RUN_FILE, STEPS_FILE
 from sim.results.stored_file import name_file
 from workloads.errors import InputError
 from workloads.row_kinds import COMPUTE_KINDS as COMPUTE_KINDS
+from workloads.updates import ACCUMULATE
 
 WORD_COLUMNS = ("layer", "kind", "step", "machine", "verdict", "operands")
 SCOPE_WORDS = {"convolutions": "convolutions", "network": "whole network"}
@@ -86,6 +87,13 @@ class Run:
     def layers(self) -> list[str]:
         """Name the convolution and fully connected layers, in order."""
         return list(dict.fromkeys(self.frame.loc[self.frame["kind"].isin(COMPUTE_KINDS), "layer"]))
+
+    @property
+    def traced_cycles(self) -> int:
+        """Cycles of the simulated machine that a trace shows: one microbatch, without sums over several and updates."""
+        totals = self.totals(self.machine)
+        sums: int = totals["cycles_by_step"].get(ACCUMULATE, 0)
+        return (int(totals["cycles"]) - sums) // int(self.record["workload"].get("accumulate", 1))
 
     @property
     def has_energy(self) -> bool:

@@ -39,7 +39,7 @@ def read_timeline(path: Path, window: Window = WHOLE, run: Run | None = None) ->
     """
     excerpt = read_excerpt(path, window, frozenset(ACTION_COLORS))
     if run is not None:
-        own = (run.machine, run.totals(run.machine)["cycles"])
+        own = (run.machine, run.traced_cycles)
         given = (excerpt.about.machine, excerpt.about.cycles)
         if own != given:
             raise InputError(

@@ -32,7 +32,7 @@ class Findings:
     """What the steps of a run found, gathered as they end.
 
     Attributes:
-        trace: Of the first machine's events in one microbatch, None for none.
+        trace: Of the first machine's events in one microbatch, without the update; None for none.
     """
 
     def __init__(self, machines: tuple[Architecture, ...], trace: IterationTrace | None, microbatches: int = 1) -> None:
@@ -121,6 +121,8 @@ class Findings:
                 if key in actions:
                     self.step_actions.append((row, actions[key]))
                 self._repeat_spread(one.node, machine.name)
+                if self.trace is not None and machine is self._machines[0]:
+                    self.trace.add(row.layer, RECOMPUTE, row.cycles // self._microbatches, None)
 
     def _repeat_spread(self, layer: str, machine: str) -> None:
         """Note how far the estimate of a repeated step is off: exactly as far as that of the first time.
@@ -145,8 +147,6 @@ class Findings:
         for machine in self._machines:
             for result, counts in run_updates(network, machine, cost, list_steps):
                 self._add_result(result, counts)
-                if self.trace is not None and machine is self._machines[0]:
-                    self.trace.add(result.layer, result.step, result.cycles, None)
 
     def _add_result(self, result: StepResult, counts: ActionCounts | None, times: int = 1) -> None:
         named = dataclasses.replace(result, operands=self.streams[result.machine].headline)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from cli.command import run_command
 
+from reports.run_files import load_run
 from sim import simulate
 from workloads.recomputation import RECOMPUTE
 
@@ -147,3 +148,16 @@ def test_several_chips_refuse_it_and_patterns_without_a_layer_are_named(folder: 
     layers = "conv1, bn1, relu1, conv2, bn2, relu2, conv3, relu3, pool, flat, fc, loss"
     words = f"bad.yaml, line 18: recompute: no layer matches 'norm'; the layers are {layers}"
     assert (outcome.exit_code, outcome.stderr) == (2, f"sparsetrain: {words}\n")
+
+
+def test_a_trace_shows_one_microbatch_with_what_is_repeated_in_it(folder: Path) -> None:
+    (folder / "all.yaml").write_text(f'{DEEP}recompute: [conv1, "bn?"]\naccumulate: 2\nupdate: adam\n')
+    outcome = run_command(folder, "simulate", "all.yaml", "--no-verify", "--out", "all", "--trace", "all.json.gz")
+    assert outcome.exit_code == 0, outcome.stderr
+    frame = pd.read_csv(folder / "all" / "steps.csv").query("machine == 'sparsetrain'")
+    rows = frame[~frame["step"].isin(["accumulate", "update"])]
+    assert load_run(folder / "all").traced_cycles == rows["cycles"].sum() // 2
+    outcome = run_command(folder, "report", "all", "--trace", "all.json.gz", "-o", "traced.html")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    # Of the other run it is none.
+    assert run_command(folder, "report", "again", "--trace", "all.json.gz", "-o", "traced.html").exit_code == 2
