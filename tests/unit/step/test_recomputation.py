@@ -11,10 +11,11 @@ from drawn_cases import thin
 from pydantic import TypeAdapter
 from random_graphs import make_random_network
 
-from sim.step.live_tensors import Ordered, list_written, measure_activations
+from sim.step.live_tensors import Event, Ordered, list_written, make_event, measure_activations
 from sim.step.pass_run import list_machine_iteration
 from sim.step.recomputation import Repeated, is_forward, repeat_forward
 from sim.step.residency import make_item
+from sim.step.stored_tensors import size_raw_tensor
 from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.passes import LayerStep, list_iteration
@@ -126,3 +127,44 @@ def test_random_graphs_repeat_steps_and_fused_passes() -> None:
         found += repeat_forward(network, order, ["*"]).again
     assert sum(isinstance(one, LayerStep) for one in found) > 20
     assert sum(not isinstance(one, LayerStep) and bool(one.members) for one in found) > 5
+
+
+def find_peak_slowly(network: Network, order: Sequence[Ordered]) -> int:
+    """Give the peak of memory as the definition has it, event by event and tensor by tensor."""
+    events = [Event({"input": size_raw_tensor(network, "input", BITS)}, frozenset())]
+    events += [make_event(network, one, BITS) for one in order]
+    most = 0
+    for place in range(len(events)):
+        held = 0
+        for tensor in {tensor for event in events[: place + 1] for tensor in event.writes}:
+            born = max(number for number in range(place + 1) if tensor in events[number].writes)
+            ahead = range(place, len(events))
+            rewritten = next((number for number in ahead if number > born and tensor in events[number].writes), None)
+            is_needed = any(
+                tensor in events[number].needs for number in ahead if rewritten is None or number <= rewritten
+            )
+            held += events[born].writes[tensor] if born == place or is_needed else 0
+        most = max(most, held)
+    return most
+
+
+@pytest.mark.parametrize("seed", thin(range(80)))
+def test_the_peak_of_a_random_graph_is_that_of_the_definition(seed: int) -> None:
+    network = make_random_network(seed)
+    for fuses in (False, True):
+        order = list_machine_iteration(network, draw_machine(seed, fuses=fuses, skips=True))
+        for patterns in ([], ["*1*", "*3*"], ["*"]):
+            if patterns and find_unmatched(network, patterns):
+                continue
+            repeated = repeat_forward(network, order, patterns).order
+            assert measure_activations(network, repeated, BITS) == find_peak_slowly(network, repeated)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_with_all_repeated_at_once_no_memory_is_saved_and_none_is_lost_in_a_chain(seed: int) -> None:
+    rng = np.random.default_rng([seed, 33])
+    chosen = [f"bn{number}" for number in range(1, 5) if rng.random() < 0.5]
+    stored = list_iteration(NETWORK)
+    whole = measure_activations(NETWORK, stored, BITS)
+    assert measure_activations(NETWORK, repeat_forward(NETWORK, stored, chosen).order, BITS) <= whole
+    assert measure_activations(NETWORK, repeat_forward(NETWORK, stored, ["*"]).order, BITS) == whole
