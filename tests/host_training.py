@@ -36,6 +36,21 @@ RESIDUAL: list[dict[str, Any]] = [
     {"name": "fc2", "type": "linear", "out_features": 4},
     {"name": "loss", "type": "softmax_cross_entropy", "label_smoothing": 0.1},
 ]
+# In the form of LeNet-5, for images 12 x 12, with dropout.
+LENET: list[dict[str, Any]] = [
+    {"name": "conv1", "type": "conv2d", "out_channels": 6, "kernel": 5, "padding": 2},
+    {"name": "relu1", "type": "relu"},
+    {"name": "pool1", "type": "max_pool", "kernel": 2},
+    {"name": "conv2", "type": "conv2d", "out_channels": 16, "kernel": 5},
+    {"name": "relu2", "type": "relu"},
+    {"name": "pool2", "type": "avg_pool", "kernel": 2},
+    {"name": "flat", "type": "flatten"},
+    {"name": "fc1", "type": "linear", "out_features": 24},
+    {"name": "relu3", "type": "relu"},
+    {"name": "drop", "type": "dropout", "rate": 0.25},
+    {"name": "fc2", "type": "linear", "out_features": 4},
+    {"name": "loss", "type": "softmax_cross_entropy"},
+]
 
 
 def build(layers: list[dict[str, Any]], image: tuple[int, int, int], batch: int) -> Network:

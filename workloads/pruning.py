@@ -63,9 +63,17 @@ def threshold(gradient: Array, mask: BoolArray | None, rate: float) -> float:
     Raises:
         ValueError: the rate is not in [0, 1).
     """
+    return threshold_of_sum(*_sum_magnitudes(gradient, mask), rate)
+
+
+def threshold_of_sum(total: float, positions: int, rate: float) -> float:
+    """Give tau from the sum of the magnitudes at so many positions.
+
+    Raises:
+        ValueError: the rate is not in [0, 1).
+    """
     if not 0 <= rate < 1:
         raise ValueError(f"a pruning rate must be at least 0 and below 1, got {rate}")
-    total, positions = _sum_magnitudes(gradient, mask)
     if not positions:
         return 0.0
     sigma = sqrt(pi / 2) * total / positions

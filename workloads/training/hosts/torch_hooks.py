@@ -7,14 +7,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from workloads.gradient_masks import make_mask
-from workloads.host import GradientPair
+from workloads.host import OUTPUT, GradientPair
 from workloads.network import Node
+from workloads.profile_plan import list_output_figures
 from workloads.pruners.site import SitePruning
-from workloads.pruning import PruningState
+from workloads.pruning import PruningKey, PruningState
+from workloads.settings import GradientPruning
 from workloads.training.hosts.torch_kinds import Tensor, to_array, to_tensor
+from workloads.training.hosts.torch_pruning import prune_site, prunes_in_place
 from workloads.training.iteration import Pruner
 from workloads.training.plan import TrainingPlan
 
@@ -22,13 +24,18 @@ from workloads.training.plan import TrainingPlan
 class BackwardHooks:
     """The hooks of one iteration: they prune the gradients at their sites, and count nonzeros where they are recorded.
 
+    Gradients on a graphics card are pruned there where they can be; all others by the reference's own code.
+
     Args:
         state: None where nothing is pruned.
     """
 
     def __init__(self, plan: TrainingPlan, state: PruningState | None, number: int) -> None:
+        self._plan = plan
         self._network = plan.network
+        self._number = number
         self._is_recorded = plan.is_recorded(number)
+        self._watched = list_output_figures(plan.network) if self._is_recorded else frozenset[str]()
         self._state = state
         self._pruner: Pruner | None = None
         self._sites = plan.find_sites()
@@ -55,10 +62,12 @@ class BackwardHooks:
             for source, values in zip(node.inputs, read, strict=True):
                 if source in self._sites and self._network.is_behind_relu(node.name, source):
                     self._read.setdefault(source, (node, values.detach()))
+        if node.name in self._watched:
+            self._count(node.name, OUTPUT, output)
         if not output.requires_grad:
             return
-        if node.name in self._sites:
-            output.register_hook(partial(self._prune, node.name))
+        if self._pruner is not None and node.name in self._sites:
+            output.register_hook(partial(self._prune, self._pruner, node.name))
         if self._is_recorded and node.layer.traits.is_computed:
             self._count(node.name, "input", read[0])
             if len(read) > 1:
@@ -77,14 +86,28 @@ class BackwardHooks:
     def _count(self, layer: str, tensor: str, values: Tensor) -> None:
         self._counts[layer, tensor] = torch.count_nonzero(values.detach()), values.numel()
 
-    def _prune(self, node: str, gradient: Tensor) -> Tensor:
-        assert self._pruner is not None
-        values: NDArray[Any] = to_array(gradient)
-        mask = None
-        if node in self._read:
-            reader, read = self._read.pop(node)
-            mask = make_mask(self._network, reader.name, to_array(read), node)
-            values = values * mask
-        found = self._pruner(node, values, mask)
-        assert not isinstance(found, GradientPair), "pruning for GTA alone is refused when a training is opened"
-        return to_tensor(found, gradient.device)
+    def _prune(self, pruner: Pruner, node: str, gradient: Tensor) -> Tensor:
+        pruning: Any = self._plan.pruning
+        reader: Node | None
+        read: Any
+        reader, read = self._read.pop(node, (None, None))
+        if gradient.device.type != "cpu" and prunes_in_place(pruning):
+            mask = None if reader is None else make_mask(self._network, reader.name, read, node)
+            return self._prune_there(pruner, pruning, node, gradient if mask is None else gradient * mask, mask)
+        values = to_array(gradient)
+        if reader is None:
+            return _take_single(pruner(node, values, None), gradient.device)
+        kept = make_mask(self._network, reader.name, to_array(read), node)
+        assert kept is not None
+        return _take_single(pruner(node, values * kept, kept), gradient.device)
+
+    def _prune_there(self, pruner: Pruner, pruning: GradientPruning, node: str, gradient: Tensor, mask: Any) -> Tensor:
+        assert self._state is not None
+        key = PruningKey(self._plan.seed, node, self._number)
+        pruned, pruner.prunings[node] = prune_site(pruning, self._sites[node], gradient, mask, self._state, key)
+        return pruned
+
+
+def _take_single(found: Any, device: Any) -> Tensor:
+    assert not isinstance(found, GradientPair), "pruning for GTA alone is refused when a training is opened"
+    return to_tensor(found, device)

@@ -108,7 +108,7 @@ class TorchTraining:
             scores = run_forward(plan.network, self._parameters, statistics, self._load(batch), place, hooks.watch)
             found = evaluate_scores(plan.network, scores, targets)
             self._differentiate(scores, found)
-            gradients = self._take_gradients(found.total)
+            gradients = self._take_gradients()
             outcome = BatchOutcome(
                 found.total,
                 found.accuracy,
@@ -142,23 +142,31 @@ class TorchTraining:
         return to_tensor(batch.images, self._device)
 
     def _differentiate(self, scores: Values, found: Evaluation) -> None:
-        """Hand the gradients of the losses back, as the reference has them."""
+        """Hand the gradients of the losses back, as the reference has them.
+
+        Raises:
+            NotFiniteError: the loss or a gradient that is pruned is no finite number.
+        """
+        check_finite(self._plan.network, found.total, {})
+        for parameter in self._parameters.values():
+            # An iteration whose numbers overflowed may have left some.
+            parameter.grad = None
         wanted = {name: values for name, values in scores.items() if values.requires_grad}
         gradients = [to_tensor(found.grad_scores(name), self._device) for name in wanted]
         torch.autograd.backward(list(wanted.values()), gradients)
 
-    def _take_gradients(self, loss: float) -> Values:
+    def _take_gradients(self) -> Values:
         """Take the gradients to the parameters.
 
         Raises:
-            NotFiniteError: the loss or one of them is no finite number.
+            NotFiniteError: one of them is no finite number.
         """
         gradients: Values = {}
         for name, parameter in self._parameters.items():
             gradients[name] = parameter.grad
             parameter.grad = None
         extremes = torch.stack([torch.stack(one.aminmax()) for one in gradients.values()])
-        check_finite(self._plan.network, loss, dict(zip(gradients, to_array(extremes), strict=True)))
+        check_finite(self._plan.network, 0.0, dict(zip(gradients, to_array(extremes), strict=True)))
         return gradients
 
     def _update(self, gradients: Values) -> None:
@@ -229,8 +237,10 @@ def fixed_surroundings(threads: int, device: Any) -> Iterator[None]:
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
+    # A graphics card would round factors to ten bits by default.
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
-        with fixed_blas_threads(), shared_work(threads):
+        with fixed_blas_threads(), shared_work(threads), flags:
             yield
     finally:
         torch.set_num_threads(before)
