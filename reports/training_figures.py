@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 
 from reports.layer_bars import plain_figure, protect
 from reports.palette import RATE_COLORS, UNPRUNED_COLOR, symbol_of
-from reports.training_results import TrainingResults, expect_kept, list_sites, measure_kept
+from reports.training_results import TrainingResults, list_sites, measure_kept
 from reports.training_tables import write_rate
 
 BAND_OPACITY = 0.18
@@ -219,19 +219,20 @@ def add_site_lines(
 
 
 def plot_kept(results: TrainingResults) -> go.Figure:
-    """Draw what share of each gradient's nonzeros stayed in the last epoch, beside what normal values would leave."""
+    """Draw what share of each gradient's nonzeros stayed in the last epoch, beside what was expected to."""
     figure = plain_figure("Does pruning leave what it aims at?", "gradient to the output of", "nonzeros left")
     nodes = list_sites(results)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(node) for node in nodes])
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     figure.update_layout(meta={"group": "rate", "min_width": 90 + 14 * len(nodes)})
     for rate in results.pruned_rates:
-        kept, aimed, color = measure_kept(results, rate), expect_kept(rate), color_of(results, rate)
+        kept, color = measure_kept(results, rate), color_of(results, rate)
+        aimed = kept.set_index("node")["aimed"].reindex(nodes)
         figure.add_scatter(
-            x=[escape(node) for node in nodes], y=[aimed] * len(nodes), mode="lines", name=name_rate(rate),
+            x=[escape(node) for node in nodes], y=aimed.tolist(), mode="lines", name=name_rate(rate),
             legendgroup=name_rate(rate), showlegend=False, line={"color": color, "dash": "dash", "width": 1.5},
-            text=[f"{aimed:.1%}"] * len(nodes), meta={"part": "aimed", "machine": f"{write_rate(rate)}, aimed"},
-            hovertemplate=f"{name_rate(rate)}<br>expected of normal values <b>%{{text}}</b><extra></extra>",
+            text=[f"{value:.1%}" for value in aimed], meta={"part": "aimed", "machine": f"{write_rate(rate)}, aimed"},
+            hovertemplate=f"{name_rate(rate)}<br>expected by the threshold model <b>%{{text}}</b><extra></extra>",
         )  # fmt: skip
         figure.add_scatter(
             x=[escape(node) for node in kept["node"]], y=kept["kept"].tolist(), mode="markers", name=name_rate(rate),

@@ -81,9 +81,9 @@ WORDS = {
     ),
     "quotients": "1 is a perfect prediction; above 1, more is pruned than the rate asks for. Bands as above.",
     "kept": (
-        "Marks: nonzeros left in the last epoch over nonzeros before pruning, mean over the seeds. Dashed: what "
-        "zero-mean normal values would leave. A mark below its line is a gradient with more small values than a normal "
-        "one of its mean magnitude has."
+        "Marks: nonzeros left in the last epoch over nonzeros before pruning, mean over the seeds. Dashed: what the "
+        "threshold model expects to be left, with the batches' own thresholds. With the normal model a mark below its "
+        "line is a gradient with more small values than a normal one of its mean magnitude has."
     ),
     "front": (
         "Large marks: means of each rate, with a standard deviation to both sides; small ones: single trainings. On "

@@ -260,6 +260,7 @@ class Aim:
     """What pruning at a rate aims at, and what it leaves; shares are of the nonzeros before.
 
     Attributes:
+        expected: To be left, the mean over the sites.
         kept: Left nonzero, the mean over the sites, as `below`: what was below the threshold, None where not counted.
     """
 
@@ -282,14 +283,18 @@ def list_sites(results: TrainingResults) -> list[str]:
 def measure_kept(results: TrainingResults, rate: float) -> pd.DataFrame:
     """Give what the last epoch at a rate left of each gradient's nonzeros.
 
-    Columns: node, kept, below, the means over the seeds.
+    Columns: node, kept, below and aimed, the means over the seeds; aimed is what the threshold model of the training
+    expected to stay, or where that is not told, what it is of normal values.
     """
     sites = results.tables["sites"]
     rows = sites[(sites["rate"] == rate) & (sites["density_before"] > 0)]
     rows = rows[rows["epoch"] == rows.groupby("seed")["epoch"].transform("max")]
     below = (rows["density_before"] - rows["density_after"] + rows["snapped"]) / rows["density_before"]
-    found = rows.assign(kept=rows["density_after"] / rows["density_before"], below=below)
-    return found.groupby("node", sort=False)[["kept", "below"]].mean().reset_index()
+    found = rows.assign(kept=rows["density_after"] / rows["density_before"], below=below, aimed=expect_kept(rate))
+    if "aimed_density" in found:
+        told = (found["aimed_density"].astype(float) / found["density_before"]).clip(upper=1)
+        found["aimed"] = told.fillna(found["aimed"])
+    return found.groupby("node", sort=False)[["kept", "below", "aimed"]].mean().reset_index()
 
 
 def measure_aims(results: TrainingResults) -> list[Aim]:
@@ -301,7 +306,7 @@ def measure_aims(results: TrainingResults) -> list[Aim]:
             below = kept["below"].dropna()
             found.append(
                 Aim(
-                    rate, expect_kept(rate), float(kept["kept"].mean()), float(kept["kept"].min()),
+                    rate, float(kept["aimed"].mean()), float(kept["kept"].mean()), float(kept["kept"].min()),
                     float(kept["kept"].max()), float(below.mean()) if len(below) else None,
                 )
             )  # fmt: skip

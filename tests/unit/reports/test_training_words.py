@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from statistics import fmean, stdev
 
@@ -242,3 +243,15 @@ def test_a_table_without_a_column_is_refused(results: TrainingResults) -> None:
         InputError, match=r"^sites\.csv: has no column threshold, snapped; 'sparsetrain train' writes them$"
     ):
         read_results(TrainingResults(results.record, tables))
+
+
+def test_what_the_threshold_model_of_a_training_expects_takes_the_place_of_normal_values(
+    results: TrainingResults,
+) -> None:
+    sites = results.tables["sites"]
+    # Half of the nonzeros; more than all of them where the model sees fewer zeros than there are; not told.
+    for share, expected in ((0.5, 0.5), (1.5, 1.0), (None, expect_kept(0.7))):
+        aimed = sites["density_before"] * (math.nan if share is None else share)
+        told = dataclasses.replace(results, tables={**results.tables, "sites": sites.assign(aimed_density=aimed)})
+        assert measure_kept(told, 0.7)["aimed"].tolist() == pytest.approx([expected] * 4)
+        assert measure_aims(told)[0].expected == pytest.approx(expected)
