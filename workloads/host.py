@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,7 +15,7 @@ from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
-from workloads.kinds.execution import Backward, Gradients, Note, Parameter, Parameters, Place, forget
+from workloads.kinds.execution import Backward, Note, PairBackward, Parameter, Parameters, Place, forget
 from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, make_targets
 from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
@@ -336,7 +336,7 @@ def _run_backward(
             grad, for_gta = (found.gradient, found.for_gta) if isinstance(found, GradientPair) else (found, None)
         if node.name in reads:
             grad_outputs[node.name] = keep(grad), None if for_gta is None else keep(for_gta)
-        handed_back = backward(grad) if for_gta is None else _hand_pair_back(backward, grad, for_gta)
+        handed_back = backward(grad) if for_gta is None else cast("PairBackward", backward)(grad, for_gta)
         grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
         for number, (name, share) in enumerate(zip(node.inputs, handed_back.inputs, strict=True)):
             if share is not None and name in trained:
@@ -345,12 +345,6 @@ def _run_backward(
             if place in summed:
                 summed[place] = tuple(keep(gradient) for gradient in summed[place])
     return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
-
-
-def _hand_pair_back(backward: Backward, grad: Array, for_gta: Array) -> Gradients:
-    """Give the gradient to a layer's first input from one gradient, and all others from another."""
-    first, others = backward(for_gta), backward(grad)
-    return Gradients([first.inputs[0], *others.inputs[1:]], others.parameters)
 
 
 def _keep_share(

@@ -201,11 +201,12 @@ def test_a_dense_machine_pays_no_pass_and_prunes_nothing() -> None:
     assert find_copied(make_small(OWN).network, make_small(OWN).form.pruning, dense) == frozenset()
 
 
-def test_a_sample_of_everything_is_the_full_run() -> None:
+@pytest.mark.parametrize(("pruning", "copies"), [(OWN, 3), ({"method": "n_m", "n": 2, "m": 4}, 0)])
+def test_a_sample_of_everything_is_the_full_run(pruning: dict[str, Any], copies: int) -> None:
     document = parse_yaml(find_preset("lenet5").read_text(), "lenet5.yaml")
-    made = make_workload(YamlDocument("lenet5.yaml", {**document.data, "pruning": OWN}), Path(), batch=2)
+    made = make_workload(YamlDocument("lenet5.yaml", {**document.data, "pruning": pruning}), Path(), batch=2)
     full, sampled = (simulate(made, "sparsetrain", verify=False, **more) for more in ({}, {"sample": 1}))
-    assert [row.kind for row in full.steps].count("gradient_pruning") == 3
+    assert [row.kind for row in full.steps].count("gradient_pruning") == copies
     assert full.frame.equals(sampled.frame)
 
 

@@ -79,9 +79,9 @@ class ComputedLayer(LayerBase):
         if bias is not None:
             add_bias(output, bias, axis)
 
-        def backward(grad: Array) -> Gradients:
+        def backward(grad: Array, for_gta: Array | None = None, /) -> Gradients:
             grads = {"weight": steps.gtw(input, grad)}
-            grad_input = steps.gta(grad, weight) if place.needs_grad_input else None
+            grad_input = steps.gta(grad if for_gta is None else for_gta, weight) if place.needs_grad_input else None
             if bias is not None:
                 channels = axis % grad.ndim
                 axes = tuple(other for other in range(grad.ndim) if other != channels)

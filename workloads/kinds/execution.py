@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.shapes import Shape
@@ -28,6 +29,18 @@ class Gradients:
 
 
 Backward = Callable[[Array], Gradients]
+
+
+class PairBackward(Protocol):
+    """The backward of a layer that the accelerator executes in steps."""
+
+    def __call__(self, grad: Array, for_gta: Array | None = None, /) -> Gradients:
+        """Hand the gradient to the output back.
+
+        Args:
+            for_gta: The gradient that GTA alone reads in its place; None where it reads the same.
+        """
+        ...
 
 
 Note = Callable[[str, Array], None]

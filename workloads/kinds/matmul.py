@@ -67,8 +67,8 @@ class Matmul(ComputedLayer):
         a, b = inputs
         geometry = self.infer_joint_geometry((a.shape, b.shape))
 
-        def backward(grad: Array) -> Gradients:
-            grad_a = matmul_gta(grad, b, geometry) if place.needs_grad_input else None
+        def backward(grad: Array, for_gta: Array | None = None, /) -> Gradients:
+            grad_a = matmul_gta(grad if for_gta is None else for_gta, b, geometry) if place.needs_grad_input else None
             return Gradients([grad_a, matmul_gtw(a, grad, geometry)], {})
 
         return matmul_forward(a, b, geometry), backward
