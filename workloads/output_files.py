@@ -18,6 +18,7 @@ from uuid import uuid4
 from workloads.errors import InputError
 
 LINK_LIMIT = 40
+TEMPORARY = re.compile(r"\.sparsetrain-[0-9a-f]{16}\.partial")
 OPEN_FILE = re.compile(r"/proc/[^/]+/(task/[^/]+/)?fd/[0-9]+")
 KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -177,6 +178,11 @@ def keep_aside(place: Path, backup: Path) -> None:
 def name_temporary(place: Path) -> Path:
     """Make up a name beside a place, short enough wherever the place's own is."""
     return place.parent / f".sparsetrain-{uuid4().hex[:16]}.partial"
+
+
+def list_leftovers(folder: Path) -> list[Path]:
+    """List what lies in a folder under temporary names: of processes that write there now, or that were killed."""
+    return [path for path in sorted(folder.iterdir()) if TEMPORARY.fullmatch(path.name)]
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from sim.results.stored_file import open_stored
 from sim.training.request import RunKey, TrainRequest
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
-from workloads.output_files import replace_file, require_writable_parent
+from workloads.output_files import list_leftovers, remove, replace_file, require_writable_parent
 from workloads.words import make_sentence
 
 RECORD, CHECKPOINT, RUNS = "training.json", "checkpoint.npz", "runs"
@@ -55,7 +55,7 @@ def open_folder(path: Path, request: TrainRequest, *, overwrites: bool = False, 
     if not folder.record.exists():
         if resumes:
             raise InputError(f"--resume: there is no training in {path}")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and len(list(path.iterdir())) > len(list_leftovers(path)):
             raise InputError(f"--out {path}: holds other files; choose another folder, or an empty one")
         require_writable_parent(path / RECORD, f"--out {path}")
     else:
@@ -68,8 +68,15 @@ def open_folder(path: Path, request: TrainRequest, *, overwrites: bool = False, 
                 )
             clear_folder(folder)
     path.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
     write_record(folder, request, "running", {})
     return folder
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed had begun to write; checkpoints may be large, and trainings are killed."""
+    for path in list_leftovers(folder):
+        remove(path)
 
 
 def tell_change(there: Mapping[str, Any], request: TrainRequest) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.iteration.policies import Contender
+from sim.training.folder import remove_leftovers
 from sim.training.request import RunKey, TrainRequest
 from workloads.errors import InputError
 from workloads.training.checkpoint import load_checkpoint
@@ -47,6 +48,7 @@ class TrainJob:
         """
         plan = self.plan()
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.checkpoint.parent)
         training = Training(plan, load_host(self.host), self.checkpoint, self.digest, self.make_observer(plan))
         return training.run(on_progress).records
 

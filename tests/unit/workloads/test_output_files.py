@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from workloads.errors import InputError
-from workloads.output_files import OutputSet, check_output, replace_file
+from workloads.output_files import OutputSet, check_output, list_leftovers, name_temporary, replace_file
 
 
 def write(text: str, path: Path) -> None:
@@ -167,3 +167,11 @@ def test_a_file_inside_a_new_folder_appears_with_it(tmp_path: Path) -> None:
         outputs.commit()
     assert (tmp_path / "run" / "deep" / "values").read_text() == "values"
     assert names(tmp_path) == ["run"]
+
+
+def test_leftovers_are_what_has_a_temporary_name(tmp_path: Path) -> None:
+    for name in ("a.csv", ".sparsetrain-1.partial", ".sparsetrain-0123456789abcdef.partial.csv"):
+        (tmp_path / name).write_text("")
+    leftover = name_temporary(tmp_path / "a.csv")
+    leftover.write_text("half of")
+    assert list_leftovers(tmp_path) == [leftover]
