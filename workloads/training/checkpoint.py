@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from workloads.errors import InputError
+from workloads.layers import StrictModel
 from workloads.npz_file import ArrayArchive, open_npz, write_npz
 from workloads.optimisers.optimiser import OptimiserState
 from workloads.output_files import name_temporary, naming_failures
@@ -26,8 +27,46 @@ from workloads.training.state import Arrays, TrainingState
 
 FORM = 1
 META = "meta"
-RECORDS = TypeAdapter(tuple[EpochRecord, ...])
 KINDS = ("parameters", "statistics", "slots")
+ANEW = "remove it to begin this training anew, or choose another folder"
+Count = Annotated[int, Field(ge=0)]
+
+
+class Thresholds(StrictModel):
+    """The FIFO of thresholds, as a checkpoint holds it."""
+
+    depth: Annotated[int, Field(ge=1)]
+    taus: dict[str, tuple[float, ...]]
+
+    @model_validator(mode="after")
+    def _fit_the_fifo(self) -> Thresholds:
+        PruningState(self.depth, self.taus)
+        return self
+
+
+class CheckpointMeta(StrictModel):
+    """What a checkpoint holds beside arrays.
+
+    Attributes:
+        inputs: The digest of what the training depends on.
+        updates: Of the optimiser.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    form: Literal[1] = 1
+    inputs: str
+    epoch: Count
+    iteration: Count
+    updates: Count
+    pruning: Thresholds | None
+    records: tuple[EpochRecord, ...]
+
+    @model_validator(mode="after")
+    def _record_each_epoch(self) -> CheckpointMeta:
+        if len(self.records) != self.epoch:
+            raise ValueError(f"{len(self.records)} epochs are recorded, {self.epoch} are done")
+        return self
 
 
 def save_checkpoint(path: Path, state: TrainingState, records: Sequence[EpochRecord], digest: str) -> None:
@@ -37,16 +76,17 @@ def save_checkpoint(path: Path, state: TrainingState, records: Sequence[EpochRec
         InputError: it cannot be written, as where the disk is full.
     """
     pruning = state.pruning
-    meta: dict[str, Any] = {
-        "form": FORM,
-        "inputs": digest,
-        "epoch": state.epoch,
-        "iteration": state.iteration,
-        "updates": state.optimiser.updates,
-        "pruning": None if pruning is None else {"depth": pruning.depth, "taus": dict(pruning.taus)},
-        "records": RECORDS.dump_python(tuple(records), mode="json"),
-    }
-    arrays: dict[str, NDArray[Any]] = {META: np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
+    meta = CheckpointMeta(
+        inputs=digest,
+        epoch=state.epoch,
+        iteration=state.iteration,
+        updates=state.optimiser.updates,
+        pruning=None if pruning is None else Thresholds(depth=pruning.depth, taus=dict(pruning.taus)),
+        records=tuple(records),
+    )
+    # JSON of the standard library: a test loss that is no finite number stays what it is.
+    text = json.dumps(meta.model_dump(mode="python"))
+    arrays: dict[str, NDArray[Any]] = {META: np.frombuffer(text.encode(), dtype=np.uint8)}
     arrays |= {f"parameters/{name}": values for name, values in state.parameters.items()}
     arrays |= {f"statistics/{name}": values for name, values in state.statistics.items()}
     for parameter, slots in state.optimiser.slots.items():
@@ -87,34 +127,45 @@ def load_checkpoint(path: Path, digest: str, expected: TrainingState) -> tuple[T
     """
     with open_npz(path) as archive:
         meta = read_meta(path, archive)
-        if meta["inputs"] != digest:
+        if meta.inputs != digest:
             raise InputError(
                 f"{path}: is the checkpoint of a training with other inputs (workload, data, settings or version); "
-                "choose another folder, or give --overwrite to begin anew"
+                f"{ANEW}"
             )
         arrays = {kind: read_arrays(archive, kind) for kind in KINDS}
     check_arrays(path, "parameters", arrays["parameters"], expected.parameters)
     check_arrays(path, "statistics", arrays["statistics"], expected.statistics)
+    pruning = None if meta.pruning is None else PruningState(meta.pruning.depth, meta.pruning.taus)
+    if (pruning is None) != (expected.pruning is None):
+        raise InputError(f"{path}: is a damaged checkpoint; {ANEW}")
+    state = TrainingState(
+        epoch=meta.epoch,
+        iteration=meta.iteration,
+        parameters={name: arrays["parameters"][name] for name in expected.parameters},
+        optimiser=OptimiserState(meta.updates, gather_slots(path, arrays["slots"], expected.parameters)),
+        statistics={name: arrays["statistics"][name] for name in expected.statistics},
+        pruning=pruning,
+    )
+    return state, meta.records
+
+
+def gather_slots(path: Path, found: Arrays, parameters: Arrays) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Give what the optimiser keeps, by parameters in the order of the network.
+
+    Raises:
+        InputError: an array belongs to no parameter.
+    """
     slots: dict[str, dict[str, NDArray[np.float32]]] = {}
-    for name, values in arrays["slots"].items():
+    for name, values in found.items():
         slot, _, parameter = name.partition("/")
         slots.setdefault(parameter, {})[slot] = values
-        if parameter not in expected.parameters or values.shape != expected.parameters[parameter].shape:
-            raise InputError(f"{path}: the array 'slots/{name}' belongs to no parameter of the network")
-    pruning = meta["pruning"]
-    taus = {} if pruning is None else {node: tuple(values) for node, values in pruning["taus"].items()}
-    state = TrainingState(
-        epoch=meta["epoch"],
-        iteration=meta["iteration"],
-        parameters={name: arrays["parameters"][name] for name in expected.parameters},
-        optimiser=OptimiserState(meta["updates"], {name: slots[name] for name in expected.parameters if name in slots}),
-        statistics={name: arrays["statistics"][name] for name in expected.statistics},
-        pruning=None if pruning is None else PruningState(pruning["depth"], taus),
-    )
-    return state, meta["records"]
+        expected = parameters.get(parameter)
+        if expected is None or (values.shape, values.dtype) != (expected.shape, expected.dtype):
+            raise InputError(f"{path}: the array 'slots/{name}' belongs to no parameter of the network; {ANEW}")
+    return {name: slots[name] for name in parameters if name in slots}
 
 
-def read_meta(path: Path, archive: ArrayArchive) -> dict[str, Any]:
+def read_meta(path: Path, archive: ArrayArchive) -> CheckpointMeta:
     """Read what a checkpoint holds beside arrays.
 
     Raises:
@@ -123,15 +174,14 @@ def read_meta(path: Path, archive: ArrayArchive) -> dict[str, Any]:
     if META not in archive:
         raise InputError(f"{path}: is no checkpoint of a training")
     try:
-        meta: dict[str, Any] = json.loads(archive[META].tobytes())
-        form = meta["form"]
-        if form == FORM:
-            meta["records"] = RECORDS.validate_python(meta["records"], strict=False)
-    except (ValueError, KeyError, TypeError, ValidationError):
-        raise InputError(f"{path}: is a damaged checkpoint") from None
-    if form != FORM:
-        raise InputError(f"{path}: is a checkpoint of form {form}; this version reads form {FORM}")
-    return meta
+        text = archive[META].tobytes()
+        data = json.loads(text)
+        form = data["form"] if isinstance(data, dict) else None
+        if type(form) is int and form != FORM:
+            raise InputError(f"{path}: is a checkpoint of form {form}; this version reads form {FORM}")
+        return CheckpointMeta.model_validate_json(text)
+    except (ValidationError, UnicodeDecodeError, json.JSONDecodeError, KeyError, RecursionError):
+        raise InputError(f"{path}: is a damaged checkpoint; {ANEW}") from None
 
 
 def read_arrays(archive: ArrayArchive, kind: str) -> dict[str, NDArray[np.float32]]:
@@ -147,12 +197,12 @@ def check_arrays(path: Path, kind: str, found: Arrays, expected: Arrays) -> None
         InputError: names the first.
     """
     for name in first_of(found.keys() ^ expected.keys()):
-        raise InputError(f"{path}: the array '{kind}/{name}' is missing, or belongs to no layer of the network")
+        raise InputError(f"{path}: the array '{kind}/{name}' is missing, or belongs to no layer of the network; {ANEW}")
     for name, values in expected.items():
         if found[name].shape != values.shape or found[name].dtype != values.dtype:
             raise InputError(
                 f"{path}: the array '{kind}/{name}' must be {values.dtype} of shape {values.shape}, "
-                f"got {found[name].dtype} of shape {found[name].shape}"
+                f"got {found[name].dtype} of shape {found[name].shape}; {ANEW}"
             )
 
 
