@@ -10,12 +10,13 @@ from typing import Any, Unpack
 import pandas as pd
 
 from sim.architecture import Architecture
+from sim.results.stored_file import open_stored
 from sim.training.execution import Ended, OnProgress, run_jobs
 from sim.training.folder import StudyFolder, open_folder, read_record, write_record
 from sim.training.interpolation import interpolate, list_rows
 from sim.training.job import make_job
 from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_request
-from sim.training.tables import TABLES, RunRecord, make_tables
+from sim.training.tables import TABLES, TEXTS, RunRecord, make_tables
 from workloads.errors import InputError
 from workloads.output_files import replace_file
 from workloads.settings import GradientPruning
@@ -194,8 +195,23 @@ def read_table(path: Path) -> pd.DataFrame:
         InputError: it is missing or damaged.
     """
     try:
-        return pd.read_csv(path)
+        # A layer may be called NA, and the last digit of a number counts.
+        with open_stored(path) as file:
+            frame = pd.read_csv(file, dtype="str", keep_default_na=False)
+        return pd.DataFrame({name: frame[name] if name in TEXTS else read_numbers(frame[name]) for name in frame})
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read: {str(error).strip().splitlines()[0]}") from None
+
+
+def read_numbers(column: pd.Series) -> pd.Series:
+    """Read a column of whole numbers, or of others; an empty cell is none.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    is_whole = len(column) and column.str.fullmatch("-?[0-9]+").all()
+    return column.astype("int64") if is_whole else column.replace("", "nan").astype("float64")

@@ -19,6 +19,7 @@ POLICIES = ("dense", "natural", "mask", "pruned")
 TARGET_MARGIN = 0.005
 TABLES = ("epochs", "tensors", "sites", "machines", "runs", "table")
 KEYS = ("rate", "seed")
+TEXTS = ("layer", "tensor", "node", "writer", "place", "policy", "machine")
 EPOCH_COLUMNS = (
     *KEYS, "epoch", "iterations", "learning_rate", "loss", "accuracy", "test_loss", "test_accuracy",
     "gradient_density",
@@ -56,7 +57,7 @@ def make_tables(runs: Sequence[RunRecord]) -> dict[str, pd.DataFrame]:
     ordered = sorted(runs, key=lambda run: (run.key.rate, run.key.seed))
     target = find_target_accuracy(ordered)
     rows = [describe_run(run, target) for run in ordered]
-    return {
+    frames = {
         "epochs": pd.DataFrame(list_rows(ordered, list_epoch), columns=list(EPOCH_COLUMNS)),
         "tensors": pd.DataFrame(list_rows(ordered, list_tensors), columns=list(TENSOR_COLUMNS)),
         "sites": pd.DataFrame(list_rows(ordered, list_sites), columns=list(SITE_COLUMNS)),
@@ -64,6 +65,13 @@ def make_tables(runs: Sequence[RunRecord]) -> dict[str, pd.DataFrame]:
         "runs": pd.DataFrame(rows),
         "table": pd.DataFrame(summarize_rates(rows)),
     }
+    return {name: type_columns(frame) for name, frame in frames.items()}
+
+
+def type_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Let every column hold texts or numbers, as it does when it is read back: where nothing is known, NaN."""
+    unknown = [name for name in frame if name not in TEXTS and frame[name].dtype == object]
+    return frame.astype(dict.fromkeys(unknown, float) | {name: "str" for name in TEXTS if name in frame})
 
 
 def list_rows(runs: Iterable[RunRecord], list_one: Any) -> list[dict[str, Any]]:

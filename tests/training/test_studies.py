@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from small_trainings import EPOCHS, OPERANDS, TRAINING, write_training
+from small_trainings import EPOCHS, LAYERS, OPERANDS, TRAINING, make_plan, write_training
 
 from sim import read_training, train
 from sim.training import study
 from sim.training.execution import Ended, run_jobs
+from workloads.errors import InputError
+from workloads.training.hosts.numpy_host import NumpyHost
+from workloads.training.loop import Training
 
 HUGE = TRAINING.replace("learning_rate: 0.1", "learning_rate: 1.0e+30")
 
@@ -52,3 +56,52 @@ def test_of_several_failures_the_first_is_told(tmp_path: Path, monkeypatch: pyte
         train(workload, out=tmp_path / "alone", simulate=False, prune=[0])
     assert str(error.value) == str(first.value)
     assert json.loads((tmp_path / "alone" / "training.json").read_text())["status"] == "running"
+
+
+@pytest.mark.parametrize("rates", [[0], [0, 0.5]], ids=["unpruned", "pruned"])
+def test_tables_are_read_back_to_the_last_digit(tmp_path: Path, rates: list[float]) -> None:
+    # What other programs take for a missing value is the name of a layer here.
+    layers = LAYERS.replace("conv1,", "NA,").replace("bn1,", "nan,").replace("relu2,", "None,")
+    found = train(write_training(tmp_path, layers=layers), out=tmp_path / "out", simulate=False, prune=rates, seeds=2)
+    back = read_training(tmp_path / "out")
+    assert (back.record, back.failures) == (found.record, {})
+    assert {"NA", "conv2"} <= set(back.tensors["layer"])
+    for name in ("epochs", "tensors", "sites", "machines", "runs", "table"):
+        pd.testing.assert_frame_equal(getattr(back, name), found.tables[name], check_exact=True)
+    assert list(back.epochs.columns) == [
+        "rate", "seed", "epoch", "iterations", "learning_rate", "loss", "accuracy", "test_loss", "test_accuracy",
+        "gradient_density",
+    ]  # fmt: skip
+
+
+def test_rows_are_the_records_of_checkpoints(tmp_path: Path) -> None:
+    found = train(write_training(tmp_path), out=tmp_path / "out", simulate=False, prune=[0.5])
+    records = Training(make_plan(tmp_path, rate=0.5), NumpyHost()).run().records
+    for row, record in zip(found.epochs.itertuples(), records, strict=True):
+        assert (row.rate, row.seed, row.epoch, row.iterations) == (0.5, 5, record.epoch, record.iterations)
+        assert (row.learning_rate, row.loss, row.accuracy) == (record.learning_rate, record.loss, record.accuracy)
+        assert record.test is not None
+        assert (row.test_loss, row.test_accuracy) == (record.test.loss, record.test.accuracy)
+        assert row.gradient_density == record.gradient_density
+    tensors = [(1, one.layer, one.tensor, one.density) for one in records[0].tensors]
+    first = found.tensors[found.tensors["epoch"] == 1]
+    assert list(first[["epoch", "layer", "tensor", "density"]].itertuples(index=False, name=None)) == tensors
+    assert list(found.sites["node"]) == [one.node for record in records for one in record.sites]
+    assert list(found.sites["threshold"]) == [one.threshold for record in records for one in record.sites]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "there is no such file"),
+        ("rate,seed\n0,one\n", "cannot be read: could not convert string to float: 'one'"),
+        ("rate\n1\n2,3\n", "cannot be read: Error tokenizing data. C error: Expected 1 fields in line 3, saw 2"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_missing_or_damaged_is_named(tmp_path: Path, text: str | None, words: str) -> None:
+    train(write_training(tmp_path), out=tmp_path / "out", simulate=False, epochs=1)
+    path = tmp_path / "out" / "runs.csv"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_training(tmp_path / "out")
+    assert str(error.value) == f"{path}: {words}"
