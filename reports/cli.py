@@ -139,7 +139,7 @@ def main() -> None:
 
 @main.command("list")
 def list_everything() -> None:
-    """List workloads, architectures, dataflows, DRAM, datasets and profiles that can be named."""
+    """List workloads, architectures, dataflows, DRAM, datasets, trained weights and profiles that can be named."""
     from dataflows.registry import list_dataflows
     from reports.fitted_tables import screen_width
     from sim.architecture import list_architectures
@@ -149,6 +149,7 @@ def list_everything() -> None:
     from workloads.datasets.address import SHIPPED
     from workloads.presets import list_presets
     from workloads.profile import profile_names
+    from workloads.trained_record import trained_names
 
     sections: dict[str, dict[str, str]] = {
         "Workloads": list_presets(),
@@ -158,6 +159,7 @@ def list_everything() -> None:
         "Technologies": dict.fromkeys(list_technologies(), ""),
         "Sweeps": list_sweeps(),
         "Datasets": dict.fromkeys(SHIPPED, ""),
+        "Trained weights": dict.fromkeys(trained_names(), ""),
         "Profiles": dict.fromkeys(profile_names(), ""),
     }
     columns = screen_width()

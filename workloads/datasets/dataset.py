@@ -44,6 +44,7 @@ class Dataset:
         targets: What losses compare their scores with in the place of the labels, ``(n, ...)``, by the losses' names;
             ``''`` stands for every other loss.
         class_names: In the order of the labels, where the form has names; empty otherwise.
+        whole: The fingerprint of the data set that these images are a part of; empty where they are all.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Dataset:
     classes: int
     targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    whole: str = ""
 
     def in_memory(self) -> Dataset:
         """Give the dataset with all its images read from their files into one array; itself where they are one.
@@ -79,7 +81,12 @@ class Dataset:
         return replace(self, images=images)
 
     def fingerprint(self) -> str:
-        """Give a digest of the labels and of some images, by which the same data are known under another address."""
+        """Give a digest of the labels and of some images, by which the same data are known under another address.
+
+        A part has that of the whole.
+        """
+        if self.whole:
+            return self.whole
         count = len(self.labels)
         some = np.unique(np.linspace(0, count - 1, FINGERPRINT_IMAGES).astype(np.intp))
         pixels = self.images[some]

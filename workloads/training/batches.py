@@ -90,4 +90,7 @@ def take_first(dataset: Dataset, images: int | None) -> Dataset:
         raise InputError(f"{images} {dataset.split} images are asked for, but {dataset.name} has {there}")
     chosen = np.arange(images)
     targets: dict[str, NDArray[Any]] = {name: every[:images] for name, every in dataset.targets.items()}
-    return dataclasses.replace(dataset, images=dataset.images[chosen], labels=dataset.labels[:images], targets=targets)
+    return dataclasses.replace(
+        dataset, images=dataset.images[chosen], labels=dataset.labels[:images], targets=targets,
+        whole=dataset.fingerprint(),
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from unit.workloads.dataset_files import make_pixels, write_cifar10, write_idx_f
 from workloads.datasets import DatasetSplits, load_dataset
 from workloads.datasets import splits as module
 from workloads.errors import InputError
+from workloads.training.batches import take_first
 
 
 def write_npz(path: Path, **changed: Any) -> None:
@@ -153,5 +154,8 @@ def test_a_fingerprint_tells_the_same_data_from_others_whatever_their_address(tm
     own = dataset.fingerprint()
     assert load_dataset(copy).fingerprint() == own
     assert load_dataset(first, "test").fingerprint() != own
+    part = take_first(dataset, 2)
+    assert (len(part.labels), part.fingerprint()) == (2, own)
+    assert take_first(part, 1).fingerprint() == own
     assert replace(dataset, labels=np.array([0, 1, 2, 2])).fingerprint() != own
     assert replace(dataset, images=dataset.images[np.arange(4)] ^ 1).fingerprint() != own
