@@ -63,11 +63,12 @@ def make_plan(
     *,
     rate: float | None = 0.9,
     threshold: str = "fifo",
+    feeds: str = "both",
     optimiser: dict[str, Any] = MOMENTUM,
     seed: int = 3,
     **form: Any,
 ) -> TrainingPlan:
-    """Plan a training of two epochs of ten batches, densities recorded in each.
+    """Plan a training of two epochs of ten batches, densities recorded in each, on one thread.
 
     Args:
         rate: None prunes nothing.
@@ -76,8 +77,8 @@ def make_plan(
     dataset = Dataset("drawn", "train", images, np.zeros(len(images), np.int64), 4)
     pruning = None
     if rate is not None:
-        pruning = GradientPruning.model_validate({"rate": rate, "threshold": threshold, "fifo_depth": 2})
-    given = {"epochs": 2, "batch": network.batch, "optimiser": optimiser, "record_every": 1}
+        pruning = GradientPruning.model_validate({"rate": rate, "threshold": threshold, "fifo_depth": 2, "for": feeds})
+    given = {"epochs": 2, "batch": network.batch, "optimiser": optimiser, "record_every": 1, "threads": 1}
     return TrainingPlan(
         network=network,
         make_network=lambda _: network,
