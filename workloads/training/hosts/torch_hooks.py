@@ -14,8 +14,10 @@ from workloads.network import Node
 from workloads.profile_plan import list_output_figures
 from workloads.pruners.site import SitePruning
 from workloads.pruning import PruningKey, PruningState
+from workloads.pruning_sites import PruningPlace
+from workloads.reference.arrays import Array
 from workloads.settings import GradientPruning
-from workloads.training.hosts.torch_kinds import Tensor, to_array, to_tensor
+from workloads.training.hosts.torch_kinds import Tensor, Tensors, TorchPlace, run_forked, run_layer, to_array, to_tensor
 from workloads.training.hosts.torch_pruning import prune_site, prunes_in_place
 from workloads.training.iteration import Pruner
 from workloads.training.plan import TrainingPlan
@@ -56,19 +58,26 @@ class BackwardHooks:
         found = self._pruner.prunings.items()
         return self._state.push({node: one.own_threshold for node, one in found if one.groups is None})
 
-    def watch(self, node: Node, read: list[Tensor], output: Tensor) -> None:
-        """Look at a node, and set the hooks on its output."""
+    def run(self, node: Node, read: list[Tensor], own: Tensors, place: TorchPlace) -> Tensor:
+        """Compute a node's output, and set the hooks on it."""
+        pruner, site = self._pruner, self._sites.get(node.name)
+        if pruner is not None and site is not None and site.place is PruningPlace.FOR_GTA:
+            output = run_forked(node.layer, read, own, place, partial(self._prune_copy, pruner, node.name))
+        else:
+            output = run_layer(node.layer, read, own, place)
+            if pruner is not None and site is not None and output.requires_grad:
+                output.register_hook(partial(self._prune, pruner, node.name))
+        self._watch(node, read, output)
+        return output
+
+    def _watch(self, node: Node, read: list[Tensor], output: Tensor) -> None:
         if self._pruner is not None and node.layer.traits.is_computed:
             for source, values in zip(node.inputs, read, strict=True):
                 if source in self._sites and self._network.is_behind_relu(node.name, source):
                     self._read.setdefault(source, (node, values.detach()))
         if node.name in self._watched:
             self._count(node.name, OUTPUT, output)
-        if not output.requires_grad:
-            return
-        if self._pruner is not None and node.name in self._sites:
-            output.register_hook(partial(self._prune, self._pruner, node.name))
-        if self._is_recorded and node.layer.traits.is_computed:
+        if self._is_recorded and node.layer.traits.is_computed and output.requires_grad:
             self._count(node.name, "input", read[0])
             if len(read) > 1:
                 self._count(node.name, "weight", read[1])
@@ -96,10 +105,21 @@ class BackwardHooks:
             return self._prune_there(pruner, pruning, node, gradient if mask is None else gradient * mask, mask)
         values = to_array(gradient)
         if reader is None:
-            return _take_single(pruner(node, values, None), gradient.device)
+            return to_tensor(_take_for_gta(pruner(node, values, None)), gradient.device)
         kept = make_mask(self._network, reader.name, to_array(read), node)
         assert kept is not None
-        return _take_single(pruner(node, values * kept, kept), gradient.device)
+        return to_tensor(_take_for_gta(pruner(node, values * kept, kept)), gradient.device)
+
+    def _prune_copy(self, pruner: Pruner, node: str, gradient: Tensor) -> Tensor:
+        """Prune what GTA alone reads; its positions are its nonzeros."""
+        pruning: Any = self._plan.pruning
+        if gradient.device.type != "cpu" and prunes_in_place(pruning):
+            pruned = self._prune_there(pruner, pruning, node, gradient, gradient != 0)
+        else:
+            pruned = to_tensor(_take_for_gta(pruner(node, to_array(gradient), None)), gradient.device)
+        if self._is_recorded:
+            self._count(node, "grad_output_for_gta", pruned)
+        return pruned
 
     def _prune_there(self, pruner: Pruner, pruning: GradientPruning, node: str, gradient: Tensor, mask: Any) -> Tensor:
         assert self._state is not None
@@ -108,6 +128,5 @@ class BackwardHooks:
         return pruned
 
 
-def _take_single(found: Any, device: Any) -> Tensor:
-    assert not isinstance(found, GradientPair), "pruning for GTA alone is refused when a training is opened"
-    return to_tensor(found, device)
+def _take_for_gta(found: Array | GradientPair) -> Array:
+    return found.for_gta if isinstance(found, GradientPair) else found

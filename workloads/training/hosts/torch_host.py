@@ -51,13 +51,7 @@ class TorchHost:
             ) from None
 
     def open(self, plan: TrainingPlan, state: TrainingState) -> TorchTraining:
-        """Go on with a training from a state.
-
-        Raises:
-            InputError: gradients are pruned for GTA alone, which takes two gradients where torch has one.
-        """
-        if plan.pruning is not None and plan.pruning.feeds != "both":
-            raise InputError("--host torch prunes gradients for GTA and GTW alike; pruning.for: gta needs --host numpy")
+        """Go on with a training from a state."""
         return TorchTraining(plan, state, self.device)
 
 
@@ -105,7 +99,7 @@ class TorchTraining:
         with fixed_surroundings(plan.form.threads, self._device):
             momentum = plan.form.statistics_momentum
             place = TorchPlace({}, momentum, seed=plan.seed, iteration=number)
-            scores = run_forward(plan.network, self._parameters, statistics, self._load(batch), place, hooks.watch)
+            scores = run_forward(plan.network, self._parameters, statistics, self._load(batch), place, hooks.run)
             found = evaluate_scores(plan.network, scores, targets)
             self._differentiate(scores, found)
             gradients = self._take_gradients()
@@ -179,19 +173,24 @@ class TorchTraining:
                 self._parameters[name].mul_(mask)
 
 
+def run_node(node: Node, read: list[Tensor], own: Values, place: TorchPlace) -> Tensor:
+    """Compute a node's output."""
+    return run_layer(node.layer, read, own, place)
+
+
 def run_forward(
     network: Network,
     parameters: Values,
     statistics: Values,
     images: Tensor,
     place: TorchPlace,
-    watch: Callable[[Node, list[Tensor], Tensor], None] = lambda *_: None,
+    run: Callable[[Node, list[Tensor], Values, TorchPlace], Tensor] = run_node,
 ) -> Values:
     """Compute what each loss reads, by the losses' names.
 
     Args:
         statistics: Running ones; in training they are changed.
-        watch: Is given each node, what it reads and its output.
+        run: Computes a node's output from what it reads and its parameters.
     """
     readers = Counter(name for node in network.nodes for name in node.inputs)
     values: Values = {INPUT: images}
@@ -209,11 +208,8 @@ def run_forward(
         own = {name: parameters[f"{node.name}/{name}"] for name in node.layer.list_parameters(shape)}
         running = {name: statistics[f"{node.name}/{name}"] for name in node.layer.list_statistics(shape)}
         needs_grad_input = not network.trained.isdisjoint(node.inputs)
-        output = run_layer(
-            node.layer, read, own, dataclasses.replace(place, running=running, needs_grad_input=needs_grad_input)
-        )
-        watch(node, read, output)
-        values[node.name] = output
+        here = dataclasses.replace(place, running=running, needs_grad_input=needs_grad_input)
+        values[node.name] = run(node, read, own, here)
     return scores
 
 

@@ -114,6 +114,41 @@ def run_in_numpy(layer: LayerBase, inputs: Sequence[Tensor], own: Tensors, place
     return NumpyLayer.apply(run, inputs[0].device, *inputs, *own.values())
 
 
+class ForkedLayer(torch.autograd.Function):  # type: ignore[misc]
+    """A layer whose GTA reads another gradient than its GTW."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, run: Callable[[list[Tensor]], Tensor], change: Callable[[Tensor], Tensor], *tensors: Tensor
+    ) -> Tensor:
+        """Compute the output of inputs and parameters, apart from what they were made of."""
+        copies = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
+        with torch.enable_grad():
+            output = run(copies)
+        ctx.change, ctx.copies, ctx.output = change, copies, output
+        return output.detach()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Hand the changed gradient back to the first input, and the gradient itself to all others."""
+        first, others = ctx.copies[0], [one for one in ctx.copies[1:] if one.requires_grad]
+        (share,) = torch.autograd.grad(ctx.output, first, ctx.change(gradient), retain_graph=bool(others))
+        shares = iter(torch.autograd.grad(ctx.output, others, gradient) if others else ())
+        return None, None, share, *(next(shares) if one.requires_grad else None for one in ctx.copies[1:])
+
+
+def run_forked(
+    layer: LayerBase, inputs: Sequence[Tensor], own: Tensors, place: TorchPlace, change: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Compute a layer's output; the gradient to its first input is made of what the gradient is changed to."""
+
+    def run(tensors: list[Tensor]) -> Tensor:
+        read, parameters = tensors[: len(inputs)], dict(zip(own, tensors[len(inputs) :], strict=True))
+        return run_layer(layer, read, parameters, place)
+
+    return ForkedLayer.apply(run, change, *inputs, *own.values())
+
+
 def convolve(layer: Any, inputs: Sequence[Tensor], own: Tensors, _: TorchPlace) -> Tensor:
     """Convolve images, or signals of one row."""
     (input,) = inputs
