@@ -213,8 +213,8 @@ def write_costs(results: TrainingResults) -> str:
     ]  # fmt: skip
     words = " ".join(
         (
-            "Means over the seeds. The interval is that of the cycles, as wide as if all epochs were off in the same "
-            "direction. Energy is that of the machine with its DRAM and leakage.",
+            "Means over the seeds. The interval is that of the cycles of all epochs, at about 95 %. Energy is that of "
+            "the machine with its DRAM and leakage.",
             describe_update(results),
         )
     )

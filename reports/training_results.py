@@ -160,8 +160,8 @@ class TrainingResults:
     def total(self, rate: float, policy: str, figure: str) -> Estimate | None:
         """Sum a figure of a policy over the epochs of a training at a rate; the mean over the seeds.
 
-        The ends of its interval are the sums of those of the epochs: it is as wide as errors that are alike in all
-        epochs make it.
+        The ends of its interval are those of the whole training; where the runs do not tell them, the sums of those of
+        the epochs, which are as wide as errors that are alike in all epochs make them.
 
         Args:
             figure: ``cycles`` or ``energy``, with ``conv_`` before it for convolutions alone.
@@ -170,9 +170,17 @@ class TrainingResults:
         name = name_figure(figure)
         if rows.empty or name not in rows or rows[name].isna().any():
             return None
-        value, low, high = (self._sum_epochs(rows, column) for column in (name, f"{figure}_low", f"{figure}_high"))
+        value = self._sum_epochs(rows, name)
         assert value is not None
-        return Estimate(value, low, high)
+        ends = [self._mean_of_all(rate, f"{policy}_{figure}_{end}") for end in ("low", "high")]
+        if None in ends:
+            ends = [self._sum_epochs(rows, f"{figure}_{end}") for end in ("low", "high")]
+        return Estimate(value, *ends)
+
+    def _mean_of_all(self, rate: float, column: str) -> float | None:
+        runs = self.tables["runs"]
+        known = column in runs and bool(runs.loc[runs["rate"] == rate, column].notna().all())
+        return self.mean(rate, column) if known else None
 
     def _sum_epochs(self, rows: pd.DataFrame, column: str) -> float | None:
         if column not in rows or rows[column].isna().any():

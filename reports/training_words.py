@@ -157,7 +157,8 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     executed = "some iterations"
     if isinstance(at, dict) and isinstance(step := at.get("every_epochs"), int):
         which = "each epoch" if step == 1 else f"epochs 1, {1 + step}, {1 + 2 * step} and so on"
-        executed = f"the first iteration of {which}, and the last of all"
+        pruned = ", the first that is pruned" if any(results.rates) else ""
+        executed = f"the first iteration of {which}{pruned}, and the last of all"
     sentence = (
         f"The machine executed {executed}, with the tensors of the training; cycles and energy of all other iterations "
         "are interpolated from the densities that the host counted"

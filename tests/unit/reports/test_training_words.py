@@ -135,10 +135,24 @@ def test_an_iteration_costs_the_total_over_all_iterations(results: TrainingResul
 
 def test_the_interval_of_the_whole_training_is_told(results: TrainingResults) -> None:
     assert describe_interpolation(results) == [
-        "The machine executed the first iteration of epochs 1, 6, 11 and so on, and the last of all, with the tensors "
-        "of the training; cycles and energy of all other iterations are interpolated from the densities that the host "
-        "counted. The interval of the whole training's cycles at rate 0.9: −2.0 % to +2.0 %."
+        "The machine executed the first iteration of epochs 1, 6, 11 and so on, the first that is pruned, and the last "
+        "of all, with the tensors of the training; cycles and energy of all other iterations are interpolated from the "
+        "densities that the host counted. The interval of the whole training's cycles at rate 0.9: −2.0 % to +2.0 %."
     ]
+
+
+def test_the_interval_of_the_whole_is_that_of_the_runs_where_they_tell_one(results: TrainingResults) -> None:
+    """Ends of epochs, summed, are wider: their errors are not all alike."""
+    total = results.total(0.9, "pruned", "cycles")
+    assert total is not None
+    ends = {"pruned_cycles_low": 0.99 * total.value, "pruned_cycles_high": 1.01 * total.value}
+    found = TrainingResults(results.record, {**results.tables, "runs": results.tables["runs"].assign(**ends)})
+    told = found.total(0.9, "pruned", "cycles")
+    assert told is not None
+    assert write_width(told) == "−1.0 % to +1.0 %"
+    unknown = ends | {"pruned_cycles_low": [*[ends["pruned_cycles_low"]] * (len(results.tables["runs"]) - 1), None]}
+    found = TrainingResults(results.record, {**results.tables, "runs": results.tables["runs"].assign(**unknown)})
+    assert found.total(0.9, "pruned", "cycles") == total
 
 
 def test_an_interval_that_is_not_known_is_not_told_as_one(results: TrainingResults) -> None:
