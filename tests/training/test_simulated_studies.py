@@ -60,3 +60,12 @@ def test_another_batch_is_cut_into_parts_that_divide_it(tmp_path: Path) -> None:
     (training,) = found.trainings
     assert {one["images"] for record in training.records for one in record.observations} == {2}
     assert [one["iteration"] for record in training.records for one in record.observations] == [0, 3, 7]
+
+
+def test_numbers_that_overflow_are_told_as_that_where_the_machine_meets_them_first(tmp_path: Path) -> None:
+    huge = TRAINING.replace("learning_rate: 0.1", "learning_rate: 1.0e+30")
+    workload = write_training(tmp_path, rest=OPERANDS + "pruning: {rate: 0.5, fifo_depth: 1}\n" + huge)
+    with pytest.raises(
+        InputError, match=r"^the training diverges in iteration 2 of epoch 1: the loss of network 'small'"
+    ):
+        train(workload, "ideal", out=tmp_path / "out", simulate_images=4)

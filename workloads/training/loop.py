@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,9 +113,10 @@ class Training:
         observations: list[Mapping[str, Any]] = []
         for iteration in range(epoch * plan.epoch_iterations, (epoch + 1) * plan.epoch_iterations):
             batch = plan.load_batch(iteration)
-            if self.observer.wants(iteration):
-                observations.append({"iteration": iteration, **self.observer.observe(opened.state, batch)})
-            outcomes.append(self.run_iteration(opened, batch, iteration))
+            with self.telling_divergence(iteration):
+                if self.observer.wants(iteration):
+                    observations.append({"iteration": iteration, **self.observer.observe(opened.state, batch)})
+                outcomes.append(opened.train_batch(batch))
             on_progress(TrainingProgress(epoch + 1, plan.form.epochs, iteration + 1, plan.iterations, outcomes[-1]))
         opened.end_epoch()
         self.check_state(opened.state)
@@ -131,14 +133,15 @@ class Training:
             observations=tuple(observations),
         )
 
-    def run_iteration(self, opened: OpenTraining, batch: Batch, iteration: int) -> BatchOutcome:
-        """Run an iteration.
+    @contextmanager
+    def telling_divergence(self, iteration: int) -> Iterator[None]:
+        """Tell of numbers that overflow in the block that they do so in an iteration.
 
         Raises:
-            DivergedError: its numbers overflow.
+            DivergedError: they do.
         """
         try:
-            return opened.train_batch(batch)
+            yield
         except NotFiniteError as error:
             epoch, number = divmod(iteration, self.plan.epoch_iterations)
             raise self.tell_divergence(f"in iteration {number + 1} of epoch {epoch + 1}: {error}", epoch) from None
