@@ -21,7 +21,10 @@ from workloads.arrays import BoolArray, Float32Array
 from workloads.host import initial_parameters, run_iteration
 from workloads.network import Network
 from workloads.operands import Operands
+from workloads.pruning import PruningState
+from workloads.settings import GradientPruning
 from workloads.shapes import Step
+from workloads.training.iteration import run_pruned_iteration
 
 
 def describe_layers(network: Network) -> Iterator[Layer]:
@@ -39,13 +42,26 @@ def make_operands(network: Network) -> tuple[Operands, ...]:
     return tuple(run_iteration(network, initial_parameters(network, 1), images, labels, seed=1).operands())
 
 
+def make_pruned_operands(network: Network) -> tuple[Operands, ...]:
+    """Make the same of an iteration whose gradients are pruned for GTA alone."""
+    images = np.random.default_rng(1).standard_normal(network.input_shape)
+    labels = np.arange(network.batch) % 3
+    pruning = GradientPruning(rate=0.9, threshold="own_batch", **{"for": "gta"})  # type: ignore[arg-type]
+    done = run_pruned_iteration(
+        network, initial_parameters(network, 1), (images, labels), pruning=pruning, state=PruningState(1), seed=1,
+        iteration=0,
+    )  # fmt: skip
+    return tuple(done.operands())
+
+
 def store_operands(operands: tuple[Operands, ...], machine: Architecture) -> dict[str, StoredBytes]:
     """Tell what the machine's steps store."""
     work, stored = StepWork(), dict[str, StoredBytes]()
     for one in operands:
         for step in one.steps:
-            table = work.lower(work.load(machine), machine.pose(one, step), machine)
-            found = find_stored_bytes(one, step, machine, table)
+            read = one.at(step)
+            table = work.lower(work.load(machine), machine.pose(read, step), machine)
+            found = find_stored_bytes(read, step, machine, table)
             stored[one.layer] = stored.get(one.layer, StoredBytes()).merge(found)
     return stored
 
@@ -72,7 +88,8 @@ def size_operands(operands: tuple[Operands, ...], machine: Architecture) -> dict
             input=size(one.input),
             output=size(written, is_raw=not one.relu_follows),
             grad_output=size(one.grad_output),
-            grad_input=size(find_written(one, Step.GTA)) if Step.GTA in one.steps else None,
+            gradient_copy=None if one.grad_output_for_gta is None else size(one.grad_output_for_gta),
+            grad_input=size(find_written(one.at(Step.GTA), Step.GTA)) if Step.GTA in one.steps else None,
             grad_factor=size(find_written(one, Step.GTW)) if is_product and Step.GTW in one.steps else None,
             summed=tuple(size(tensor) for tensor in one.summed),
             factor_summed=tuple(size(tensor) for tensor in one.weight_summed),
@@ -97,8 +114,11 @@ def describe_machine(machine: Architecture) -> PassMachine:
 
 def compare_passes(network: Network, operands: tuple[Operands, ...], machine: Architecture) -> list[PassResult]:
     """Compare every pass of a machine with the definition's, and give them."""
-    defined = run_passes(describe_layers(network), size_operands(operands, machine), describe_machine(machine))
-    found = pass_run.run_passes(network, machine, store_operands(operands, machine), tuple(Step))
+    copies = [one.layer for one in operands if one.grad_output_for_gta is not None] * machine.array.skip_zeros
+    sizes = size_operands(operands, machine)
+    defined = run_passes(describe_layers(network), sizes, describe_machine(machine), copies)
+    stored = store_operands(operands, machine)
+    found = pass_run.run_passes(network, machine, stored, tuple(Step), copied=frozenset(copies))
     for (row, counts), expected in zip(found, defined, strict=True):
         assert counts is not None
         assert counts.buffer_reads == counts.buffer_writes

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conformance.elementwise_runs import compare_passes, draw_machine, make_operands
-from drawn_cases import thin
+from conformance.elementwise_runs import compare_passes, draw_machine, make_operands, make_pruned_operands
+from drawn_cases import exhaustive, thin
 from pydantic import TypeAdapter
 from random_graphs import make_random_network
 
+from sim.architecture import override_architecture
 from workloads.kinds import KINDS, Layer
 from workloads.network import Network, build_network
+from workloads.pruning_sites import find_copy_sites
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 GRAPHS = 120
@@ -110,6 +112,35 @@ def test_the_passes_of_a_random_graph_are_those_of_the_definition(seed: int) -> 
     operands = make_operands(network)
     for fuses, skips in MACHINES:
         compare_passes(network, operands, draw_machine(seed, fuses=fuses, skips=skips))
+
+
+@pytest.mark.parametrize("kind", BETWEEN)
+def test_a_pass_writes_the_copies_of_gradients_that_are_pruned_for_gta_alone(kind: str) -> None:
+    network = make_network(BETWEEN[kind])
+    operands = make_pruned_operands(network)
+    copied = {one.layer for one in operands if one.grad_output_for_gta is not None}
+    for seed in range(2):
+        for fuses, skips in MACHINES:
+            rows = compare_passes(network, operands, draw_machine(seed, fuses=fuses, skips=skips))
+            written = {row.name for row in rows if row.kind == "gradient_pruning"}
+            assert written == (copied if skips else set())
+
+
+@pytest.mark.parametrize("seed", thin(range(GRAPHS)))
+def test_the_copies_of_a_random_graph_are_those_of_the_definition(seed: int) -> None:
+    network = make_random_network(seed)
+    operands = make_pruned_operands(network)
+    for fuses, skips in MACHINES:
+        machine = draw_machine(seed, fuses=fuses, skips=skips)
+        # Where a step is cut into tiles, each of them rounds the bits of its rows up.
+        compare_passes(network, operands, override_architecture(machine, None, ("buffer.capacity_bytes=395264",)))
+
+
+@exhaustive
+def test_random_graphs_have_copies() -> None:
+    found = [len(find_copy_sites(make_random_network(seed))) for seed in range(GRAPHS)]
+    assert sum(count > 0 for count in found) > GRAPHS // 4
+    assert max(found) > 1
 
 
 def test_random_graphs_have_passes_that_are_fused_in_both_halves() -> None:

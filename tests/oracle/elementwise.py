@@ -10,12 +10,14 @@ P1. Readers of one tensor hand their shares of its gradient back in the reverse 
     who writes a share adds what is stored of the others by then.
 P2. A tensor takes what the step that writes it writes; else what a step reads of it, or adds; else its share of what a
     step reads of a concatenation that it lies in; else the bytes of raw rows.
+P4. The copy of a gradient that a layer's GTA reads is a tensor of the layer's own, whose bytes that GTA tells; it is
+    written between the layer's GTW and its GTA.
 P3. Where a ReLU or dropout rides along, what is before it is written too if anyone else reads it; a view is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
@@ -94,12 +96,17 @@ class StepTensors:
     grad_factor: int | None = None
     summed: tuple[int, ...] = ()
     factor_summed: tuple[int, ...] = ()
+    gradient_copy: int | None = None
 
 
 class Iteration:
-    """Go through an iteration and list its events."""
+    """Go through an iteration and list its events.
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
+    copied: the layers whose GTA reads a pruned copy of its gradient.
+    """
+
+    def __init__(self, layers: Iterable[Layer], copied: Collection[str] = ()) -> None:
+        self.copied = copied
         self.layers = {layer.name: layer for layer in layers}
         self.readers: dict[str, list[Layer]] = {}
         for layer in self.layers.values():
@@ -293,6 +300,7 @@ class Iteration:
         self.events.append(event)
 
     def _go_back_in_steps(self, layer: Layer, gradient: list[Key | Part]) -> None:
+        events: list[Event] = []
         for place, (step, written, summed) in enumerate(
             (("gta", "grad_input", "summed"), ("gtw", "grad_factor", "factor_summed"))
         ):
@@ -300,7 +308,10 @@ class Iteration:
             if not is_written and (step == "gta" or len(layer.inputs) == 2):
                 continue
             event = Event([layer.name], "step", step, reads=list(gradient))
-            for tensor in gradient:
+            if step == "gta" and layer.name in self.copied:
+                events.append(self._write_copy(layer, gradient))
+                event.reads = list(events[0].writes)
+            for tensor in gradient if event.reads == gradient else ():
                 if not isinstance(tensor, Part) and prod(self.shapes[tensor]) == prod(layer.shape):
                     self.step_reads.setdefault(tensor, []).append((layer.name, "grad_output", 0))
             if is_written:
@@ -309,7 +320,17 @@ class Iteration:
                 for number, tensor in enumerate(event.added):
                     if not isinstance(tensor, Part) and prod(self.shapes[tensor]) == prod(layer.shapes[place]):
                         self.step_reads.setdefault(tensor, []).append((layer.name, summed, number))
-            self.events.append(event)
+            events.append(event)
+        # Shares are written in the order of the inputs; with a copy GTW is executed before it.
+        has_gtw = layer.name in self.copied and events[-1].step == "gtw"
+        self.events += [events[-1], *events[:-1]] if has_gtw else events
+
+    def _write_copy(self, layer: Layer, gradient: list[Key | Part]) -> Event:
+        """Prune the gradient to a layer's output into a tensor of its own."""
+        key = ("copy", layer.name)
+        self.shapes[key] = layer.shape
+        self.step_reads[key] = [(layer.name, "gradient_copy", 0)]
+        return Event([layer.name], "gradient_pruning", "backward", prod(layer.shape), list(gradient), [key], window=0)
 
     def _finish(self, layer: Layer) -> list[Key | Part]:
         """Give the gradient to a node's output: what is stored of it, summed by a pass where there are several."""
@@ -417,9 +438,11 @@ class Sizes:
         return None
 
 
-def run_passes(layers: Iterable[Layer], steps: Mapping[str, StepTensors], machine: PassMachine) -> list[PassResult]:
+def run_passes(
+    layers: Iterable[Layer], steps: Mapping[str, StepTensors], machine: PassMachine, copied: Collection[str] = ()
+) -> list[PassResult]:
     """Run the passes of an iteration in their order."""
-    iteration = Iteration(layers)
+    iteration = Iteration(layers, copied)
     sizes = Sizes(iteration, steps, machine.data_bits)
     chains = [[event] for event in iteration.events]
     if machine.fuses:
