@@ -20,6 +20,7 @@ from sim.step.pass_run import list_machine_iteration
 from sim.step.residency import find_residency
 from workloads.kinds import Layer
 from workloads.network import build_network
+from workloads.shapes import Step
 
 LAYERS: TypeAdapter[list[Layer]] = TypeAdapter(list[Layer])
 SEED, CASES = 143, 220
@@ -32,8 +33,13 @@ class Chain:
     tensors: t0, t1, ... between the layers, g0, g1, ... their gradients; a ReLU belongs to the layer before it.
     """
 
-    def __init__(self, index: int) -> None:
-        """Draw the layers and the machine."""
+    def __init__(self, index: int, *, has_copies: bool = False) -> None:
+        """Draw the layers and the machine.
+
+        Args:
+            has_copies: GTA reads a pruned copy of its gradient, c1, c2, ...
+        """
+        self.has_copies = has_copies
         rng = np.random.default_rng((SEED, index))
         self.is_linear = bool(rng.random() < 0.3)
         self.images, self.channels, self.height, self.width = (int(size) for size in rng.integers(1, (3, 4, 5, 5)))
@@ -74,7 +80,8 @@ class Chain:
             shape = following
             self.sizes[f"t{place}"] = int(np.prod(shape)) * 2
         self.units += [unit for units in backward for unit in units]
-        self.sizes |= {f"g{place[1:]}": size for place, size in self.sizes.items()}
+        sizes = list(self.sizes.items())
+        self.sizes |= {f"{kind}{place[1:]}": size for kind in "gc" for place, size in sizes}
 
     def _add_units(self, place: int, layer: Conv | Linear | None, *, is_masked: bool) -> list[Unit]:
         before, behind, gradient = f"t{place - 1}", f"t{place}", f"g{place}"
@@ -91,7 +98,11 @@ class Chain:
         if place == 1:
             return [gtw]
         mask = frozenset([before] if is_masked else [])
-        return [gtw, Unit(f"{name} gta", {"grad_output": gradient}, (f"g{place - 1}",), mask, lower("gta"))]
+        if not self.has_copies:
+            return [gtw, Unit(f"{name} gta", {"grad_output": gradient}, (f"g{place - 1}",), mask, lower("gta"))]
+        copy = f"c{place}"
+        prunes = Unit(f"{name} backward", {"input": gradient}, (copy,))
+        return [gtw, prunes, Unit(f"{name} gta", {"grad_output": copy}, (f"g{place - 1}",), mask, lower("gta"))]
 
     def _lower(self, layer: Conv | Linear, step: str, kept: frozenset[str], left: int, *, is_masked: bool) -> Work:
         groups, pes, least_tasks = self.fields
@@ -118,7 +129,9 @@ class Chain:
             "net", (self.images, self.channels, self.height, self.width), LAYERS.validate_python(self.layers)
         )
         machine = self.describe_machine()
-        words = find_residency(network, machine, list_machine_iteration(network, machine)).words
+        computed = [node.name for node in network.compute_nodes() if Step.GTA in network.list_steps(node.name)]
+        copied = frozenset(computed if self.has_copies else ())
+        words = find_residency(network, machine, list_machine_iteration(network, machine, copied=copied)).words
         return {f"{layer} {step}": told for (layer, _, step), told in words.items()}
 
 
@@ -130,6 +143,13 @@ def sort_words(words: dict[str, str]) -> dict[str, set[str]]:
 @pytest.mark.parametrize("index", thin(range(CASES)))
 def test_what_stays_is_what_the_plain_model_decides(index: int) -> None:
     chain = Chain(index)
+    decision = Decision(chain.units, chain.sizes, chain.capacity)
+    assert sort_words(chain.find()) == sort_words(decision.describe())
+
+
+@pytest.mark.parametrize("index", thin(range(CASES)))
+def test_what_stays_of_gradients_and_their_copies_is_what_the_plain_model_decides(index: int) -> None:
+    chain = Chain(index, has_copies=True)
     decision = Decision(chain.units, chain.sizes, chain.capacity)
     assert sort_words(chain.find()) == sort_words(decision.describe())
 
