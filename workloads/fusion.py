@@ -49,7 +49,7 @@ def fuse_iteration(
         copied: As in `list_iteration`.
     """
     order = list_iteration(network, list_steps, copied)
-    links = _Links(network, [one for one in order if isinstance(one, ElementwisePass)])
+    links = _Links(network, [one for one in order if isinstance(one, ElementwisePass)], copied)
     done: list[LayerStep | ElementwisePass] = []
     chain: list[ElementwisePass] = []
     held: list[HeldRows] = []
@@ -127,14 +127,16 @@ def find_work(network: Network, made: ElementwisePass) -> PassWork:
 class _Links:
     """Who reads what the passes of an iteration write."""
 
-    def __init__(self, network: Network, passes: Sequence[ElementwisePass]) -> None:
+    def __init__(self, network: Network, passes: Sequence[ElementwisePass], copied: Collection[str]) -> None:
         self._network = network
         self._traffic: dict[int, PassTraffic] = {id(made): list_traffic(network, made) for made in passes}
         self._readers: Counter[MovedTensor] = Counter()
         for traffic in self._traffic.values():
             self._readers.update({self._find_whole(tensor) for tensor in traffic.reads})
         for node in network.compute_nodes():
-            read = [GradientShare(find_gradient(network, node.name))]
+            # A layer without GTW whose GTA reads a copy leaves its gradient to the pass that writes that.
+            reads_gradient = node.name not in copied or Step.GTW in network.list_steps(node.name)
+            read = [GradientShare(find_gradient(network, node.name))] * reads_gradient
             read += [
                 share
                 for number, source in enumerate(node.inputs)
@@ -144,7 +146,7 @@ class _Links:
 
     def _find_whole(self, tensor: MovedTensor) -> MovedTensor:
         """Give a gradient as a whole that is stored as a part of a concatenation's."""
-        if not isinstance(tensor, GradientShare):
+        if not isinstance(tensor, GradientShare) or tensor.is_copy:
             return tensor
         name = tensor.node
         while len(readers := self._network.consumers(name)) == 1 and readers[0].layer.traits.is_joined:

@@ -148,8 +148,10 @@ def count_pruned(network: Network, made: ElementwisePass, machine: Architecture,
     """Count the elements that a pass prunes as it writes them; a dense machine has no unit for that."""
     if made.step is not PassStep.BACKWARD or not machine.array.skip_zeros:
         return 0
-    if made.kind == GRADIENT_PRUNING:
-        return made.elements
+    parts = made.members or (made,)
+    copied = sum(part.elements for part in parts if part.kind == GRADIENT_PRUNING)
+    if copied:
+        return copied
     writer = made.members[-1].node if made.members else made.node
     written = [name for name in made.writes_gradients if name in pruned]
     return sum(

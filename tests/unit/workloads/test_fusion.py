@@ -228,3 +228,30 @@ def test_a_fused_pass_moves_what_its_parts_do_not_hand_to_each_other(machine: An
     apart = run_forward(net, APART, sizes)[-2:]
     moved = sum(one.dram_read_bytes + one.dram_write_bytes for one in apart)
     assert moved == made.dram_read_bytes + made.dram_write_bytes + made.fusion_saved_bytes
+
+
+def test_a_copy_is_pruned_with_the_pass_before_it_where_no_gtw_reads_the_gradient() -> None:
+    net = network(
+        layer("scale", "sigmoid", "input"), conv("stem", "input"), layer("rows", "reshape", shape=[C, H * W]),
+        layer("others", "reshape", "scale", shape=[C, H * W]),
+        layer("scores", "matmul", "rows", "others", transpose_b=True), layer("norm", "layer_norm"),
+        layer("end", "linear", out_features=2),
+    )  # fmt: skip
+    assert net.list_steps("scores") == (Step.FORWARD, Step.GTA)
+    made = [one for one in fuse_iteration(net, holds_all, copied=("scores",)) if isinstance(one, ElementwisePass)]
+    (joined,) = (one for one in made if one.kind == FUSED and one.step.value == "backward")
+    assert [(one.node, one.kind) for one in joined.members] == [("norm", "layer_norm"), ("scores", "gradient_pruning")]
+    assert list_traffic(net, joined).writes == (GradientShare("scores", is_copy=True),)
+    stored = {node.name: StoredBytes() for node in net.compute_nodes()}
+    found = run_passes(net, FUSING, stored, tuple(Step), copied=frozenset({"scores"}))
+    (counts,) = (counts for row, counts in found if row.layer == joined.node)
+    assert counts is not None
+    assert counts.pruned_elements == N * C * C
+
+
+def test_a_pass_whose_gradient_gtw_reads_too_writes_it() -> None:
+    net = network(conv("stem"), conv("conv1"), layer("norm", "batch_norm"), layer("end", "relu"))
+    made = [one for one in fuse_iteration(net, holds_all, copied=("conv1",)) if isinstance(one, ElementwisePass)]
+    assert [(one.node, one.kind) for one in made if one.step.value == "backward"] == [
+        ("norm", "batch_norm"), ("conv1", "gradient_pruning"),
+    ]  # fmt: skip
