@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 GIVEN_CHARACTERS = 40
-PAGE = "index.html"
 PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "page")
 
 
@@ -164,6 +163,7 @@ def write_page(study: TrainingStudy, folder: Path) -> None:
     """Write the page into the folder."""
     from reports.report_commands import put_page
     from reports.training_page import build_training_page
+    from sim.training.folder import PAGE
 
     put_page(folder / PAGE, build_training_page(study), lambda: None)
     say(f"Page: {folder / PAGE}")

@@ -13,12 +13,13 @@ from typing import Any
 from sim.results.run_inputs import tell_difference
 from sim.results.stored_file import open_stored
 from sim.training.request import RunKey, TrainRequest
+from sim.training.tables import TABLES
 from sim.version import MODEL_VERSION
 from workloads.errors import InputError
 from workloads.output_files import list_leftovers, remove, replace_file, require_writable_parent
 from workloads.words import make_sentence
 
-RECORD, CHECKPOINT, RUNS = "training.json", "checkpoint.npz", "runs"
+RECORD, CHECKPOINT, RUNS, PAGE = "training.json", "checkpoint.npz", "runs", "index.html"
 KIND, SCHEMA = "training", 1
 RECORD_LIMIT_BYTES = 2**26
 
@@ -85,7 +86,7 @@ def tell_change(there: Mapping[str, Any], request: TrainRequest) -> str:
     for name in ("version", "host", "weights", "options"):
         if there.get(name) != here[name]:
             return f"{name} is {there.get(name)} there, {here[name]} here"
-    if (there["architecture"] is None) != (here["architecture"] is None):
+    if (there.get("architecture") is None) != (here["architecture"] is None):
         return "one of the two simulates no machine"
     with suppress(KeyError, TypeError):
         found = tell_difference({"steps": [], "layers": "*", **there}, {"steps": [], "layers": "*", **here})
@@ -95,11 +96,18 @@ def tell_change(there: Mapping[str, Any], request: TrainRequest) -> str:
 
 
 def clear_folder(folder: StudyFolder) -> None:
-    """Remove what a study of other inputs left: its trainings, its tables and its page, which are ours."""
+    """Remove what a study of other inputs left: its trainings, its tables and its page, by the names that they have.
+
+    The record goes last, so that what is left of a folder that was not cleared to the end is known as ours.
+    """
     shutil.rmtree(folder.path / RUNS, ignore_errors=True)
-    for name in (*read_record(folder).get("files", ()), RECORD):
-        with suppress(OSError):
-            (folder.path / name).unlink()
+    for name in (*list_table_files(), PAGE, RECORD):
+        remove(folder.path / name)
+
+
+def list_table_files() -> list[str]:
+    """Name the files of all tables."""
+    return [f"{name}{ending}" for name in TABLES for ending in (".csv", ".parquet")]
 
 
 def read_record(folder: StudyFolder) -> dict[str, Any]:
@@ -112,7 +120,7 @@ def read_record(folder: StudyFolder) -> dict[str, Any]:
         text = file.read()
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{folder.record}: is damaged: it is no JSON") from None
     if not isinstance(record, dict) or record.get("kind") != KIND or not isinstance(record.get("inputs"), dict):
         raise InputError(f"{folder.record}: is no record of a training")

@@ -79,8 +79,8 @@ class RunKey:
 
     @property
     def name(self) -> str:
-        """The name of its folder."""
-        return f"rate{self.rate:g}-seed{self.seed}"
+        """The name of its folder; no two rates have one."""
+        return f"rate{self.rate!r}-seed{self.seed}".replace(".0-", "-")
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +223,8 @@ def choose_rates(workload: Workload, rates: Sequence[float] | None) -> tuple[flo
         raise InputError("no rate of pruning is given; 0 trains without")
     for rate in rates:
         choose_pruning(workload, rate)
-    return tuple(dict.fromkeys(float(rate) for rate in rates))
+    # Minus zero is zero, and has a name of its own.
+    return tuple(dict.fromkeys(float(rate) + 0.0 for rate in rates))
 
 
 def check_seeds(seeds: int) -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 from sim.architecture import Architecture
 from sim.results.stored_file import open_stored
 from sim.training.execution import Ended, OnProgress, run_jobs
-from sim.training.folder import StudyFolder, open_folder, read_record, write_record
+from sim.training.folder import StudyFolder, list_table_files, open_folder, read_record, write_record
 from sim.training.interpolation import interpolate, list_rows
 from sim.training.job import make_job
 from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_request
@@ -20,6 +20,7 @@ from sim.training.tables import TABLES, TEXTS, RunRecord, make_tables
 from workloads.errors import InputError
 from workloads.output_files import replace_file
 from workloads.settings import GradientPruning
+from workloads.training.hosts.table import load_host
 from workloads.training.opening import choose_pruning
 from workloads.workload import Workload
 
@@ -85,6 +86,7 @@ def run_training(
     """
     # What is missing or does not fit is told before anything is written.
     job = make_job(request, request.keys[0], out)
+    load_host(request.host)
     job.make_observer(job.plan())
     return run_study(request, open_folder(out, request, overwrites=overwrites, resumes=resumes), on_progress)
 
@@ -172,8 +174,7 @@ def has_parquet() -> bool:
 
 def list_files(folder: StudyFolder) -> list[str]:
     """Name the tables that are there."""
-    names = [f"{name}{ending}" for name in TABLES for ending in (".csv", ".parquet")]
-    return [name for name in names if (folder.path / name).exists()]
+    return [name for name in list_table_files() if (folder.path / name).exists()]
 
 
 def read_training(folder: str | Path) -> TrainingStudy:
