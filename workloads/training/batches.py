@@ -73,8 +73,10 @@ class BatchSource:
 
 @lru_cache(maxsize=4)
 def order_images(seed: int, epoch: int, images: int) -> NDArray[np.intp]:
-    """Draw the order in which an epoch takes the images."""
-    return keyed_generator(seed, "batch", epoch).permutation(images)
+    """Draw the order in which an epoch takes the images; it is kept, and cannot be changed."""
+    order = keyed_generator(seed, "batch", epoch).permutation(images)
+    order.flags.writeable = False
+    return order
 
 
 def take_first(dataset: Dataset, images: int | None) -> Dataset:
