@@ -79,8 +79,11 @@ def order_images(seed: int, epoch: int, images: int) -> NDArray[np.intp]:
     return order
 
 
-def take_first(dataset: Dataset, images: int | None) -> Dataset:
+def take_first(dataset: Dataset, images: int | None, field: str = "images") -> Dataset:
     """Give a data set's first images; all where None is asked for.
+
+    Args:
+        field: Where so many are asked for, as messages name it.
 
     Raises:
         InputError: it has not so many.
@@ -89,7 +92,7 @@ def take_first(dataset: Dataset, images: int | None) -> Dataset:
     if images is None or images == there:
         return dataset
     if images > there:
-        raise InputError(f"{images} {dataset.split} images are asked for, but {dataset.name} has {there}")
+        raise InputError(f"{field} is {images}, but {dataset.name} has {there} {dataset.split} images")
     chosen = np.arange(images)
     targets: dict[str, NDArray[Any]] = {name: every[:images] for name, every in dataset.targets.items()}
     return dataclasses.replace(

@@ -81,9 +81,14 @@ def open_training(workload: Workload, choice: TrainingChoice = TrainingChoice())
     seed = source.seed if choice.seed is None else choice.seed
     splits = DatasetSplits(source.dataset, workload.base_directory, source.images.resize)
     losses = tuple(node.name for node in network.loss_nodes())
-    train = BatchSource(take_first(splits.train, form.images), source.images, form.batch, losses)
-    test = BatchSource(take_first(splits.test, form.test_images), source.images, TEST_BATCH, losses)
+    section = f"{workload.label}: training"
+    images = take_first(splits.train, form.images, f"{section}.images")
+    test_images = take_first(splits.test, form.test_images, f"{section}.test_images")
+    train = BatchSource(images, source.images, form.batch, losses)
+    test = BatchSource(test_images, source.images, TEST_BATCH, losses)
     check_images(workload, network, train)
+    for one in (train, test):
+        check_labels(network, one)
     parameters: Arrays | None = None
     if choice.weights is not None:
         parameters = load_weights(resolve_path(Path(choice.weights)), network)
@@ -156,4 +161,15 @@ def check_images(workload: Workload, network: Network, source: BatchSource) -> N
         raise InputError(
             f"{workload.label}: training.batch is {source.batch}, but there are {len(dataset.images)} training images"
         )
+
+
+def check_labels(network: Network, source: BatchSource) -> None:
+    """Refuse labels and targets that do not fit the losses, before the first of them is met.
+
+    Raises:
+        InputError: the highest label is of no class, or targets are of another form.
+    """
+    labels = source.dataset.labels
+    chosen = np.full(network.input_shape[0], labels.argmin())
+    chosen[-1] = labels.argmax()
     make_targets(network, source.choose_targets(chosen))

@@ -128,4 +128,4 @@ def test_the_first_images_are_taken_with_their_labels_and_targets() -> None:
 def test_more_images_than_there_are_are_refused() -> None:
     with pytest.raises(InputError) as error:
         take_first(make_dataset(), IMAGES + 1)
-    assert str(error.value) == "24 train images are asked for, but numbers has 23"
+    assert str(error.value) == "images is 24, but numbers has 23 train images"
