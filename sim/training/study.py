@@ -125,7 +125,7 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
 def make_run(request: TrainRequest, ended: Ended) -> RunRecord:
     """Give the records of a training with the machine's figures of every epoch."""
     if not any(record.observations for record in ended.records):
-        return RunRecord(ended.key, ended.records)
+        return RunRecord(ended.key, ended.records, has_ended=ended.failure is None)
     pruning = choose_pruning(request.workload, ended.key.rate)
     waits = isinstance(pruning, GradientPruning) and pruning.threshold == "fifo"
     found = interpolate(
@@ -134,7 +134,7 @@ def make_run(request: TrainRequest, ended: Ended) -> RunRecord:
     )  # fmt: skip
     # Of several machines under one policy the first is the one that the others are baselines of.
     totals = {one.policy: one.whole for one in reversed(found)}
-    return RunRecord(ended.key, ended.records, tuple(list_rows(found)), totals)
+    return RunRecord(ended.key, ended.records, tuple(list_rows(found)), totals, ended.failure is None)
 
 
 def list_notices(request: TrainRequest) -> list[str]:

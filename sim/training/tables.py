@@ -36,6 +36,7 @@ class RunRecord:
     """A training that has ended, or its epochs so far.
 
     Attributes:
+        has_ended: Whether these are all of its epochs. One that diverged is a row of `runs`, and of no mean.
         machines: Of each epoch and policy, as the table `machines` has them.
         totals: What the first machine under each policy takes for all epochs, by the policy.
     """
@@ -44,6 +45,7 @@ class RunRecord:
     records: tuple[EpochRecord, ...]
     machines: tuple[Mapping[str, Any], ...] = ()
     totals: Mapping[str, MachineFigures] = field(default_factory=dict)
+    has_ended: bool = True
 
     @property
     def accuracy(self) -> float | None:
@@ -57,13 +59,15 @@ def make_tables(runs: Sequence[RunRecord]) -> dict[str, pd.DataFrame]:
     ordered = sorted(runs, key=lambda run: (run.key.rate, run.key.seed))
     target = find_target_accuracy(ordered)
     rows = [describe_run(run, target) for run in ordered]
+    ended = [row for run, row in zip(ordered, rows, strict=True) if run.has_ended]
+    rates = dict.fromkeys(run.key.rate for run in ordered)
     frames = {
         "epochs": pd.DataFrame(list_rows(ordered, list_epoch), columns=list(EPOCH_COLUMNS)),
         "tensors": pd.DataFrame(list_rows(ordered, list_tensors), columns=list(TENSOR_COLUMNS)),
         "sites": pd.DataFrame(list_rows(ordered, list_sites), columns=list(SITE_COLUMNS)),
         "machines": pd.DataFrame([{**dataclasses.asdict(run.key), **one} for run in ordered for one in run.machines]),
         "runs": pd.DataFrame(rows),
-        "table": pd.DataFrame(summarize_rates(rows)),
+        "table": pd.DataFrame([summarize_rate(rate, ended) for rate in rates]),
     }
     return {name: type_columns(frame) for name, frame in frames.items()}
 
@@ -110,7 +114,7 @@ def list_sites(record: EpochRecord) -> Iterator[dict[str, Any]]:
 
 def find_target_accuracy(runs: Sequence[RunRecord]) -> float | None:
     """Give the mean test accuracy without pruning less half a point; None where no such training has ended."""
-    reached = [run.accuracy for run in runs if run.key.rate == 0]
+    reached = [run.accuracy for run in runs if run.key.rate == 0 and run.has_ended]
     known = [accuracy for accuracy in reached if accuracy is not None]
     return fmean(known) - TARGET_MARGIN if known else None
 
@@ -202,19 +206,19 @@ MEANS = (
 )  # fmt: skip
 
 
-def summarize_rates(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Give mean and standard deviation over the seeds of each rate; of one seed there is no deviation.
+def summarize_rate(rate: float, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give mean and standard deviation over the seeds of a rate; of one seed there is no deviation.
 
     `reached` counts the seeds that reach the target; what is spent on it is the mean over these.
+
+    Args:
+        rows: Of the trainings that have ended, of all rates.
     """
-    found = []
-    for rate in dict.fromkeys(row["rate"] for row in rows):
-        mine = [row for row in rows if row["rate"] == rate]
-        summary: dict[str, Any] = {"rate": rate, "seeds": len(mine)}
-        for name in MEANS:
-            known = [row[name] for row in mine if row.get(name) is not None]
-            summary[name] = fmean(known) if known else None
-            summary[f"{name}_deviation"] = stdev(known) if len(known) > 1 else None
-        summary["reached"] = sum(row.get("epochs_to_target") is not None for row in mine)
-        found.append(summary)
-    return found
+    mine = [row for row in rows if row["rate"] == rate]
+    summary: dict[str, Any] = {"rate": rate, "seeds": len(mine)}
+    for name in MEANS:
+        known = [row[name] for row in mine if row.get(name) is not None]
+        summary[name] = fmean(known) if known else None
+        summary[f"{name}_deviation"] = stdev(known) if len(known) > 1 else None
+    summary["reached"] = sum(row.get("epochs_to_target") is not None for row in mine)
+    return summary
