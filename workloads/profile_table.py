@@ -87,7 +87,7 @@ class ProfileTable:
             return rows, words
         epochs = sorted({row.epoch for row in rows if row.epoch is not None})
         if epoch == "mean":
-            return self._average(rows, epochs), f"{words}, mean of {len(epochs)} epochs"
+            return self._average(rows, epochs), f"{words}, mean of {len(epochs)} epoch{'s' * (len(epochs) > 1)}"
         chosen = epochs[0] if epoch == "first" else epochs[-1] if epoch in ("last", None) else epoch
         if chosen not in epochs:
             of_rate = f" of rate {rate:g}" if self.has_rates else ""

@@ -78,7 +78,7 @@ class TrainedRecord(StrictModel):
         """Say on what the weights were trained, and to which accuracy."""
         return (
             f"weights trained on {self.trained_on.count} images of {self.trained_on.name} to a test accuracy of "
-            f"{self.test_accuracy:.1%} ({self.tested_on.count} images)"
+            f"{100 * self.test_accuracy:.1f} % ({self.tested_on.count} images)"
         )
 
     def facts(self) -> dict[str, Any]:

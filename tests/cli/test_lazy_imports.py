@@ -37,6 +37,10 @@ def test_the_simulator_is_there_before_what_only_a_run_needs() -> None:
     assert list_loaded("from sim import simulate", later) == []
 
 
+def test_a_training_by_numpy_loads_no_torch() -> None:
+    assert list_loaded("from workloads.training.hosts.table import load_host; load_host('numpy')", ("torch",)) == []
+
+
 def test_recordings_load_no_torch_before_a_model_is_recorded() -> None:
     assert list_loaded("from workloads.capture import capture; from sim import simulate", ("torch",)) == []
 

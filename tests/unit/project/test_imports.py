@@ -19,8 +19,8 @@ PACKAGES = ("workloads", "dataflows", "sim", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DISTRIBUTIONS = packages_distributions()
-# Rooms whose files are imported only once their extra is known to be there; `test_lazy_imports.py` sees to that.
-ROOMS_OF_EXTRAS = {"workloads/capture": "torch"}
+# Files that are imported only once their extra is known to be there; `test_lazy_imports.py` sees to that.
+FILES_OF_EXTRAS = {"workloads/capture/*.py": "torch", "workloads/training/hosts/torch_*.py": "torch"}
 
 
 def declared(texts: list[str]) -> set[str]:
@@ -49,8 +49,9 @@ def test_every_library_that_is_imported_is_declared(package: str) -> None:
     deferred = running | declared([*EXTRAS["search"], *EXTRAS["dask"], *EXTRAS["parquet"], *EXTRAS["torch"]])
     undeclared = []
     for path in sorted((ROOT / package).rglob("*.py")):
-        extra = ROOMS_OF_EXTRAS.get(str(path.parent.relative_to(ROOT)))
-        allowed = running | (declared(EXTRAS[extra]) if extra else set())
+        inner = path.relative_to(ROOT)
+        extras = [extra for pattern, extra in FILES_OF_EXTRAS.items() if inner.match(pattern)]
+        allowed = running.union(*(declared(EXTRAS[extra]) for extra in extras))
         for module, is_deferred in list_imports(ast.parse(path.read_text(encoding="utf-8"))):
             if module in sys.stdlib_module_names or module in PACKAGES:
                 continue

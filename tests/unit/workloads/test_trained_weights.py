@@ -44,7 +44,7 @@ layers:
   - {name: loss, type: softmax_cross_entropy}
 operands: {source: host, dataset: fashion_mnist, seed: 1, weights: WEIGHTS, images: {mean: 0.5}}
 """
-TRAINED = "weights trained on 6000 images of fashion_mnist to a test accuracy of 87.5% (1000 images)"
+TRAINED = "weights trained on 6000 images of fashion_mnist to a test accuracy of 87.5 % (1000 images)"
 LARGEST_BYTES = 1.5e6
 
 
