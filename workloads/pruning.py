@@ -90,37 +90,45 @@ def prune(gradient: Array, tau: float, key: PruningKey) -> Array:
 
     It becomes sign * tau with probability magnitude / tau. tau = 0 gives the gradient itself.
     """
-    if tau == 0:
-        return gradient
+    return prune_and_count(gradient, tau, key).gradient
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PrunedGradient:
+    """A gradient that was pruned, and which shares of all its elements are not zero, and were snapped or equal tau."""
+
+    gradient: Array
+    density: float
+    snapped: float
+
+
+def prune_and_count(gradient: Array, tau: float, key: PruningKey) -> PrunedGradient:
+    """Prune as `prune` does, and count what becomes of the elements on the way."""
+    if tau == 0 or not gradient.size:
+        return PrunedGradient(gradient, measure_density(gradient) if gradient.size else 0.0, 0.0)
     pruned = np.empty(gradient.shape, gradient.dtype)
-    if not pruned.size:
-        return pruned
     values, keys = freeze(gradient).reshape(-1), key.image_keys(len(gradient))
-    limit, first = gradient.dtype.type(tau), _cut(len(gradient))
+    limit, first, counts = gradient.dtype.type(tau), _cut(len(gradient)), np.zeros((PARTS, 2), np.int64)
 
     def prune_part(part: int) -> None:
-        prune_elements(values, keys, float(tau), limit, (first[part], first[part + 1]), pruned.reshape(-1))
+        images = (first[part], first[part + 1])
+        counts[part] = prune_elements(values, keys, float(tau), limit, images, pruned.reshape(-1))
 
     share_out(prune_part, PARTS)
-    return pruned
+    nonzeros, snapped = (counts.sum(axis=0) / gradient.size).tolist()
+    return PrunedGradient(pruned, nonzeros, snapped)
 
 
 def measure_density(gradient: Array) -> float:
     """Give the share of nonzeros among all elements."""
-    return measure_shares(gradient, 0.0)[0]
-
-
-def measure_shares(gradient: Array, tau: float) -> tuple[float, float]:
-    """Give the shares of all elements that are not zero, and whose magnitude is tau, to which pruning snaps."""
-    values, limit = freeze(gradient).reshape(-1), gradient.dtype.type(tau)
-    counts, first = np.zeros((PARTS, 2), np.int64), _cut(values.size)
+    values, counts = freeze(gradient).reshape(-1), [0] * PARTS
+    first = _cut(values.size)
 
     def count_part(part: int) -> None:
-        counts[part] = count_elements(values[first[part] : first[part + 1]], limit)
+        counts[part] = int(count_elements(values[first[part] : first[part + 1]]))
 
     share_out(count_part, PARTS)
-    nonzeros, snapped = (counts.sum(axis=0) / gradient.size).tolist()
-    return nonzeros, snapped
+    return sum(counts) / values.size
 
 
 def _cut(size: int) -> list[int]:

@@ -14,6 +14,7 @@ from workloads.kernel import kernel
 GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 FIRST_FACTOR, SECOND_FACTOR = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 FRACTION_UNIT = 2.0**-53
+COUNTED_RUN = 2**16
 
 
 @kernel(inlines=True)
@@ -33,8 +34,10 @@ def prune_elements(
     limit: Any,
     images: tuple[int, int],
     pruned: NDArray[Any],
-) -> None:
+) -> tuple[np.int64, np.int64]:
     """Prune images of a gradient, all in one row: below the limit an element becomes the limit, with its sign, or 0.
+
+    What is not zero behind it is counted, and what has the limit's magnitude.
 
     Args:
         keys: One for each image.
@@ -42,6 +45,7 @@ def prune_elements(
         images: The first, and the one behind the last.
     """
     length = np.uint64(len(gradient) // len(keys))
+    nonzeros, equal = np.int64(0), np.int64(0)
     for image in range(images[0], images[1]):
         key, first = keys[image], np.uint64(image) * length
         # Without branches, since what is drawn cannot be predicted: all elements are drawn for.
@@ -52,6 +56,10 @@ def prune_elements(
             is_snapped = draw_uniform(key, np.uint64(i)) * tau < np.float64(magnitude)
             snapped = np.copysign(limit, value) if is_snapped else limit * 0
             pruned[first + i] = snapped if is_small else value
+        # While the image is still in a core's cache.
+        nonzeros += count_nonzeros(pruned, first, length)
+        equal += count_equal(pruned, first, length, limit)
+    return nonzeros, equal
 
 
 @kernel
@@ -75,10 +83,30 @@ def add_magnitudes(values: NDArray[Any], mask: NDArray[np.bool_], is_masked: boo
 
 
 @kernel
-def count_elements(values: NDArray[Any], limit: Any) -> tuple[int, int]:
-    """Count what is not zero, and what has the limit's magnitude."""
-    nonzeros, equal = 0, 0
-    for i in range(np.uint64(len(values))):
-        nonzeros += values[i] != 0
-        equal += abs(values[i]) == limit
-    return nonzeros, equal
+def count_elements(values: NDArray[Any]) -> np.int64:
+    """Count what is not zero."""
+    return count_nonzeros(values, np.uint64(0), np.uint64(len(values)))
+
+
+@kernel
+def count_nonzeros(values: NDArray[Any], start: np.uint64, size: np.uint64) -> np.int64:
+    """Count what is not zero from a place on, in narrow numbers, of which more are added at a time."""
+    total, run = np.int64(0), np.uint64(COUNTED_RUN)
+    for first in range(np.uint64(0), size, run):
+        some = np.int32(0)
+        for i in range(min(run, size - first)):
+            some += np.int32(values[start + first + i] != 0)
+        total += np.int64(some)
+    return total
+
+
+@kernel
+def count_equal(values: NDArray[Any], start: np.uint64, size: np.uint64, limit: Any) -> np.int64:
+    """Count what has the limit's magnitude from a place on."""
+    total, run = np.int64(0), np.uint64(COUNTED_RUN)
+    for first in range(np.uint64(0), size, run):
+        some = np.int32(0)
+        for i in range(min(run, size - first)):
+            some += np.int32(abs(values[start + first + i]) == limit)
+        total += np.int64(some)
+    return total

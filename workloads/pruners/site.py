@@ -16,7 +16,7 @@ from workloads.network import Network
 from workloads.pruners.row_groups import RowGroups, keep_largest
 from workloads.pruners.table import NORMAL, THRESHOLD_MODELS
 from workloads.pruners.threshold_model import FittedThreshold
-from workloads.pruning import PruningKey, PruningState, measure_density, measure_shares, normal_quantile, prune
+from workloads.pruning import PruningKey, PruningState, measure_density, normal_quantile, prune_and_count
 from workloads.pruning_sites import PruningSite, find_copy_sites, find_pruning_sites
 from workloads.settings import GradientPruning, GroupPruning, Pruning
 
@@ -125,19 +125,12 @@ class StochasticPruner:
         """
         own = self._fit(site, gradient, mask)
         used = own.tau if self._pruning.threshold == "own_batch" else state.threshold(site.node)
-        pruned = prune(gradient, used, key)
-        before, (after, snapped) = measure_density(gradient), measure_shares(pruned, used)
+        before, pruned = measure_density(gradient), prune_and_count(gradient, used, key)
         positions = 1.0 if mask is None else float(np.count_nonzero(mask) / mask.size)
-        return pruned, SitePruning(
-            site,
-            used,
-            own.tau,
-            before,
-            after,
-            own.density * positions,
-            self._find_sigma(own.tau),
-            snapped if used else 0.0,
-        )
+        return pruned.gradient, SitePruning(
+            site, used, own.tau, before, pruned.density, own.density * positions, self._find_sigma(own.tau),
+            pruned.snapped,
+        )  # fmt: skip
 
     def _find_sigma(self, tau: float) -> float | None:
         is_normal = self._pruning.model == NORMAL and self._pruning.rate > 0

@@ -21,7 +21,7 @@ from workloads.kinds import Layer
 from workloads.network import Network, build_network
 from workloads.opening import open_operands
 from workloads.pruners.normal import share_left
-from workloads.pruning import PruningKey, PruningState, measure_density, measure_shares, prune, threshold
+from workloads.pruning import PruningKey, PruningState, measure_density, prune, prune_and_count, threshold
 from workloads.pruning_sites import find_pruning_sites
 from workloads.workers import shared_work
 from workloads.workload import make_workload
@@ -89,10 +89,13 @@ def test_a_threshold_is_that_of_sums_made_by_numpy(size: int, is_masked: bool) -
         assert threshold(gradient, mask, 0.9) == threshold(gradient, mask, 0.9)
 
 
-def test_shares_count_what_is_not_zero_and_what_has_the_magnitude_of_the_threshold() -> None:
-    gradient = np.array([[0, -1.5], [-0.0, np.nan], [1.5, 1.0], [1.4, 2]], np.float32)
-    assert measure_shares(gradient, 1.5) == (6 / 8, 2 / 8)
-    assert measure_shares(gradient[:1, :1], 1.5) == (0, 0)
+@pytest.mark.parametrize("tau", [0.0, 0.7, 1.5])
+def test_what_becomes_of_elements_is_counted(tau: float) -> None:
+    gradient = draw_gradient((3, 41, 29))
+    gradient[0, :5], gradient[1, :3], gradient[2, 0, 0] = 0, -tau, np.nan
+    done = prune_and_count(gradient, tau, KEY)
+    assert done.density == np.count_nonzero(done.gradient) / gradient.size
+    assert done.snapped == (np.count_nonzero(np.abs(done.gradient) == np.float32(tau)) / gradient.size if tau else 0)
 
 
 def test_a_density_counts_what_is_not_zero() -> None:
