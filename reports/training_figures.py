@@ -219,7 +219,7 @@ def add_site_lines(
 
 
 def plot_kept(results: TrainingResults) -> go.Figure:
-    """Draw what share of each gradient's nonzeros stayed in the last epoch, beside what was expected to."""
+    """Draw what share of each gradient's nonzeros stayed in the last epoch, beside what was aimed at."""
     figure = plain_figure("Does pruning leave what it aims at?", "gradient to the output of", "nonzeros left")
     nodes = list_sites(results)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(node) for node in nodes])
@@ -227,18 +227,14 @@ def plot_kept(results: TrainingResults) -> go.Figure:
     figure.update_layout(meta={"group": "rate", "min_width": 90 + 14 * len(nodes)})
     for rate in results.pruned_rates:
         kept, color = measure_kept(results, rate), color_of(results, rate)
-        aimed = kept.set_index("node")["aimed"].reindex(nodes)
-        figure.add_scatter(
-            x=[escape(node) for node in nodes], y=aimed.tolist(), mode="lines", name=name_rate(rate),
-            legendgroup=name_rate(rate), showlegend=False, line={"color": color, "dash": "dash", "width": 1.5},
-            text=[f"{value:.1%}" for value in aimed], meta={"part": "aimed", "machine": f"{write_rate(rate)}, aimed"},
-            hovertemplate=f"{name_rate(rate)}<br>expected by the threshold model <b>%{{text}}</b><extra></extra>",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=[escape(node) for node in kept["node"]], y=kept["kept"].tolist(), mode="markers", name=name_rate(rate),
-            legendgroup=name_rate(rate), text=[f"{value:.1%}" for value in kept["kept"]],
-            marker={"color": color, "size": 9, "symbol": symbol_of_rate(results, rate)},
-            meta={"part": "achieved", "machine": f"{write_rate(rate)}, left"},
-            hovertemplate=f"%{{x}}, {name_rate(rate)}<br><b>%{{text}}</b> of the nonzeros stayed<extra></extra>",
-        )  # fmt: skip
+        aim = {"symbol": "line-ew", "size": 24, "line": {"width": 2, "color": color}}
+        mark = {"symbol": symbol_of_rate(results, rate), "size": 9, "color": color}
+        for column, words, marker in (("aimed", "aimed at", aim), ("kept", "stayed", mark)):
+            figure.add_scatter(
+                x=[escape(node) for node in kept["node"]], y=kept[column].tolist(), mode="markers",
+                name=name_rate(rate), legendgroup=name_rate(rate), showlegend=column == "kept", marker=marker,
+                text=[f"{value:.1%}" for value in kept[column]],
+                meta={"part": words, "machine": f"{write_rate(rate)}, {words}"},
+                hovertemplate=f"%{{x}}, {name_rate(rate)}<br><b>%{{text}}</b> of the nonzeros {words}<extra></extra>",
+            )  # fmt: skip
     return figure

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from reports.page import build_page, chart_box, table_box, write_table
 from reports.quantities import write_energy
 from reports.run_parts import write_source
+from reports.training_captions import CAPTIONS, HOW_TO_READ, NO_THRESHOLDS, NORMAL_WORDS
 from reports.training_figures import (
     plot_accuracy,
     plot_densities,
@@ -27,17 +28,18 @@ from reports.training_results import (
     Estimate,
     Study,
     TrainingResults,
+    expect_kept,
     list_sites,
     measure_aims,
     read_results,
 )
 from reports.training_tables import make_training_grid, write_rate
 from reports.training_words import (
-    RATE_MEANING,
     describe_interpolation,
     describe_iterations,
     describe_prediction,
     describe_rate,
+    describe_rates,
     describe_terms,
     describe_update,
     write_seconds,
@@ -62,54 +64,6 @@ EPOCH_MEANINGS = {
     "gradient_density": ("fraction", "Nonzeros of the gradients that layers read, each layer counting once."),
 }
 HIDDEN_COLUMNS = ("iterations", "learning_rate", "test_loss")
-WORDS = {
-    "accuracy": (
-        "Solid: test images behind each epoch; dotted: training images, while the weights change. Lines are means over "
-        "the seeds of a rate, bands a standard deviation to both sides. A click in the legend hides a rate."
-    ),
-    "loss": "Solid: test images; dotted: training images; bands as before.",
-    "gradients": (
-        "Share of nonzeros in the gradient to the output of each layer as the layer reads it, behind pruning; the mean "
-        "over the seeds. Dark is sparse; colours follow the square root, which tells small shares apart. Layers stand "
-        "in the order of the network: gradients come from below."
-    ),
-    "inputs": "Share of nonzeros in what each layer reads going forward, on the same scale.",
-    "thresholds": (
-        "Hardware cannot see a whole batch before it prunes: it takes the mean of the thresholds of the five batches "
-        "before, unless the FIFO was given another depth. Solid: this prediction; dotted: what the batch's own values "
-        "would have given. Means of epochs; in the first, some batches pass while the FIFO fills and prune nothing."
-    ),
-    "quotients": "1 is a perfect prediction; above 1, more is pruned than the rate asks for. Bands as above.",
-    "kept": (
-        "Marks: nonzeros left in the last epoch over nonzeros before pruning, mean over the seeds. Dashed: what the "
-        "threshold model expects to be left, with the batches' own thresholds. With the normal model a mark below its "
-        "line is a gradient with more small values than a normal one of its mean magnitude has."
-    ),
-    "front": (
-        "Large marks: means of each rate, with a standard deviation to both sides; small ones: single trainings. On "
-        "the front no other rate is more accurate for less energy. The x is training without pruning on the machine "
-        "that skips nothing."
-    ),
-    "cycles": (
-        "Cycles of the machine that skips nothing over those of this one, epoch by epoch. The band is the interval of "
-        "what was interpolated, with both machines off in opposite directions."
-    ),
-    "energy": "Energy of the machine that skips nothing over that of this one; leakage and DRAM are in both.",
-}
-HOW_TO_READ = (
-    RATE_MEANING,
-    "All trainings with the same seed begin with the same weights and see the same images in the same order; only "
-    "pruning differs. Differences of accuracy are taken between these pairs.",
-    "Energy to the target is spent until the first epoch behind which the test accuracy is at least that of training "
-    "without pruning (the mean over its seeds at the end) less 0.5 points. Trainings that do not reach it are left out "
-    "of that mean, and counted.",
-    "The expected share of nonzeros left is computed for zero-mean normal values: with t the (1 + rate) / 2 quantile "
-    "of the standard normal, 1 - rate of them lie above the threshold and stay, and of the others each stays with the "
-    "probability of its magnitude over the threshold, in all 2 (phi(0) - phi(t)) / t. That is 62.0, 54.9, 46.0 and "
-    "30.9 % at rates of 70, 80, 90 and 99 %.",
-    "Cycles and energy are of the accelerator's convolutions, fully connected layers and elementwise passes; the host, "
-    "data loading and the evaluation of test images are not charged.",
-)
 
 
 def build_training_page(study: Study) -> str:
@@ -128,10 +82,15 @@ def build_training_page(study: Study) -> str:
     table, data = make_epochs_table(results)
     parts += [
         ("epochs", "All epochs", table),
-        ("reading", "How to read this page", write_list(HOW_TO_READ)),
+        ("reading", "How to read this page", write_list(list_readings(results))),
         ("inputs", "What was trained", write_inputs(results)),
     ]
     return build_page(title_of(results), write_header(results), parts, figures, tables=data)
+
+
+def list_readings(results: TrainingResults) -> list[str]:
+    """List what a reader has to know."""
+    return [describe_rates(results), *([NORMAL_WORDS] if results.has_thresholds else []), *HOW_TO_READ]
 
 
 def title_of(results: TrainingResults) -> str:
@@ -267,34 +226,39 @@ def make_thresholds(results: TrainingResults) -> tuple[Part, Figures]:
     heading = "Thresholds and what they leave"
     if not results.has_sites:
         return ("thresholds", heading, write_absence("Nothing was pruned, so that there are no thresholds.")), {}
-    figures = {"thresholds": plot_thresholds(results), "quotients": plot_threshold_ratios(results)}
-    sites = results.tables["sites"].drop_duplicates("node").set_index("node")
-    options = [
-        (node, f"{node} ({'before batch norm' if sites.loc[node, 'place'] == 'batch_norm' else 'behind a mask'})")
-        for node in list_sites(results)
-    ]
-    above = write_choice("gradients", "Gradient to the output of", options)
+    figures: Figures = {}
+    above = ""
+    if results.has_thresholds:
+        figures = {"thresholds": plot_thresholds(results), "quotients": plot_threshold_ratios(results)}
+        above = write_choice("gradients", "Gradient to the output of", list_options(results))
     boxes = "".join(write_box(name, figure, is_wide=False, above=above) for name, figure in figures.items())
     figures["kept"] = plot_kept(results)
     boxes += write_box("kept", figures["kept"], is_wide=True)
-    told = describe_prediction(results)
+    told = describe_prediction(results) if results.has_thresholds else NO_THRESHOLDS
     markup = f'{f"<p>{write_words(told)}</p>" if told else ""}<div class="charts">{boxes}</div>{write_aims(results)}'
     return ("thresholds", heading, markup), figures
 
 
+def list_options(results: TrainingResults) -> list[tuple[str, str]]:
+    """List the pruned gradients, each with what it is called in a choice."""
+    sites = results.tables["sites"]
+    places = dict(zip(sites["node"], sites["place"], strict=True))
+    words = {"batch_norm": "before batch norm", "behind_mask": "behind a mask"}
+    return [(node, f"{node} ({words.get(places[node], places[node])})") for node in list_sites(results)]
+
+
 def write_aims(results: TrainingResults) -> str:
     """Tabulate what each rate aims at and what it left."""
-    rows = [
-        [
-            write_rate(aim.rate), write_share(aim.rate), "-" if aim.below is None else write_share(aim.below),
-            write_share(aim.expected), write_share(aim.kept), f"{write_share(aim.least)} to {write_share(aim.most)}",
-        ]
-        for aim in measure_aims(results)
-    ]  # fmt: skip
-    columns = [
-        "rate", "aimed below the threshold", "found below it", "expected to stay nonzero", "stayed nonzero",
-        "least and most",
-    ]  # fmt: skip
+    columns = ["rate", "aimed to stay nonzero", "stayed nonzero", "least and most"]
+    rows: list[list[str]] = []
+    for aim in measure_aims(results):
+        span = f"{write_share(aim.least)} to {write_share(aim.most)}"
+        rows.append([write_rate(aim.rate), write_share(aim.aimed), write_share(aim.kept), span])
+        if results.has_thresholds:
+            below = "-" if aim.below is None else write_share(aim.below)
+            rows[-1] += [write_share(expect_kept(aim.rate)), write_share(aim.rate), below]
+    if results.has_thresholds:
+        columns += ["of normal values", "aimed below the threshold", "found below it"]
     words = "Shares of a gradient's nonzeros before pruning in the last epoch, means over gradients and seeds."
     return (
         f'<div class="panel"><h3>Aimed and achieved</h3>{write_table(columns, rows)}<p class="soft">{words}</p></div>'
@@ -333,7 +297,7 @@ def write_charts(figures: Figures, above: str = "") -> str:
 
 def write_box(name: str, figure: go.Figure, *, is_wide: bool, above: str = "") -> str:
     """Write the box of a chart."""
-    return chart_box(name, unescape(str(figure.layout.title.text)), WORDS[name], is_wide=is_wide, above=above)
+    return chart_box(name, unescape(str(figure.layout.title.text)), CAPTIONS[name], is_wide=is_wide, above=above)
 
 
 def write_choice(group: str, label: str, options: Sequence[tuple[str, str]]) -> str:

@@ -19,7 +19,7 @@ NEEDED = {
     "tensors": ("rate", "seed", "epoch", "layer", "tensor", "density"),
     "sites": (
         "rate", "seed", "epoch", "node", "writer", "place", "threshold", "own_threshold", "density_before",
-        "density_after", "snapped",
+        "density_after", "snapped", "aimed_density",
     ),
     "machines": ("rate", "seed", "epoch", "policy", "machine", "cycles"),
     "runs": ("rate", "seed", "test_accuracy", "gradient_density"),
@@ -29,10 +29,10 @@ MAY_BE_EMPTY = ("tensors", "sites", "machines")
 SCOPES = {"": "whole network", "conv_": "convolutions"}
 DENSE, OWN_UNPRUNED, OWN_PRUNED = "dense", "mask", "pruned"
 POLICY_WORDS = {
-    "dense": "skips nothing (dense)",
+    "dense": "dense: skips nothing",
     "natural": "skips zeros",
     "mask": "skips zeros and masked results",
-    "pruned": "skips zeros and masked results, gradients pruned",
+    "pruned": "the same, gradients pruned",
 }
 
 
@@ -109,6 +109,11 @@ class TrainingResults:
     def has_sites(self) -> bool:
         """Whether anything was pruned."""
         return not self.tables["sites"].empty
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether a threshold decided on what was pruned."""
+        return self.has_sites and bool((self.tables["sites"]["own_threshold"] > 0).any())
 
     @property
     def has_tests(self) -> bool:
@@ -265,15 +270,16 @@ def expect_kept(rate: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What pruning at a rate aims at, and what it leaves; shares are of the nonzeros before.
+    """What pruning at a rate aims at, and what it leaves; shares are of the nonzeros before, means over the sites.
 
     Attributes:
-        expected: To be left, the mean over the sites.
-        kept: Left nonzero, the mean over the sites, as `below`: what was below the threshold, None where not counted.
+        aimed: To stay nonzero, by the threshold model.
+        kept: Left nonzero; `least` and `most` are those of a site.
+        below: What was below the threshold; None where there is none, or it was not counted.
     """
 
     rate: float
-    expected: float
+    aimed: float
     kept: float
     least: float
     most: float
@@ -291,18 +297,18 @@ def list_sites(results: TrainingResults) -> list[str]:
 def measure_kept(results: TrainingResults, rate: float) -> pd.DataFrame:
     """Give what the last epoch at a rate left of each gradient's nonzeros.
 
-    Columns: node, kept, below and aimed, the means over the seeds; aimed is what the threshold model of the training
-    expected to stay, or where that is not told, what it is of normal values.
+    Columns: node, aimed, kept, below, the means over the seeds.
     """
     sites = results.tables["sites"]
     rows = sites[(sites["rate"] == rate) & (sites["density_before"] > 0)]
     rows = rows[rows["epoch"] == rows.groupby("seed")["epoch"].transform("max")]
-    below = (rows["density_before"] - rows["density_after"] + rows["snapped"]) / rows["density_before"]
-    found = rows.assign(kept=rows["density_after"] / rows["density_before"], below=below, aimed=expect_kept(rate))
-    if "aimed_density" in found:
-        told = (found["aimed_density"].astype(float) / found["density_before"]).clip(upper=1)
-        found["aimed"] = told.fillna(found["aimed"])
-    return found.groupby("node", sort=False)[["kept", "below", "aimed"]].mean().reset_index()
+    before, after = rows["density_before"], rows["density_after"]
+    found = rows.assign(
+        aimed=rows["aimed_density"].astype(float) / before,
+        kept=after / before,
+        below=((before - after + rows["snapped"]) / before).where(rows["own_threshold"] > 0),
+    )
+    return found.groupby("node", sort=False)[["aimed", "kept", "below"]].mean().reset_index()
 
 
 def measure_aims(results: TrainingResults) -> list[Aim]:
@@ -311,11 +317,10 @@ def measure_aims(results: TrainingResults) -> list[Aim]:
     for rate in results.pruned_rates:
         kept = measure_kept(results, rate)
         if len(kept):
-            below = kept["below"].dropna()
-            found.append(
-                Aim(
-                    rate, float(kept["aimed"].mean()), float(kept["kept"].mean()), float(kept["kept"].min()),
-                    float(kept["kept"].max()), float(below.mean()) if len(below) else None,
-                )
+            below, shares = kept["below"].dropna(), kept["kept"]
+            aim = Aim(
+                rate, float(kept["aimed"].mean()), float(shares.mean()), float(shares.min()), float(shares.max()),
+                float(below.mean()) if len(below) else None,
             )  # fmt: skip
+            found.append(aim)
     return found

@@ -15,11 +15,20 @@ from reports.training_results import (
 from reports.training_tables import write_rate
 
 POINTS = 100
-RATE_MEANING = (
+STOCHASTIC_MEANING = (
     "The rate of pruning is the share of a gradient's elements that is meant to lie below the threshold; rate 0 prunes "
     "nothing. Of the elements below, some become zero and the others the threshold itself, by chance, so that the "
     "mean of every element stays what it was; the sparsity that results is smaller than the rate."
 )
+GROUPS_MEANING = (
+    "Of every so many neighbours in a row of a gradient, the largest magnitudes stay and the others become zero, which "
+    "changes the mean of an element. The rate is the share of a whole group that does not stay; rate 0 prunes nothing."
+)
+
+
+def describe_rates(results: TrainingResults) -> str:
+    """Say what a rate of pruning is."""
+    return GROUPS_MEANING if results.has_sites and not results.has_thresholds else STOCHASTIC_MEANING
 
 
 def describe_study(results: TrainingResults) -> list[str]:

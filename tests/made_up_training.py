@@ -29,6 +29,7 @@ class MadeUp:
     Attributes:
         simulates: Whether a machine has figures.
         tests: Whether there are test images.
+        has_thresholds: Whether these prune, and no groups of neighbours.
     """
 
     rates: Sequence[float] = (0.0, 0.7, 0.8, 0.9, 0.99)
@@ -38,6 +39,7 @@ class MadeUp:
     name: str = "made up"
     simulates: bool = True
     tests: bool = True
+    has_thresholds: bool = True
 
     def runs(self) -> list[RunRecord]:
         """Make every training."""
@@ -82,7 +84,7 @@ class MadeUp:
 
     def site(self, key: RunKey, epoch: int, place: int) -> SiteRecord:
         """Make a gradient's outcome: thresholds that fall, and a prediction that lags behind them."""
-        own = 1e-3 * (place + 1) * key.rate * math.exp(-epoch / 8)
+        own = self.has_thresholds * 1e-3 * (place + 1) * key.rate * math.exp(-epoch / 8)
         before = self.density(RunKey(0.0, key.seed), epoch, place, "grad_output")
         after = self.density(key, epoch, place, "grad_output")
         return SiteRecord(
@@ -95,7 +97,8 @@ class MadeUp:
             density_before=before,
             density_after=after,
             pruned=before - after,
-            snapped=0.6 * after,
+            snapped=self.has_thresholds * 0.6 * after,
+            aimed_density=0.9 * after,
         )
 
     def machine_rows(self, key: RunKey, record: EpochRecord) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from reports.training_figures import (
 )
 from reports.training_gain_figures import average_spent, list_spent, measure_ratios, plot_front, plot_ratios
 from reports.training_page import build_training_page
-from reports.training_results import TrainingResults, expect_kept, read_results
+from reports.training_results import TrainingResults, read_results
 
 RATES = (0.0, 0.7, 0.9)
 
@@ -91,10 +91,22 @@ def test_thresholds_stand_beside_what_the_batches_give(results: TrainingResults)
     assert list(line.y) == pytest.approx(expected.tolist())
 
 
-def test_what_was_aimed_at_is_a_line_beside_the_marks_of_what_stayed(results: TrainingResults) -> None:
+def test_what_was_aimed_at_stands_beside_what_stayed(results: TrainingResults) -> None:
+    sites = results.tables["sites"]
+    rows = sites[(sites["rate"] == 0.9) & (sites["epoch"] == 3)]
     figure = plot_kept(results)
-    assert [set(trace.y) for trace in find(figure, "aimed")] == [{expect_kept(0.7)}, {expect_kept(0.9)}]
-    assert [len(trace.x) for trace in find(figure, "achieved")] == [4, 4]
+    for part, column in (("aimed at", "aimed_density"), ("stayed", "density_after")):
+        (marks,) = (one for one in find(figure, part) if one.name == "rate 0.9")
+        means = (rows[column] / rows["density_before"]).groupby(rows["node"], sort=False).mean()
+        assert dict(zip(marks.x, marks.y, strict=True)) == pytest.approx(means.to_dict())
+
+
+def test_pruning_without_thresholds_has_no_charts_of_them() -> None:
+    page = build_training_page(MadeUp(rates=(0.0, 0.5), seeds=(1,), epochs=2, has_thresholds=False).study())
+    assert "No threshold decided on what was pruned." in page
+    assert 'data-figure="kept"' in page
+    assert 'data-figure="thresholds"' not in page
+    assert "of normal values" not in page
 
 
 def test_the_front_leaves_out_what_is_less_accurate_for_more_energy(results: TrainingResults) -> None:

@@ -27,6 +27,7 @@ from reports.training_words import (
     describe_interpolation,
     describe_iterations,
     describe_prediction,
+    describe_rates,
     describe_study,
     describe_terms,
     describe_update,
@@ -223,10 +224,18 @@ def test_what_pruning_leaves_is_counted_of_the_nonzeros_before(results: Training
     assert found["node"].tolist() == expected.index.tolist()
     assert found["kept"].tolist() == pytest.approx(expected.tolist())
     aim = measure_aims(results)[0]
-    assert (aim.rate, aim.expected) == (0.7, expect_kept(0.7))
+    assert aim.rate == 0.7
+    assert aim.aimed == pytest.approx(0.9 * expected.mean())
     assert aim.kept == pytest.approx(expected.mean())
     below = (last["pruned"] + last["snapped"]) / last["density_before"]
     assert aim.below == pytest.approx(below.mean())
+
+
+def test_groups_of_neighbours_have_no_threshold_to_be_below() -> None:
+    found = read(MadeUp(rates=(0.0, 0.5), seeds=(1,), epochs=2, has_thresholds=False))
+    assert measure_aims(found)[0].below is None
+    assert describe_rates(found).startswith("Of every so many neighbours in a row of a gradient, ")
+    assert describe_rates(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=1))).startswith("The rate of pruning is ")
 
 
 def test_the_prediction_is_judged_after_the_first_epoch(results: TrainingResults) -> None:
