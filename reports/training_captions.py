@@ -21,8 +21,9 @@ CAPTIONS = {
     ),
     "quotients": "1 is a perfect prediction; above 1, more is pruned than the rate asks for. Bands as above.",
     "kept": (
-        "Marks: nonzeros left in the last epoch over nonzeros before pruning, mean over the seeds. Strokes: what was "
-        "aimed at, the share that the threshold's model expects to be left of the batch's own values."
+        "Marks: nonzeros among all elements of each gradient in the last epoch, behind pruning. Strokes: what was "
+        "aimed at, the density that the threshold's model expects to be left of the batch's own values. The axis is "
+        "logarithmic, so that the same distance is the same ratio everywhere."
     ),
     "front": (
         "Large marks: means of each rate, with a standard deviation to both sides; small ones: single trainings. On "
@@ -40,8 +41,12 @@ NORMAL_WORDS = (
     "Of zero-mean normal values, pruning at a rate leaves this share nonzero: with t the (1 + rate) / 2 quantile of "
     "the standard normal, 1 - rate of them lie above the threshold and stay, and of the others each stays with the "
     "probability of its magnitude over the threshold, in all 1 - rate + 2 (phi(0) - phi(t)) / t. That is 62.0, 54.9, "
-    "46.0 and 30.9 % at rates of 0.7, 0.8, 0.9 and 0.99. Gradients with more small values than normal ones keep less, "
-    "and those with zeros where a mask would let a value through keep more of their nonzeros."
+    "46.0 and 30.9 % at rates of 0.7, 0.8, 0.9 and 0.99."
+)
+AIM_WORDS = (
+    "What is aimed at counts every place where the mask lets a gradient through, as the threshold does. Where many of "
+    "these hold a zero already, as pruning further back makes them, less is left than was aimed at; likewise where a "
+    "gradient has more small values than the model of its threshold takes it to have."
 )
 HOW_TO_READ = (
     "All trainings with the same seed begin with the same weights and see the same images in the same order; only "

@@ -219,22 +219,23 @@ def add_site_lines(
 
 
 def plot_kept(results: TrainingResults) -> go.Figure:
-    """Draw what share of each gradient's nonzeros stayed in the last epoch, beside what was aimed at."""
-    figure = plain_figure("Does pruning leave what it aims at?", "gradient to the output of", "nonzeros left")
+    """Draw the density that the last epoch left of each gradient, beside what was aimed at."""
+    figure = plain_figure("Does pruning leave what it aims at?", "gradient to the output of", "density left")
     nodes = list_sites(results)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[escape(node) for node in nodes])
-    figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(type="log", tickformat=".3~p", dtick="D2")
     figure.update_layout(meta={"group": "rate", "min_width": 90 + 14 * len(nodes)})
     for rate in results.pruned_rates:
-        kept, color = measure_kept(results, rate), color_of(results, rate)
+        found, color = measure_kept(results, rate), color_of(results, rate)
+        kept = found[(found["aimed"] > 0) & (found["after"] > 0)]
         aim = {"symbol": "line-ew", "size": 24, "line": {"width": 2, "color": color}}
         mark = {"symbol": symbol_of_rate(results, rate), "size": 9, "color": color}
-        for column, words, marker in (("aimed", "aimed at", aim), ("kept", "stayed", mark)):
+        for column, words, marker in (("aimed", "aimed at", aim), ("after", "left", mark)):
             figure.add_scatter(
                 x=[escape(node) for node in kept["node"]], y=kept[column].tolist(), mode="markers",
-                name=name_rate(rate), legendgroup=name_rate(rate), showlegend=column == "kept", marker=marker,
-                text=[f"{value:.1%}" for value in kept[column]],
+                name=name_rate(rate), legendgroup=name_rate(rate), showlegend=column == "after", marker=marker,
+                text=[f"{value:.3%}" for value in kept[column]],
                 meta={"part": words, "machine": f"{write_rate(rate)}, {words}"},
-                hovertemplate=f"%{{x}}, {name_rate(rate)}<br><b>%{{text}}</b> of the nonzeros {words}<extra></extra>",
+                hovertemplate=f"%{{x}}, {name_rate(rate)}<br><b>%{{text}}</b> of all elements {words}<extra></extra>",
             )  # fmt: skip
     return figure

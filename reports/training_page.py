@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from reports.page import build_page, chart_box, table_box, write_table
 from reports.quantities import write_energy
 from reports.run_parts import write_source
-from reports.training_captions import CAPTIONS, HOW_TO_READ, NO_THRESHOLDS, NORMAL_WORDS
+from reports.training_captions import AIM_WORDS, CAPTIONS, HOW_TO_READ, NO_THRESHOLDS, NORMAL_WORDS
 from reports.training_figures import (
     plot_accuracy,
     plot_densities,
@@ -90,7 +90,7 @@ def build_training_page(study: Study) -> str:
 
 def list_readings(results: TrainingResults) -> list[str]:
     """List what a reader has to know."""
-    return [describe_rates(results), *([NORMAL_WORDS] if results.has_thresholds else []), *HOW_TO_READ]
+    return [describe_rates(results), *([NORMAL_WORDS, AIM_WORDS] if results.has_thresholds else []), *HOW_TO_READ]
 
 
 def title_of(results: TrainingResults) -> str:
@@ -249,17 +249,17 @@ def list_options(results: TrainingResults) -> list[tuple[str, str]]:
 
 def write_aims(results: TrainingResults) -> str:
     """Tabulate what each rate aims at and what it left."""
-    columns = ["rate", "aimed to stay nonzero", "stayed nonzero", "least and most"]
+    columns = ["rate", "density before", "density aimed at", "density left", "left of the nonzeros", "least and most"]
     rows: list[list[str]] = []
     for aim in measure_aims(results):
-        span = f"{write_share(aim.least)} to {write_share(aim.most)}"
-        rows.append([write_rate(aim.rate), write_share(aim.aimed), write_share(aim.kept), span])
+        shares = [write_share(share) for share in (aim.before, aim.aimed, aim.after, aim.kept)]
+        rows.append([write_rate(aim.rate), *shares, f"{write_share(aim.least)} to {write_share(aim.most)}"])
         if results.has_thresholds:
             below = "-" if aim.below is None else write_share(aim.below)
-            rows[-1] += [write_share(expect_kept(aim.rate)), write_share(aim.rate), below]
+            rows[-1] += [write_share(expect_kept(aim.rate)), below]
     if results.has_thresholds:
-        columns += ["of normal values", "aimed below the threshold", "found below it"]
-    words = "Shares of a gradient's nonzeros before pruning in the last epoch, means over gradients and seeds."
+        columns += ["left of normal values", "nonzeros below the threshold"]
+    words = "Means over gradients and seeds, of the last epoch. Densities are shares of all elements of a gradient."
     return (
         f'<div class="panel"><h3>Aimed and achieved</h3>{write_table(columns, rows)}<p class="soft">{words}</p></div>'
     )

@@ -270,16 +270,18 @@ def expect_kept(rate: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What pruning at a rate aims at, and what it leaves; shares are of the nonzeros before, means over the sites.
+    """What pruning at a rate aims at, and what it leaves; means over the sites.
 
     Attributes:
-        aimed: To stay nonzero, by the threshold model.
-        kept: Left nonzero; `least` and `most` are those of a site.
-        below: What was below the threshold; None where there is none, or it was not counted.
+        before: Nonzeros among all elements; likewise aimed, what the threshold's model expects to be left, and after.
+        kept: Left of the nonzeros; `least` and `most` are those of a site.
+        below: Of the nonzeros, what was below the threshold; None where there is none, or it was not counted.
     """
 
     rate: float
+    before: float
     aimed: float
+    after: float
     kept: float
     least: float
     most: float
@@ -295,20 +297,23 @@ def list_sites(results: TrainingResults) -> list[str]:
 
 
 def measure_kept(results: TrainingResults, rate: float) -> pd.DataFrame:
-    """Give what the last epoch at a rate left of each gradient's nonzeros.
+    """Give what the last epoch at a rate left of each gradient.
 
-    Columns: node, aimed, kept, below, the means over the seeds.
+    Columns: node, before, aimed, after (nonzeros among all elements), kept, below (of the nonzeros before), the means
+    over the seeds.
     """
     sites = results.tables["sites"]
     rows = sites[(sites["rate"] == rate) & (sites["density_before"] > 0)]
     rows = rows[rows["epoch"] == rows.groupby("seed")["epoch"].transform("max")]
     before, after = rows["density_before"], rows["density_after"]
     found = rows.assign(
-        aimed=rows["aimed_density"].astype(float) / before,
+        before=before,
+        aimed=rows["aimed_density"].astype(float),
+        after=after,
         kept=after / before,
         below=((before - after + rows["snapped"]) / before).where(rows["own_threshold"] > 0),
     )
-    return found.groupby("node", sort=False)[["aimed", "kept", "below"]].mean().reset_index()
+    return found.groupby("node", sort=False)[["before", "aimed", "after", "kept", "below"]].mean().reset_index()
 
 
 def measure_aims(results: TrainingResults) -> list[Aim]:
@@ -318,8 +323,9 @@ def measure_aims(results: TrainingResults) -> list[Aim]:
         kept = measure_kept(results, rate)
         if len(kept):
             below, shares = kept["below"].dropna(), kept["kept"]
+            before, aimed, after = (float(kept[name].mean()) for name in ("before", "aimed", "after"))
             aim = Aim(
-                rate, float(kept["aimed"].mean()), float(shares.mean()), float(shares.min()), float(shares.max()),
+                rate, before, aimed, after, float(shares.mean()), float(shares.min()), float(shares.max()),
                 float(below.mean()) if len(below) else None,
             )  # fmt: skip
             found.append(aim)

@@ -121,12 +121,12 @@ def describe_iterations(results: TrainingResults) -> list[str]:
             continue
         energy, count = results.total(rate, policy, "energy"), results.iterations(rate)
         cost = f"{cycles.value / count:,.0f} cycles{write_time(results, cycles.value / count)}"
-        costs.append(f"{words} {cost}{'' if energy is None else f' and {write_energy(energy.value / count)}'}")
+        costs.append(f"{words}: {cost}{'' if energy is None else f' and {write_energy(energy.value / count)}'}")
     if not costs:
         return []
     batch = results.setting("workload", "training", "batch")
     images = f" of {batch} images" if isinstance(batch, int) else ""
-    return [f"On average, one training iteration{images} takes {'; '.join(costs)}."]
+    return [f"On average, one training iteration{images} takes, {'; '.join(costs)}."]
 
 
 def describe_update(results: TrainingResults) -> str:

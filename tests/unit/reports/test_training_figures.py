@@ -91,13 +91,13 @@ def test_thresholds_stand_beside_what_the_batches_give(results: TrainingResults)
     assert list(line.y) == pytest.approx(expected.tolist())
 
 
-def test_what_was_aimed_at_stands_beside_what_stayed(results: TrainingResults) -> None:
+def test_what_was_aimed_at_stands_beside_what_is_left(results: TrainingResults) -> None:
     sites = results.tables["sites"]
     rows = sites[(sites["rate"] == 0.9) & (sites["epoch"] == 3)]
     figure = plot_kept(results)
-    for part, column in (("aimed at", "aimed_density"), ("stayed", "density_after")):
+    for part, column in (("aimed at", "aimed_density"), ("left", "density_after")):
         (marks,) = (one for one in find(figure, part) if one.name == "rate 0.9")
-        means = (rows[column] / rows["density_before"]).groupby(rows["node"], sort=False).mean()
+        means = rows.groupby("node", sort=False)[column].mean()
         assert dict(zip(marks.x, marks.y, strict=True)) == pytest.approx(means.to_dict())
 
 
@@ -106,7 +106,7 @@ def test_pruning_without_thresholds_has_no_charts_of_them() -> None:
     assert "No threshold decided on what was pruned." in page
     assert 'data-figure="kept"' in page
     assert 'data-figure="thresholds"' not in page
-    assert "of normal values" not in page
+    assert "left of normal values" not in page
 
 
 def test_the_front_leaves_out_what_is_less_accurate_for_more_energy(results: TrainingResults) -> None:
