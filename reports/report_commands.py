@@ -35,22 +35,29 @@ if TYPE_CHECKING:
 def report(runs: tuple[str, ...], output: Path, baseline: str | None, trace: Path | None, trace_window: str) -> None:
     """Write a self-contained HTML page about a RUN, or one that compares several, or about the STOREs of sweeps.
 
-    A RUN is a directory that 'sparsetrain simulate' wrote, a STORE a file that 'sparsetrain sweep' wrote.
+    A RUN is a directory that 'sparsetrain simulate' wrote, a STORE a file that 'sparsetrain sweep' wrote. The folder of
+    a 'sparsetrain train' has a page too.
     """
     # Pandas and plotly take long to import, and other commands do without them.
     from reports.page import PAGE_OPTION
     from reports.progress_bars import PageBar
     from reports.run_files import load_run
     from reports.sweep_page import build_sweep_page, is_store
+    from reports.training_page import is_study, read_page
     from sim.results.trace_file import parse_window
     from workloads.output_files import check_output
 
     check_output(output, PAGE_OPTION)
-    is_sweep = all(is_store(Path(name)) for name in runs)
-    with PageBar(stages=2 if is_sweep else 2 + len(runs) + (trace is not None)) as bar:
+    is_sweep, has_study = all(is_store(Path(name)) for name in runs), any(is_study(Path(name)) for name in runs)
+    with PageBar(stages=2 if is_sweep or has_study else 2 + len(runs) + (trace is not None)) as bar:
         if is_sweep:
             bar.begin("drawing the sweep")
             page = build_sweep_page([Path(name) for name in runs])
+        elif has_study:
+            if len(runs) > 1 or baseline is not None or trace is not None:
+                raise InputError("the page of trainings is of one folder, without --baseline and --trace")
+            bar.begin("drawing the trainings")
+            page = read_page(Path(runs[0]))
         else:
             loaded = []
             for name in runs:

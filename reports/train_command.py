@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 GIVEN_CHARACTERS = 40
-PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "page")
+PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "page", "wide")
 
 
 @click.command()
@@ -70,18 +70,17 @@ PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "pa
               help="Of the numbers in that file.")  # fmt: skip
 @click.option("--save-profile", type=click.Path(path_type=Path), metavar="FILE.csv",
               help="Write the densities of all epochs at every rate as a profile for operands.")  # fmt: skip
+@click.option("--wide", is_flag=True, help="Show every column of the table, however narrow the terminal is.")
 @click.option("--page/--no-page", default=True, help="Write a page into the folder; by default it is.")
 @click.pass_context
 def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | None, save_weights: Path | None,
-          weights_type: str, save_profile: Path | None, page: bool, no_simulate: bool, baselines: tuple[str, ...],
-          **options: Any) -> None:  # fmt: skip
+          weights_type: str, save_profile: Path | None, page: bool, wide: bool, no_simulate: bool,
+          baselines: tuple[str, ...], **options: Any) -> None:  # fmt: skip
     """Train WORKLOAD, a preset or a file with a section training, with its gradients pruned.
 
     A checkpoint is written behind each epoch; interrupted or killed, the same command goes on. At the end stands a
     table of what pruning does to accuracy, cycles and energy over the whole training.
     """
-    from reports.fitted_tables import make_console
-    from reports.training_tables import print_training_table
     from reports.training_teller import TrainingTeller
     from sim.training.request import make_train_request
     from sim.training.study import run_training
@@ -105,7 +104,7 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
             request, folder, lambda progress: teller.update(progress.training, names[progress.key]),
             overwrites=given.get("overwrite", False), resumes=given.get("resume", False),
         )  # fmt: skip
-    print_training_table(make_console(), study.table)
+    print_study(study, wide=wide)
     if save_weights is not None:
         write_weights(request, study, save_weights, tell_command(ctx), weights_type)
     if save_profile is not None:
@@ -117,6 +116,19 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
         for name, sentence in study.failures.items():
             say(f"{name}: {sentence}", err=True)
         ctx.exit(EXIT_FAILED)
+
+
+def print_study(study: TrainingStudy, *, wide: bool) -> None:
+    """Print what was found: a table, and sentences."""
+    from reports.fitted_tables import make_console, print_words, screen_width
+    from reports.training_results import read_results
+    from reports.training_tables import print_training_table
+    from reports.training_words import describe_study
+
+    console, width = make_console(), screen_width(wide=wide)
+    print_training_table(console, study.table, width)
+    for words in describe_study(read_results(study)):
+        print_words(console, words, width)
 
 
 def write_weights(request: TrainRequest, study: TrainingStudy, path: Path, command: str, dtype: str) -> None:

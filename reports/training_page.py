@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape, unescape
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -47,6 +48,8 @@ from reports.training_words import (
     write_share,
     write_width,
 )
+from sim.training.folder import RECORD
+from sim.training.study import read_training
 
 FLOAT_FORMAT = "%.6g"
 Part = tuple[str, str, str]
@@ -64,6 +67,20 @@ EPOCH_MEANINGS = {
     "gradient_density": ("fraction", "Nonzeros of the gradients that layers read, each layer counting once."),
 }
 HIDDEN_COLUMNS = ("iterations", "learning_rate", "test_loss")
+
+
+def is_study(path: Path) -> bool:
+    """Tell whether a path is the folder of trainings."""
+    return (path / RECORD).is_file()
+
+
+def read_page(path: Path) -> str:
+    """Build the page of a folder of trainings.
+
+    Raises:
+        InputError: a file of it is missing or damaged, or no training has ended.
+    """
+    return build_training_page(read_training(path))
 
 
 def build_training_page(study: Study) -> str:

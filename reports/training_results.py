@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
+from types import UnionType
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from sim.sampling.intervals import student_quantile
@@ -25,6 +27,19 @@ NEEDED = {
     "runs": ("rate", "seed", "test_accuracy", "gradient_density"),
     "table": ("rate", "seeds", "reached"),
 }  # fmt: skip
+KEYS = ("rate", "seed", "epoch", "layer", "tensor", "node", "writer", "place", "policy", "machine")
+WORD_COLUMNS = KEYS[3:]
+# What a page reads of the record: the type of a field, and what it is in words.
+RECORD_FIELDS: dict[str, tuple[type | UnionType, str]] = {
+    "name": (str, "text"),
+    "epochs": (int, "a whole number"),
+    "rates": (list, "a list"),
+    "seeds": (list, "a list"),
+    "inputs": (dict, "an object"),
+    "notices": (list | None, "a list"),
+    "failures": (dict | None, "an object"),
+    "target_accuracy": (int | float | None, "a number"),
+}
 MAY_BE_EMPTY = ("tensors", "sites", "machines")
 SCOPES = {"": "whole network", "conv_": "convolutions"}
 DENSE, OWN_UNPRUNED, OWN_PRUNED = "dense", "mask", "pruned"
@@ -221,11 +236,14 @@ class Study(Protocol):
 
 
 def read_results(study: Study) -> TrainingResults:
-    """Check that a study's tables hold what a report reads.
+    """Check that a study holds what a report reads.
 
     Raises:
-        InputError: one is empty, or lacks a column.
+        InputError: a table is empty, lacks a column, or holds what no training is written with; so does the record.
     """
+    for name, (kind, words) in RECORD_FIELDS.items():
+        if not isinstance(study.record.get(name), kind):
+            raise InputError(f"training.json: {name} must be {words}")
     for name, columns in NEEDED.items():
         frame = study.tables[name]
         if frame.empty:
@@ -235,7 +253,25 @@ def read_results(study: Study) -> TrainingResults:
         missing = [column for column in columns if column not in frame]
         if missing:
             raise InputError(f"{name}.csv: has no column {', '.join(missing)}; 'sparsetrain train' writes them")
+        for column in frame:
+            check_column(f"{name}.csv: column {column}", frame[column], str(column))
     return TrainingResults(study.record, study.tables)
+
+
+def check_column(place: str, values: pd.Series[Any], name: str) -> None:
+    """Check the cells of a column.
+
+    Raises:
+        InputError: one that should be a number is none, is not finite, or an empty cell says where its row belongs.
+    """
+    if name in KEYS and values.isna().any():
+        raise InputError(f"{place}: has an empty cell")
+    if name in WORD_COLUMNS or values.isna().all():
+        return
+    if not pd.api.types.is_numeric_dtype(values):
+        raise InputError(f"{place}: must hold numbers alone")
+    if np.isinf(values.to_numpy(dtype=float)).any():
+        raise InputError(f"{place}: holds what is no finite number")
 
 
 def own_policy(rate: float) -> str:
