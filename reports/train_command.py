@@ -178,7 +178,6 @@ def write_page(study: TrainingStudy, folder: Path) -> None:
     from sim.training.folder import PAGE
 
     put_page(folder / PAGE, build_training_page(study), lambda: None)
-    say(f"Page: {folder / PAGE}")
 
 
 def parse_rates(words: str) -> tuple[float, ...]:

@@ -227,10 +227,10 @@ def plot_kept(results: TrainingResults) -> go.Figure:
     figure.update_layout(meta={"group": "rate", "min_width": 90 + 14 * len(nodes)})
     for rate in results.pruned_rates:
         found, color = measure_kept(results, rate), color_of(results, rate)
-        kept = found[(found["aimed"] > 0) & (found["after"] > 0)]
         aim = {"symbol": "line-ew", "size": 24, "line": {"width": 2, "color": color}}
         mark = {"symbol": symbol_of_rate(results, rate), "size": 9, "color": color}
         for column, words, marker in (("aimed", "aimed at", aim), ("after", "left", mark)):
+            kept = found[found[column] > 0]
             figure.add_scatter(
                 x=[escape(node) for node in kept["node"]], y=kept[column].tolist(), mode="markers",
                 name=name_rate(rate), legendgroup=name_rate(rate), showlegend=column == "after", marker=marker,

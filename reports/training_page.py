@@ -272,8 +272,7 @@ def write_aims(results: TrainingResults) -> str:
         shares = [write_share(share) for share in (aim.before, aim.aimed, aim.after, aim.kept)]
         rows.append([write_rate(aim.rate), *shares, f"{write_share(aim.least)} to {write_share(aim.most)}"])
         if results.has_thresholds:
-            below = "-" if aim.below is None else write_share(aim.below)
-            rows[-1] += [write_share(expect_kept(aim.rate)), below]
+            rows[-1] += [write_share(expect_kept(aim.rate)), write_share(aim.below)]
     if results.has_thresholds:
         columns += ["left of normal values", "nonzeros below the threshold"]
     words = "Means over gradients and seeds, of the last epoch. Densities are shares of all elements of a gradient."
@@ -297,7 +296,7 @@ def make_gains(results: TrainingResults) -> tuple[Part, Figures]:
     heading = "Speed-up and energy over the epochs"
     if not results.has_machine:
         return ("gains", heading, write_absence("No chart of speed-up: no iteration was executed on a machine.")), {}
-    if all(results.ratio(rate, "", "cycles") is None for rate in results.rates):
+    if all(results.gain(rate, "", "speedup") is None for rate in results.rates):
         return ("gains", heading, write_absence("No chart of speed-up: there is no dense machine to compare with.")), {}
     figures = {"cycles": plot_ratios(results, "cycles")}
     if results.has_energy:

@@ -207,10 +207,13 @@ class TrainingResults:
             return None
         return float(rows.groupby("seed")[column].sum().mean())
 
-    def ratio(self, rate: float, scope: str, figure: str) -> Estimate | None:
-        """Give how many times a figure of the machine the dense one takes, in a training at a rate."""
-        dense, own = self.total(rate, DENSE, scope + figure), self.total(rate, own_policy(rate), scope + figure)
-        return None if dense is None or own is None else divide(dense, own)
+    def gain(self, rate: float, scope: str, figure: str) -> float | None:
+        """Give how many times a figure of the machine the dense one takes, the mean over the seeds at a rate.
+
+        Args:
+            figure: ``speedup`` or ``energy_ratio``.
+        """
+        return self.mean(rate, f"{scope}{figure}")
 
     def machine_rows(self, rate: float, policy: str) -> pd.DataFrame:
         """Give the rows of a policy at a rate, of the first machine that has it; others are its baselines."""
@@ -264,7 +267,7 @@ def check_column(place: str, values: pd.Series[Any], name: str) -> None:
     Raises:
         InputError: one that should be a number is none, is not finite, or an empty cell says where its row belongs.
     """
-    if name in KEYS and values.isna().any():
+    if name in KEYS and (values.isna() | (values == "")).any():
         raise InputError(f"{place}: has an empty cell")
     if name in WORD_COLUMNS or values.isna().all():
         return
@@ -284,14 +287,6 @@ def name_figure(figure: str) -> str:
     return f"{figure}_pj" if figure.endswith("energy") else figure
 
 
-def divide(whole: Estimate, part: Estimate) -> Estimate:
-    """Divide estimates; the interval holds every quotient of what lies in theirs."""
-    value = whole.value / part.value
-    if whole.low is None or whole.high is None or not part.low or part.high is None:
-        return Estimate(value)
-    return Estimate(value, whole.low / part.high, whole.high / part.low)
-
-
 def expect_kept(rate: float) -> float:
     """Give the share of zero-mean normal values that stochastic pruning leaves nonzero.
 
@@ -309,14 +304,15 @@ class Aim:
     """What pruning at a rate aims at, and what it leaves; means over the sites.
 
     Attributes:
-        before: Nonzeros among all elements; likewise aimed, what the threshold's model expects to be left, and after.
+        before: Nonzeros among all elements, as `after`.
+        aimed: What the threshold's model expects to be left of all elements; None where it is not told.
         kept: Left of the nonzeros; `least` and `most` are those of a site.
         below: Of the nonzeros, what was below the threshold; None where there is none, or it was not counted.
     """
 
     rate: float
     before: float
-    aimed: float
+    aimed: float | None
     after: float
     kept: float
     least: float
@@ -359,10 +355,16 @@ def measure_aims(results: TrainingResults) -> list[Aim]:
         kept = measure_kept(results, rate)
         if len(kept):
             below, shares = kept["below"].dropna(), kept["kept"]
-            before, aimed, after = (float(kept[name].mean()) for name in ("before", "aimed", "after"))
+            aimed = kept["aimed"].dropna()
             aim = Aim(
-                rate, before, aimed, after, float(shares.mean()), float(shares.min()), float(shares.max()),
-                float(below.mean()) if len(below) else None,
-            )  # fmt: skip
+                rate=rate,
+                before=float(kept["before"].mean()),
+                aimed=float(aimed.mean()) if len(aimed) else None,
+                after=float(kept["after"].mean()),
+                kept=float(shares.mean()),
+                least=float(shares.min()),
+                most=float(shares.max()),
+                below=float(below.mean()) if len(below) else None,
+            )
             found.append(aim)
     return found

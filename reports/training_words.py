@@ -72,14 +72,14 @@ def describe_gain(results: TrainingResults, rate: float) -> str:
     """Say how much faster the machine is over the whole training, and with how much less energy."""
     parts: list[str] = []
     for scope in sorted(results.scopes, reverse=True):
-        speed, energy = results.ratio(rate, scope, "cycles"), results.ratio(rate, scope, "energy")
+        speed, energy = results.gain(rate, scope, "speedup"), results.gain(rate, scope, "energy_ratio")
         if speed is None:
             continue
-        saving = "" if energy is None else f" with {write_saving(energy.value)}"
+        saving = "" if energy is None else f" with {write_saving(energy)}"
         verb = "" if parts else " run" if scope else " runs"
         beside = "" if parts else " than on the dense machine"
         name = "convolutions" if scope else "the whole network"
-        parts.append(f"{name}{verb} {write_speed(speed.value)}{saving}{beside}")
+        parts.append(f"{name}{verb} {write_speed(speed)}{saving}{beside}")
     return f"Over the whole training, {'; '.join(parts)}." if parts else ""
 
 
@@ -206,9 +206,9 @@ def describe_prediction(results: TrainingResults) -> str:
     )
 
 
-def write_share(share: float, digits: int = 1) -> str:
-    """Write a share in percent."""
-    return f"{POINTS * share:.{digits}f} %"
+def write_share(share: float | None, digits: int = 1) -> str:
+    """Write a share in percent; a dash for none."""
+    return "-" if share is None else f"{POINTS * share:.{digits}f} %"
 
 
 def write_seeds(count: int) -> str:

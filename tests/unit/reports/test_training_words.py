@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from statistics import fmean, stdev
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_training import EPOCH_ITERATIONS, WIDTH, MadeUp
+from made_up_training import EPOCH_ITERATIONS, MadeUp
 
 from reports.training_results import (
-    Estimate,
     TrainingResults,
-    divide,
     expect_kept,
     measure_aims,
     measure_kept,
-    own_policy,
     read_results,
 )
 from reports.training_words import (
@@ -100,7 +96,7 @@ def test_without_test_images_the_training_images_are_told() -> None:
 
 def test_gains_are_those_of_the_totals_of_the_runs(results: TrainingResults) -> None:
     runs = results.tables["runs"]
-    row = runs[runs["rate"] == 0.9].iloc[0]
+    row = runs[runs["rate"] == 0.9].mean()
     assert describe_gain(results, 0.9) == (
         f"Over the whole training, convolutions run {row['conv_speedup']:.2f} times faster with "
         f"{row['conv_energy_ratio']:.2f} times less energy than on the dense machine; the whole network "
@@ -165,7 +161,6 @@ def test_an_interval_that_is_not_known_is_not_told_as_one(results: TrainingResul
     assert (total.low, total.high) == (None, None)
     assert write_width(total) == "not known"
     assert describe_interpolation(found)[0].endswith("is not told, as no two iterations can be compared.")
-    assert found.ratio(0.9, "", "cycles") == Estimate(3500000 * 4 * EPOCH_ITERATIONS / total.value)
 
 
 def test_what_was_executed_whole_is_exact(results: TrainingResults) -> None:
@@ -187,19 +182,6 @@ def test_updates_of_the_weights_are_told_apart(results: TrainingResults) -> None
         f"The updates of the weights take {1000 * 4 * EPOCH_ITERATIONS:,} cycles and 37.6 uJ more over a whole "
         "training; they are in no other figure."
     )
-
-
-def test_the_interval_of_a_quotient_holds_all_quotients() -> None:
-    found = divide(Estimate(10.0, 9.0, 12.0), Estimate(5.0, 4.0, 6.0))
-    assert found == Estimate(2.0, 1.5, 3.0)
-
-
-def test_the_ratio_of_a_rate_has_the_width_of_what_was_interpolated(results: TrainingResults) -> None:
-    assert own_policy(0.9) == "pruned"
-    found = results.ratio(0.9, "", "energy")
-    assert found is not None
-    assert found.low / found.value == pytest.approx(1 / (1 + WIDTH))
-    assert found.high / found.value == pytest.approx(1 / (1 - WIDTH))
 
 
 @pytest.mark.parametrize(("rate", "kept"), [(0.0, 1.0), (0.7, 0.62), (0.8, 0.55), (0.9, 0.46), (0.99, 0.31)])
@@ -269,13 +251,8 @@ def test_a_table_without_a_column_is_refused(results: TrainingResults) -> None:
         read_results(TrainingResults(results.record, tables))
 
 
-def test_what_the_threshold_model_of_a_training_expects_takes_the_place_of_normal_values(
-    results: TrainingResults,
-) -> None:
-    sites = results.tables["sites"]
-    # Half of the nonzeros; more than all of them where the model sees fewer zeros than there are; not told.
-    for share, expected in ((0.5, 0.5), (1.5, 1.0), (None, expect_kept(0.7))):
-        aimed = sites["density_before"] * (math.nan if share is None else share)
-        told = dataclasses.replace(results, tables={**results.tables, "sites": sites.assign(aimed_density=aimed)})
-        assert measure_kept(told, 0.7)["aimed"].tolist() == pytest.approx([expected] * 4)
-        assert measure_aims(told)[0].expected == pytest.approx(expected)
+def test_what_the_threshold_model_expects_may_not_be_told(results: TrainingResults) -> None:
+    sites = results.tables["sites"].assign(aimed_density=math.nan)
+    aim = measure_aims(TrainingResults(results.record, {**results.tables, "sites": sites}))[0]
+    assert (aim.rate, aim.aimed) == (0.7, None)
+    assert aim.after > 0
