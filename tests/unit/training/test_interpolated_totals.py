@@ -46,7 +46,7 @@ class EveryIteration:
 def execute_all(seed: int, arch: str) -> list[EpochRecord]:
     """Train a tiny network and execute all of its iterations; densities are counted in every third."""
     workload, plan = plan_tiny(
-        seed=seed, images=80, epochs=4, record_every=3, simulate_at={"every_epochs": 1, "images": 8}
+        seed=seed, images=48, epochs=5, record_every=3, simulate_at={"every_epochs": 1, "images": 8}
     )
     observer = MachineObserver(plan, workload, choose_contenders(arch, "skipping-off", SMALL[arch]), verifies=False)
     return list(Training(plan, NumpyHost(), observer=EveryIteration(observer)).run().records)
