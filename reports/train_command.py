@@ -44,7 +44,7 @@ PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "pa
               help="Other images; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
 @click.option("--weights", metavar="FILE.npz", shell_complete=complete_files,
               help="Begin from these weights, not from drawn ones.")  # fmt: skip
-@click.option("--host", default="numpy", show_default=True, metavar="numpy|torch",
+@click.option("--host", default="numpy", show_default=True, metavar="numpy|torch[:DEVICE]",
               help="What trains: the reference, or torch where it is installed.")  # fmt: skip
 @click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
               shell_complete=complete_architectures,

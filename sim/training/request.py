@@ -19,6 +19,7 @@ from sim.version import MODEL_VERSION
 from workloads.document import YamlDocument
 from workloads.errors import InputError
 from workloads.training.form import SimulatedIterations, TrainingForm
+from workloads.training.hosts.table import load_host
 from workloads.training.opening import choose_pruning, require_training
 from workloads.validation import validate_document
 from workloads.workload import Workload
@@ -35,7 +36,7 @@ class TrainOptions(TypedDict, total=False):
         epochs: Instead of the workload's; likewise batch, images and test_images.
         data: The address of other images.
         weights: An .npz file of initial parameters; without it they are drawn.
-        host: ``numpy``, the reference, or ``torch``.
+        host: ``numpy``, the reference, or ``torch``, which may name a device: ``torch:cuda``.
         simulate: Whether the machine executes some of the iterations; by default it does.
         simulate_every: Epochs from one such iteration to the next, instead of the workload's; likewise
             simulate_images, the images of its batch that are executed.
@@ -159,13 +160,24 @@ def make_train_request(
             for rate in choose_rates(loaded, options.get("prune"))
             for number in range(check_seeds(options.get("seeds", 1)))
         ),
-        host=options.get("host", "numpy"),
+        host=choose_host(options.get("host", "numpy"), options.get("scheduler")),
         weights=options.get("weights"),
         contenders=contenders,
         sample=parse_request_sample(options.get("sample")),
         jobs=parse_jobs(options.get("jobs", 1)),
         scheduler=options.get("scheduler"),
     )
+
+
+def choose_host(name: str, scheduler: str | None) -> str:
+    """Give the name of a host that is there; on a cluster its workers see to that.
+
+    Raises:
+        InputError: it is not.
+    """
+    if scheduler is None:
+        load_host(name)
+    return name
 
 
 def change_form(workload: Workload, options: TrainOptions) -> Workload:

@@ -43,6 +43,19 @@ def test_a_sweep_without_a_search_needs_no_optuna(tmp_path: Path, monkeypatch: p
     assert (outcome.exit_code, outcome.stderr) == (0, "")
 
 
+def test_a_training_by_torch_where_it_is_not_says_how_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("train", "lenet5", "--host", "torch", "--no-simulate")
+    outcome = run_without(monkeypatch, "torch", tmp_path, SWEEP, *arguments)
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (
+        2, "",
+        "sparsetrain: --host torch needs the library torch, which is not installed; "
+        "in a checkout of sparsetrain, pip install '.[torch]' installs it\n",
+    )  # fmt: skip
+    assert outcome.files == ("small.yaml", "sweep.yaml")
+
+
 def test_a_scheduler_without_dask_says_how_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = ("--scheduler", "tcp://127.0.0.1:1")
     outcome = run_without(monkeypatch, "distributed", tmp_path, SWEEP, "sweep", "sweep.yaml", *address)
