@@ -176,7 +176,7 @@ class TrainingTeller:
         course.note(progress)
         if progress.record is not None:
             self._end_epoch(course, now)
-        words = course.label if progress.record is not None else f"{course.label}, iteration {describe_place(progress)}"
+        words = course.label if progress.outcome is None else f"{course.label}, iteration {describe_place(progress)}"
         self._lines.update(Stage(words, self.share))
         self._bar.show(self._describe_all(), self.share, self._describe_left(now))
 
@@ -196,7 +196,8 @@ class TrainingTeller:
         return max(0.0, (done / self.share - done) * (now - self._started) / run)
 
     def _begin(self, progress: TrainingProgress, name: str, now: float) -> Course:
-        ended = progress.total // progress.epochs if progress.outcome is None else 1
+        ended = 0 if progress.record is None else progress.total // progress.epochs
+        ended = ended if progress.outcome is None else 1
         started = now if any(not one.is_ended for one in self._courses.values()) else self._idle_since
         return Course(name, started, max(0, progress.iterations - ended), progress.total)
 

@@ -11,7 +11,7 @@ from small_trainings import EPOCH_ITERATIONS, write_training
 
 from sim import train
 
-# An iteration is told, and the end of an epoch behind its checkpoint.
+# An iteration is told, and the end of an epoch behind its checkpoint; what goes on tells first from where.
 EPOCH = EPOCH_ITERATIONS + 1
 KILLED = -signal.SIGKILL
 
@@ -33,7 +33,7 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_training_that_is_killed_ten_times_ends_as_one_that_is_not(workload: Path, tmp_path: Path) -> None:
     moments = [
         ("told", 1), ("told", EPOCH_ITERATIONS), (WRITING, 1), (WRITTEN, 1), (MOVED, 1),
-        ("told", 1), ("told", EPOCH), (WRITTEN, 1), ("told", EPOCH + 2), (WRITING, 1),
+        ("told", 2), ("told", 1 + EPOCH), (WRITTEN, 1), ("told", 1 + EPOCH + 2), (WRITING, 1),
     ]  # fmt: skip
     options = {"simulate": False, "prune": [0.5]}
     found, words = start_killed(moments, workload, tmp_path / "killed", options)

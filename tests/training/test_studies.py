@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from small_trainings import EPOCHS, LAYERS, OPERANDS, TRAINING, make_plan, write_training
+from small_trainings import EPOCH_ITERATIONS, EPOCHS, LAYERS, OPERANDS, TRAINING, make_plan, write_training
 
 from sim import read_training, train
 from sim.training import study
-from sim.training.execution import Ended, run_jobs
+from sim.training.execution import Ended, StudyProgress, run_jobs
 from workloads.errors import InputError
 from workloads.training.hosts.numpy_host import NumpyHost
-from workloads.training.loop import Training
+from workloads.training.loop import Training, TrainingProgress
 
 HUGE = TRAINING.replace("learning_rate: 0.1", "learning_rate: 1.0e+30")
 
@@ -45,6 +45,15 @@ def test_nothing_depends_on_which_training_ends_first(tmp_path: Path, monkeypatc
     for name in names:
         if name.suffix != ".parquet":
             assert (tmp_path / "forwards" / name).read_bytes() == (tmp_path / "backwards" / name).read_bytes(), name
+
+
+def test_a_training_that_had_ended_tells_so_when_its_study_goes_on(tmp_path: Path) -> None:
+    workload = write_training(tmp_path)
+    train(workload, out=tmp_path / "out", simulate=False, prune=[0])
+    told: list[StudyProgress] = []
+    train(workload, out=tmp_path / "out", simulate=False, prune=[0], on_progress=told.append)
+    total = EPOCHS * EPOCH_ITERATIONS
+    assert [one.training for one in told] == [TrainingProgress(EPOCHS, EPOCHS, total, total, None)]
 
 
 def test_of_several_failures_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

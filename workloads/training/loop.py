@@ -24,7 +24,7 @@ class TrainingProgress:
     Attributes:
         iterations: Done, of all.
         outcome: Of the last one; None at the end of an epoch.
-        record: Of the epoch that has just ended.
+        record: Of the epoch that has just ended. Without one and without an outcome, the training goes on from there.
     """
 
     epoch: int
@@ -87,6 +87,10 @@ class Training:
         """
         state, records = self.find_start()
         opened = self.host.open(self.plan, state)
+        if state.epoch:
+            on_progress(
+                TrainingProgress(state.epoch, self.plan.form.epochs, state.iteration, self.plan.iterations, None)
+            )
         for epoch in range(state.epoch, self.plan.form.epochs):
             records = (*records, self.run_epoch(opened, epoch, on_progress))
             if self.checkpoint is not None:

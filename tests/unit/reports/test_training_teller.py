@@ -104,6 +104,18 @@ def test_what_was_done_before_it_was_resumed_counts_for_the_share_and_not_for_th
     assert teller.seconds_left(clock.now) == pytest.approx(21)
 
 
+def test_a_training_that_had_ended_before_counts_as_done_and_has_no_line(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teller = TrainingTeller(trainings=2)
+    teller.update(TrainingProgress(EPOCHS, EPOCHS, TOTAL, TOTAL, None), "a")
+    assert capsys.readouterr().err == ""
+    assert (teller.share, teller.seconds_left(clock.now)) == (0.5, None)
+    run_epoch(teller, clock, 1, "b")
+    # An epoch of the other one took 12 s and two are left.
+    assert capsys.readouterr().err.endswith("  took 12 s  24 s left\n")
+
+
 def test_trainings_beside_one_another_share_the_pace(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     teller = TrainingTeller(trainings=2)
     for number in (1, 2, 3, 4):
