@@ -208,13 +208,15 @@ def add_site_lines(
     sites = results.tables["sites"]
     sites = sites[(sites["own_threshold"] > 0) & (sites["threshold"] > 0)]
     sites = sites.assign(quotient=sites["threshold"] / sites["own_threshold"])
+    keys = ["node", "rate", "epoch"]
+    found = {column: dict(list(spread(sites, keys, column).groupby(keys[:2], sort=False))) for column, *_ in columns}
     for number, node in enumerate(list_sites(results)):
         for rate in results.pruned_rates:
-            rows = sites[(sites["node"] == node) & (sites["rate"] == rate)]
             for column, words, dash, is_listed in columns:
-                found = spread(rows, ["epoch"], column)
-                style = {"dash": dash, "form": form, "words": words, "is_listed": is_listed}
-                add_line(figure, results, rate, found, style, visible=number == 0, meta={"choice": node})
+                rows = found[column].get((node, rate))
+                if rows is not None:
+                    style = {"dash": dash, "form": form, "words": words, "is_listed": is_listed}
+                    add_line(figure, results, rate, rows, style, visible=number == 0, meta={"choice": node})
     figure.update_layout(meta={"group": "rate", "choices": "gradients"})
 
 
