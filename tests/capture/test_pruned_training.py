@@ -144,6 +144,17 @@ def test_a_recording_of_a_pruned_training_carries_thresholds_and_keys(name: str)
     assert make_frame(run.steps)["pruning_pj"].sum() > 0
 
 
+def test_a_recording_names_a_model_of_the_threshold_that_is_not_the_normal_one() -> None:
+    model, size = make_model("small")
+    prune_gradients(model, RATE, seed=SEED, threshold="own_batch", threshold_model="quantile")
+    images, labels = make_batch(BATCH, size, 0)
+    recording = capture(model, images, make_loss(labels))
+    assert recording.form["operands"]["pruning"]["model"] == "quantile"
+    run = simulate(recording, baseline=None)
+    assert run.is_correct
+    assert run.record["policies"]["sparsetrain"]["pruning"]["model"] == "quantile"
+
+
 def test_a_training_is_as_before_where_pruning_is_removed() -> None:
     model, size = make_model("small")
     images, labels = make_batch(BATCH, size)

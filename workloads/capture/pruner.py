@@ -100,6 +100,11 @@ class GradientPruner:
         """The share of a gradient's elements below its threshold."""
         return self._pruning.rate
 
+    @property
+    def model(self) -> str:
+        """The name of the model that chooses thresholds."""
+        return self._pruning.model
+
     def remove(self) -> None:
         """Leave the gradients of the model's further passes alone."""
         for handle in self._handles:

@@ -36,6 +36,7 @@ from workloads.gradient_masks import make_mask
 from workloads.network import INPUT, Network, Node
 from workloads.operands import Operands
 from workloads.passes import PassStep, list_passes
+from workloads.pruners.table import NORMAL
 from workloads.shapes import Step
 from workloads.words import list_words
 from workloads.workload import make_workload
@@ -326,6 +327,7 @@ def describe_pruning(pruner: GradientPruner | None, names: Iterable[str]) -> dic
             "seed": pruner.seed,
             "iteration": batch.iteration,
             "rate": pruner.rate,
+            **({} if pruner.model == NORMAL else {"model": pruner.model}),
             "thresholds": {name: batch.prunings[name].threshold for name in names if name in batch.prunings},
         }
     }

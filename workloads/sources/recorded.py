@@ -14,7 +14,7 @@ from workloads.network import Network
 from workloads.pruning import PruningKey
 from workloads.pruning_sites import find_pruning_sites
 from workloads.recorded import LayerPruning, Recording, list_recorded_steps, open_recording
-from workloads.settings import PlainText, Seed
+from workloads.settings import PlainText, Seed, WorkloadName
 from workloads.shapes import Step
 from workloads.sources.source import OperandRequest, OperandSource, OperandStream
 from workloads.suggestions import did_you_mean
@@ -31,12 +31,14 @@ class RecordedPruning(StrictModel):
         thresholds: Of each pruned gradient, by the layer to whose output it is; 0 prunes nothing, as before a FIFO is
             full.
         rate: What they were chosen for.
+        model: What chose them, where it was not the normal model; it need not be registered here.
     """
 
     seed: Seed
     iteration: Annotated[int, Field(ge=0, le=2**63 - 1)]
     thresholds: dict[LayerName, Annotated[float, Field(ge=0.0)]]
     rate: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+    model: WorkloadName | None = None
 
     def plan(self, network: Network, label: str) -> dict[str, tuple[LayerPruning, ...]]:
         """Give what the PPU of each layer prunes with; gradients that passes write are pruned there.
