@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
 from workloads.gradient_masks import make_mask
-from workloads.kinds.execution import Backward, Note, PairBackward, Parameter, Parameters, Place, forget
-from workloads.losses import BatchTargets, Evaluation, Labels, evaluate_losses, make_targets
+from workloads.host_backward import GradientHook, run_backward
+from workloads.kinds.execution import Backward, Note, Parameter, Parameters, Place, forget
+from workloads.losses import BatchTargets, Labels, evaluate_losses, make_targets
 from workloads.network import INPUT, Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
-from workloads.reference.elementwise import add_forward, select_flagged
 from workloads.reference.threads import fixed_blas_threads
 from workloads.workers import HOST_WORKERS, shared_work
 
 # The name under which the output of a layer is noted, beside the statistics of its own.
 OUTPUT = "output"
-
-
-@dataclass(frozen=True, eq=False)
-class GradientPair:
-    """A gradient to a layer's output, and what the layer's GTA reads in its place."""
-
-    gradient: Array
-    for_gta: Array
-
-
-GradientHook = Callable[[str, Array, BoolArray | None], Array | GradientPair]
 
 
 class NotFiniteError(InputError):
@@ -224,7 +212,8 @@ def run_iteration(
         scores, reads, tape = _run_forward(network, cast, images.astype(dtype, copy=False), seed, iteration, options)
         found = evaluate_losses(network, scores, compared)
         _check_loss(network, found.total)
-        grads, grad_outputs, summed = _run_backward(network, tape, reads, found, hook, keep)
+        grads, grad_outputs, summed = run_backward(network, tape, reads, found, hook, keep)
+    grads = {name: grads[name] for name in parameter_shapes(network)}
     _check_gradients(grads)
     tensors = {
         name: _gather_tensors(network.node(name), read, grad_outputs[name], summed) for name, read in reads.items()
@@ -300,90 +289,6 @@ def _run_node(node: Node, inputs: Sequence[Array], parameters: Parameters, place
     if place.output_is_kept and not node.layer.traits.keeps_output:
         output = place.keep(output)
     return output, backward
-
-
-def _run_backward(
-    network: Network,
-    tape: dict[str, Backward],
-    reads: Mapping[str, Mapping[str, Array]],
-    evaluation: Evaluation,
-    hook: GradientHook | None,
-    keep: Keep,
-) -> tuple[dict[str, Array], dict[str, tuple[Array, Array | None]], dict[tuple[str, int], tuple[Array, ...]]]:
-    """Gradients of the parameters; grad_output and summed gradients of each compute layer; the tape is used up."""
-    trained = network.trained
-    pending: dict[str, Array] = {}
-    grads: dict[str, Array] = {}
-    grad_outputs: dict[str, tuple[Array, Array | None]] = {}
-    shares: dict[str, list[Array]] = {}
-    summed: dict[tuple[str, int], tuple[Array, ...]] = {}
-
-    def hand_back(reader: Node, number: int, share: Array) -> None:
-        name = reader.inputs[number]
-        pending[name] = add_forward([pending[name], share]) if name in pending else share
-        _keep_share(network, reader, number, share, pending[name], shares, summed)
-
-    for node in network.loss_nodes():
-        hand_back(node, 0, evaluation.grad_scores(node.name))
-    for node in reversed(network.nodes):
-        backward = tape.pop(node.name, None)
-        if backward is None or node.name not in trained or node.name not in pending:
-            continue
-        grad, for_gta = pending.pop(node.name), None
-        shares.pop(node.name, None)
-        if hook is not None:
-            found = _apply_hook(network, node, grad, reads, hook)
-            grad, for_gta = (found.gradient, found.for_gta) if isinstance(found, GradientPair) else (found, None)
-        if node.name in reads:
-            grad_outputs[node.name] = keep(grad), None if for_gta is None else keep(for_gta)
-        handed_back = backward(grad) if for_gta is None else cast("PairBackward", backward)(grad, for_gta)
-        grads |= {f"{node.name}/{name}": keep(gradient) for name, gradient in handed_back.parameters.items()}
-        for number, (name, share) in enumerate(zip(node.inputs, handed_back.inputs, strict=True)):
-            if share is not None and name in trained:
-                hand_back(node, number, share)
-        for place in ((node.name, number) for number in range(len(node.inputs))):
-            if place in summed:
-                summed[place] = tuple(keep(gradient) for gradient in summed[place])
-    return {name: grads[name] for name in parameter_shapes(network)}, grad_outputs, summed
-
-
-def _keep_share(
-    network: Network,
-    reader: Node,
-    number: int,
-    share: Array,
-    total: Array,
-    shares: dict[str, list[Array]],
-    summed: dict[tuple[str, int], tuple[Array, ...]],
-) -> None:
-    """Keep what is stored of the gradient to a node's output that several read, and what each writer adds to its own.
-
-    Args:
-        number: Of the input of `reader` to which the share is the gradient.
-        shares: Of each node whose gradient is not complete, in the order of `Network.summed_gradients`.
-    """
-    name = reader.inputs[number]
-    if len(network.consumers(name)) < 2:
-        return
-    stored = shares.setdefault(name, [])
-    if not network.writes_gradient(reader.name, name):
-        stored.append(share)
-        return
-    if reader.layer.traits.is_computed:
-        summed[reader.name, number] = tuple(stored)
-    shares[name] = [total]
-
-
-def _apply_hook(
-    network: Network, node: Node, grad: Array, reads: Mapping[str, Mapping[str, Array]], hook: GradientHook
-) -> Array | GradientPair:
-    """Call the hook, with the mask where a layer that reads this node computes its gradient behind one."""
-    for reader in network.consumers(node.name):
-        read = reads.get(reader.name)
-        mask = None if read is None else make_mask(network, reader.name, read[node.name], node.name)
-        if mask is not None:
-            return hook(node.name, select_flagged(grad, mask), mask)
-    return hook(node.name, grad, None)
 
 
 def _to_operand(array: Array) -> NDArray[np.float32]:

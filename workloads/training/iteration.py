@@ -9,7 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from workloads.arrays import BoolArray
-from workloads.host import FLOAT32, GradientPair, HostOptions, Iteration, run_iteration
+from workloads.host import FLOAT32, HostOptions, Iteration, run_iteration
+from workloads.host_backward import GradientPair
 from workloads.kinds.execution import Parameters
 from workloads.losses import BatchTargets, Labels
 from workloads.network import Network

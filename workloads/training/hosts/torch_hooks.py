@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from workloads.gradient_masks import make_mask
-from workloads.host import OUTPUT, GradientPair
+from workloads.host import OUTPUT
+from workloads.host_backward import GradientPair
 from workloads.network import Node
 from workloads.profile_plan import list_output_figures
 from workloads.pruners.site import SitePruning
