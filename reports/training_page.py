@@ -260,7 +260,7 @@ def list_options(results: TrainingResults) -> list[tuple[str, str]]:
     """List the pruned gradients, each with what it is called in a choice."""
     sites = results.tables["sites"]
     places = dict(zip(sites["node"], sites["place"], strict=True))
-    words = {"batch_norm": "before batch norm", "behind_mask": "behind a mask"}
+    words = {"batch_norm": "before batch norm", "behind_mask": "behind a mask", "for_gta": "for GTA alone"}
     return [(node, f"{node} ({words.get(places[node], places[node])})") for node in list_sites(results)]
 
 

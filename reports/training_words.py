@@ -13,6 +13,7 @@ from reports.training_results import (
     own_policy,
 )
 from reports.training_tables import write_rate
+from workloads.pruners.table import NORMAL
 
 POINTS = 100
 STOCHASTIC_MEANING = (
@@ -27,8 +28,15 @@ GROUPS_MEANING = (
 
 
 def describe_rates(results: TrainingResults) -> str:
-    """Say what a rate of pruning is."""
-    return GROUPS_MEANING if results.has_sites and not results.has_thresholds else STOCHASTIC_MEANING
+    """Say what a rate of pruning is, and what of the pruning is not as by default."""
+    meaning = GROUPS_MEANING if results.has_sites and not results.has_thresholds else STOCHASTIC_MEANING
+    model, feeds = (results.setting("workload", "pruning", name) for name in ("model", "for"))
+    told = [meaning]
+    if model not in (None, NORMAL):
+        told.append(f"Thresholds are those of the model {model}.")
+    if feeds == "gta":
+        told.append("GTA alone reads pruned gradients; GTW reads them as they were.")
+    return " ".join(told)
 
 
 def describe_study(results: TrainingResults) -> list[str]:

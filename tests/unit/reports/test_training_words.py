@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from statistics import fmean, stdev
 
@@ -219,6 +220,24 @@ def test_groups_of_neighbours_have_no_threshold_to_be_below() -> None:
     assert measure_aims(found)[0].below is None
     assert describe_rates(found).startswith("Of every so many neighbours in a row of a gradient, ")
     assert describe_rates(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=1))).startswith("The rate of pruning is ")
+
+
+@pytest.mark.parametrize(
+    ("pruning", "words"),
+    [
+        (None, "the sparsity that results is smaller than the rate."),
+        ({"model": "normal", "for": "both"}, "the sparsity that results is smaller than the rate."),
+        ({"model": "quantile", "for": "both"}, "rate. Thresholds are those of the model quantile."),
+        ({"model": "normal", "for": "gta"}, "rate. GTA alone reads pruned gradients; GTW reads them as they were."),
+    ],
+)
+def test_what_of_the_pruning_is_not_as_by_default_is_said(
+    results: TrainingResults, pruning: dict[str, str] | None, words: str
+) -> None:
+    inputs = results.record["inputs"]
+    workload = {**inputs["workload"], "pruning": pruning}
+    told = dataclasses.replace(results, record={**results.record, "inputs": {**inputs, "workload": workload}})
+    assert describe_rates(told).endswith(words)
 
 
 def test_the_prediction_is_judged_after_the_first_epoch(results: TrainingResults) -> None:
