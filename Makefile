@@ -10,7 +10,7 @@ COMPARING := .venv/.comparing
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install develop demo gallery test check validate smoke bench columns lock clean
+.PHONY: help install develop demo gallery results trained test check validate smoke bench columns lock clean
 # Two installations into one .venv must not overlap.
 .NOTPARALLEL:
 
@@ -22,6 +22,7 @@ help:
 	@echo "make validate install torch, onnx and onnxruntime beside the rest, and run the tests that compare with them, and"
 	@echo "             all drawn cases of which the tests above run every eleventh"
 	@echo "make smoke   install both locks afresh with old and new pip and Python, and simulate a layer with each"
+	@echo "make results make all published tables anew, in out/results; make trained the weights that ship"
 	@echo "make bench   measure how fast it is on full-size networks; BENCH=--quick on small ones"
 	@echo "make install set up .venv from requirements.lock, to run sparsetrain; make develop from requirements-dev.lock"
 	@echo "make lock    pin the dependencies of pyproject.toml in all locks; UPGRADE=--upgrade renews what is pinned"
@@ -85,6 +86,28 @@ gallery: $(RUNNING)
 	$(BIN)/sparsetrain scale $(GALLERY)/alexnet_cifar -o $(GALLERY)/scaling.html
 	$(BIN)/python -m reports.gallery $(GALLERY)
 	@echo "The gallery: $(GALLERY)/index.html; lenet5.json.gz there opens in Perfetto."
+
+# Every table that is published, anew: the trainings take minutes, their measured profiles (CIFAR10=KIND:PATH of the
+# images) hours; what a folder holds already is not done again.
+RESULTS := out/results
+TRAIN_MEASURED := --prune 0,0.7,0.8,0.9,0.99 --host torch --no-simulate
+results: $(RUNNING)
+	$(BIN)/sparsetrain train lenet5 --prune 0,0.7,0.8,0.9,0.99 --seeds 3 --jobs 2 --out $(RESULTS)/lenet5
+	$(BIN)/sparsetrain sweep envelope --jobs 2 --store $(RESULTS)/envelope.sqlite
+	$(BIN)/sparsetrain results $(RESULTS)/envelope.sqlite --csv $(RESULTS)/envelope.csv
+	@if [ -n "$(CIFAR10)" ]; then \
+		$(BIN)/sparsetrain train alexnet_cifar --data "$(CIFAR10)" $(TRAIN_MEASURED) --epochs 3 --images 10000 \
+			--test-images 2000 --out $(RESULTS)/alexnet_cifar10 --save-profile $(RESULTS)/alexnet_cifar10.csv && \
+		$(BIN)/sparsetrain train resnet20 --data "$(CIFAR10)" $(TRAIN_MEASURED) --epochs 2 --images 5000 \
+			--test-images 2000 --out $(RESULTS)/resnet20_cifar10 --save-profile $(RESULTS)/resnet20_cifar10.csv; fi
+
+# The weights that ship, anew.
+TRAINED := workloads/trained
+trained: $(RUNNING)
+	$(BIN)/sparsetrain train lenet5 --prune 0 --no-simulate --weights-type float16 --out $(RESULTS)/trained-lenet5 \
+		--save-weights $(TRAINED)/lenet5.npz
+	$(BIN)/sparsetrain train resnet20 --prune 0 --host torch --no-simulate --weights-type float16 \
+		--out $(RESULTS)/trained-resnet20 --save-weights $(TRAINED)/resnet20.npz
 
 test: $(DEVELOPING)
 	$(BIN)/python -m pytest -n 2 --cov
