@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -214,6 +217,17 @@ def test_the_threads_and_algorithms_of_before_come_back() -> None:
         assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (3, False)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_torchs_threads_sleep_while_they_wait(given: dict[str, str], expected: str) -> None:
+    code = "import os; from workloads.training.hosts.table import load_host; load_host('torch')"
+    code += "; print(os.environ.get('OMP_WAIT_POLICY'))"
+    unset = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = {**unset, "OMP_DISPLAY_ENV": "TRUE", **given}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == str(given.get("OMP_WAIT_POLICY"))
+    assert f"OMP_WAIT_POLICY = '{expected}'" in done.stderr
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
