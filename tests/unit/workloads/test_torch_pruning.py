@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from host_training import RESIDUAL, build, draw_batch, make_plan
 from numpy.typing import NDArray
 from peers import import_peer
 
@@ -14,6 +15,10 @@ from workloads.pruners.site import make_site_pruner
 from workloads.pruning import PruningKey, PruningState, prune
 from workloads.pruning_sites import PruningPlace, PruningSite
 from workloads.settings import GradientPruning
+from workloads.training.hosts.table import load_host
+from workloads.training.iteration import Pruner
+from workloads.training.record import BatchOutcome
+from workloads.training.state import TrainingState
 
 pytestmark = pytest.mark.peers
 torch = import_peer("torch")
@@ -79,6 +84,30 @@ def test_a_gradient_that_overflowed_is_told_as_such() -> None:
 def test_only_the_normal_models_thresholds_are_found_where_a_gradient_lies() -> None:
     from workloads.training.hosts.torch_pruning import prunes_in_place
 
-    assert prunes_in_place(GradientPruning(rate=0.5))
-    assert not prunes_in_place(GradientPruning(rate=0.5, model="quantile"))
-    assert not prunes_in_place(None)
+    card, processor = torch.device("cuda"), torch.device("cpu")
+    assert prunes_in_place(GradientPruning(rate=0.5), card)
+    assert not prunes_in_place(GradientPruning(rate=0.5), processor)
+    assert not prunes_in_place(GradientPruning(rate=0.5, model="quantile"), card)
+    assert not prunes_in_place(None, card)
+
+
+@pytest.mark.parametrize("feeds", ["both", "gta"])
+def test_a_training_that_prunes_where_gradients_lie_is_the_same_to_the_bit(
+    feeds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workloads.training.hosts import torch_hooks
+
+    plan = make_plan(build(RESIDUAL, (3, 8, 8), 8), rate=0.8, threshold="own_batch", feeds=feeds)
+
+    def train() -> tuple[list[BatchOutcome], TrainingState]:
+        opened = load_host("torch").open(plan, plan.begin())
+        return [opened.train_batch(draw_batch(plan.network, number)) for number in range(2)], opened.state
+
+    expected, state = train()
+    monkeypatch.setattr(torch_hooks, "prunes_in_place", lambda *_: True)
+    monkeypatch.setattr(Pruner, "__call__", None)
+    found, other = train()
+    assert found == expected
+    assert other.pruning == state.pruning
+    for name, values in state.parameters.items():
+        np.testing.assert_array_equal(other.parameters[name], values)

@@ -33,7 +33,7 @@ class BackwardHooks:
         state: None where nothing is pruned.
     """
 
-    def __init__(self, plan: TrainingPlan, state: PruningState | None, number: int) -> None:
+    def __init__(self, plan: TrainingPlan, state: PruningState | None, number: int, device: Any) -> None:
         self._plan = plan
         self._network = plan.network
         self._number = number
@@ -41,6 +41,7 @@ class BackwardHooks:
         self._watched = list_output_figures(plan.network) if self._is_recorded else frozenset[str]()
         self._state = state
         self._pruner: Pruner | None = None
+        self._prunes_in_place = prunes_in_place(plan.pruning, device)
         self._sites = plan.find_sites()
         if plan.pruning is not None and state is not None:
             self._pruner = Pruner(self._sites, plan.pruning, state, plan.seed, number)
@@ -101,7 +102,7 @@ class BackwardHooks:
         reader: Node | None
         read: Any
         reader, read = self._read.pop(node, (None, None))
-        if gradient.device.type != "cpu" and prunes_in_place(pruning):
+        if self._prunes_in_place:
             mask = None if reader is None else make_mask(self._network, reader.name, read, node)
             return self._prune_there(pruner, pruning, node, gradient if mask is None else gradient * mask, mask)
         values = to_array(gradient)
@@ -114,7 +115,7 @@ class BackwardHooks:
     def _prune_copy(self, pruner: Pruner, node: str, gradient: Tensor) -> Tensor:
         """Prune what GTA alone reads; its positions are its nonzeros."""
         pruning: Any = self._plan.pruning
-        if gradient.device.type != "cpu" and prunes_in_place(pruning):
+        if self._prunes_in_place:
             pruned = self._prune_there(pruner, pruning, node, gradient, gradient != 0)
         else:
             pruned = to_tensor(_take_for_gta(pruner(node, to_array(gradient), None)), gradient.device)

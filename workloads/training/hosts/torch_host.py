@@ -93,7 +93,7 @@ class TorchTraining:
         plan, number = self._plan, self._state.iteration
         check_images(plan.network, batch.images)
         targets = make_targets(plan.network, batch.targets)
-        hooks = BackwardHooks(plan, self._state.pruning, number)
+        hooks = BackwardHooks(plan, self._state.pruning, number, self._device)
         # The statistics of before are needed again where the numbers overflow.
         statistics = {name: values.clone() for name, values in self._statistics.items()}
         with fixed_surroundings(plan.form.threads, self._device):

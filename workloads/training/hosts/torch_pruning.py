@@ -22,9 +22,9 @@ Tensor = Any
 BLOCK = 2**22
 
 
-def prunes_in_place(pruning: Pruning | None) -> bool:
-    """Tell whether gradients can be pruned where they lie: by the normal model's thresholds."""
-    return isinstance(pruning, GradientPruning) and pruning.model == NORMAL
+def prunes_in_place(pruning: Pruning | None, device: Any) -> bool:
+    """Tell whether gradients are pruned where they lie: on a graphics card, by the normal model's thresholds."""
+    return device.type != "cpu" and isinstance(pruning, GradientPruning) and pruning.model == NORMAL
 
 
 def prune_site(
