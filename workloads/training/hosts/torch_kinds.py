@@ -271,7 +271,7 @@ FORMS: dict[str, Form] = {
     "sigmoid": lambda _, inputs, *__: inputs[0].sigmoid(),
     "tanh": lambda _, inputs, *__: inputs[0].tanh(),
     "hard_sigmoid": lambda _, inputs, *__: functional.hardsigmoid(inputs[0]),
-    # By the product rule its derivative is 0 and 1 at the two borders, where torch's own has others.
+    # By the product rule its derivative is 0 and 1 at the two borders, whichever torch's own gives there.
     "hard_swish": lambda _, inputs, *__: inputs[0] * functional.hardsigmoid(inputs[0]),
     "silu": lambda _, inputs, *__: functional.silu(inputs[0]),
     "gelu": lambda layer, inputs, *_: functional.gelu(inputs[0], approximate=layer.approximate),
