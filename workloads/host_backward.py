@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from workloads.arrays import BoolArray
-from workloads.gradient_masks import make_mask
 from workloads.kinds.execution import Backward, PairBackward
 from workloads.losses import Evaluation
 from workloads.network import Network, Node
 from workloads.reference.arrays import Array, Keep
-from workloads.reference.elementwise import add_forward, select_flagged
+from workloads.reference.elementwise import add_forward, mask_gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,6 @@ def _apply_hook(
     """Call the hook, with the mask where a layer that reads this node computes its gradient behind one."""
     for reader in network.consumers(node.name):
         read = reads.get(reader.name)
-        mask = None if read is None else make_mask(network, reader.name, read[node.name], node.name)
-        if mask is not None:
-            return hook(node.name, select_flagged(grad, mask), mask)
+        if read is not None and network.is_behind_relu(reader.name, node.name):
+            return hook(node.name, *mask_gradient(grad, read[node.name], network.find_ceiling(reader.name, node.name)))
     return hook(node.name, grad, None)

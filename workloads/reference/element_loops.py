@@ -11,14 +11,6 @@ from workloads.kernel import kernel
 
 
 @kernel
-def multiply_by_flags(values: NDArray[Any], flags: NDArray[np.bool_], zero: Any, product: NDArray[Any]) -> None:
-    """Multiply by 1 where a flag is set, else by `zero`, which is of the values' dtype."""
-    for i in range(np.uint64(len(values))):
-        value = values[i]
-        product[i] = value if flags[i] else value * zero
-
-
-@kernel
 def multiply_between(
     values: NDArray[Any], places: NDArray[Any], ceiling: float, zero: Any, product: NDArray[Any]
 ) -> None:
@@ -31,3 +23,24 @@ def multiply_between(
         for i in range(np.uint64(len(values))):
             value, place = values[i], places[i]
             product[i] = value if (place > 0) & (place < ceiling) else value * zero
+
+
+@kernel
+def multiply_by_mask(
+    values: NDArray[Any],
+    places: NDArray[Any],
+    ceiling: float,
+    zero: Any,
+    mask: NDArray[np.bool_],
+    product: NDArray[Any],
+) -> None:
+    """Multiply by 1 where the number at the same place is not 0, and below the ceiling, else by `zero`; tell where."""
+    if np.isinf(ceiling):
+        for i in range(np.uint64(len(values))):
+            value, flag = values[i], places[i] != 0
+            mask[i], product[i] = flag, value if flag else value * zero
+    else:
+        for i in range(np.uint64(len(values))):
+            value, place = values[i], places[i]
+            flag = (place != 0) & (place < ceiling)
+            mask[i], product[i] = flag, value if flag else value * zero

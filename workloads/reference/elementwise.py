@@ -12,7 +12,7 @@ from workloads.arrays import BoolArray
 from workloads.draws import keyed_generator
 from workloads.kernel import freeze
 from workloads.reference.arrays import Array
-from workloads.reference.element_loops import multiply_between, multiply_by_flags
+from workloads.reference.element_loops import multiply_between, multiply_by_mask
 from workloads.workers import share_elements
 
 
@@ -42,16 +42,16 @@ def relu_backward(grad_output: Array, output: Array | BoolArray, ceiling: float 
     return passed.reshape(grad_output.shape)
 
 
-def select_flagged(gradient: Array, flags: BoolArray) -> Array:
-    """Multiply by the flags."""
-    values, given = freeze(gradient).reshape(-1), freeze(flags).reshape(-1)
-    selected, zero = np.empty_like(values), values.dtype.type(0)
+def mask_gradient(gradient: Array, output: Array, ceiling: float = inf) -> tuple[Array, BoolArray]:
+    """Multiply by the mask of a ReLU's output, set where that is not zero and below the ceiling; give the mask too."""
+    values, places = freeze(gradient).reshape(-1), freeze(output).reshape(-1)
+    masked, mask, zero = np.empty_like(values), np.empty(values.shape, np.bool_), values.dtype.type(0)
 
-    def select(run: slice) -> None:
-        multiply_by_flags(values[run], given[run], zero, selected[run])
+    def multiply(run: slice) -> None:
+        multiply_by_mask(values[run], places[run], ceiling, zero, mask[run], masked[run])
 
-    share_elements(select, values.size)
-    return selected.reshape(gradient.shape)
+    share_elements(multiply, values.size)
+    return masked.reshape(gradient.shape), mask.reshape(gradient.shape)
 
 
 def draw_dropout_mask(shape: tuple[int, ...], rate: float, *, seed: int, layer: str, iteration: int = 0) -> BoolArray:

@@ -23,9 +23,9 @@ from workloads.reference.elementwise import (
     concat_forward,
     draw_dropout_mask,
     dropout_forward,
+    mask_gradient,
     relu_backward,
     relu_forward,
-    select_flagged,
 )
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
 from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
@@ -202,14 +202,16 @@ def test_loops_over_elements_are_the_expressions_of_numpy_to_the_bit(
         output = relu_forward(turned, ceiling)
         flags = (output > 0) & (output < ceiling)
         given = np.asfortranarray(grad_output)
+        masked, mask = mask_gradient(given, output, ceiling)
         computed = (
             output, relu_backward(given, output, ceiling), relu_backward(given, flags, ceiling),
-            select_flagged(given, flags), add_forward([turned, given, input]), add_forward([turned, given[..., :1]]),
+            masked, add_forward([turned, given, input]), add_forward([turned, given[..., :1]]),
         )  # fmt: skip
         expected = (
             np.minimum(np.maximum(input, 0), dtype(ceiling)), grad_output * flags, grad_output * flags,
-            grad_output * flags, input + grad_output + input, input + grad_output[..., :1],
+            grad_output * mask, input + grad_output + input, input + grad_output[..., :1],
         )  # fmt: skip
+    np.testing.assert_array_equal(mask, (output != 0) & ((output < ceiling) | np.isinf(ceiling)))
     for one, other in zip(computed, expected, strict=True):
         assert one.dtype == dtype
         np.testing.assert_array_equal(one, other)
