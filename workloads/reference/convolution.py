@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from workloads.arrays import BoolArray
+from workloads.kernel import freeze
 from workloads.reference.arrays import Array, require_shape
+from workloads.reference.elementwise import add_forward
 from workloads.reference.scratch import take_scratch
-from workloads.reference.windows import WindowAxis, add_windows, gather_windows
+from workloads.reference.windows import WindowAxis, add_windows, exchange_channels, gather_windows
 from workloads.shapes import ConvShape, Pair, Shape
-from workloads.workers import share_out
+from workloads.workers import RUN_ELEMENTS, share_out
 
 # Gathered windows of one product, in elements: about half of a core's second cache.
 BLOCK_ELEMENTS = 2**18
@@ -28,6 +31,8 @@ POINTWISE_PLACES = 64
 WEIGHT_PARTS = 2
 # GTA gathers windows of grad_output where that has at most so many times the input's channels, else it adds windows.
 GATHERED_CHANNELS = 2
+# The gradient to a group's weights is computed turned where it has fewer elements.
+TURNED_ELEMENTS = 2**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,7 @@ def conv_gta(grad_output: Array, weight: Array, shape: ConvShape, mask: BoolArra
     if mask is not None:
         require_shape("mask", mask, shape.input_shape)
     if shape.stride == (1, 1) and shape.out_channels <= GATHERED_CHANNELS * shape.in_channels:
-        G, Mg, Cg = shape.groups, shape.group_out_channels, shape.group_in_channels
-        filters = np.ascontiguousarray(weight.reshape(G, Mg, Cg, -1).transpose(0, 2, 1, 3)).reshape(G, Cg, -1)
+        filters = _exchange_filters(weight, shape)
         grad_input = _multiply_windows(grad_output, filters, _output_windows(shape), shape.input_shape)
     else:
         grad_input = _add_windows(grad_output, weight, shape)
@@ -115,24 +119,25 @@ def conv_gtw(input: Array, grad_output: Array, shape: ConvShape) -> Array:
     windows = _input_windows(shape)
     blocks = windows.cut(shape.batch, shape.in_channels)
     parts = np.array_split(np.arange(len(blocks)), min(WEIGHT_PARTS, len(blocks)))
-    size = shape.group_in_channels * shape.kernel_height * shape.kernel_width
-    sums = np.empty((len(parts), shape.groups, size, shape.group_out_channels), dtype=input.dtype)
+    matrices = (shape.group_out_channels, shape.group_in_channels * shape.kernel_height * shape.kernel_width)
+    # Of small products BLAS is faster at the turned ones; turning a large result takes longer than that saves.
+    is_turned = prod(matrices) < TURNED_ELEMENTS
+    sums = np.empty((len(parts), shape.groups, *(matrices[::-1] if is_turned else matrices)), dtype=input.dtype)
 
     def sum_part(part: int) -> None:
         total = sums[part]
         for number, place in enumerate(parts[part]):
-            gathered = windows.gather(input, blocks[place])
-            factor = _output_matrices(grad_output, blocks[place], shape).transpose(0, 2, 1)
+            gathered, factor = windows.gather(input, blocks[place]), _output_matrices(grad_output, blocks[place], shape)
+            pair = (gathered, factor.transpose(0, 2, 1)) if is_turned else (factor, gathered.transpose(0, 2, 1))
             if number:
                 product = take_scratch("product", total.shape, total.dtype)
-                total += np.matmul(gathered, factor, out=product)
+                total += np.matmul(*pair, out=product)
             else:
-                np.matmul(gathered, factor, out=total)
+                np.matmul(*pair, out=total)
 
     share_out(sum_part, len(parts))
-    for other in sums[1:]:
-        sums[0] += other
-    return np.ascontiguousarray(sums[0].transpose(0, 2, 1)).reshape(shape.weight_shape)
+    total = add_forward(list(sums))
+    return np.ascontiguousarray(total.transpose(0, 2, 1) if is_turned else total).reshape(shape.weight_shape)
 
 
 def _multiply_windows(images: Array, filters: Array, windows: Windows, result_shape: Shape) -> Array:
@@ -208,6 +213,21 @@ def _output_windows(shape: ConvShape) -> Windows:
 def _filter_matrices(weight: Array, shape: ConvShape) -> Array:
     """Weight as ``(G, M / G, (C / G) R S)``."""
     return weight.reshape(shape.groups, shape.group_out_channels, -1)
+
+
+def _exchange_filters(weight: Array, shape: ConvShape) -> Array:
+    """Weight as ``(G, C / G, (M / G) R S)``."""
+    G, Mg, Cg, taps = shape.groups, shape.group_out_channels, shape.group_in_channels, prod(weight.shape[2:])
+    given, exchanged = freeze(weight).reshape(G, -1), np.empty((G, Cg, Mg * taps), dtype=weight.dtype)
+    parts = 2 if weight.size >= RUN_ELEMENTS else 1
+
+    def exchange(part: int) -> None:
+        for group in range(G):
+            first, last = Cg * part // parts, Cg * (part + 1) // parts
+            exchange_channels(given[group], Mg, Cg, taps, first, last, exchanged[group].reshape(-1))
+
+    share_out(exchange, parts)
+    return exchanged
 
 
 def _output_matrices(grad_output: Array, block: Block, shape: ConvShape) -> Array:

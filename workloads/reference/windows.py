@@ -17,6 +17,8 @@ from workloads.reference.arrays import Array
 from workloads.shapes import Pair, Shape
 
 Line = tuple[int, int, int]
+# Channels whose rows are written side by side, so that what is read lies together.
+EXCHANGED_CHANNELS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,18 @@ def add_elements(
                     for p in range(first, last):
                         met = target + p * stride_h * W + low * stride_w
                         add_strided(windows, source + p * Q + low, images, met, stride_w, high - low)
+
+
+@kernel
+def exchange_channels(
+    weight: NDArray[Any], filters: int, channels: int, taps: int, first: int, last: int, exchanged: NDArray[Any]
+) -> None:
+    """Write some channels of ``(M, C, taps)`` into ``(C, M, taps)``, both as one row, a few channels at a time."""
+    for begin in range(first, last, EXCHANGED_CHANNELS):
+        end = min(last, begin + EXCHANGED_CHANNELS)
+        for m in range(filters):
+            for c in range(begin, end):
+                copy_run(weight, (m * channels + c) * taps, exchanged, (c * filters + m) * taps, taps)
 
 
 @kernel

@@ -103,9 +103,11 @@ def test_the_three_steps_of_a_convolution_are_adjoint(shape: ConvShape, seed: in
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("places", [1, 4, 10, 30, 60, 10_000])
+@pytest.mark.parametrize("turned_elements", [0, 2**17])
 def test_a_batch_cut_into_blocks_of_images_and_rows_gives_the_same_values(
-    monkeypatch: pytest.MonkeyPatch, places: int, stride: int
+    monkeypatch: pytest.MonkeyPatch, places: int, stride: int, turned_elements: int
 ) -> None:
+    monkeypatch.setattr(convolution, "TURNED_ELEMENTS", turned_elements)
     monkeypatch.setattr(convolution, "BLOCK_ELEMENTS", 1)
     monkeypatch.setattr(convolution, "BLOCK_PLACES", places)
     assert_steps_equal_loops(
@@ -124,6 +126,15 @@ def test_a_kernel_of_one_by_one_equals_plain_loops(size: int, stride: int, paddi
         1,
         np.float32,
     )
+
+
+@pytest.mark.parametrize(("filters", "channels"), [(40, 35), (70, 33)])
+def test_large_weights_whose_channels_threads_exchange_equal_plain_loops(
+    monkeypatch: pytest.MonkeyPatch, filters: int, channels: int
+) -> None:
+    monkeypatch.setattr(convolution, "RUN_ELEMENTS", 1)
+    with shared_work(2):
+        assert_steps_equal_loops(ConvShape(1, channels, 2, 3, filters, 2, 2, padding=(1, 0, 0, 1)), 1, np.float32)
 
 
 def test_a_large_kernel_on_a_large_stride_equals_plain_loops() -> None:
