@@ -56,6 +56,21 @@ def normalise_batch(
 
 
 @kernel
+def apply_statistics(
+    input: NDArray[Any], sizes: Sizes, channels: Span, affine: NDArray[Any], statistics: NDArray[Any],
+    output: NDArray[Any],
+) -> None:  # fmt: skip
+    """Normalise, scale and shift with statistics ``(2, C)`` that are known: mean and 1 / sqrt(variance + epsilon)."""
+    N, C, length = sizes
+    for n in range(N):
+        for c in range(channels[0], channels[1]):
+            mean, factor, shift = statistics[0, c], statistics[1, c] * affine[0, c], affine[1, c]
+            start = np.uint64((n * C + c) * length)
+            for i in range(np.uint64(length)):
+                output[start + i] = (input[start + i] - mean) * factor + shift
+
+
+@kernel
 def hand_back_batch(
     grad_output: NDArray[Any], input: NDArray[Any], sizes: Sizes, channels: Span, scale: NDArray[Any],
     statistics: NDArray[Any], sums: NDArray[np.float64], grad_affine: NDArray[Any], grad_input: NDArray[Any],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workloads.kernel import freeze
 from workloads.reference.arrays import Array
-from workloads.reference.channel_norm import hand_back_batch, normalise_batch
+from workloads.reference.channel_norm import apply_statistics, hand_back_batch, normalise_batch
 from workloads.reference.scratch import take_scratch
 from workloads.workers import share_out
 
@@ -46,10 +46,16 @@ def make_statistics(mean: Array, variance: Array, epsilon: float, input: Array) 
 
 def normalise_channels(input: Array, statistics: Statistics, scale: Array, shift: Array) -> Array:
     """Normalise each channel with statistics that are known, then scale and shift ``(C,)``."""
-    centred: Array = input - statistics.mean
-    centred *= statistics.inverse_deviation * _per_channel(scale, input)
-    centred += _per_channel(shift, input)
-    return centred
+    dtype, sizes = input.dtype, _channel_sizes(input)
+    values, affine = freeze(input).reshape(-1), np.stack([scale, shift]).astype(dtype)
+    known = np.stack([statistics.mean.reshape(-1), statistics.inverse_deviation.reshape(-1)]).astype(dtype)
+    output = np.empty(input.shape, dtype)
+
+    def normalise(part: int) -> None:
+        apply_statistics(values, sizes, _part_of(sizes[1], part), affine, known, output.reshape(-1))
+
+    share_out(normalise, CHANNEL_PARTS)
+    return output
 
 
 def batch_norm_forward(input: Array, scale: Array, shift: Array, epsilon: float) -> tuple[Array, Statistics]:

@@ -28,7 +28,7 @@ from workloads.reference.elementwise import (
     relu_forward,
 )
 from workloads.reference.loss import cross_entropy_backward, cross_entropy_forward
-from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward
+from workloads.reference.normalisation import batch_norm_backward, batch_norm_forward, normalise_channels
 from workloads.reference.pooling import (
     PoolWindow,
     avg_pool_backward,
@@ -302,6 +302,9 @@ def test_batch_norm_is_that_of_whole_arrays_in_numpy(dtype: type[np.floating[Any
         np.testing.assert_allclose(computed, slow, rtol=tolerance, atol=20 * tolerance)
     for other in found[1:]:
         assert all(one.tobytes() == two.tobytes() for one, two in zip(other, found[0], strict=True))
+    with shared_work(2):
+        again = normalise_channels(np.asfortranarray(input), statistics, scale, shift)
+    assert again.tobytes() == found[0][0].tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
