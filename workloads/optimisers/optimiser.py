@@ -11,6 +11,7 @@ from workloads.kinds.execution import Parameters
 from workloads.layers import StrictModel
 from workloads.reference.arrays import Array
 from workloads.settings import PositiveFloat
+from workloads.workers import share_out
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Optimiser(StrictModel, ABC):
         """
 
     def update(self, parameters: Parameters, gradients: Parameters, state: OptimiserState) -> Update:
-        """Update all parameters; nothing given is changed.
+        """Update all parameters, which threads share in `workloads.workers.shared_work`; nothing given is changed.
 
         Raises:
             ValueError: a gradient is missing.
@@ -90,9 +91,14 @@ class Optimiser(StrictModel, ABC):
         missing = [name for name in parameters if name not in gradients]
         if missing:
             raise ValueError(f"no gradient is given for {', '.join(missing)}")
-        done = {
-            name: self.update_tensor(parameter, gradients[name], state.slots.get(name, {}), state.updates)
-            for name, parameter in parameters.items()
-        }
-        slots = {name: one.slots for name, one in done.items()}
-        return Update({name: one.parameter for name, one in done.items()}, OptimiserState(state.updates + 1, slots))
+        # The largest come first, so that threads end at about the same time.
+        names, done = sorted(parameters, key=lambda name: -parameters[name].size), {}
+
+        def update_one(number: int) -> None:
+            name = names[number]
+            slots = state.slots.get(name, {})
+            done[name] = self.update_tensor(parameters[name], gradients[name], slots, state.updates)
+
+        share_out(update_one, len(names))
+        slots = {name: done[name].slots for name in parameters}
+        return Update({name: done[name].parameter for name in parameters}, OptimiserState(state.updates + 1, slots))

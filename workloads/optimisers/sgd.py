@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from workloads.kinds.execution import Parameters
@@ -35,7 +36,15 @@ class Sgd(Optimiser):
 
     def update_tensor(self, parameter: Array, gradient: Array, slots: Parameters, updates: int) -> TensorUpdate:  # noqa: ARG002
         """Update one parameter, and its momentum where it has one."""
-        step = gradient + self.weight_decay * parameter if self.weight_decay else gradient
-        if self.momentum:
-            step = self.momentum * slots[MOMENTUM] + step if slots else step.copy()
-        return TensorUpdate(parameter - self.learning_rate * step, {MOMENTUM: step} if self.momentum else {})
+        step = gradient
+        if self.weight_decay:
+            step = self.weight_decay * parameter
+            step += gradient
+        if self.momentum and slots:
+            kept = self.momentum * slots[MOMENTUM]
+            kept += step
+            step = kept
+        elif self.momentum and step is gradient:
+            step = gradient.copy()
+        moved = self.learning_rate * step
+        return TensorUpdate(np.subtract(parameter, moved, out=moved), {MOMENTUM: step} if self.momentum else {})

@@ -12,6 +12,7 @@ from workloads.optimisers.optimiser import ElementwiseCost, OptimiserState, Tens
 from workloads.optimisers.sgd import Sgd
 from workloads.optimisers.table import OPTIMISERS
 from workloads.reference.arrays import Array
+from workloads.workers import shared_work
 
 WEIGHT, GRADIENT = np.array([4.0, 8.0]), np.array([2.0, -4.0])
 
@@ -82,3 +83,23 @@ def test_an_optimiser_whose_elements_know_of_each_other_is_refused() -> None:
     with pytest.raises(ConformanceError) as caught:
         check_optimiser(Clipped(method="sgd", learning_rate=0.1))
     assert str(caught.value) == "the optimiser 'sgd': must update each element for itself"
+
+
+@pytest.mark.parametrize("method", ["sgd", "adam", "adamw"])
+def test_parameters_that_threads_share_are_updated_alike_and_stay_in_their_order(method: str) -> None:
+    settings = {"momentum": 0.9} if method == "sgd" else {}
+    optimiser = OPTIMISERS.load(method)(method=method, learning_rate=0.1, weight_decay=0.01, **settings)
+    random = np.random.default_rng(1)
+    shapes = {"b": (3,), "a": (50, 40), "d": (1,), "c": (7, 8, 9)}
+    parameters, gradients = ({name: random.standard_normal(shape) for name, shape in shapes.items()} for _ in range(2))
+    found = []
+    for workers in (1, 2):
+        with shared_work(workers):
+            first = optimiser.update(parameters, gradients, OptimiserState())
+            found.append(optimiser.update(first.parameters, gradients, first.state))
+    alone, shared = found
+    assert list(shared.parameters) == list(shared.state.slots) == list(shapes)
+    for name in shapes:
+        np.testing.assert_array_equal(shared.parameters[name], alone.parameters[name])
+        for slot, values in shared.state.slots[name].items():
+            np.testing.assert_array_equal(values, alone.state.slots[name][slot])

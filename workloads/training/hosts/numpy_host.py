@@ -24,6 +24,7 @@ from workloads.training.iteration import run_pruned_iteration
 from workloads.training.plan import TrainingPlan
 from workloads.training.record import BatchOutcome, SiteOutcome
 from workloads.training.state import Arrays, TrainingState
+from workloads.workers import shared_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class NumpyTraining:
         outcome = describe_batch(found, prunings, densities)
         optimiser = set_rate(plan.form.optimiser, plan.learning_rate(number))
         # What overflows is found in the next iteration's loss, or at the end of the epoch.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), shared_work(plan.form.threads):
             update = optimiser.update(state.parameters, found.grads, state.optimiser)
             self._state = dataclasses.replace(
                 state,
