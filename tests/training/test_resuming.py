@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from killed_trainings import MOVED, WRITING, WRITTEN, start_killed
 from small_trainings import EPOCH_ITERATIONS, write_training
 
 from sim import train
+from sim.training.execution import StudyProgress
 
 # An iteration is told, and the end of an epoch behind its checkpoint; what goes on tells first from where.
 EPOCH = EPOCH_ITERATIONS + 1
@@ -59,3 +61,20 @@ def test_what_was_begun_before_the_folder_was_a_studys_does_not_stand_in_the_way
     leftover.write_text("half of a rec")
     train(workload, out=tmp_path, simulate=False, epochs=1)
     assert not leftover.exists()
+
+
+def test_what_machines_execute_is_the_same_behind_an_interruption(workload: Path, tmp_path: Path) -> None:
+    options = {"prune": [0.5], "simulate_images": 4, "epochs": 3}
+
+    def interrupt(moment: int, progress: StudyProgress) -> None:
+        if progress.training.iterations == moment:
+            raise KeyboardInterrupt
+
+    for moment in (EPOCH_ITERATIONS + 2, 2 * EPOCH_ITERATIONS + 1):
+        with pytest.raises(KeyboardInterrupt):
+            train(workload, "ideal", out=tmp_path / "cut", on_progress=partial(interrupt, moment), **options)
+    train(workload, "ideal", out=tmp_path / "cut", **options)
+    train(workload, "ideal", out=tmp_path / "whole", **options)
+    found = read_all(tmp_path / "cut")
+    assert found == read_all(tmp_path / "whole")
+    assert found["machines.csv"].count(b"\n") > 3 * 3
