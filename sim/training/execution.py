@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
@@ -91,7 +92,11 @@ class Teller:
 
 
 def run_in_processes(jobs: Sequence[TrainJob], processes: int, on_progress: OnProgress) -> Iterator[Ended]:
-    """Run trainings in worker processes, which end with this one; what they tell comes over connections."""
+    """Run trainings in worker processes, which end with this one; what they tell comes over connections.
+
+    Raises:
+        InputError: one of them was ended from outside.
+    """
     import joblib
 
     with Relay(on_progress) as relay:
@@ -107,6 +112,11 @@ def run_in_processes(jobs: Sequence[TrainJob], processes: int, on_progress: OnPr
             # Not `yield from`, which would close it before what is thrown below.
             for one in found:  # noqa: UP028
                 yield one
+        except BrokenProcessPool:
+            raise InputError(
+                f"--jobs {processes}: a process was ended from outside, perhaps for want of memory; what its training "
+                "and the others completed is kept, and fewer at a time need less"
+            ) from None
         finally:
             # What is thrown into it ends its workers; closed, it would print a warning besides.
             with suppress(AbandonedError):

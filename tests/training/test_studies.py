@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from small_trainings import EPOCH_ITERATIONS, EPOCHS, LAYERS, OPERANDS, TRAINING, make_plan, write_training
 
 from sim import read_training, train
 from sim.training import study
 from sim.training.execution import Ended, StudyProgress, run_jobs
+from sim.training.weights import read_trained
 from workloads.errors import InputError
 from workloads.training.hosts.numpy_host import NumpyHost
 from workloads.training.loop import Training, TrainingProgress
@@ -114,3 +116,28 @@ def test_a_table_that_is_missing_or_damaged_is_named(tmp_path: Path, text: str |
     with pytest.raises(InputError) as error:
         read_training(tmp_path / "out")
     assert str(error.value) == f"{path}: {words}"
+
+
+def test_a_process_that_is_ended_from_outside_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    workload, out = write_training(tmp_path), tmp_path / "out"
+    ended: list[int] = []
+
+    def end_one(progress: StudyProgress) -> None:
+        if progress.training.record is not None and not ended:
+            # Its parent started it, and the process that keeps track of resources, which is no worker.
+            workers = [one for one in psutil.Process().children() if "resource_tracker" not in " ".join(one.cmdline())]
+            ended.append(workers[0].pid)
+            workers[0].kill()
+
+    with pytest.raises(InputError) as error:
+        # Far more epochs than are run before the first of them is told.
+        train(workload, out=out, on_progress=end_one, jobs=2, simulate=False, prune=[0, 0.5], epochs=1000)
+    assert str(error.value) == (
+        "--jobs 2: a process was ended from outside, perhaps for want of memory; what its training and the others "
+        "completed is kept, and fewer at a time need less"
+    )
+    assert len(ended) == 1
+    kept = [read_trained(path) for path in out.rglob("checkpoint.npz")]
+    assert kept
+    assert all("fc/weight" in one for one in kept)
+    assert json.loads((out / "training.json").read_text())["status"] == "running"
