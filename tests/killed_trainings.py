@@ -39,9 +39,10 @@ class Moment:
         if place != "told":
             self._watch()
 
-    def tell(self, _: StudyProgress) -> None:
-        """Count an iteration, or the end of an epoch."""
-        if self._place == "told":
+    def tell(self, progress: StudyProgress) -> None:
+        """Count an iteration, or the end of an epoch; not that a training goes on."""
+        is_new = progress.training.outcome is not None or progress.training.record is not None
+        if self._place == "told" and is_new:
             self._count()
 
     def _count(self) -> None:
