@@ -18,7 +18,7 @@ from sim.training.job import make_job
 from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_request
 from sim.training.tables import TABLES, TEXTS, RunRecord, make_tables
 from workloads.errors import InputError
-from workloads.output_files import replace_file
+from workloads.output_files import remove, replace_file
 from workloads.settings import GradientPruning
 from workloads.training.hosts.table import load_host
 from workloads.training.opening import choose_pruning
@@ -150,7 +150,7 @@ def list_notices(request: TrainRequest) -> list[str]:
 
 
 def write_tables(folder: StudyFolder, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write the tables as CSV files, and as Parquet files where pyarrow is installed."""
+    """Write the tables as CSV files, and as Parquet files where pyarrow is installed; none of an older table stays."""
     for name, frame in tables.items():
 
         def write_csv(place: Path, frame: pd.DataFrame = frame) -> None:
@@ -163,6 +163,8 @@ def write_tables(folder: StudyFolder, tables: Mapping[str, pd.DataFrame]) -> Non
                 frame.to_parquet(place, index=False)
 
             replace_file(folder.path / f"{name}.parquet", write_parquet, "--out")
+        else:
+            remove(folder.path / f"{name}.parquet")
 
 
 def has_parquet() -> bool:

@@ -19,11 +19,9 @@ KILLED = -signal.SIGKILL
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
-    """Read what a study leaves, but for Parquet files, whose library decides their bytes."""
+    """Read what a study leaves."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix != ".parquet"
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 

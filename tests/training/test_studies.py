@@ -45,8 +45,7 @@ def test_nothing_depends_on_which_training_ends_first(tmp_path: Path, monkeypatc
     names = {path.relative_to(tmp_path / "forwards") for path in (tmp_path / "forwards").rglob("*.*") if path.is_file()}
     assert len(names) >= 11
     for name in names:
-        if name.suffix != ".parquet":
-            assert (tmp_path / "forwards" / name).read_bytes() == (tmp_path / "backwards" / name).read_bytes(), name
+        assert (tmp_path / "forwards" / name).read_bytes() == (tmp_path / "backwards" / name).read_bytes(), name
 
 
 def test_a_training_that_had_ended_tells_so_when_its_study_goes_on(tmp_path: Path) -> None:
@@ -141,3 +140,16 @@ def test_a_process_that_is_ended_from_outside_is_told_and_nothing_is_lost(tmp_pa
     assert kept
     assert all("fc/weight" in one for one in kept)
     assert json.loads((out / "training.json").read_text())["status"] == "running"
+
+
+def test_parquet_files_hold_what_the_csv_files_do_and_none_outlives_its_table(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    workload, out = write_training(tmp_path), tmp_path / "out"
+    for rates in ([0, 0.5], [0]):
+        found = train(workload, out=out, simulate=False, epochs=1, prune=rates)
+        names = [name for name, frame in found.tables.items() if len(frame)]
+        assert ("sites" in names) == (0.5 in rates)
+        assert sorted(path.stem for path in out.glob("*.parquet")) == sorted(names)
+        for name in names:
+            frame = pd.read_parquet(out / f"{name}.parquet")
+            pd.testing.assert_frame_equal(frame, found.tables[name], check_exact=True, check_dtype=False)
