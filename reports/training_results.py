@@ -258,7 +258,25 @@ def read_results(study: Study) -> TrainingResults:
             raise InputError(f"{name}.csv: has no column {', '.join(missing)}; 'sparsetrain train' writes them")
         for column in frame:
             check_column(f"{name}.csv: column {column}", frame[column], str(column))
-    return TrainingResults(study.record, study.tables)
+    return TrainingResults(study.record, choose_ended(study))
+
+
+def choose_ended(study: Study) -> dict[str, pd.DataFrame]:
+    """Give the rows of trainings that ran all their epochs; what one that diverged reached is no result of its rate.
+
+    Raises:
+        InputError: there are none.
+    """
+    runs = study.tables["runs"]
+    if "epochs" in runs:
+        runs = runs[runs["epochs"] >= study.record["epochs"]]
+    if runs.empty:
+        raise InputError("runs.csv: no training of this folder has ended")
+    ended = pd.MultiIndex.from_frame(runs[["rate", "seed"]])
+    return {
+        name: frame[pd.MultiIndex.from_frame(frame[["rate", "seed"]]).isin(ended)] if "seed" in frame else frame
+        for name, frame in study.tables.items()
+    }
 
 
 def check_column(place: str, values: pd.Series[Any], name: str) -> None:

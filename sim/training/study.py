@@ -109,14 +109,14 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
         write_tables(folder, tables)
     known = (ended[key] for key in request.keys)
     failures = {one.key.name: one.failure for one in known if one.failure is not None}
-    if not tables:
-        raise InputError(next(iter(failures.values())))
     status = "failed" if failures else "done"
     found: dict[str, Any] = {"failures": failures, "files": list_files(folder), "notices": list_notices(request)}
-    targets = tables["runs"]["target_accuracy"].dropna()
-    if len(targets):
-        found["target_accuracy"] = float(targets.iloc[0])
+    targets = tables["runs"]["target_accuracy"].dropna().tolist() if tables else []
+    if targets:
+        found["target_accuracy"] = targets[0]
     write_record(folder, request, status, found)
+    if not any(run.has_ended for run in found_runs.values()):
+        raise InputError(next(iter(failures.values())))
     checkpoints = tuple(job.checkpoint for job in jobs)
     trainings = tuple(found_runs[key] for key in request.keys if key in found_runs)
     return TrainingStudy(folder.path, read_record(folder), tables, failures, checkpoints, trainings)

@@ -65,7 +65,8 @@ def test_of_several_failures_the_first_is_told(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ValueError, match=r"^the training diverges") as first:
         train(workload, out=tmp_path / "alone", simulate=False, prune=[0])
     assert str(error.value) == str(first.value)
-    assert json.loads((tmp_path / "alone" / "training.json").read_text())["status"] == "running"
+    record = json.loads((tmp_path / "alone" / "training.json").read_text())
+    assert (record["status"], record["failures"]) == ("failed", {"rate0-seed5": str(first.value)})
 
 
 @pytest.mark.parametrize("rates", [[0], [0, 0.5]], ids=["unpruned", "pruned"])
