@@ -20,7 +20,6 @@ from sim.training.tables import TABLES, TEXTS, RunRecord, make_tables
 from workloads.errors import InputError
 from workloads.output_files import remove, replace_file
 from workloads.settings import GradientPruning
-from workloads.training.hosts.table import load_host
 from workloads.training.opening import choose_pruning
 from workloads.workload import Workload
 
@@ -86,7 +85,6 @@ def run_training(
     """
     # What is missing or does not fit is told before anything is written.
     job = make_job(request, request.keys[0], out)
-    load_host(request.host)
     job.make_observer(job.plan())
     return run_study(request, open_folder(out, request, overwrites=overwrites, resumes=resumes), on_progress)
 

@@ -107,7 +107,7 @@ def test_a_study_of_other_inputs_is_replaced_on_demand_alone(
     (out / "notes.txt").write_text("mine")
     before = {name: (out / name).read_bytes() for name in list_files(out)}
     # Whether torch is installed is not asked here.
-    monkeypatch.setattr("sim.training.study.load_host", lambda _: None)
+    monkeypatch.setattr("sim.training.request.load_host", lambda _: None)
     monkeypatch.setattr("sim.training.study.run_study", lambda *_: None)
     assert refuse(workload, out, **options) == (
         f"--out {out}: holds a training with other inputs: {words}; choose another folder, or give --overwrite"
