@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from workloads.words import make_sentence
 RECORD, CHECKPOINT, RUNS, PAGE = "training.json", "checkpoint.npz", "runs", "index.html"
 KIND, SCHEMA = "training", 1
 RECORD_LIMIT_BYTES = 2**26
+# A worker ends soon after the process that started it, if that was killed: so long is waited for it.
+HOLD_TRIES, HOLD_INTERVAL_S = 100, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,36 @@ def open_folder(path: Path, request: TrainRequest, *, overwrites: bool = False, 
     remove_leftovers(path)
     write_record(folder, request, "running", {})
     return folder
+
+
+@contextmanager
+def hold_training(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a training's folder; nothing is left there when one is killed.
+
+    Raises:
+        InputError: another one trains there.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        for left in reversed(range(HOLD_TRIES)):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not left:
+                    raise InputError(f"{folder}: another process trains here; wait for its end") from None
+                time.sleep(HOLD_INTERVAL_S)
+            except OSError:
+                # Some network file systems refuse to lock a directory: then there is no such protection.
+                break
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.iteration.policies import Contender
-from sim.training.folder import remove_leftovers
+from sim.training.folder import hold_training, remove_leftovers
 from sim.training.request import RunKey, TrainRequest
 from workloads.errors import InputError
 from workloads.training.checkpoint import load_checkpoint
@@ -44,13 +44,14 @@ class TrainJob:
         """Train to the end, from the checkpoint where there is one.
 
         Raises:
-            InputError: something does not fit, or the numbers overflow.
+            InputError: something does not fit, the numbers overflow, or another process trains there.
         """
         plan = self.plan()
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self.checkpoint.parent)
-        training = Training(plan, load_host(self.host), self.checkpoint, self.digest, self.make_observer(plan))
-        return training.run(on_progress).records
+        with hold_training(self.checkpoint.parent):
+            remove_leftovers(self.checkpoint.parent)
+            training = Training(plan, load_host(self.host), self.checkpoint, self.digest, self.make_observer(plan))
+            return training.run(on_progress).records
 
     def make_observer(self, plan: TrainingPlan) -> Observer:
         """Make what executes iterations on the machine; nothing where none is to be."""

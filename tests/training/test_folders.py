@@ -11,6 +11,7 @@ import pytest
 from small_trainings import write_images, write_training
 
 from sim import read_training, train
+from sim.training.folder import hold_training
 from workloads.errors import InputError
 
 PAGE = "index.html"
@@ -236,3 +237,21 @@ def test_rates_that_differ_have_folders_of_their_own(workload: Path, tmp_path: P
         "rate0-seed5", "rate0.5-seed5", "rate0.9999991-seed5", "rate0.9999992-seed5", "rate1e-07-seed5",
     ]  # fmt: skip
     assert len(found.table) == 5
+
+
+def test_a_training_that_another_process_runs_is_left_to_it(
+    workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.training.folder.HOLD_TRIES", 2)
+    out = tmp_path / "out"
+    held = out / "runs" / "rate0-seed5"
+    run(workload, out, prune=[0.5])
+    held.mkdir()
+    begun = held / ".sparsetrain-0123456789abcdef.partial"
+    begun.write_text("what the other one writes")
+    with hold_training(held):
+        found = run(workload, out, prune=[0, 0.5])
+    assert found.failures == {"rate0-seed5": f"{held}: another process trains here; wait for its end"}
+    assert list_files(held) == [begun.name]
+    assert run(workload, out, prune=[0, 0.5]).failures == {}
+    assert list_files(held) == ["checkpoint.npz"]
