@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from statistics import fmean, stdev
 from typing import Any
 
@@ -89,14 +90,14 @@ def list_rows(runs: Iterable[RunRecord], list_one: Any) -> list[dict[str, Any]]:
 
 
 def list_epoch(record: EpochRecord) -> Iterator[dict[str, Any]]:
-    """Give the row of an epoch."""
+    """Give the row of an epoch; a test loss that overflows, as before running statistics are near, is left empty."""
     test = record.test
     yield {
         "iterations": record.iterations,
         "learning_rate": record.learning_rate,
         "loss": record.loss,
         "accuracy": record.accuracy,
-        "test_loss": None if test is None else test.loss,
+        "test_loss": None if test is None or not isfinite(test.loss) else test.loss,
         "test_accuracy": None if test is None else test.accuracy,
         "gradient_density": record.gradient_density,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -94,6 +96,14 @@ def test_rows_of_epochs_tensors_and_gradients_are_what_is_recorded() -> None:
     assert [site[name] for name in ("threshold", "own_threshold", "sigma", "pruned", "snapped")] == [
         0.25, 0.5, 0.75, 0.4, 0.1
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", [math.inf, math.nan])
+def test_a_test_loss_that_overflows_is_left_empty(loss: float) -> None:
+    record = dataclasses.replace(make_record(1, 0.25, 0.4), test=Score(20, loss, 0.25))
+    row = row_of(make_tables([RunRecord(RunKey(0.0, 1), (record, make_record(2, 0.5, 0.4)))])["epochs"], epoch=1)
+    assert pd.isna(row["test_loss"])
+    assert row["test_accuracy"] == 0.25
 
 
 def test_means_and_deviations_are_those_over_the_seeds() -> None:
