@@ -39,7 +39,7 @@ PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "pa
 @click.option("--epochs", type=int, help="Instead of the workload's.")
 @click.option("--batch", type=int, help="Images of an iteration, instead of the workload's.")
 @click.option("--images", type=int, help="Only the first so many training images.")
-@click.option("--test-images", type=int, help="Only the first so many test images.")
+@click.option("--test-images", type=int, help="Only the first so many test images; 0 evaluates none.")
 @click.option("--data", metavar="KIND:PATH", shell_complete=complete_datasets,
               help="Other images; KIND is cifar10, cifar100, idx, images, npz, or left away.")  # fmt: skip
 @click.option("--weights", metavar="FILE.npz", shell_complete=complete_files,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli.command import Outcome, run_command
 from small_trainings import LAYERS, OPERANDS, PRUNING, TRAINING, write_training
@@ -137,3 +138,23 @@ def test_a_training_that_fails_is_told_behind_the_results_of_the_others(tmp_path
         f"rate0.5-seed5: {checkpoint}: is not an .npz file; a zip archive of .npy arrays, as numpy.savez writes it, is "
         "expected"
     )
+
+
+def test_a_data_set_without_test_images_is_trained_on_demand(tmp_path: Path) -> None:
+    write_training(tmp_path)
+    with np.load(tmp_path / "images.npz") as arrays:
+        kept = {name: arrays[name] for name in ("train_images", "train_labels")}
+    np.savez(tmp_path / "images.npz", **kept)
+    assert refuse(tmp_path, *SHORT) == (
+        "images.npz: has no split 'test': the array 'test_images' is missing; the file holds train_images, train_labels"
+    )
+    outcome = run_short(tmp_path, "--test-images", "0", "--prune", "0,0.5", "--page")
+    assert "Without pruning (rate 0), accuracy on the training images is " in outcome.stdout
+    assert "; there are no test images." in outcome.stdout
+    study = read_training(tmp_path / "out" / "train-small")
+    assert study.epochs[["test_loss", "test_accuracy"]].isna().all(axis=None)
+    assert study.epochs["accuracy"].notna().all()
+    refused = run_command(tmp_path, *SHORT, "--test-images", "-1")
+    assert (refused.exit_code, refused.stderr) == (
+        2, "sparsetrain: small.yaml: training.test_images must be a whole number from 0 to 16777216, got -1\n"
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from workloads.layers import PositiveInt, StrictModel
+from workloads.layers import SIZE_LIMIT, PositiveInt, StrictModel
 from workloads.optimisers.adam import Adam
 from workloads.optimisers.adamw import AdamW
 from workloads.optimisers.sgd import Sgd
@@ -37,7 +37,7 @@ class TrainingForm(StrictModel):
     Attributes:
         batch: Images of an iteration; the workload's own batch is that of a simulation alone.
         images: The first so many training images of the data set; all of them where it is left out.
-        test_images: Likewise of the test images.
+        test_images: Likewise of the test images; 0 evaluates none, as where the data set has none.
         statistics_momentum: With which running statistics follow those of a batch.
         threads: That share the work of a training; of numpy's, no result depends on their number.
         record_every: Densities of operands are counted in every so manieth iteration, the first of an epoch among
@@ -50,7 +50,7 @@ class TrainingForm(StrictModel):
     schedule: Schedule = ConstantSchedule(method="constant")
     augmentation: Augmentation = Augmentation()
     images: PositiveInt | None = None
-    test_images: PositiveInt | None = None
+    test_images: Annotated[int, Field(ge=0, le=SIZE_LIMIT)] | None = None
     statistics_momentum: Annotated[PositiveFloat, Field(le=1.0)] = 0.1
     threads: Threads = 2
     record_every: PositiveInt = 8

@@ -83,12 +83,14 @@ def open_training(workload: Workload, choice: TrainingChoice = TrainingChoice())
     losses = tuple(node.name for node in network.loss_nodes())
     section = f"{workload.label}: training"
     images = take_first(splits.train, form.images, f"{section}.images")
-    test_images = take_first(splits.test, form.test_images, f"{section}.test_images")
     train = BatchSource(images, source.images, form.batch, losses)
-    test = BatchSource(test_images, source.images, TEST_BATCH, losses)
     check_images(workload, network, train)
-    for one in (train, test):
-        check_labels(network, one)
+    check_labels(network, train)
+    test: BatchSource | None = None
+    if form.test_images != 0:
+        test_images = take_first(splits.test, form.test_images, f"{section}.test_images")
+        test = BatchSource(test_images, source.images, TEST_BATCH, losses)
+        check_labels(network, test)
     parameters: Arrays | None = None
     if choice.weights is not None:
         parameters = load_weights(resolve_path(Path(choice.weights)), network)

@@ -24,7 +24,7 @@ class TrainingPlan:
         make_network: Gives it for another batch.
         parameters: Initial ones; None: drawn.
         masks: Of weights that stay zero, 1 where one lives, by parameters' names.
-        test: None where the data set has no test images.
+        test: None where no test images are evaluated.
     """
 
     network: Network
