@@ -52,7 +52,9 @@ def share_out(work: Callable[[int], None], parts: int) -> None:
     finally:
         waiting.clear()
         for helper in helpers:
-            helper.result()
+            # Of those that have not begun, because others keep the threads busy, nothing is left to do.
+            if not helper.cancel():
+                helper.result()
 
 
 def share_elements(work: Callable[[slice], None], size: int) -> None:

@@ -52,6 +52,29 @@ def test_what_a_part_raises_is_raised(workers: int) -> None:
         share_out(fail, 2)
 
 
+def test_work_does_not_wait_for_threads_that_others_keep_busy() -> None:
+    ended, begun = threading.Event(), threading.Semaphore(0)
+    callers = []
+
+    def block(_: int) -> None:
+        begun.release()
+        assert ended.wait(timeout=60)
+
+    def keep_busy() -> None:
+        with shared_work(64):
+            share_out(block, 64)
+
+    callers.append(threading.Thread(target=keep_busy))
+    callers[0].start()
+    assert begun.acquire(timeout=60)
+    done: list[int] = []
+    with shared_work(64):
+        share_out(done.append, 200)
+    assert sorted(done) == list(range(200))
+    ended.set()
+    callers[0].join()
+
+
 def test_a_part_that_shares_out_work_of_its_own_does_it_alone() -> None:
     done = np.zeros((4, 3), np.int64)
 
