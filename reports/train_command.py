@@ -108,7 +108,7 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
     if save_weights is not None:
         write_weights(request, study, save_weights, tell_command(ctx), weights_type)
     if save_profile is not None:
-        write_profile(study, save_profile)
+        write_profile(study, save_profile, tell_command(ctx))
     if page:
         write_page(study, folder)
     say(f"Tables and checkpoints: {folder}")
@@ -148,27 +148,42 @@ def tell_command(ctx: click.Context) -> str:
         if isinstance(option, click.Argument):
             words.append(Path(str(value)).name)
         elif is_given and option.name not in PLACES:
-            words += [option.opts[0]] if value is True else [option.opts[0], write_value(value)]
+            words += [option.opts[0]] if value is True else [option.opts[0], write_value(option.name, value)]
     return " ".join(words)
 
 
-def write_value(value: Any) -> str:
+def write_value(option: str | None, value: Any) -> str:
     """Write an option's value; of a path its name alone."""
+    if option in ("data", "weights"):
+        kind, separator, path = str(value).rpartition(":")
+        return f"{kind}{separator}{Path(path).name}"
     parts = value if isinstance(value, tuple) else (value,)
     return ",".join(Path(part).name if isinstance(part, Path) else str(part) for part in parts)
 
 
-def write_profile(study: TrainingStudy, path: Path) -> None:
+def write_profile(study: TrainingStudy, path: Path, command: str) -> None:
     """Write the densities of all rates, and say where they lie."""
     from sim.training.weights import save_profile
 
-    record = study.record
-    save_profile(
-        study.trainings, path,
-        f"Densities measured in trainings of {record['name']} (sparsetrain train, version {record['version']}, "
-        f"host {record['host']}, seed {study.trainings[0].key.seed}), means over each epoch.",
-    )  # fmt: skip
+    save_profile(study.trainings, path, describe_profile(study, command))
     say(f"Profile: {path}")
+
+
+def describe_profile(study: TrainingStudy, command: str) -> str:
+    """Say on what densities were measured, how well the networks do, and what makes the table anew."""
+    record, form = study.record, study.record["inputs"]["workload"]["training"]
+    first = {run.key.rate: run for run in reversed(study.trainings)}
+    known = ((rate, first[rate].accuracy) for rate in sorted(first))
+    scores = ", ".join(f"{accuracy:.1%} at {rate:g}" for rate, accuracy in known if accuracy is not None)
+    return "\n".join(
+        [
+            f"Densities measured in trainings of {record['name']}: {form['epochs']} epochs of "
+            f"{form.get('images', 'all')} images, seed {study.trainings[0].key.seed}, host {record['host']}, version "
+            f"{record['version']}; means over each epoch.",
+            f"Accuracy on {form.get('test_images', 'all')} test images by rate of pruning: {scores or 'not known'}.",
+            f"Made by: {command}",
+        ]
+    )
 
 
 def write_page(study: TrainingStudy, folder: Path) -> None:

@@ -31,7 +31,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("lenet5", ("--arch", "sparsetrain"), False),
         ("lenet5", ("--arch", "ideal", "--jobs", "2"), False),
-        ("lenet5", ("--arch", "sparsetrain", "--baseline", "natural,pruning@0.9", "--no-verify"), True),
+        (
+            "lenet5",
+            ("--arch", "sparsetrain", "--baseline", "natural,pruning@0.9", "--no-verify", "--weights", "random"),
+            True,
+        ),
         ("resnet20", ("--arch", "ideal", "--baseline", "none", "--batch", "1"), False),
     ],
 )

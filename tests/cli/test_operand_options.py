@@ -101,7 +101,8 @@ def test_options_that_cannot_be_used_end_in_one_sentence(
 
 def test_a_baseline_that_moves_the_iteration_is_told_on_stderr(tmp_path: Path) -> None:
     steps = ("--arch", "ideal", "--layers", "fc3", "--steps", "gtw", "--no-verify", "--out", "run")
-    outcome = run_command(tmp_path, "simulate", "lenet5", "--baseline", "mask,pruning@0.9", *steps)
+    chosen = ("--baseline", "mask,pruning@0.9", "--weights", "random")
+    outcome = run_command(tmp_path, "simulate", "lenet5", *chosen, *steps)
     assert outcome.exit_code == 0
     assert outcome.stderr == (
         "sparsetrain: a baseline fills its FIFO of thresholds in 6 warm-up iterations, so all machines simulate "

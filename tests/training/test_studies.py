@@ -144,7 +144,6 @@ def test_a_process_that_is_ended_from_outside_is_told_and_nothing_is_lost(tmp_pa
 
 
 def test_parquet_files_hold_what_the_csv_files_do_and_none_outlives_its_table(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     workload, out = write_training(tmp_path), tmp_path / "out"
     for rates in ([0, 0.5], [0]):
         found = train(workload, out=out, simulate=False, epochs=1, prune=rates)

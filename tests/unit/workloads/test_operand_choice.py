@@ -8,6 +8,7 @@ import pytest
 
 from workloads.errors import InputError
 from workloads.operand_choice import choose_operands
+from workloads.profile import profile_names
 from workloads.settings import Clustering
 from workloads.sources.host import HostOperands
 from workloads.sources.profile import ProfileOperands
@@ -48,6 +49,12 @@ def test_the_seed_is_the_given_one_or_that_of_the_old_operands() -> None:
         assert source.seed == expected
 
 
+@pytest.mark.parametrize(("name", "profile"), [("alexnet_cifar", "alexnet_cifar10"), ("resnet20", "resnet20_cifar10")])
+def test_the_profile_of_a_preset_for_cifar_is_the_one_that_was_measured_on_it(name: str, profile: str) -> None:
+    source = choose_operands(load_workload(name), operands="profile").form.operands
+    assert source == ProfileOperands(source="profile", name=profile, column=None, seed=1, clustering=Clustering())
+
+
 @pytest.mark.parametrize("name", ["vgg16", "alexnet", "resnet18", "resnet34", "resnet50"])
 def test_the_profile_of_a_preset_is_the_shipped_one_of_its_name(name: str) -> None:
     source = choose_operands(load_workload(name), operands="profile").form.operands
@@ -76,7 +83,7 @@ def test_choices_that_cannot_be_made_are_refused() -> None:
         "other sources are named in the workload's file"
     )
     assert refuse(recorded(), operands="profile") == (
-        "net.yaml: no profile is shipped for 'small' (the profiles are alexnet, resnet18, resnet34, resnet50, vgg16); "
+        f"net.yaml: no profile is shipped for 'small' (the profiles are {', '.join(profile_names())}); "
         "operands: {source: profile, path: FILE.csv, seed: 1} names your own"
     )
     assert refuse(recorded(), data="fashion_mnist", weights="w.npz") == (

@@ -94,13 +94,27 @@ def test_the_shipped_profiles_fit_the_presets_of_their_names(name: str, column: 
     assert len(profile.densities) == {"alexnet": 7, "resnet18": 17, "vgg16": 20, "resnet34": 33, "resnet50": 49}[name]
 
 
+@pytest.mark.parametrize(("name", "preset"), [("alexnet_cifar10", "alexnet_cifar"), ("resnet20_cifar10", "resnet20")])
+@pytest.mark.parametrize("rate", [0.0, 0.7, 0.8, 0.9, 0.99])
+def test_the_measured_profiles_fit_the_presets_that_they_were_measured_on(name: str, preset: str, rate: float) -> None:
+    network = load_workload(preset).network
+    profile = read_profile(find_profile(name), rate=rate, epoch="last")
+    check_profile(profile, network)
+    measured = {
+        (node.name, tensor) for node in network.compute_nodes() for tensor in ("input", "weight", "grad_output")
+    }
+    assert measured <= profile.densities.keys()
+    assert find_profile(name).stat().st_size < 2_000_000
+
+
 def test_an_unknown_profile_is_refused() -> None:
-    assert profile_names() == ("alexnet", "resnet18", "resnet34", "resnet50", "vgg16")
+    names = ("alexnet", "alexnet_cifar10", "resnet18", "resnet20_cifar10", "resnet34", "resnet50", "vgg16")
+    assert profile_names() == names
     with pytest.raises(InputError) as error:
         find_profile("resnet43")
     assert str(error.value) == (
-        "there is no profile 'resnet43'; did you mean 'resnet34'? (the profiles are alexnet, resnet18, resnet34, "
-        "resnet50, vgg16; operands: {source: profile, path: FILE.csv} takes one of your own)"
+        f"there is no profile 'resnet43'; did you mean 'resnet34'? (the profiles are {', '.join(names)}; "
+        "operands: {source: profile, path: FILE.csv} takes one of your own)"
     )
 
 
