@@ -14,12 +14,12 @@ from typing import Any
 
 from sim.iteration.workers import AbandonedError
 from sim.parent_watch import end_with_parent
-from sim.sweep.cluster import import_distributed
+from sim.training.cluster import run_on_cluster
 from sim.training.job import TrainJob
+from sim.training.outcome import Ended, run_job
 from sim.training.request import RunKey
 from workloads.errors import InputError
 from workloads.training.loop import TrainingProgress
-from workloads.training.record import EpochRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +36,7 @@ class StudyProgress:
     training: TrainingProgress
 
 
-@dataclass(frozen=True, eq=False)
-class Ended:
-    """A training that has ended: its records, or why it has none.
-
-    Attributes:
-        records: Of the epochs that were completed.
-    """
-
-    key: RunKey
-    records: tuple[EpochRecord, ...]
-    failure: str | None = None
-
-
 OnProgress = Callable[[StudyProgress], None]
-
-
-def run_job(job: TrainJob, tell: Callable[[TrainingProgress], None]) -> Ended:
-    """Run a training; one that diverges, or cannot be run, does not stop the others."""
-    try:
-        return Ended(job.key, job.run(tell))
-    except InputError as error:
-        return Ended(job.key, job.read_records(), str(error))
 
 
 def run_jobs(
@@ -162,25 +141,3 @@ class Relay:
                 told = connection.recv()
                 with self._lock:
                     self._on_progress(told)
-
-
-def run_on_cluster(jobs: Sequence[TrainJob], address: str) -> Iterator[Ended]:
-    """Run trainings on the workers of a Dask scheduler, which see the same files; they tell when one has ended.
-
-    Raises:
-        InputError: dask.distributed is not installed, or no scheduler answers.
-    """
-    distributed: Any = import_distributed()
-    try:
-        client = distributed.Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(f"--scheduler {address}: no scheduler answers: {error}") from None
-    with client:
-        futures = [client.submit(run_quietly, job, pure=False) for job in jobs]
-        for _, ended in distributed.as_completed(futures, with_results=True):
-            yield ended
-
-
-def run_quietly(job: TrainJob) -> Ended:
-    """Run a training without telling of it."""
-    return run_job(job, lambda _: None)

@@ -11,10 +11,11 @@ import pandas as pd
 
 from sim.architecture import Architecture
 from sim.results.stored_file import open_stored
-from sim.training.execution import Ended, OnProgress, run_jobs
+from sim.training.execution import OnProgress, run_jobs
 from sim.training.folder import StudyFolder, list_table_files, open_folder, read_record, write_record
 from sim.training.interpolation import interpolate, list_rows
 from sim.training.job import make_job
+from sim.training.outcome import Ended
 from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_request
 from sim.training.tables import TABLES, TEXTS, RunRecord, make_tables
 from workloads.errors import InputError

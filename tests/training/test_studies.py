@@ -14,7 +14,8 @@ from small_trainings import EPOCH_ITERATIONS, EPOCHS, LAYERS, OPERANDS, TRAINING
 
 from sim import read_training, train
 from sim.training import study
-from sim.training.execution import Ended, StudyProgress, run_jobs
+from sim.training.execution import StudyProgress, run_jobs
+from sim.training.outcome import Ended
 from sim.training.weights import read_trained
 from workloads.errors import InputError
 from workloads.training.hosts.numpy_host import NumpyHost
