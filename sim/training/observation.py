@@ -148,14 +148,21 @@ class MachineObserver:
         Raises:
             NotFiniteError: the loss or a gradient is no finite number.
         """
-        as_trained, unpruned = self.compute(state, batch)
-        sources = relate_gradients(unpruned)
-        self._work.look_at(as_trained, unpruned)
-        del as_trained, unpruned
         open_machines = tuple(one for one in self._machines if one.key not in self._dense)
-        findings = self.execute(open_machines)
-        self._work.release()
-        found = {one.key: describe_machine(one, findings) for one in open_machines}
+        sources: dict[str, dict[str, Any]] = {}
+        self._work.densities = {}
+        failures: list[str] = []
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        # A dense machine by itself meets no values: behind its first iteration nothing is computed for it.
+        if open_machines:
+            as_trained, unpruned = self.compute(state, batch)
+            sources = relate_gradients(unpruned)
+            self._work.look_at(as_trained, unpruned)
+            del as_trained, unpruned
+            findings = self.execute(open_machines)
+            self._work.release()
+            failures = list(findings.failures)
+            found = {one.key: describe_machine(one, findings) for one in open_machines}
         self._dense |= {key: told for key, told in found.items() if key[0] == DENSE}
         return {
             "images": self._images,
@@ -163,7 +170,7 @@ class MachineObserver:
             "densities": self._work.densities,
             "gradient_sources": sources,
             "machines": [found[one.key] if one.key in found else self._dense[one.key] for one in self._machines],
-            "failures": list(findings.failures),
+            "failures": failures,
         }
 
     def compute(self, state: TrainingState, batch: Batch) -> tuple[Iteration | PrunedIteration, Iteration]:

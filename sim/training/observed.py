@@ -123,8 +123,10 @@ def make_series(found: Sequence[Mapping[str, Any]], number: int) -> ObservedSeri
     policy = told[0]["policy"]
     rows = tuple(Row(row["layer"], row["kind"], row["step"]) for row in told[0]["rows"])
     densities = [one["densities"] for one in found]
-    seen = [both[AS_TRAINED if policy == PRUNED else UNPRUNED] for both in densities]
-    is_derived = policy != PRUNED and AS_TRAINED in densities[0]
+    # A dense machine meets no values, and may be the only one: then none of an iteration without pruning are known.
+    is_dense = policy == DENSE
+    seen = [{} if is_dense else both[AS_TRAINED if policy == PRUNED else UNPRUNED] for both in densities]
+    is_derived = policy not in (PRUNED, DENSE) and AS_TRAINED in densities[0]
     values = {
         figure: np.array([[row[figure] for row in one["rows"]] for one in told], dtype=np.float64)
         for figure in (CYCLES, ENERGY)

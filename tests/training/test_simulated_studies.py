@@ -36,6 +36,18 @@ def test_tables_have_cycles_and_energy_of_every_epoch_and_the_intervals_of_all(t
     assert again.machines["cycles"].tolist() == pytest.approx(machines["cycles"].tolist())
 
 
+@pytest.mark.parametrize("baseline", ["none", "ideal-dense"])
+def test_machines_that_are_all_dense_are_executed_once_whatever_is_pruned(tmp_path: Path, baseline: str) -> None:
+    found = train(
+        write_training(tmp_path), "dense", out=tmp_path / "out", prune=[0, 0.5], simulate_images=4, baseline=baseline
+    )
+    machines = found.machines
+    assert set(machines["policy"]) == {"dense"}
+    assert len(machines) == 2 * EPOCHS * (1 if baseline == "none" else 2)
+    assert machines.groupby("machine")["cycles"].nunique().eq(1).all()
+    assert machines["cycles"].equals(machines["cycles_low"])
+
+
 def test_a_study_that_goes_on_tells_of_machines_what_it_told(tmp_path: Path) -> None:
     workload = write_training(tmp_path)
     first, again = (train(workload, "ideal", out=tmp_path / "out", prune=[0.5]) for _ in range(2))
