@@ -33,7 +33,7 @@ class TrainingStudy:
         record: What it depended on, as ``training.json`` holds it.
         checkpoints: Of the trainings that were asked for, in their order; none where a study is read back.
         trainings: Of those that have records, in that order; likewise.
-        failures: Of trainings that did not end, by their names.
+        failures: By their names, of trainings that did not end, or of which a machine computed something wrong.
     """
 
     folder: Path | None
@@ -107,7 +107,7 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
         tables = make_tables(list(found_runs.values())) if found_runs else {}
         write_tables(folder, tables)
     known = (ended[key] for key in request.keys)
-    failures = {one.key.name: one.failure for one in known if one.failure is not None}
+    failures = {one.key.name: words for one in known if (words := find_failure(one)) is not None}
     status = "failed" if failures else "done"
     found: dict[str, Any] = {"failures": failures, "files": list_files(folder), "notices": list_notices(request)}
     targets = tables["runs"]["target_accuracy"].dropna().tolist() if tables else []
@@ -119,6 +119,23 @@ def run_study(request: TrainRequest, folder: StudyFolder, on_progress: OnProgres
     checkpoints = tuple(job.checkpoint for job in jobs)
     trainings = tuple(found_runs[key] for key in request.keys if key in found_runs)
     return TrainingStudy(folder.path, read_record(folder), tables, failures, checkpoints, trainings)
+
+
+def find_failure(ended: Ended) -> str | None:
+    """Say why a training has not ended, or what machines computed wrong of it; None where all is well."""
+    if ended.failure is not None:
+        return ended.failure
+    wrong = [
+        (int(one["iteration"]), words)
+        for record in ended.records
+        for one in record.observations
+        for words in one.get("failures", ())
+    ]
+    if not wrong:
+        return None
+    (number, words), more = wrong[0], len(wrong) - 1
+    others = f"; so are {more} further steps" if more > 1 else "; so is another step" if more else ""
+    return f"what a machine computed of iteration {number + 1} is wrong: {words}{others}"
 
 
 def make_run(request: TrainRequest, ended: Ended) -> RunRecord:

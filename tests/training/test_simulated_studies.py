@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_trainings import EPOCHS, OPERANDS, PRUNING, TRAINING, write_training
 
 from sim import read_training, train
+from sim.step import values
+from sim.step.verify import Verification, verify_step
+from workloads.arrays import Float32Array
 from workloads.errors import InputError
+from workloads.operands import Operands
+from workloads.shapes import Step
 
 
 def test_tables_have_cycles_and_energy_of_every_epoch_and_the_intervals_of_all(tmp_path: Path) -> None:
@@ -46,6 +52,25 @@ def test_machines_that_are_all_dense_are_executed_once_whatever_is_pruned(tmp_pa
     assert len(machines) == 2 * EPOCHS * (1 if baseline == "none" else 2)
     assert machines.groupby("machine")["cycles"].nunique().eq(1).all()
     assert machines["cycles"].equals(machines["cycles_low"])
+
+
+@pytest.mark.parametrize(("scale", "is_wrong"), [(1.0, False), (1.5, True)])
+def test_what_a_machine_computes_wrong_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: float, is_wrong: bool
+) -> None:
+    def verify_scaled(operands: Operands, step: Step, output: Float32Array, *rest: float) -> Verification:
+        return verify_step(operands, step, output * np.float32(scale), *rest)
+
+    monkeypatch.setattr(values, "verify_step", verify_scaled)
+    found = train(write_training(tmp_path), "ideal", out=tmp_path / "out", prune=[0], simulate_images=4)
+    assert found.record["status"] == ("failed" if is_wrong else "done")
+    told = list(found.failures.values())
+    assert [words.partition(" is wrong: layer 'conv")[0] for words in told] == (
+        ["what a machine computed of iteration 1"] if is_wrong else []
+    )
+    assert all(words.endswith(" further steps") for words in told)
+    assert len(found.table) == 1
+    assert read_training(tmp_path / "out").failures == found.failures
 
 
 def test_a_study_that_goes_on_tells_of_machines_what_it_told(tmp_path: Path) -> None:
