@@ -84,7 +84,6 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
     from reports.training_teller import TrainingTeller
     from sim.training.request import make_train_request
     from sim.training.study import run_training
-    from workloads.output_files import check_output
 
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     given["simulate"] = not no_simulate
@@ -93,11 +92,11 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
     if baselines:
         given["baseline"] = baselines
     folder = out or Path("out") / f"train-{Path(workload).stem}"
-    for path, option in ((save_weights, "--save-weights"), (save_profile, "--save-profile")):
-        if path is not None:
-            check_output(path, option)
+    check_options(ctx)
     ctx.meta[LEFT_BEHIND] = f"what was finished is in {folder}, and the same command goes on"
     request = make_train_request(workload, given.pop("arch"), cast("TrainOptions", given))
+    if save_weights is not None:
+        check_test_images(request, save_weights)
     names = {key: key.name if len(request.keys) > 1 else "" for key in request.keys}
     with TrainingTeller(len(request.keys)) as teller:
         study = run_training(
@@ -116,6 +115,43 @@ def train(ctx: click.Context, /, workload: str, prune: str | None, out: Path | N
         for name, sentence in study.failures.items():
             say(f"{name}: {sentence}", err=True)
         ctx.exit(EXIT_FAILED)
+
+
+def check_options(ctx: click.Context) -> None:
+    """Refuse files that cannot be written, and options that would change nothing.
+
+    Raises:
+        InputError: names the first.
+    """
+    from sim.training.request import UnusedOptionError
+    from workloads.output_files import check_output
+
+    for name, option in (("save_weights", "--save-weights"), ("save_profile", "--save-profile")):
+        if ctx.params[name] is not None:
+            check_output(ctx.params[name], option)
+    if ctx.params["save_weights"] is None and is_given(ctx, "weights_type"):
+        raise InputError("--weights-type is of the file that --save-weights names, and none is named")
+    if ctx.params["resume"] and ctx.params["overwrite"]:
+        raise InputError("--resume goes on with a training that is there, and --overwrite replaces it; leave one out")
+    if ctx.params["no_simulate"] and is_given(ctx, "arch"):
+        raise UnusedOptionError("--arch")
+
+
+def check_test_images(request: TrainRequest, path: Path) -> None:
+    """Refuse, before anything is trained, to write weights whose record would lack an accuracy.
+
+    Raises:
+        InputError: no test images are evaluated.
+    """
+    if request.form.test_images == 0:
+        raise InputError(
+            f"--save-weights {path}: the record of weights tells their accuracy on test images, and none are evaluated"
+        )
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Tell whether the command line gives an option."""
+    return ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE
 
 
 def print_study(study: TrainingStudy, *, wide: bool) -> None:

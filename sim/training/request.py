@@ -25,6 +25,14 @@ from workloads.validation import validate_document
 from workloads.workload import Workload
 
 SEED_LIMIT = 1000
+# What is of the machine alone, as messages name it.
+MACHINE_OPTIONS = {
+    "overrides": "--set",
+    "baseline": "--baseline",
+    "sample": "--sample",
+    "simulate_every": "--simulate-every",
+    "simulate_images": "--simulate-images",
+}
 
 
 class TrainOptions(TypedDict, total=False):
@@ -148,6 +156,8 @@ def make_train_request(
         if name not in TrainOptions.__annotations__:
             known = ", ".join(TrainOptions.__annotations__)
             raise TypeError(f"train() has no option '{name}'; the options are {known}")
+    if not options.get("simulate", True):
+        refuse_unused(options)
     loaded = change_form(choose_workload(workload, {"data": options.get("data")}), options)
     _, source = require_training(loaded)
     contenders: tuple[Contender, ...] = ()
@@ -167,6 +177,24 @@ def make_train_request(
         jobs=parse_jobs(options.get("jobs", 1)),
         scheduler=options.get("scheduler"),
     )
+
+
+def refuse_unused(options: TrainOptions) -> None:
+    """Refuse what is said of a machine that executes nothing.
+
+    Raises:
+        InputError: names the first such option.
+    """
+    for name, words in MACHINE_OPTIONS.items():
+        if options.get(name) not in (None, (), []):
+            raise UnusedOptionError(words)
+
+
+class UnusedOptionError(InputError):
+    """An option of the machine beside `--no-simulate`."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(f"{option} is of the machine, and with --no-simulate none executes anything; leave one out")
 
 
 def choose_host(name: str, scheduler: str | None) -> str:

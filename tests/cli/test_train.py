@@ -12,6 +12,7 @@ from small_trainings import LAYERS, OPERANDS, PRUNING, TRAINING, write_training
 from sim import read_training
 
 TABLES = ("epochs", "machines", "runs", "sites", "table", "tensors")
+UNUSED = "{} is of the machine, and with --no-simulate none executes anything; leave one out"
 SHORT = ("train", "small.yaml", "--no-simulate", "--epochs", "1", "--no-page")
 
 
@@ -51,6 +52,21 @@ def run_short(folder: Path, *arguments: str) -> Outcome:
         (("--resume",), "--resume: there is no training in out/train-small"),
         (("--out", "images.npz"), "--out images.npz: is a file; a folder is needed"),
         (("--out", "."), "--out .: holds other files; choose another folder, or an empty one"),
+        (("--arch", "dense"), UNUSED.format("--arch")),
+        (("--set", "array.groups=4"), UNUSED.format("--set")),
+        (("--baseline", "none"), UNUSED.format("--baseline")),
+        (("--sample", "auto"), UNUSED.format("--sample")),
+        (("--simulate-every", "1"), UNUSED.format("--simulate-every")),
+        (("--simulate-images", "4"), UNUSED.format("--simulate-images")),
+        (("--weights-type", "float16"), "--weights-type is of the file that --save-weights names, and none is named"),
+        (
+            ("--resume", "--overwrite"),
+            "--resume goes on with a training that is there, and --overwrite replaces it; leave one out",
+        ),
+        (
+            ("--save-weights", "w.npz", "--test-images", "0"),
+            "--save-weights w.npz: the record of weights tells their accuracy on test images, and none are evaluated",
+        ),
         (("--save-weights", "none/at/all/", "--out", "images.npz"), "--out images.npz: is a file; a folder is needed"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
