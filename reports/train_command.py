@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -176,15 +177,18 @@ def write_weights(request: TrainRequest, study: TrainingStudy, path: Path, comma
 
 
 def tell_command(ctx: click.Context) -> str:
-    """Write the command without what only says where files lie, and how many processes there are."""
+    """Write the command without what only says where files lie, and how many processes there are; a shell reads it."""
     words = ["sparsetrain train"]
     for option in ctx.command.params:
         value = ctx.params.get(option.name or "")
-        is_given = ctx.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
         if isinstance(option, click.Argument):
-            words.append(Path(str(value)).name)
-        elif is_given and option.name not in PLACES:
-            words += [option.opts[0]] if value is True else [option.opts[0], write_value(option.name, value)]
+            words.append(shlex.quote(Path(str(value)).name))
+        elif is_given(ctx, option.name or "") and option.name not in PLACES:
+            if value is True:
+                words.append(option.opts[0])
+            else:
+                parts = value if isinstance(value, tuple) else (value,)
+                words += [f"{option.opts[0]} {shlex.quote(write_value(option.name, part))}" for part in parts]
     return " ".join(words)
 
 
@@ -193,8 +197,9 @@ def write_value(option: str | None, value: Any) -> str:
     if option in ("data", "weights"):
         kind, separator, path = str(value).rpartition(":")
         return f"{kind}{separator}{Path(path).name}"
-    parts = value if isinstance(value, tuple) else (value,)
-    return ",".join(Path(part).name if isinstance(part, Path) else str(part) for part in parts)
+    if option == "baselines":
+        return ",".join(Path(part).name for part in value.split(","))
+    return Path(value).name if option == "arch" or isinstance(value, Path) else str(value)
 
 
 def write_profile(study: TrainingStudy, path: Path, command: str) -> None:

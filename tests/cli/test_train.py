@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from cli.command import Outcome, run_command
 from small_trainings import LAYERS, OPERANDS, PRUNING, TRAINING, write_training
 
+from reports.train_command import tell_command, train
 from sim import read_training
 
 TABLES = ("epochs", "machines", "runs", "sites", "table", "tensors")
@@ -174,3 +176,31 @@ def test_a_data_set_without_test_images_is_trained_on_demand(tmp_path: Path) -> 
     assert (refused.exit_code, refused.stderr) == (
         2, "sparsetrain: small.yaml: training.test_images must be a whole number from 0 to 16777216, got -1\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("lenet5", "--out", "there", "--jobs", "2", "--no-page", "--wide", "--overwrite"), "lenet5"),
+        (("a folder/own net.yaml", "--prune", "0,0.9"), "'own net.yaml' --prune 0,0.9"),
+        (
+            ("lenet5", "--set", "array.groups=4", "--set", "buffer.ports=4", "--no-simulate"),
+            "lenet5 --set array.groups=4 --set buffer.ports=4 --no-simulate",
+        ),
+        (
+            ("lenet5", "--arch", "/here/own.yaml", "--baseline", "dense,/here/b.yaml", "--baseline", "mask"),
+            "lenet5 --arch own.yaml --baseline dense,b.yaml --baseline mask",
+        ),
+        (
+            ("lenet5", "--data", "npz:/here/my images.npz", "--save-weights", "there/w.npz"),
+            "lenet5 --data 'npz:my images.npz' --save-weights w.npz",
+        ),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_the_command_that_makes_a_file_anew_is_one_that_a_shell_reads(arguments: tuple[str, ...], words: str) -> None:
+    context = train.make_context("train", list(arguments))
+    told = tell_command(context)
+    assert told == f"sparsetrain train {words}"
+    again = train.make_context("train", shlex.split(told)[2:])
+    assert tell_command(again) == told
