@@ -212,14 +212,19 @@ def write_profile(study: TrainingStudy, path: Path, command: str) -> None:
 
 def describe_profile(study: TrainingStudy, command: str) -> str:
     """Say on what densities were measured, how well the networks do, and what makes the table anew."""
+    from sim.training.weights import choose_profiled
+    from workloads.words import list_words
+
     record, form = study.record, study.record["inputs"]["workload"]["training"]
-    first = {run.key.rate: run for run in reversed(study.trainings)}
-    known = ((rate, first[rate].accuracy) for rate in sorted(first))
+    chosen = choose_profiled(study.trainings)
+    known = ((rate, run.accuracy) for rate, run in chosen.items())
+    seeds = sorted({run.key.seed for run in chosen.values()})
+    seeds_in_words = f"seed{'s' * (len(seeds) > 1)} {list_words(seeds)}"
     scores = ", ".join(f"{accuracy:.1%} at {rate:g}" for rate, accuracy in known if accuracy is not None)
     return "\n".join(
         [
             f"Densities measured in trainings of {record['name']}: {form['epochs']} epochs of "
-            f"{form.get('images', 'all')} images, seed {study.trainings[0].key.seed}, host {record['host']}, version "
+            f"{form.get('images', 'all')} images, {seeds_in_words}, host {record['host']}, version "
             f"{record['version']}; means over each epoch.",
             f"Accuracy on {form.get('test_images', 'all')} test images by rate of pruning: {scores or 'not known'}.",
             f"Made by: {command}",

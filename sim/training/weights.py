@@ -34,14 +34,19 @@ def read_trained(checkpoint: Path) -> dict[str, NDArray[np.float32]]:
         return {name.removeprefix(kind): archive[name] for kind in KINDS for name in archive if name.startswith(kind)}
 
 
+def choose_profiled(trainings: Sequence[RunRecord]) -> dict[float, RunRecord]:
+    """Give the first training at each rate that ran all its epochs, the smallest rate first."""
+    first = {run.key.rate: run for run in reversed(trainings) if run.has_ended}
+    return {rate: first[rate] for rate in sorted(first)}
+
+
 def save_profile(trainings: Sequence[RunRecord], path: Path, comment: str) -> None:
-    """Write the densities of all epochs of the first training at each rate as a profile.
+    """Write the densities of all epochs of the first training at each rate that ended as a profile.
 
     Raises:
         InputError: the file cannot be written.
     """
-    first = {run.key.rate: run for run in reversed(trainings)}
-    rows = [row for rate in sorted(first) for row in list_profile_rows(first[rate].records, rate)]
+    rows = [row for rate, run in choose_profiled(trainings).items() for row in list_profile_rows(run.records, rate)]
     write_profile(path, rows, comment)
 
 

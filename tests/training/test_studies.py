@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ import psutil
 import pytest
 from small_trainings import EPOCH_ITERATIONS, EPOCHS, LAYERS, OPERANDS, TRAINING, make_plan, write_training
 
+from reports.train_command import describe_profile
 from sim import read_training, train
 from sim.training import study
 from sim.training.execution import StudyProgress, run_jobs
 from sim.training.outcome import Ended
-from sim.training.weights import read_trained
+from sim.training.weights import choose_profiled, read_trained, save_profile
+from workloads import profile_table
 from workloads.errors import InputError
 from workloads.training.hosts.numpy_host import NumpyHost
 from workloads.training.loop import Training, TrainingProgress
@@ -100,6 +103,27 @@ def test_rows_are_the_records_of_checkpoints(tmp_path: Path) -> None:
     assert list(first[["epoch", "layer", "tensor", "density"]].itertuples(index=False, name=None)) == tensors
     assert list(found.sites["node"]) == [one.node for record in records for one in record.sites]
     assert list(found.sites["threshold"]) == [one.threshold for record in records for one in record.sites]
+
+
+def test_a_profile_is_of_the_first_training_at_each_rate_that_ended(tmp_path: Path) -> None:
+    found = train(write_training(tmp_path), out=tmp_path / "out", simulate=False, prune=[0.5, 0], seeds=2)
+    # What a training that diverges leaves: the epochs before.
+    first, *others = found.trainings
+    cut = dataclasses.replace(first, records=first.records[:-1], has_ended=False)
+    left = dataclasses.replace(found, trainings=(cut, *others))
+    chosen = choose_profiled(left.trainings)
+    assert [(rate, run.key.seed) for rate, run in chosen.items()] == [(0.0, 5), (0.5, 6)]
+    save_profile(left.trainings, tmp_path / "profile.csv", describe_profile(left, "sparsetrain train small.yaml"))
+    assert f"{EPOCHS} epochs of all images, seeds 5, 6, host numpy" in (tmp_path / "profile.csv").read_text()
+    table = profile_table.read_table(tmp_path / "profile.csv")
+    for rate, run in chosen.items():
+        rows = [row for row in table.rows if row.rate == rate]
+        assert [row.epoch for row in rows] == sorted(row.epoch or 0 for row in rows)
+        assert {row.epoch for row in rows} == set(range(1, EPOCHS + 1))
+        counted = {(row.epoch, row.layer, row.tensor): row.density for row in rows}
+        for record in run.records:
+            for one in record.tensors:
+                assert counted[record.epoch, one.layer, one.tensor] == pytest.approx(one.density, rel=5e-4)
 
 
 @pytest.mark.parametrize(
