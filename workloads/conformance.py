@@ -106,7 +106,8 @@ def check_mask_producer(producer: MaskProducer) -> None:
 
     Raises:
         ConformanceError: its form is not read back as it is written, the weights given are changed, those that live are
-            not the given ones in float32, or the result is not the same again, in another order of layers.
+            not the given ones in float32, none or too few are frozen where the form says so, or the result is not the
+            same again, in another order of layers.
     """
     words = f"the mask producer '{producer.method}'"
     check_form(producer, "method", words)
@@ -126,6 +127,10 @@ def check_mask_producer(producer: MaskProducer) -> None:
             _refuse(place, "must leave float32 weights of this shape")
         if not np.array_equal(found.weights, np.where(found.mask, weights, np.float32(0))):
             _refuse(place, "must leave the weights inside the mask as they are, and zeros outside")
+        if (found.frozen is not None) != producer.freeze:
+            _refuse(place, "must say which weights are frozen where `freeze` is set, and otherwise None")
+        if found.frozen is not None and not (found.mask | found.frozen).all():
+            _refuse(place, "must freeze all weights outside the mask")
         if not all(_same(getattr(found, name), getattr(repeated, name)) for name in ("weights", "mask", "frozen")):
             _refuse(place, "is not the same when it is asked again, after other layers")
 

@@ -50,7 +50,7 @@ def make_request(
     form = workload.form
     return OperandRequest(
         workload.label, workload.network, form.input, workload.base_directory,
-        pruning=form.pruning, masks=form.sparsify, iteration=iteration, keeper=keeper,
+        pruning=form.pruning, masks=workload.mask_producer(), iteration=iteration, keeper=keeper,
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def refuse_masks(workload: Workload) -> None:
     Raises:
         InputError: names the source, or the layers there are.
     """
-    source, masks = workload.operand_source(), workload.form.sparsify
+    source, masks = workload.operand_source(), workload.mask_producer()
     if masks is None:
         return
     if not source.masks_weights:
@@ -82,4 +82,4 @@ def refuse_masks(workload: Workload) -> None:
             f"{workload.label}: sparsify acts on weights that are made here; the operands are {source.source}, "
             f"use source {' or '.join(list_masking_sources())}, or leave sparsify out"
         )
-    masks.select(workload.network)
+    masks.check(workload.network)

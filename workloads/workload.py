@@ -12,6 +12,7 @@ from workloads.errors import InputError
 from workloads.form_network import build_declared, build_rewritten
 from workloads.importers.reading import load_document
 from workloads.kinds.table import KINDS
+from workloads.masks.producer import MaskProducer
 from workloads.network import INPUT, Network
 from workloads.open_form import find_form
 from workloads.presets import find_preset, preset_names
@@ -106,7 +107,7 @@ class Workload:
     def resolved(self) -> dict[str, Any]:
         """Return the workload as plain data with every default filled in; as YAML it loads as an equal workload.
 
-        Paths of operands, datasets, weights and profiles become absolute, since the data may be written elsewhere.
+        Paths of operands, datasets, weights, masks and profiles become absolute, as the data may be written elsewhere.
         """
         data = self.form.model_dump(mode="json", exclude_none=True, exclude={"blocks"})
         declared = build_declared(self.form) if self.form.rewrites else self.network
@@ -117,7 +118,15 @@ class Workload:
         if self.form.operands is not None:
             source = self.form.operands.with_absolute_paths(self.base_directory)
             data["operands"] = source.model_dump(mode="json", exclude_none=True)
+        masks = self.mask_producer()
+        if masks is not None:
+            data["sparsify"] = masks.model_dump(mode="json", exclude_none=True)
         return data
+
+    def mask_producer(self) -> MaskProducer | None:
+        """Give what masks the weights, its paths absolute; None where nothing does."""
+        masks = self.form.sparsify
+        return None if masks is None else masks.with_absolute_paths(self.base_directory)
 
 
 def load_workload(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import floor
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from workloads.arrays import Float32Array
-from workloads.masks.producer import MaskedWeights, MaskKey, MaskProducer
+from workloads.masks.producer import MaskedWeights, MaskKey, MaskProducer, count_kept
 
 
 class MagnitudeMask(MaskProducer):
@@ -24,8 +23,7 @@ class MagnitudeMask(MaskProducer):
 
     def produce(self, weights: Float32Array, activations: Float32Array | None, key: MaskKey) -> MaskedWeights:  # noqa: ARG002
         """Rank the weights of a layer by magnitude."""
-        count = max(1, floor(self.keep * weights.size + 0.5))
+        count = count_kept(self.keep, weights.size)
         mask = np.zeros(weights.size, np.bool_)
         mask[np.argsort(-np.abs(weights.reshape(-1)), kind="stable")[:count]] = True
-        lives = mask.reshape(weights.shape)
-        return MaskedWeights(np.where(lives, weights, np.float32(0)), lives)
+        return self.apply(weights, mask.reshape(weights.shape))

@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import floor
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from workloads.layers import StrictModel
 from workloads.network import Network
 from workloads.operands import Operands
 from workloads.settings import PlainText
+from workloads.shapes import Shape
 from workloads.words import list_words, tell_pattern
 
 
@@ -38,8 +42,8 @@ class MaskedWeights:
 
     Attributes:
         mask: bool, the weights' shape.
-        frozen: bool, of that shape too, the weights that training leaves as they are; None where it moves all that the
-            mask lets live. Nothing trains yet, so that nobody reads it.
+        frozen: bool, of that shape too, the weights whose gradients nobody needs, since training leaves them as they
+            are; None where it may move all of them. No machine skips work for it yet.
     """
 
     weights: Float32Array
@@ -61,10 +65,12 @@ class MaskProducer(StrictModel, ABC):
 
     Attributes:
         layers: A pattern that the names of the masked convolutions and fully connected layers match.
+        freeze: Whether nobody needs the gradients of what the mask does not let live.
     """
 
     method: str
     layers: PlainText = "*"
+    freeze: bool = False
 
     @abstractmethod
     def produce(self, weights: Float32Array, activations: Float32Array | None, key: MaskKey) -> MaskedWeights:
@@ -74,13 +80,44 @@ class MaskProducer(StrictModel, ABC):
             activations: The layer's input, where it is there before the weights are; None in every source that ships.
         """
 
+    @property
+    def words(self) -> str:
+        """What a run says of its weights."""
+        return f"weights masked by {self.method}"
+
+    def apply(self, weights: Float32Array, mask: BoolArray) -> MaskedWeights:
+        """Leave the weights inside a mask; those outside are frozen if the form says so."""
+        return MaskedWeights(np.where(mask, weights, np.float32(0)), mask, ~mask if self.freeze else None)
+
+    def suits(self, shape: Shape) -> bool:  # noqa: ARG002
+        """Tell whether weights of a shape may be masked at all."""
+        return True
+
+    def with_absolute_paths(self, base_directory: Path) -> Self:  # noqa: ARG002
+        """Give the producer with every path absolute, for a file that lies elsewhere."""
+        return self
+
+    def check(self, network: Network) -> None:
+        """Compare what the form names with the network, before anything is made.
+
+        Raises:
+            InputError: a file is missing, damaged or does not fit, or no layer is masked.
+        """
+        self.select(network)
+
     def select(self, network: Network) -> frozenset[str]:
         """Name the layers whose weights are masked.
 
         Raises:
             InputError: none matches the pattern.
         """
-        names = [node.name for node in network.compute_nodes() if node.layer.traits.has_parameters]
+        names = [
+            node.name
+            for node in network.compute_nodes()
+            if node.layer.traits.has_parameters and self.suits(network.layer_shape(node.name).weight_shape)
+        ]
+        if not names:
+            raise InputError(f"sparsify: '{network.name}' has no layer whose weights {self.method} can mask")
         chosen = frozenset(name for name in names if fnmatchcase(name, self.layers))
         if not chosen:
             raise InputError(
@@ -88,6 +125,11 @@ class MaskProducer(StrictModel, ABC):
                 f"{list_words(names)}"
             )
         return chosen
+
+
+def count_kept(keep: float, whole: int) -> int:
+    """Round a share of so many to a whole number, at least one; a half is rounded up."""
+    return max(1, floor(keep * whole + 0.5))
 
 
 def mask_parameters(

@@ -91,7 +91,7 @@ class OperandRequest:
         """Say of a stream that its weights are masked, where the workload asks for it."""
         if self.masks is None:
             return stream
-        words = f"{stream.headline}, weights masked by {self.masks.method}"
+        words = f"{stream.headline}, {self.masks.words}"
         return dataclasses.replace(
             stream, headline=words, facts=stream.facts | {"sparsify": self.masks.model_dump(mode="json")}
         )

@@ -14,7 +14,7 @@ from workloads.host import initial_parameters
 from workloads.image_fit import check_pipeline, output_shape
 from workloads.images import check_image_shape
 from workloads.losses import make_targets
-from workloads.masks.producer import MaskKey, mask_parameters
+from workloads.masks.producer import MaskKey, MaskProducer, mask_parameters
 from workloads.network import Network
 from workloads.settings import GradientPruning, Pruning
 from workloads.sources.host import HostOperands
@@ -94,11 +94,12 @@ def open_training(workload: Workload, choice: TrainingChoice = TrainingChoice())
     parameters: Arrays | None = None
     if choice.weights is not None:
         parameters = load_weights(resolve_path(Path(choice.weights)), network)
-    masks = None
-    if workload.form.sparsify is not None:
+    masks, producer = None, workload.mask_producer()
+    if producer is not None:
+        producer.check(network)
         parameters = initial_parameters(network, seed) if parameters is None else parameters
-        masks = make_masks(workload, network, parameters, seed)
-        parameters = mask_parameters(workload.form.sparsify, network, dict(parameters), seed)
+        masks = make_masks(producer, network, parameters, seed)
+        parameters = mask_parameters(producer, network, dict(parameters), seed)
     return TrainingPlan(
         network, lambda batch: make_network(workload, batch), form, choose_pruning(workload, choice.rate), seed, train,
         test, parameters, masks,
@@ -135,10 +136,8 @@ def choose_pruning(workload: Workload, rate: float | None) -> Pruning | None:
     return own
 
 
-def make_masks(workload: Workload, network: Network, parameters: Arrays, seed: int) -> dict[str, Any]:
+def make_masks(producer: MaskProducer, network: Network, parameters: Arrays, seed: int) -> dict[str, Any]:
     """Make the masks of weights that the workload's method leaves at zero, from the initial weights."""
-    producer = workload.form.sparsify
-    assert producer is not None
     return {
         f"{name}/weight": producer.produce(
             np.asarray(parameters[f"{name}/weight"]), None, MaskKey(seed, name)

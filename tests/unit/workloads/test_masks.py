@@ -59,7 +59,7 @@ def test_every_source_computes_with_the_masked_weights(source: str, tmp_path: Pa
         shape = made.network.layer_shape(layer).weight_shape
         expected = np.floor(0.25 * np.prod(shape) + 0.5) / np.prod(shape) if layer.startswith("conv") else 1.0
         assert density == expected
-    assert stream.facts["sparsify"] == {"method": "magnitude", "layers": "conv*", "keep": 0.25}
+    assert stream.facts["sparsify"] == {"method": "magnitude", "layers": "conv*", "freeze": False, "keep": 0.25}
     assert stream.headline.endswith(", weights masked by magnitude")
 
 
@@ -73,7 +73,7 @@ def test_the_hosts_activations_are_those_of_the_masked_weights() -> None:
 def test_a_masked_workload_is_written_back_as_it_was_read() -> None:
     made = masked(SYNTHETIC, keep=0.5)
     resolved = made.resolved()
-    assert resolved["sparsify"] == {"method": "magnitude", "layers": "*", "keep": 0.5}
+    assert resolved["sparsify"] == {"method": "magnitude", "layers": "*", "freeze": False, "keep": 0.5}
     assert make_workload(YamlDocument("again", resolved), Path()).resolved() == resolved
 
 
@@ -105,8 +105,48 @@ def test_masked_weights_are_whole_when_they_are_made() -> None:
         MaskedWeights(ones, ~none, none[0])
 
 
-def test_the_shipped_producer_keeps_its_laws() -> None:
-    check_mask_producer(MagnitudeMask(method="magnitude", keep=0.3))
+def test_weights_outside_the_mask_are_frozen_where_the_form_says_so() -> None:
+    weights = np.array([[3, -1, 2, -2]], np.float32)
+    found = MagnitudeMask(method="magnitude", keep=0.5, freeze=True).produce(weights, None, KEY)
+    assert found.frozen is not None
+    np.testing.assert_array_equal(found.frozen, [[False, True, False, True]])
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_the_shipped_producer_keeps_its_laws(freeze: bool) -> None:
+    check_mask_producer(MagnitudeMask(method="magnitude", keep=0.3, freeze=freeze))
+
+
+@pytest.mark.parametrize(
+    ("frozen", "freeze", "words"),
+    [
+        (None, True, "must say which weights are frozen where `freeze` is set, and otherwise None"),
+        (True, False, "must say which weights are frozen where `freeze` is set, and otherwise None"),
+        (False, True, "must freeze all weights outside the mask"),
+    ],
+)
+def test_a_producer_that_freezes_otherwise_than_it_is_told_is_refused(
+    frozen: bool | None, freeze: bool, words: str
+) -> None:
+    class Careless(MagnitudeMask):
+        def produce(self, weights: Float32Array, activations: Float32Array | None, key: MaskKey) -> MaskedWeights:
+            found = super().produce(weights, activations, key)
+            told = None if frozen is None else np.full(found.mask.shape, frozen)
+            return MaskedWeights(found.weights, found.mask, told)
+
+    with pytest.raises(ConformanceError) as caught:
+        check_mask_producer(Careless(method="magnitude", keep=0.3, freeze=freeze))
+    assert str(caught.value) == f"the mask producer 'magnitude', weights of shape (4, 3, 3, 3): {words}"
+
+
+def test_a_producer_without_a_layer_that_it_can_mask_is_refused() -> None:
+    class Deep(MagnitudeMask):
+        def suits(self, shape: tuple[int, ...]) -> bool:
+            return len(shape) > 4
+
+    with pytest.raises(InputError) as caught:
+        Deep(method="magnitude", keep=0.3).check(masked(keep=0.5).network)
+    assert str(caught.value) == "sparsify: 'lenet5' has no layer whose weights magnitude can mask"
 
 
 def test_a_producer_that_changes_what_it_is_given_is_refused() -> None:
