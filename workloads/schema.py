@@ -9,7 +9,16 @@ from pydantic import Field, SerializeAsAny, field_validator
 from workloads.blocks import Block
 from workloads.kinds import Layer
 from workloads.layers import LayerName, NetworkInput, PositiveInt, StrictModel
+from workloads.masks.block import BlockMask
+from workloads.masks.channel import ChannelMask
+from workloads.masks.file import FileMask
+from workloads.masks.filter import FilterMask
+from workloads.masks.kernel import KernelMask
+from workloads.masks.kernel_row import KernelRowMask
 from workloads.masks.magnitude import MagnitudeMask
+from workloads.masks.n_m import NOfMMask
+from workloads.masks.random_connect import RandomConnectMask
+from workloads.masks.shape import ShapeMask
 from workloads.rewrites.idle_dropout import RemoveIdleDropout
 from workloads.settings import PlainText, Pruning, WorkloadName
 from workloads.sources.host import HostOperands
@@ -22,7 +31,21 @@ from workloads.updates import UpdateMethod
 ShippedSource = SerializeAsAny[
     Annotated[RecordedOperands | SyntheticOperands | HostOperands | ProfileOperands, Field(discriminator="source")]
 ]
-ShippedMask = SerializeAsAny[MagnitudeMask]
+ShippedMask = SerializeAsAny[
+    Annotated[
+        MagnitudeMask
+        | NOfMMask
+        | BlockMask
+        | FilterMask
+        | ChannelMask
+        | ShapeMask
+        | KernelMask
+        | KernelRowMask
+        | RandomConnectMask
+        | FileMask,
+        Field(discriminator="method"),
+    ]
+]
 ShippedRewrite = SerializeAsAny[RemoveIdleDropout]
 
 

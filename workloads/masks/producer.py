@@ -111,17 +111,15 @@ class MaskProducer(StrictModel, ABC):
         Raises:
             InputError: none matches the pattern.
         """
-        names = [
-            node.name
-            for node in network.compute_nodes()
-            if node.layer.traits.has_parameters and self.suits(network.layer_shape(node.name).weight_shape)
-        ]
+        weighed = [node.name for node in network.compute_nodes() if node.layer.traits.has_parameters]
+        names = [name for name in weighed if self.suits(network.layer_shape(name).weight_shape)]
         if not names:
             raise InputError(f"sparsify: '{network.name}' has no layer whose weights {self.method} can mask")
         chosen = frozenset(name for name in names if fnmatchcase(name, self.layers))
         if not chosen:
+            layers = "layers" if names == weighed else f"layers that {self.method} can mask"
             raise InputError(
-                f"sparsify: no layer matches '{self.layers}'{tell_pattern(self.layers)}; the layers are "
+                f"sparsify: no layer matches '{self.layers}'{tell_pattern(self.layers)}; the {layers} are "
                 f"{list_words(names)}"
             )
         return chosen

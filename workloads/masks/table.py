@@ -8,6 +8,17 @@ from workloads.plugins import ExtensionPoint
 MASK_PRODUCERS = ExtensionPoint[MaskProducer](
     "sparsetrain.mask_producers",
     "mask producer",
-    {"magnitude": "workloads.masks.magnitude:MagnitudeMask"},
+    {
+        "magnitude": "workloads.masks.magnitude:MagnitudeMask",
+        "n_m": "workloads.masks.n_m:NOfMMask",
+        "block": "workloads.masks.block:BlockMask",
+        "filter": "workloads.masks.filter:FilterMask",
+        "channel": "workloads.masks.channel:ChannelMask",
+        "shape": "workloads.masks.shape:ShapeMask",
+        "kernel": "workloads.masks.kernel:KernelMask",
+        "kernel_row": "workloads.masks.kernel_row:KernelRowMask",
+        "random_connect": "workloads.masks.random_connect:RandomConnectMask",
+        "file": "workloads.masks.file:FileMask",
+    },
     MaskProducer,
 )

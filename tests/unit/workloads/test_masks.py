@@ -93,7 +93,8 @@ def test_masks_that_cannot_be_made_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         masked(SYNTHETIC, method="magnitud", keep=0.5)
     assert str(caught.value) == (
-        "net.yaml: sparsify.method must be 'magnitude', got 'magnitud'; did you mean 'magnitude'?"
+        "net.yaml: sparsify.method must be one of 'magnitude', 'n_m', 'block', 'filter', 'channel', 'shape', 'kernel', "
+        "'kernel_row', 'random_connect', 'file', got 'magnitud'; did you mean 'magnitude'?"
     )
 
 
