@@ -59,3 +59,22 @@ def test_a_mask_is_that_of_the_weights_that_are_begun_from(tmp_path: Path) -> No
         np.testing.assert_array_equal(plan.masks[name] == 1, kept)
         np.testing.assert_array_equal(plan.begin().parameters[name], given[name] * kept)
     np.testing.assert_array_equal(plan.begin().parameters["fc/weight"], given["fc/weight"])
+
+
+@pytest.mark.parametrize("sparsify", [
+    "method: n_m, n: 2, m: 4", "method: n_m, n: 1, m: 3, along: row, mode: plant",
+    "method: block, rows: 2, columns: 3, keep: 0.5", "method: filter, keep: 0.5", "method: channel, keep: 0.5",
+    "method: shape, keep: 0.5, mode: plant", "method: kernel, keep: 0.5", "method: kernel_row, keep: 0.5",
+    "method: random_connect, alpha: 0.5, freeze: true",
+])  # fmt: skip
+def test_a_structured_pattern_is_that_of_the_beginning_after_two_epochs(tmp_path: Path, sparsify: str) -> None:
+    rest = OPERANDS + PRUNING + TRAINING.replace("epochs: 4", "epochs: 2")
+    plan = make_plan(tmp_path, rest=f"{rest}sparsify: {{{sparsify}, layers: 'conv*'}}\n")
+    assert plan.masks is not None
+    assert set(plan.masks) == MASKED
+    done = Training(plan, NumpyHost()).run()
+    assert len(done.records) == 2
+    for name in MASKED:
+        # The input of the first convolution has one channel, which cannot be left out.
+        assert plan.masks[name].mean() < 1 or name == "conv1/weight"
+        np.testing.assert_array_equal(done.state.parameters[name] != 0, plan.masks[name] == 1)
