@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from workloads.datasets.address import DatasetKind
 from workloads.errors import InputError
 from workloads.user_file import FileForm, open_file
 
@@ -57,7 +58,7 @@ class ContentDigests:
         return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
     def replace_paths(self, data: Any) -> Any:
-        """Copy plain data with every absolute path replaced by the digest of what lies there.
+        """Copy plain data with absolute paths, also behind the kind of a dataset, replaced by digests of what is there.
 
         Raises:
             InputError: there is no such file, or it cannot be read.
@@ -66,8 +67,12 @@ class ContentDigests:
             return {name: self.replace_paths(value) for name, value in data.items()}
         if isinstance(data, list):
             return [self.replace_paths(value) for value in data]
-        if isinstance(data, str) and Path(data).is_absolute():
-            return {"sha256": self.digest(Path(data))}
+        if isinstance(data, str):
+            kind, colon, path = data.partition(":")
+            if colon and kind in tuple(DatasetKind) and Path(path).is_absolute():
+                return {"kind": kind, "sha256": self.digest(Path(path))}
+            if Path(data).is_absolute():
+                return {"sha256": self.digest(Path(data))}
         return data
 
     def _digest_file(self, path: Path) -> str:

@@ -13,6 +13,7 @@ from sim.architecture import load_architecture
 from sim.content import ContentDigests
 from sim.machine_energy import find_prices
 from sim.sweep.design import find_area_mm2
+from workloads.datasets.address import DatasetKind
 from workloads.errors import InputError
 
 
@@ -51,6 +52,23 @@ def test_a_folder_is_its_files_with_their_names(tmp_path: Path) -> None:
     assert digests.digest(tmp_path) != first
     with pytest.raises(InputError, match=r"^.*missing: there is no such file$"):
         digests.digest(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("prefix", ["", *(f"{kind}:" for kind in DatasetKind)])
+def test_a_path_in_plain_data_is_what_lies_there_whatever_kind_stands_before_it(tmp_path: Path, prefix: str) -> None:
+    found = []
+    for folder, text in (("here", "one"), ("there", "one"), ("here", "two")):
+        path = tmp_path / folder / "images"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        found.append(ContentDigests().replace_paths({"operands": [{"dataset": f"{prefix}{path}"}]}))
+    assert found[0] == found[1] != found[2]
+    assert str(tmp_path) not in str(found)
+
+
+@pytest.mark.parametrize("word", ["fashion_mnist", "npz:beside.npz", "other:/kind", "trained"])
+def test_what_is_no_absolute_path_stays(word: str) -> None:
+    assert ContentDigests().replace_paths([word, 1]) == [word, 1]
 
 
 def test_prices_and_area_follow_a_technology_table_that_is_edited(tmp_path: Path) -> None:
