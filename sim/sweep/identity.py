@@ -91,11 +91,21 @@ class Identifier:
         }
 
     def _describe_technology(self, name: str | None) -> Any:
-        if name is None or Path(name).suffix not in (".yaml", ".yml"):
+        if name is None or not is_file(name):
             return name
         if name not in self._files:
-            self._files[name] = [digest_file(Path(name)), *digest_grids(Path(name))]
+            self._files[name] = digest_technology(Path(name))
         return self._files[name]
+
+
+def is_file(technology: str) -> bool:
+    """Tell a technology that is a file from one that ships."""
+    return Path(technology).suffix in (".yaml", ".yml")
+
+
+def digest_technology(table: Path) -> list[str]:
+    """Give the digests of a technology's file and of the SRAM grids beside it."""
+    return [digest_file(table), *digest_grids(table)]
 
 
 def digest_grids(table: Path) -> Iterator[str]:

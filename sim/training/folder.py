@@ -122,6 +122,8 @@ def tell_change(there: Mapping[str, Any], request: TrainRequest) -> str:
             return f"{name} is {there.get(name)} there, {here[name]} here"
     if (there.get("architecture") is None) != (here["architecture"] is None):
         return "one of the two simulates no machine"
+    if there.get("guests") != here.get("guests"):
+        return "a technology's file, or an extension of another package, is another one"
     with suppress(KeyError, TypeError):
         found = tell_difference({"steps": [], "layers": "*", **there}, {"steps": [], "layers": "*", **here})
         if found is not None:

@@ -14,10 +14,11 @@ from sim.iteration.options import choose_workload
 from sim.iteration.policies import SKIPPING_OFF, Baseline, Contender, choose_contenders
 from sim.iteration.request import parse_jobs, parse_request_sample
 from sim.results.run_inputs import describe_inputs
-from sim.sweep.identity import digest_json
+from sim.sweep.identity import describe_dataflow, digest_json, digest_technology, is_file
 from sim.version import MODEL_VERSION
 from workloads.document import YamlDocument
 from workloads.errors import InputError
+from workloads.open_form import list_providers
 from workloads.training.form import SimulatedIterations, TrainingForm
 from workloads.training.hosts.table import load_host
 from workloads.training.opening import choose_pruning, require_training
@@ -25,6 +26,8 @@ from workloads.validation import validate_document
 from workloads.workload import Workload
 
 SEED_LIMIT = 1000
+# In what provides an extension: the name of this package, whose version stands by itself.
+OWN_PACKAGE = "/sparsetrain/"
 # What is of the machine alone, as messages name it.
 MACHINE_OPTIONS = {
     "overrides": "--set",
@@ -129,6 +132,8 @@ class TrainRequest:
         if self.contenders:
             machines = describe_inputs(self.workload, self.machines, {})
             machines.pop("workload")
+        if guests := self.describe_guests():
+            machines["guests"] = guests
         return {
             "workload": resolved,
             **machines,
@@ -137,6 +142,17 @@ class TrainRequest:
             "options": {"sample": self.sample},
             "version": MODEL_VERSION,
         }
+
+    def describe_guests(self) -> dict[str, Any]:
+        """Give what is not of this package: versions of extensions, and what files of technologies hold."""
+        names = {machine.technology for machine in self.machines if machine.technology is not None}
+        found: dict[str, Any] = {name: digest_technology(Path(name)) for name in sorted(names) if is_file(name)}
+        for machine in self.machines:
+            if providers := [one for one in describe_dataflow(machine.dataflow)[1:] if OWN_PACKAGE not in one]:
+                found[machine.dataflow] = providers
+        if providers := list_providers(self.workload.form):
+            found["workload"] = providers
+        return found
 
     def digest(self, key: RunKey) -> str:
         """Give the digest of all that one training depends on."""

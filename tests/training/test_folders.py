@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from small_trainings import write_images, write_training
+from unit.sim.technology_tables import preset_data, write_table
 
 from sim import read_training, train
-from sim.training.folder import hold_training
+from sim.training import request as request_module
+from sim.training.folder import hold_training, tell_change
+from sim.training.request import TrainOptions, make_train_request
 from workloads.errors import InputError
 
 PAGE = "index.html"
@@ -125,6 +128,28 @@ def test_other_images_are_other_inputs(workload: Path, tmp_path: Path) -> None:
     assert refuse(workload, out).startswith(
         f"--out {out}: holds a training with other inputs: workload.operands.dataset"
     )
+
+
+def test_what_is_not_of_the_package_is_part_of_the_inputs(
+    workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write_table(tmp_path, preset_data("45nm"))
+    options: TrainOptions = {"overrides": (f"technology={table}",)}
+    assert "guests" not in make_train_request(workload, "sparsetrain", {}).describe()
+    request = make_train_request(workload, "sparsetrain", options)
+    first, key = request.describe(), request.keys[0]
+    assert tell_change(first, request) == "the workload or its data"
+    digests = {request.digest(key)}
+    table.write_text(f"# edited\n{table.read_text()}")
+    again = make_train_request(workload, "sparsetrain", options)
+    digests.add(again.digest(key))
+    assert tell_change(first, again) == "a technology's file, or an extension of another package, is another one"
+    for version in ("1.0", "2.0"):
+        monkeypatch.setattr(request_module, "list_providers", lambda _, now=version: [f"guest:Model/guest/{now}"])
+        digests.add(again.digest(key))
+    monkeypatch.setattr(request_module, "describe_dataflow", lambda name: [name, "guest:Flow/guest/1.0"])
+    digests.add(again.digest(key))
+    assert len(digests) == 5
 
 
 def test_nothing_of_a_study_that_was_interrupted_outlives_the_next(
