@@ -122,6 +122,7 @@ class Model:
         spread: Relative deviation of one iteration's sum from what the others tell; None where they tell nothing.
         degrees: Of freedom that it was estimated with.
         density_spread: Relative deviation of one iteration's sum by its densities from that of its span's mean.
+        sampling: Relative half width of what was executed itself, where steps were sampled; all iterations share it.
     """
 
     spans: tuple[Span, ...]
@@ -132,6 +133,7 @@ class Model:
     spread: float | None
     degrees: float
     density_spread: float
+    sampling: float
 
     def sum_spans(self) -> Array:
         """Give the figure of every span `(S,)`."""
@@ -142,11 +144,12 @@ class Model:
         """Sum some spans."""
         sums = self.sum_spans()
         value = math.fsum(sums[place] for place in chosen)
-        if self.spread is None:
-            total = sum(self.spans[place].iterations for place in chosen)
-            return Estimate(value, None, None) if total > len(self.iterations) else Estimate(value, value, value)
-        half = student_quantile(self.degrees) * math.sqrt(self.find_variance(chosen, sums))
-        if not math.isfinite(half):
+        half = 0.0
+        if self.spread is not None:
+            half = student_quantile(self.degrees) * math.sqrt(self.find_variance(chosen, sums))
+        is_told = self.spread is not None or sum(self.spans[one].iterations for one in chosen) <= len(self.iterations)
+        half = math.hypot(half, self.sampling * value)
+        if not is_told or not math.isfinite(half):
             return Estimate(value, None, None)
         return Estimate(value, max(0.0, value - half), value + half)
 
@@ -174,7 +177,7 @@ class Model:
 def fit(
     series: ObservedSeries,
     figure: str,
-    chosen: NDArray[np.bool_],
+    scope: Scope,
     records: Sequence[EpochRecord],
     border: int,
     record_every: int,
@@ -182,13 +185,14 @@ def fit(
     """Fit what goes on between observed iterations.
 
     Args:
-        chosen: Which rows count.
+        scope: Whose rows count.
         border: The first iteration that is pruned; 0 where none or all are.
     """
     spans = cut_spans(records, border, record_every)
     weights = weigh_observations(spans, series.iterations, border)
     densities = find_densities(records, spans, weights, series, border)
     found = np.array([[row.share(one, series.policy) for row in series.rows] for one in densities])
+    chosen = series.select(scope)
     values, found = series.figures[figure][:, chosen], found[:, chosen]
     shares, told = series.shares[:, chosen], series.told[:, chosen]
     pairs = list_pairs(series.iterations, border)
@@ -198,7 +202,7 @@ def fit(
     spread, degrees = find_spread(values, shares, told, pairs)
     return Model(
         spans, series.iterations, costs, found, weights, spread, degrees,
-        find_density_spread(values, shares, found, spans, series.iterations),
+        find_density_spread(values, shares, found, spans, series.iterations), series.sampling.get((scope, figure), 0.0),
     )  # fmt: skip
 
 
@@ -299,7 +303,7 @@ def interpolate_series(
     """Give what one machine takes."""
     border = fifo_depth if series.policy == PRUNED else 0
     models = {
-        (scope, figure): fit(series, figure, series.select(scope), records, border, record_every)
+        (scope, figure): fit(series, figure, scope, records, border, record_every)
         for scope in Scope
         for figure in series.figures
     }

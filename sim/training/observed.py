@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 Densities = Mapping[str, Mapping[str, float]]
 CYCLES, ENERGY = "cycles", "energy_pj"
+HALF_WIDTHS = {CYCLES: "cycles_ci95", ENERGY: "energy_ci95_pj"}
 GRADIENT, FOR_GTA = "grad_output", "grad_output_for_gta"
 # Added to a share of multiplications, as rows cost something without any, and a share may be 0.
 LEAST_SHARE = 0.02
@@ -85,6 +86,7 @@ class ObservedSeries:
         densities: Of the operands that it met, by layer and tensor, for each iteration.
         sources: To the density of what which layer reads these are in which ratio, for each iteration; None where the
             machine meets the gradients that are recorded.
+        sampling: Half widths of 95 % intervals, relative to the sum of a scope, where steps were sampled: the largest.
     """
 
     policy: str
@@ -96,6 +98,7 @@ class ObservedSeries:
     figures: Mapping[str, Array]
     densities: tuple[Densities, ...]
     sources: tuple[Mapping[str, Mapping[str, Any]], ...] | None
+    sampling: Mapping[tuple[Scope, str], float]
 
     def select(self, scope: Scope) -> NDArray[np.bool_]:
         """Tell which rows belong to a scope."""
@@ -144,7 +147,18 @@ def make_series(found: Sequence[Mapping[str, Any]], number: int) -> ObservedSeri
         figures=values,
         densities=tuple(seen),
         sources=tuple(one["gradient_sources"] for one in found) if is_derived else None,
+        sampling={
+            (scope, figure): max(find_half_width(one.get(scope.value, {}), figure) for one in told)
+            for scope in (Scope.CONVOLUTIONS, Scope.NETWORK)
+            for figure in values
+        },
     )
+
+
+def find_half_width(told: Mapping[str, Any], figure: str) -> float:
+    """Find the half width of the interval of a scope's figure, relative to it; 0 where no step was sampled."""
+    width = told.get(HALF_WIDTHS[figure])
+    return float(width / told[figure]) if width and told[figure] else 0.0
 
 
 def tell_next(found: Sequence[Mapping[str, Any]], seen: Sequence[Densities]) -> list[Densities]:

@@ -264,3 +264,19 @@ def test_gta_follows_the_copy_of_a_gradient_that_is_pruned_for_it_alone() -> Non
     assert shares == pytest.approx(
         {("gta", "pruned"): 0.05, ("gta", "natural"): 0.1, ("gtw", "pruned"): 0.2, ("gtw", "natural"): 0.2}
     )
+
+
+@pytest.mark.parametrize("policy", ["dense", "mask"])
+def test_what_a_sample_leaves_open_widens_the_interval_of_all_iterations(policy: str) -> None:
+    records = make_records(3, [0, 10, 20, 29], densities=falling, cost=level, policy=policy)
+    for record in records:
+        for one in record.observations:
+            (machine,) = one["machines"]
+            cycles = sum(row["cycles"] for row in machine["rows"] if row["kind"] != "update")
+            machine["network"] = {"cycles": cycles, "cycles_ci95": 0.1 * cycles}
+            machine["convolutions"] = {"cycles": 3 * 700.0}
+    (found,) = interpolate(records, record_every=1)
+    whole = found.whole.network.cycles
+    assert whole.half_width == pytest.approx(0.1 * whole.value)
+    assert found.whole.convolutions.cycles.half_width == pytest.approx(0.0, abs=1e-6)
+    assert found.whole.update.cycles.half_width == pytest.approx(0.0, abs=1e-9)

@@ -17,6 +17,7 @@ from sim.iteration.policies import choose_contenders
 from sim.iteration.progress import Teller
 from sim.iteration.simulation import execute_plan
 from sim.training.contenders import list_observed
+from sim.training.interpolation import interpolate
 from sim.training.observation import UNPRUNED, MachineObserver
 from sim.training.observed import Row
 from workloads.arrays import Float32Array
@@ -228,6 +229,20 @@ def test_a_sampled_machine_tells_its_interval_and_is_not_verified() -> None:
     pruned = found["machines"][0]
     assert not pruned["verified"]
     assert 0 < pruned["network"]["cycles_ci95"] < pruned["network"]["cycles"]
+
+
+def test_intervals_of_sampled_trainings_hold_what_whole_steps_take() -> None:
+    given = plan_tiny(batch=32, images=96, epochs=2, simulate_at={"every_epochs": 1, "images": 32})
+    found = {}
+    for sample in (None, 0.3):
+        records = Training(given[1], NumpyHost(), observer=make_observer(given, sample=sample)).run().records
+        told = interpolate(records, record_every=1, fifo_depth=5)
+        found[sample] = {one.policy: one.whole.network.cycles for one in told}
+    for policy in ("pruned", "mask", "natural"):
+        whole, sampled = found[None][policy], found[0.3][policy]
+        assert (sampled.half_width or 0) > (whole.half_width or 0) > 0
+        assert sampled.value != whole.value
+        assert sampled.holds(whole.value)
 
 
 def test_a_baseline_with_a_rate_of_its_own_is_refused() -> None:
