@@ -29,7 +29,6 @@ from reports.training_results import (
     Estimate,
     Study,
     TrainingResults,
-    expect_kept,
     list_sites,
     measure_aims,
     read_results,
@@ -50,6 +49,7 @@ from reports.training_words import (
 )
 from sim.training.folder import RECORD
 from sim.training.study import read_training
+from workloads.pruners.normal import share_left
 
 FLOAT_FORMAT = "%.6g"
 Part = tuple[str, str, str]
@@ -272,7 +272,7 @@ def write_aims(results: TrainingResults) -> str:
         shares = [write_share(share) for share in (aim.before, aim.aimed, aim.after, aim.kept)]
         rows.append([write_rate(aim.rate), *shares, f"{write_share(aim.least)} to {write_share(aim.most)}"])
         if results.has_thresholds:
-            rows[-1] += [write_share(expect_kept(aim.rate)), write_share(aim.below)]
+            rows[-1] += [write_share(share_left(aim.rate)), write_share(aim.below)]
     if results.has_thresholds:
         columns += ["left of normal values", "nonzeros below the threshold"]
     words = "Means over gradients and seeds, of the last epoch. Densities are shares of all elements of a gradient."

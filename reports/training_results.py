@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 from types import UnionType
 from typing import Any, Protocol
 
@@ -303,18 +303,6 @@ def own_policy(rate: float) -> str:
 def name_figure(figure: str) -> str:
     """Name the column of a figure of the machine."""
     return f"{figure}_pj" if figure.endswith("energy") else figure
-
-
-def expect_kept(rate: float) -> float:
-    """Give the share of zero-mean normal values that stochastic pruning leaves nonzero.
-
-    With t the quantile of (1 + rate) / 2, the values above the threshold stay, a share of 1 - rate. Of those below,
-    each stays with the probability of its magnitude over the threshold: 2 / t times the integral of x phi(x) from 0 to
-    t, which is phi(0) - phi(t).
-    """
-    normal = NormalDist()
-    bound = normal.inv_cdf((1 + rate) / 2)
-    return 1 - rate + 2 * (normal.pdf(0) - normal.pdf(bound)) / bound if bound else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from made_up_training import EPOCH_ITERATIONS, MadeUp
 
 from reports.training_results import (
     TrainingResults,
-    expect_kept,
     measure_aims,
     measure_kept,
     read_results,
@@ -34,6 +33,7 @@ from reports.training_words import (
     write_width,
 )
 from workloads.errors import InputError
+from workloads.pruners.normal import share_left
 
 
 def read(made: MadeUp) -> TrainingResults:
@@ -187,7 +187,7 @@ def test_updates_of_the_weights_are_told_apart(results: TrainingResults) -> None
 
 @pytest.mark.parametrize(("rate", "kept"), [(0.0, 1.0), (0.7, 0.62), (0.8, 0.55), (0.9, 0.46), (0.99, 0.31)])
 def test_the_expected_share_is_that_of_pruned_normal_values(rate: float, kept: float) -> None:
-    assert expect_kept(rate) == pytest.approx(kept, abs=0.005)
+    assert share_left(rate) == pytest.approx(kept, abs=0.005)
 
 
 def test_the_expected_share_is_what_drawing_normal_values_gives() -> None:
@@ -196,7 +196,7 @@ def test_the_expected_share_is_what_drawing_normal_values_gives() -> None:
     bound = np.quantile(values, 0.9)
     stays = (values >= bound) | (generator.random(values.size) < values / bound)
     # Five standard deviations of a share of 200,000 draws.
-    assert stays.mean() == pytest.approx(expect_kept(0.9), abs=5 * 0.5 / math.sqrt(values.size))
+    assert stays.mean() == pytest.approx(share_left(0.9), abs=5 * 0.5 / math.sqrt(values.size))
 
 
 def test_what_pruning_leaves_is_counted_of_the_nonzeros_before(results: TrainingResults) -> None:
