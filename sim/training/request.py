@@ -275,7 +275,9 @@ def choose_rates(workload: Workload, rates: Sequence[float] | None) -> tuple[flo
     if rates is None:
         own = workload.form.pruning
         return (0.0 if own is None else own.rate,)
-    if not rates:
+    if isinstance(rates, str | float | int):
+        raise InputError(f"prune must be a sequence of rates, such as [0, 0.9], got {rates!r}")
+    if not len(rates):
         raise InputError("no rate of pruning is given; 0 trains without")
     for rate in rates:
         choose_pruning(workload, rate)
@@ -289,6 +291,6 @@ def check_seeds(seeds: int) -> int:
     Raises:
         InputError: there are none, or too many.
     """
-    if not 1 <= seeds <= SEED_LIMIT:
+    if type(seeds) is not int or not 1 <= seeds <= SEED_LIMIT:
         raise InputError(f"seeds must be a whole number from 1 to {SEED_LIMIT}, got {seeds}")
     return seeds

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from sim import read_training, train
 from sim.training import study
 from sim.training.execution import StudyProgress, run_jobs
 from sim.training.outcome import Ended
+from sim.training.request import make_train_request
 from sim.training.weights import choose_profiled, read_trained, save_profile
 from workloads import profile_table
 from workloads.errors import InputError
@@ -103,6 +105,28 @@ def test_rows_are_the_records_of_checkpoints(tmp_path: Path) -> None:
     assert list(first[["epoch", "layer", "tensor", "density"]].itertuples(index=False, name=None)) == tensors
     assert list(found.sites["node"]) == [one.node for record in records for one in record.sites]
     assert list(found.sites["threshold"]) == [one.threshold for record in records for one in record.sites]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"prune": 0.9}, "prune must be a sequence of rates, such as [0, 0.9], got 0.9"),
+        ({"prune": "0,0.9"}, "prune must be a sequence of rates, such as [0, 0.9], got '0,0.9'"),
+        ({"prune": []}, "no rate of pruning is given; 0 trains without"),
+        ({"seeds": 1.5}, "seeds must be a whole number from 1 to 1000, got 1.5"),
+        ({"seeds": True}, "seeds must be a whole number from 1 to 1000, got True"),
+        ({"seeds": 1001}, "seeds must be a whole number from 1 to 1000, got 1001"),
+    ],
+)
+def test_rates_and_seeds_that_are_none_are_refused(tmp_path: Path, options: Any, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        train(write_training(tmp_path), out=tmp_path / "out", **options)
+    assert str(error.value) == words
+
+
+def test_rates_may_be_an_array() -> None:
+    request = make_train_request("lenet5", "ideal", {"prune": np.array([0.0, 0.9])})
+    assert [key.rate for key in request.keys] == [0.0, 0.9]
 
 
 def test_a_profile_is_of_the_first_training_at_each_rate_that_ended(tmp_path: Path) -> None:
