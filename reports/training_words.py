@@ -100,10 +100,17 @@ def describe_terms(results: TrainingResults) -> list[str]:
         terms.append(
             f"± is the 95 % interval of the mean difference between trainings of the same seed ({seeds} seeds)"
         )
-    if results.has_machine:
-        terms.append("the dense machine is the same one, skipping nothing")
+    if any(describe_gain(results, rate) for rate in results.rates):
+        terms.append(f"the dense machine is {name_dense(results)}")
     sentence = "; ".join(terms)
     return [f"{sentence[0].upper()}{sentence[1:]}."] if terms else []
+
+
+def name_dense(results: TrainingResults) -> str:
+    """Say which machine the others are compared with."""
+    name = str(results.machine_rows(results.rates[0], DENSE)["machine"].iloc[0])
+    is_same = name == f"{results.setting('architecture', 'name')}-dense"
+    return "the same one, skipping nothing" if is_same else f"{name}, which skips nothing"
 
 
 def write_speed(ratio: float) -> str:

@@ -107,7 +107,8 @@ class MadeUp:
         shares = {"dense": 1.0, "natural": 0.8, "mask": 0.72, "pruned": 0.3 + 0.8 * density}
         rows = []
         for policy in ("dense", "natural", "mask", *(["pruned"] if key.rate else [])):
-            row: dict[str, Any] = {"epoch": record.epoch, "policy": policy, "machine": "sparsetrain"}
+            name = "sparsetrain-dense" if policy == "dense" else "sparsetrain"
+            row: dict[str, Any] = {"epoch": record.epoch, "policy": policy, "machine": name}
             width = 0.0 if policy == "dense" else WIDTH
             for scope, slack in (("conv_", 0.0), ("", 0.4)):
                 share = (shares[policy] + slack) / (1 + slack)

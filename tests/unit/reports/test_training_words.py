@@ -119,6 +119,19 @@ def test_terms_are_explained_where_they_occur(results: TrainingResults) -> None:
     assert describe_terms(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=2, simulates=False))) == []
 
 
+def test_a_dense_machine_of_another_kind_is_named_and_one_that_is_not_there_is_not_told_of() -> None:
+    results = read(MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=2))
+    machines, runs = results.tables["machines"], results.tables["runs"]
+    other = machines.replace({"machine": {"sparsetrain-dense": "eyeriss"}})
+    named = dataclasses.replace(results, tables={**results.tables, "machines": other})
+    assert describe_terms(named) == ["The dense machine is eyeriss, which skips nothing."]
+    without = {
+        "machines": machines[machines["policy"] != "dense"],
+        "runs": runs.drop(columns=[name for name in runs if "speedup" in name or "energy_ratio" in name]),
+    }
+    assert describe_terms(dataclasses.replace(results, tables={**results.tables, **without})) == []
+
+
 def test_an_iteration_costs_the_total_over_all_iterations(results: TrainingResults) -> None:
     total = results.total(0.9, "pruned", "cycles")
     assert total is not None
