@@ -15,7 +15,7 @@ from reports.training_results import (
 from reports.training_tables import write_rate
 from workloads.pruners.table import NORMAL
 
-POINTS = 100
+POINTS, LISTED_EPOCHS = 100, 3
 STOCHASTIC_MEANING = (
     "The rate of pruning is the share of a gradient's elements that is meant to lie below the threshold; rate 0 prunes "
     "nothing. Of the elements below, some become zero and the others the threshold itself, by chance, so that the "
@@ -180,7 +180,7 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     at = results.setting("workload", "training", "simulate_at")
     executed = "some iterations"
     if isinstance(at, dict) and isinstance(step := at.get("every_epochs"), int):
-        which = "each epoch" if step == 1 else f"epochs 1, {1 + step}, {1 + 2 * step} and so on"
+        which = name_epochs(range(1, int(results.record["epochs"]) + 1, step))
         pruned = ", the first that is pruned" if any(results.rates) else ""
         executed = f"the first iteration of {which}{pruned}, and the last of all"
     sentence = (
@@ -196,6 +196,17 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     return [
         f"{sentence}. The interval of the whole training's cycles at rate {write_rate(rate)}: {write_width(found)}."
     ]
+
+
+def name_epochs(epochs: range) -> str:
+    """Name the epochs of which something is told."""
+    if len(epochs) == 1:
+        return f"epoch {epochs[0]}"
+    if epochs.step == 1:
+        return "each epoch"
+    if len(epochs) > LISTED_EPOCHS:
+        return f"epochs {', '.join(map(str, epochs[:LISTED_EPOCHS]))} and so on"
+    return f"epochs {', '.join(map(str, epochs[:-1]))} and {epochs[-1]}"
 
 
 def write_width(found: Estimate) -> str:

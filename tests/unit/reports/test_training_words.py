@@ -27,6 +27,7 @@ from reports.training_words import (
     describe_study,
     describe_terms,
     describe_update,
+    name_epochs,
     write_saving,
     write_seconds,
     write_speed,
@@ -119,6 +120,21 @@ def test_terms_are_explained_where_they_occur(results: TrainingResults) -> None:
     assert describe_terms(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=2, simulates=False))) == []
 
 
+@pytest.mark.parametrize(
+    ("epochs", "step", "words"),
+    [
+        (1, 1, "epoch 1"),
+        (4, 5, "epoch 1"),
+        (4, 1, "each epoch"),
+        (10, 5, "epochs 1 and 6"),
+        (11, 5, "epochs 1, 6 and 11"),
+        (16, 5, "epochs 1, 6, 11 and so on"),
+    ],
+)
+def test_no_epoch_is_named_that_was_not_trained(epochs: int, step: int, words: str) -> None:
+    assert name_epochs(range(1, epochs + 1, step)) == words
+
+
 def test_a_dense_machine_of_another_kind_is_named_and_one_that_is_not_there_is_not_told_of() -> None:
     results = read(MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=2))
     machines, runs = results.tables["machines"], results.tables["runs"]
@@ -146,7 +162,7 @@ def test_an_iteration_costs_the_total_over_all_iterations(results: TrainingResul
 
 def test_the_interval_of_the_whole_training_is_told(results: TrainingResults) -> None:
     assert describe_interpolation(results) == [
-        "The machine executed the first iteration of epochs 1, 6, 11 and so on, the first that is pruned, and the last "
+        "The machine executed the first iteration of epoch 1, the first that is pruned, and the last "
         "of all, with the tensors of the training; cycles and energy of all other iterations are interpolated from the "
         "densities that the host counted. The interval of the whole training's cycles at rate 0.9: −2.0 % to +2.0 %."
     ]
