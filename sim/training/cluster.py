@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 from sim.sweep.cluster import ANSWER_TIMEOUT_S, LOST, import_distributed, refuse_address, require_answer
 from sim.training.job import TrainJob
 from sim.training.outcome import Ended, run_job
 from workloads.errors import InputError
+
+# How many threads torch computes with, and its rounding with it, is one number for all threads of a worker.
+ONE_AT_A_TIME = Lock()
 
 
 def run_on_cluster(jobs: Sequence[TrainJob], address: str) -> Iterator[Ended]:
@@ -69,5 +73,6 @@ def make_absolute_job(job: TrainJob) -> TrainJob:
 
 
 def run_quietly(job: TrainJob) -> Ended:
-    """Run a training without telling of it."""
-    return run_job(job, lambda _: None)
+    """Run a training without telling of it; one at a time in a process, whose threads another would change."""
+    with ONE_AT_A_TIME:
+        return run_job(job, lambda _: None)
