@@ -63,7 +63,7 @@ class Identifier:
         if kept is None or kept[0] is not workload:
             data = workload.resolved()
             data.pop("description", None)
-            data["operands"] = ContentDigests().replace_paths(data.get("operands"))
+            data = ContentDigests().replace_paths(data)
             if providers := list_providers(workload.form):
                 data["providers"] = providers
             kept = (workload, digest_json(data))

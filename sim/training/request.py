@@ -127,7 +127,7 @@ class TrainRequest:
         """Give everything that the results of every rate and seed depend on."""
         digests, resolved = ContentDigests(), self.workload.resolved()
         resolved.pop("description", None)
-        resolved["operands"] = digests.replace_paths(resolved["operands"])
+        resolved = digests.replace_paths(resolved)
         machines: dict[str, Any] = {"architecture": None}
         if self.contenders:
             machines = describe_inputs(self.workload, self.machines, {})

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from small_trainings import write_images, write_training
+from small_trainings import OPERANDS, TRAINING, write_images, write_training
 from unit.sim.technology_tables import preset_data, write_table
 
 from sim import read_training, train
+from sim.sweep.identity import Identifier
+from sim.sweep.space import load_space
 from sim.training import request as request_module
 from sim.training.folder import hold_training, tell_change
 from sim.training.request import TrainOptions, make_train_request
 from workloads.errors import InputError
+from workloads.npz_file import write_npz
 
 PAGE = "index.html"
 
@@ -128,6 +132,22 @@ def test_other_images_are_other_inputs(workload: Path, tmp_path: Path) -> None:
     assert refuse(workload, out).startswith(
         f"--out {out}: holds a training with other inputs: workload.operands.dataset"
     )
+
+
+def test_a_file_of_masks_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    shape, digests, keys = (4, 4, 3, 3), [], []
+    key_of = Identifier(load_space("envelope").form).workload_digest
+    for folder, value in (("here", 1), ("there", 1), ("here", 0)):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        write_npz(place / "masks.npz", {"conv2/weight": np.full(shape, value, np.uint8)})
+        masked = "sparsify: {method: file, path: masks.npz, layers: conv2}\n"
+        path = write_training(place, rest=OPERANDS + masked + TRAINING)
+        request = make_train_request(path, "ideal", {"prune": [0]})
+        digests.append(request.digest(request.keys[0]))
+        keys.append(key_of(request.workload))
+    assert digests[0] == digests[1] != digests[2]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_what_is_not_of_the_package_is_part_of_the_inputs(
