@@ -131,11 +131,6 @@ class TrainingResults:
         return self.has_sites and bool((self.tables["sites"]["own_threshold"] > 0).any())
 
     @property
-    def has_tests(self) -> bool:
-        """Whether there were test images."""
-        return bool(self.tables["runs"]["test_accuracy"].notna().any())
-
-    @property
     def scopes(self) -> list[str]:
         """What the machine's figures are of, as the beginnings of their columns."""
         machines = self.tables["machines"]

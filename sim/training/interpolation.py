@@ -19,7 +19,7 @@ from sim.sampling.intervals import student_quantile
 from sim.training.contenders import PRUNED
 from sim.training.observed import CYCLES, ENERGY, Array, Numbers, ObservedSeries, Scope, read_series
 from sim.training.spans import Span, cut_spans, find_densities, weigh_observations
-from workloads.training.record import EpochRecord
+from workloads.training.record import EpochRecord, find_reaching
 
 # How a step's cost may follow the share of its multiplications: not at all, as their power, or in proportion.
 EXPONENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -338,9 +338,7 @@ def list_rows(trainings: Iterable[MachineTraining]) -> list[dict[str, Any]]:
 
 def find_target(records: Sequence[EpochRecord], trainings: Iterable[MachineTraining], accuracy: float) -> Target | None:
     """Find what it takes until the test images are first classified with an accuracy; None where they never are."""
-    for number, record in enumerate(records):
-        reached = None if record.test is None else record.test.accuracy
-        if reached is not None and reached >= accuracy:
-            found = {(one.policy, one.machine): one.sums[number] for one in trainings}
-            return Target(accuracy, record.epoch, found)
-    return None
+    epochs = find_reaching(records, accuracy)
+    if epochs is None:
+        return None
+    return Target(accuracy, epochs, {(one.policy, one.machine): one.sums[epochs - 1] for one in trainings})

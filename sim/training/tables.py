@@ -13,7 +13,7 @@ import pandas as pd
 
 from sim.training.interpolation import MachineFigures
 from sim.training.request import RunKey
-from workloads.training.record import EpochRecord
+from workloads.training.record import EpochRecord, find_reaching
 
 POLICIES = ("dense", "natural", "mask", "pruned")
 # Half a point below the accuracy that is reached without pruning, as the target that energies are compared at.
@@ -127,7 +127,7 @@ def describe_run(run: RunRecord, target: float | None) -> dict[str, Any]:
     the test accuracy is at least the target.
     """
     last = run.records[-1]
-    reaching = find_reaching(run.records, target)
+    reaching = None if target is None else find_reaching(run.records, target)
     row: dict[str, Any] = {
         **dataclasses.asdict(run.key),
         "epochs": len(run.records),
@@ -143,15 +143,6 @@ def describe_run(run: RunRecord, target: float | None) -> dict[str, Any]:
 def list_densities(records: Sequence[EpochRecord]) -> list[float]:
     """Give the gradients' density of each epoch."""
     return [record.gradient_density for record in records if record.gradient_density is not None]
-
-
-def find_reaching(records: Sequence[EpochRecord], target: float | None) -> int | None:
-    """Give the first epoch behind which the test accuracy is at least the target."""
-    for record in records:
-        accuracy = None if record.test is None else record.test.accuracy
-        if target is not None and accuracy is not None and accuracy >= target:
-            return record.epoch
-    return None
 
 
 def describe_machines(run: RunRecord, reaching: int | None) -> dict[str, Any]:

@@ -118,6 +118,15 @@ class EpochRecord:
         return mean([one.density for one in self.tensors if one.tensor == "grad_output"])
 
 
+def find_reaching(records: Iterable[EpochRecord], accuracy: float) -> int | None:
+    """Give the first epoch behind which the test images are classified with an accuracy; None where it never is."""
+    for record in records:
+        reached = None if record.test is None else record.test.accuracy
+        if reached is not None and reached >= accuracy:
+            return record.epoch
+    return None
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """Give the mean of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
