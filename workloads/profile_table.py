@@ -193,7 +193,9 @@ def write_profile(path: Path, rows: Iterable[ProfileRow], comment: str) -> None:
         if key in seen:
             raise ValueError(f"{row.describe()} stands twice")
         seen.add(key)
-        table.writerow((row.layer, row.tensor, f"{row.rate:g}", row.epoch, f"{row.density:.4g}"))
+        table.writerow(
+            (row.layer, row.tensor, repr(float(row.rate)).removesuffix(".0"), row.epoch, f"{row.density:.4g}")
+        )
     replace_file(path, lambda place: _write_text(place, text.getvalue()))
 
 

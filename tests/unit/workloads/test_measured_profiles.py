@@ -82,6 +82,14 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert (profile.choice, profile.has_rates) == ("density at rate 0.9, epoch 3", True)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.123456789, 1 - 2**-30, 1e-7])
+def test_each_rate_is_read_back_as_itself(tmp_path: Path, rate: float) -> None:
+    path = tmp_path / "own.csv"
+    rows = [ProfileRow("conv1", "input", other, 1, density) for other, density in ((rate, 0.5), (rate + 1e-10, 0.25))]
+    write_profile(path, rows, "Made up.")
+    assert read_profile(path, rate=rate).densities == {("conv1", "input"): 0.5}
+
+
 @pytest.mark.parametrize(
     ("epoch", "factor", "choice"),
     [
