@@ -82,6 +82,8 @@ def order_images(seed: int, epoch: int, images: int) -> NDArray[np.intp]:
 def take_first(dataset: Dataset, images: int | None, field: str = "images") -> Dataset:
     """Give a data set's first images; all where None is asked for.
 
+    Where images lie class by class, as in a folder of each, the first would be of few classes: they are taken evenly.
+
     Args:
         field: Where so many are asked for, as messages name it.
 
@@ -93,9 +95,11 @@ def take_first(dataset: Dataset, images: int | None, field: str = "images") -> D
         return dataset
     if images > there:
         raise InputError(f"{field} is {images}, but {dataset.name} has {there} {dataset.split} images")
-    chosen = np.arange(images)
-    targets: dict[str, NDArray[Any]] = {name: every[:images] for name, every in dataset.targets.items()}
+    labels = dataset.labels
+    is_sorted = labels[0] != labels[-1] and bool((labels[1:] >= labels[:-1]).all())
+    chosen = (2 * np.arange(images) + 1) * there // (2 * images) if is_sorted else np.arange(images)
+    targets: dict[str, NDArray[Any]] = {name: every[chosen] for name, every in dataset.targets.items()}
     return dataclasses.replace(
-        dataset, images=dataset.images[chosen], labels=dataset.labels[:images], targets=targets,
+        dataset, images=dataset.images[chosen], labels=labels[chosen], targets=targets,
         whole=dataset.fingerprint(),
     )  # fmt: skip

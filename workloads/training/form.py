@@ -36,7 +36,8 @@ class TrainingForm(StrictModel):
 
     Attributes:
         batch: Images of an iteration; the workload's own batch is that of a simulation alone.
-        images: The first so many training images of the data set; all of them where it is left out.
+        images: The first so many training images of the data set, or evenly taken ones where it has them class by
+            class; all of them where it is left out.
         test_images: Likewise of the test images; 0 evaluates none, as where the data set has none.
         statistics_momentum: With which running statistics follow those of a batch.
         threads: That share the work of a training; of numpy's, no result depends on their number.

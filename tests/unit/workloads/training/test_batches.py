@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -113,16 +114,33 @@ def test_all_images_are_listed_in_their_order_with_a_short_last_batch() -> None:
 
 
 def test_the_first_images_are_taken_with_their_labels_and_targets() -> None:
-    dataset = make_dataset()
+    dataset = dataclasses.replace(make_dataset(), labels=np.arange(IMAGES)[::-1])
     assert take_first(dataset, None) is dataset
     assert take_first(dataset, IMAGES) is dataset
     first = take_first(dataset, 5)
     assert (first.name, first.split, first.classes) == ("numbers", "train", IMAGES)
     np.testing.assert_array_equal(first.images, dataset.images[:5])
-    np.testing.assert_array_equal(first.labels, np.arange(5))
+    np.testing.assert_array_equal(first.labels, np.arange(IMAGES)[::-1][:5])
     assert {name: list(one) for name, one in first.targets.items()} == {
         "": [0, 2, 4, 6, 8], "other": [0.5, 1.5, 2.5, 3.5, 4.5]
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("images", [1, 4, 8, 12, 22])
+def test_of_images_that_lie_class_by_class_as_many_are_taken_of_each(images: int) -> None:
+    labels = np.repeat(np.arange(4), [6, 6, 6, 5])
+    taken = take_first(dataclasses.replace(make_dataset(), labels=labels), images)
+    numbers = taken.images[:, 0, 0, 0]
+    assert len(set(numbers.tolist())) == images
+    np.testing.assert_array_equal(taken.labels, labels[numbers])
+    np.testing.assert_array_equal(taken.targets["other"], numbers + 0.5)
+    counts = np.bincount(taken.labels, minlength=4)
+    assert (np.abs(counts - images * np.bincount(labels) / IMAGES) < 1).all()
+
+
+def test_of_images_of_one_class_the_first_are_taken() -> None:
+    taken = take_first(dataclasses.replace(make_dataset(), labels=np.zeros(IMAGES, np.int64)), 5)
+    assert taken.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_more_images_than_there_are_are_refused() -> None:
