@@ -42,8 +42,8 @@ from reports.training_words import (
     describe_rates,
     describe_terms,
     describe_update,
+    write_count,
     write_seconds,
-    write_seeds,
     write_share,
     write_width,
 )
@@ -120,9 +120,9 @@ def write_header(results: TrainingResults) -> str:
     record = results.record
     count, seeds = len(results.tables["runs"]), max(results.seeds(rate) for rate in results.rates)
     trained = (
-        f"{count} training{'s' if count > 1 else ''} of {record['epochs']} epochs: rate"
-        f"{'s' if len(results.rates) > 1 else ''} {', '.join(map(write_rate, results.rates))}, {write_seeds(seeds)}"
-        f"{' each' if len(results.rates) > 1 else ''}."
+        f"{write_count(count, 'training')} of {write_count(record['epochs'], 'epoch')}: rate"
+        f"{'s' if len(results.rates) > 1 else ''} {', '.join(map(write_rate, results.rates))}, "
+        f"{write_count(seeds, 'seed')}{' each' if len(results.rates) > 1 else ''}."
     )
     further = (*describe_terms(results), *describe_iterations(results), *describe_interpolation(results))
     lines = [

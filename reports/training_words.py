@@ -14,8 +14,10 @@ from reports.training_results import (
 )
 from reports.training_tables import write_rate
 from workloads.pruners.table import NORMAL
+from workloads.settings import GradientPruning
 
-POINTS, LISTED_EPOCHS = 100, 3
+POINTS = 100
+SHOWN_EPOCHS = 4
 STOCHASTIC_MEANING = (
     "The rate of pruning is the share of a gradient's elements that is meant to lie below the threshold; rate 0 prunes "
     "nothing. Of the elements below, some become zero and the others the threshold itself, by chance, so that the "
@@ -47,24 +49,44 @@ def describe_study(results: TrainingResults) -> list[str]:
 
 def describe_rate(results: TrainingResults, rate: float) -> str:
     """Say what accuracy a rate ends with, and what it buys."""
-    return " ".join(filter(None, (describe_accuracy(results, rate), describe_gain(results, rate))))
+    told = (describe_accuracy(results, rate), describe_unpruned(results, rate), describe_gain(results, rate))
+    return " ".join(filter(None, told))
 
 
 def describe_accuracy(results: TrainingResults, rate: float) -> str:
     """Say what the test accuracy is, and how it differs from that without pruning."""
     start = f"At rate {write_rate(rate)}" if rate else "Without pruning (rate 0)"
-    accuracy, seeds = results.mean(rate, "test_accuracy"), write_seeds(results.seeds(rate))
+    accuracy, seeds = results.mean(rate, "test_accuracy"), write_count(results.seeds(rate), "seed")
     if accuracy is None:
         return f"{start}, {describe_training_accuracy(results, rate)}."
     start += f", test accuracy is {write_share(accuracy, 2)}"
     gap = results.compare_accuracy(rate) if rate else None
     if gap is None:
-        return f"{start} after {results.record['epochs']} epochs, the mean over {seeds}."
+        return f"{start} after {write_count(results.record['epochs'], 'epoch')}, the mean over {seeds}."
     change = f"{start}, {write_signed(POINTS * gap.mean)}"
     if gap.half_width is None:
         return f"{change} points beside training without pruning (one seed, so that there is no interval)."
     sure = "" if abs(gap.mean) > gap.half_width else ", which these seeds do not tell from no change"
     return f"{change} ± {POINTS * gap.half_width:.2f} points beside training without pruning{sure}."
+
+
+def describe_unpruned(results: TrainingResults, rate: float) -> str:
+    """Say that nothing was pruned, where a training ends before its FIFO is full; nothing elsewhere."""
+    depth = find_fifo_depth(results)
+    if not rate or not depth or results.iterations(rate) > depth:
+        return ""
+    return (
+        f"Nothing was pruned: the FIFO of thresholds is full after {depth} iterations, and the training has "
+        f"{results.iterations(rate):.0f}."
+    )
+
+
+def find_fifo_depth(results: TrainingResults) -> int:
+    """Find how many iterations fill the FIFO of thresholds; 0 where none is filled, or the record does not tell."""
+    pruning = results.setting("workload", "pruning")
+    fields = pruning if isinstance(pruning, dict) else GradientPruning(rate=0.0).model_dump()
+    depth = fields.get("fifo_depth") if fields.get("threshold") == "fifo" else 0
+    return depth if isinstance(depth, int) else 0
 
 
 def describe_training_accuracy(results: TrainingResults, rate: float) -> str:
@@ -100,17 +122,22 @@ def describe_terms(results: TrainingResults) -> list[str]:
         terms.append(
             f"± is the 95 % interval of the mean difference between trainings of the same seed ({seeds} seeds)"
         )
-    if any(describe_gain(results, rate) for rate in results.rates):
-        terms.append(f"the dense machine is {name_dense(results)}")
+    if (dense := describe_dense(results)) is not None:
+        terms.append(dense)
     sentence = "; ".join(terms)
     return [f"{sentence[0].upper()}{sentence[1:]}."] if terms else []
 
 
-def name_dense(results: TrainingResults) -> str:
-    """Say which machine the others are compared with."""
-    name = str(results.machine_rows(results.rates[0], DENSE)["machine"].iloc[0])
-    is_same = name == f"{results.setting('architecture', 'name')}-dense"
-    return "the same one, skipping nothing" if is_same else f"{name}, which skips nothing"
+def describe_dense(results: TrainingResults) -> str | None:
+    """Say which machine is the dense one; None where there is none."""
+    first, own = results.rates[0], own_policy(results.rates[0])
+    dense, mine = (results.machine_rows(first, policy) for policy in (DENSE, own))
+    if dense.empty:
+        return None
+    name, own_name = (str(rows["machine"].iloc[0]) if len(rows) else "" for rows in (dense, mine))
+    if own_name and name not in (own_name, f"{own_name}-dense"):
+        return f"the dense machine is {name}, which skips nothing"
+    return "the dense machine is the same one, skipping nothing"
 
 
 def write_speed(ratio: float) -> str:
@@ -177,15 +204,10 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     """Say what the machine executed, what is interpolated between, and how wide the interval is."""
     if not results.has_machine:
         return ["No iteration was executed on a machine, so that nothing is said of cycles and energy."]
-    at = results.setting("workload", "training", "simulate_at")
-    executed = "some iterations"
-    if isinstance(at, dict) and isinstance(step := at.get("every_epochs"), int):
-        which = name_epochs(range(1, int(results.record["epochs"]) + 1, step))
-        pruned = ", the first that is pruned" if any(results.rates) else ""
-        executed = f"the first iteration of {which}{pruned}, and the last of all"
+    figures = "cycles and energy" if results.has_energy else "cycles"
     sentence = (
-        f"The machine executed {executed}, with the tensors of the training; cycles and energy of all other iterations "
-        "are interpolated from the densities that the host counted"
+        f"The machine executed {describe_executed(results)}, with the tensors of the training; {figures} of all other "
+        "iterations are interpolated from the densities that the host counted"
     )
     rate = results.rates[-1]
     found = results.total(rate, own_policy(rate), "cycles")
@@ -198,15 +220,25 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     ]
 
 
-def name_epochs(epochs: range) -> str:
-    """Name the epochs of which something is told."""
-    if len(epochs) == 1:
-        return f"epoch {epochs[0]}"
-    if epochs.step == 1:
-        return "each epoch"
-    if len(epochs) > LISTED_EPOCHS:
-        return f"epochs {', '.join(map(str, epochs[:LISTED_EPOCHS]))} and so on"
-    return f"epochs {', '.join(map(str, epochs[:-1]))} and {epochs[-1]}"
+def describe_executed(results: TrainingResults) -> str:
+    """Say which iterations the machine executed."""
+    at = results.setting("workload", "training", "simulate_at")
+    step, epochs = (at.get("every_epochs") if isinstance(at, dict) else None), results.record["epochs"]
+    if not isinstance(step, int):
+        return "some iterations"
+    which = "each epoch" if step == 1 else "epochs " + list_epochs(range(1, epochs + 1, step))
+    if epochs <= step:
+        which = "the first epoch" if epochs > 1 else "the epoch"
+    depth = find_fifo_depth(results)
+    starts = depth and any(results.iterations(rate) > depth for rate in results.pruned_rates)
+    return f"the first iteration of {which}{', the first that is pruned,' if starts else ''} and the last of all"
+
+
+def list_epochs(numbers: range) -> str:
+    """List the numbers of epochs; of many the first ones."""
+    if len(numbers) > SHOWN_EPOCHS:
+        return f"{', '.join(map(str, numbers[: SHOWN_EPOCHS - 1]))} and so on"
+    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def write_width(found: Estimate) -> str:
@@ -237,9 +269,9 @@ def write_share(share: float | None, digits: int = 1) -> str:
     return "-" if share is None else f"{POINTS * share:.{digits}f} %"
 
 
-def write_seeds(count: int) -> str:
-    """Count seeds."""
-    return "1 seed" if count == 1 else f"{count} seeds"
+def write_count(count: int, noun: str) -> str:
+    """Count things."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def write_signed(value: float, digits: int = 2) -> str:

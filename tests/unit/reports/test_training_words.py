@@ -26,8 +26,8 @@ from reports.training_words import (
     describe_rates,
     describe_study,
     describe_terms,
+    describe_unpruned,
     describe_update,
-    name_epochs,
     write_saving,
     write_seconds,
     write_speed,
@@ -120,21 +120,6 @@ def test_terms_are_explained_where_they_occur(results: TrainingResults) -> None:
     assert describe_terms(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=2, simulates=False))) == []
 
 
-@pytest.mark.parametrize(
-    ("epochs", "step", "words"),
-    [
-        (1, 1, "epoch 1"),
-        (4, 5, "epoch 1"),
-        (4, 1, "each epoch"),
-        (10, 5, "epochs 1 and 6"),
-        (11, 5, "epochs 1, 6 and 11"),
-        (16, 5, "epochs 1, 6, 11 and so on"),
-    ],
-)
-def test_no_epoch_is_named_that_was_not_trained(epochs: int, step: int, words: str) -> None:
-    assert name_epochs(range(1, epochs + 1, step)) == words
-
-
 def test_a_dense_machine_of_another_kind_is_named_and_one_that_is_not_there_is_not_told_of() -> None:
     results = read(MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=2))
     machines, runs = results.tables["machines"], results.tables["runs"]
@@ -162,10 +147,57 @@ def test_an_iteration_costs_the_total_over_all_iterations(results: TrainingResul
 
 def test_the_interval_of_the_whole_training_is_told(results: TrainingResults) -> None:
     assert describe_interpolation(results) == [
-        "The machine executed the first iteration of epoch 1, the first that is pruned, and the last "
-        "of all, with the tensors of the training; cycles and energy of all other iterations are interpolated from the "
+        "The machine executed the first iteration of the first epoch, the first that is pruned, and the last of all, "
+        "with the tensors of the training; cycles and energy of all other iterations are interpolated from the "
         "densities that the host counted. The interval of the whole training's cycles at rate 0.9: −2.0 % to +2.0 %."
     ]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "words"),
+    [
+        (1, "the first iteration of the epoch, the first that"),
+        (7, "the first iteration of epochs 1 and 6, the first that"),
+        (16, "the first iteration of epochs 1, 6, 11 and 16, the first that"),
+        (40, "the first iteration of epochs 1, 6, 11 and so on, the first that"),
+    ],
+)
+def test_epochs_that_a_training_has_are_told_as_executed(epochs: int, words: str) -> None:
+    (found,) = describe_interpolation(read(MadeUp(rates=(0.0, 0.9), seeds=(1,), epochs=epochs)))
+    assert words in found
+
+
+def test_a_training_that_ends_before_its_fifo_is_full_is_told(results: TrainingResults) -> None:
+    epochs = results.tables["epochs"]
+    few = TrainingResults(results.record, {**results.tables, "epochs": epochs.assign(iterations=5)})
+    assert describe_unpruned(few, 0.9) == (
+        "Nothing was pruned: the FIFO of thresholds is full after 5 iterations, and the training has 5."
+    )
+    assert describe_unpruned(few, 0.0) == ""
+    assert "the first that is pruned" not in describe_interpolation(few)[0]
+    more = TrainingResults(results.record, {**results.tables, "epochs": epochs.assign(iterations=6)})
+    assert describe_unpruned(more, 0.9) == ""
+
+
+def test_without_a_dense_machine_nothing_is_said_of_it(results: TrainingResults) -> None:
+    machines = results.tables["machines"]
+    without = TrainingResults(results.record, {**results.tables, "machines": machines[machines["policy"] != "dense"]})
+    assert not any("dense" in words for words in describe_terms(without))
+    is_dense = machines["policy"] == "dense"
+    other = machines.assign(machine=machines["machine"].where(~is_dense, "ideal-dense"))
+    found = TrainingResults(results.record, {**results.tables, "machines": other})
+    assert describe_terms(found)[0].endswith("; the dense machine is ideal-dense, which skips nothing.")
+
+
+def test_one_epoch_is_one() -> None:
+    words = describe_accuracy(read(MadeUp(rates=(0.0,), seeds=(1,), epochs=1)), 0.0)
+    assert words.endswith(" % after 1 epoch, the mean over 1 seed.")
+
+
+def test_without_prices_no_energy_is_interpolated(results: TrainingResults) -> None:
+    machines = results.tables["machines"].assign(energy_pj=None)
+    found = TrainingResults(results.record, {**results.tables, "machines": machines})
+    assert "; cycles of all other iterations are" in describe_interpolation(found)[0]
 
 
 def test_the_interval_of_the_whole_is_that_of_the_runs_where_they_tell_one(results: TrainingResults) -> None:
