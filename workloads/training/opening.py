@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,12 +157,34 @@ def check_images(workload: Workload, network: Network, source: BatchSource) -> N
     assert workload.form.input is not None
     check_pipeline(source.pipeline, workload.form.input)
     chosen = np.arange(min(source.batch, len(dataset.images)))
-    shape = output_shape(dataset.images[chosen[:1]].shape[1:], source.pipeline)
+    given = dataset.images[chosen[:1]].shape[1:]
+    shape = output_shape(given, source.pipeline)
     check_image_shape(shape, network.input_shape[1:], dataset.name)
+    check_augmentation(workload, given[1:], shape[1:])
     if source.epoch_iterations < 1:
         raise InputError(
             f"{workload.label}: training.batch is {source.batch}, but there are {len(dataset.images)} training images"
         )
+
+
+def check_augmentation(workload: Workload, given: Sequence[int], read: Sequence[int]) -> None:
+    """Refuse what may leave nothing of an image.
+
+    Args:
+        given: Height and width of the data set's images, which are cropped.
+        read: Those of the network's input, of which a square is cut out.
+
+    Raises:
+        InputError: names the field.
+    """
+    augmentation = require_training(workload)[0].augmentation
+    sides = (("crop", augmentation.crop, given), ("cutout", augmentation.cutout, read))
+    for name, pixels, (height, width) in sides:
+        if pixels >= min(height, width):
+            raise InputError(
+                f"{workload.label}: training.augmentation.{name} must be less than the sides of the {height} x {width} "
+                f"images, got {pixels}"
+            )
 
 
 def check_labels(network: Network, source: BatchSource) -> None:

@@ -120,6 +120,14 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path, rest: str, words: str
             "FILE, line 21: training.augmentation: unknown field 'crops'; did you mean 'crop'? (the fields are crop, "
             "flip, cutout)",
         ),
+        (
+            "crop: 1", "crop: 8",
+            "FILE: training.augmentation.crop must be less than the sides of the 8 x 8 images, got 8",
+        ),
+        (
+            "cutout: 2", "cutout: 99",
+            "FILE: training.augmentation.cutout must be less than the sides of the 8 x 8 images, got 99",
+        ),
         ("  batch: 8\n", "", "FILE: training.batch is 64, but there are 40 training images"),
         ("  epochs: 4\n", "", "FILE, line 16: training.epochs is missing; it must be a whole number from 1 to 1048576"),
     ],
