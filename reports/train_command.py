@@ -127,9 +127,13 @@ def check_options(ctx: click.Context) -> None:
     from sim.training.request import UnusedOptionError
     from workloads.output_files import check_output
 
+    targets: dict[str, Path] = {}
     for name, option in (("save_weights", "--save-weights"), ("save_profile", "--save-profile")):
         if ctx.params[name] is not None:
-            check_output(ctx.params[name], option)
+            target = check_output(ctx.params[name], option)
+            targets |= {} if target.is_stream else {option: target.place}
+    if len(set(targets.values())) < len(targets):
+        raise InputError(f"{' and '.join(targets)} name the same file")
     if ctx.params["save_weights"] is None and is_given(ctx, "weights_type"):
         raise InputError("--weights-type is of the file that --save-weights names, and none is named")
     if ctx.params["resume"] and ctx.params["overwrite"]:

@@ -117,9 +117,11 @@ def remove_leftovers(folder: Path) -> None:
 def tell_change(there: Mapping[str, Any], request: TrainRequest) -> str:
     """Say how the inputs of the study in a folder differ from those of this one."""
     here = json.loads(json.dumps(request.describe()))
-    for name in ("version", "host", "weights", "options"):
-        if there.get(name) != here[name]:
-            return f"{name} is {there.get(name)} there, {here[name]} here"
+    old, new = ({**told, **(told.get("options") or {})} for told in (there, here))
+    for name in ("version", "host", "weights", "sample"):
+        if old.get(name) != new.get(name):
+            before, after = ("none" if value is None else value for value in (old.get(name), new.get(name)))
+            return f"{name} is {before} there, {after} here"
     if (there.get("architecture") is None) != (here["architecture"] is None):
         return "one of the two simulates no machine"
     if there.get("guests") != here.get("guests"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
 from typing import Any, TypedDict
@@ -28,6 +28,9 @@ from workloads.workload import Workload
 SEED_LIMIT = 1000
 # In what provides an extension: the name of this package, whose version stands by itself.
 OWN_PACKAGE = "/sparsetrain/"
+# Options that stand in the place of fields of the section.
+SIZES = ("epochs", "batch", "images", "test_images")
+CHANGING = (*SIZES, "simulate_every", "simulate_images")
 # What is of the machine alone, as messages name it.
 MACHINE_OPTIONS = {
     "overrides": "--set",
@@ -232,7 +235,7 @@ def change_form(workload: Workload, options: TrainOptions) -> Workload:
     """
     form, _ = require_training(workload)
     data = form.model_dump(mode="json", exclude_none=True)
-    for name in ("epochs", "batch", "images", "test_images"):
+    for name in SIZES:
         if options.get(name) is not None:
             data[name] = options.get(name)
     if not options.get("simulate", True):
@@ -245,16 +248,24 @@ def change_form(workload: Workload, options: TrainOptions) -> Workload:
             if options.get(f"simulate_{name}") is not None
         }
         data["simulate_at"] = at
-    document = YamlDocument(workload.label, {"training": data})
+    label = tell_options(workload.label, options)
+    document = YamlDocument(label, {"training": data})
     changed = validate_document(document, TrainingForm, within=("training",))
     if options.get("simulate_images") is None and (options.get("batch") is not None or form.simulate_at is None):
         changed = fit_images(changed)
     if changed.simulate_at is not None and changed.batch % changed.simulate_at.images:
         raise InputError(
-            f"{workload.label}: training.simulate_at.images must divide the {changed.batch} images of a batch, which "
+            f"{label}: training.simulate_at.images must divide the {changed.batch} images of a batch, which "
             f"the machine works in equal parts, got {changed.simulate_at.images}"
         )
-    return workload.with_training(changed)
+    renamed = replace(workload, document=replace(workload.document, label=label))
+    return renamed.with_training(changed)
+
+
+def tell_options(label: str, options: TrainOptions) -> str:
+    """Name a workload with what was chosen in place of its section, so that no message blames the file for it."""
+    given = [f"--{name.replace('_', '-')} {options.get(name)}" for name in CHANGING if options.get(name) is not None]
+    return f"{label} with {' '.join(given)}" if given else label
 
 
 def fit_images(form: TrainingForm) -> TrainingForm:

@@ -199,10 +199,12 @@ def read_training(folder: str | Path) -> TrainingStudy:
     """Read a study's tables back.
 
     Raises:
-        InputError: there is none, or a table is missing or damaged.
+        InputError: there is none, none of its trainings has ended, or a table is missing or damaged.
     """
     place = StudyFolder(Path(folder))
     record = read_record(place)
+    if record.get("status") == "running" and not any((place.path / f"{name}.csv").exists() for name in TABLES):
+        raise InputError(f"{place.path}: no training has ended yet; the command that began them goes on")
     tables = {name: read_table(place.path / f"{name}.csv") for name in TABLES}
     return TrainingStudy(place.path, record, tables, record.get("failures", {}))
 

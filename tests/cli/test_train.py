@@ -45,10 +45,16 @@ def run_short(folder: Path, *arguments: str) -> Outcome:
         (("--prune", ""), "--prune must be numbers from 0 to below 1 with commas between them, got ''"),
         (("--seeds", "0"), "seeds must be a whole number from 1 to 1000, got 0"),
         (("--jobs", "0"), "jobs must be at least 1, got 0"),
-        (("--images", "41"), "small.yaml: training.images is 41, but images has 40 train images"),
-        (("--test-images", "21"), "small.yaml: training.test_images is 21, but images has 20 test images"),
-        (("--batch", "41"), "small.yaml: training.batch is 41, but there are 40 training images"),
-        (("--epochs", "0"), "small.yaml: training.epochs must be a whole number from 1 to 1048576, got 0"),
+        (("--images", "41"), "small.yaml with --images 41: training.images is 41, but images has 40 train images"),
+        (
+            ("--test-images", "21"),
+            "small.yaml with --test-images 21: training.test_images is 21, but images has 20 test images",
+        ),
+        (("--batch", "41"), "small.yaml with --batch 41: training.batch is 41, but there are 40 training images"),
+        (
+            ("--epochs", "0"),
+            "small.yaml with --epochs 0: training.epochs must be a whole number from 1 to 1048576, got 0",
+        ),
         (("--host", "nunpy"), "--host must be numpy or torch, got 'nunpy'; did you mean 'numpy'?"),
         (("--weights", "none.npz"), "none.npz: there is no such file"),
         (("--resume",), "--resume: there is no training in out/train-small"),
@@ -61,6 +67,10 @@ def run_short(folder: Path, *arguments: str) -> Outcome:
         (("--simulate-every", "1"), UNUSED.format("--simulate-every")),
         (("--simulate-images", "4"), UNUSED.format("--simulate-images")),
         (("--weights-type", "float16"), "--weights-type is of the file that --save-weights names, and none is named"),
+        (
+            ("--save-weights", "new.npz", "--save-profile", "./new.npz"),
+            "--save-weights and --save-profile name the same file",
+        ),
         (
             ("--resume", "--overwrite"),
             "--resume goes on with a training that is there, and --overwrite replaces it; leave one out",
@@ -173,9 +183,11 @@ def test_a_data_set_without_test_images_is_trained_on_demand(tmp_path: Path) -> 
     assert study.epochs[["test_loss", "test_accuracy"]].isna().all(axis=None)
     assert study.epochs["accuracy"].notna().all()
     refused = run_command(tmp_path, *SHORT, "--test-images", "-1")
-    assert (refused.exit_code, refused.stderr) == (
-        2, "sparsetrain: small.yaml: training.test_images must be a whole number from 0 to 16777216, got -1\n"
-    )  # fmt: skip
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "sparsetrain: small.yaml with --epochs 1 --test-images -1: training.test_images must be a whole number from 0 "
+        "to 16777216, got -1\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -208,14 +208,14 @@ def test_a_training_is_opened_with_its_own_seed_batch_and_weights(tmp_path: Path
         ({"prune": [0.5, 1.0]}, "a pruning rate must be at least 0 and below 1, got 1"),
         ({"seeds": 0}, "seeds must be a whole number from 1 to 1000, got 0"),
         ({"seeds": 1001}, "seeds must be a whole number from 1 to 1000, got 1001"),
-        ({"epochs": 0}, "FILE: training.epochs must be a whole number from 1 to 1048576, got 0"),
-        ({"batch": 0}, "FILE: training.batch must be a whole number from 1 to 16777216, got 0"),
+        ({"epochs": 0}, "FILE with --epochs 0: training.epochs must be a whole number from 1 to 1048576, got 0"),
+        ({"batch": 0}, "FILE with --batch 0: training.batch must be a whole number from 1 to 16777216, got 0"),
         ({"simulate_images": 9},
-         "FILE: training.simulate_at.images must divide the 8 images of a batch, which the machine works in "
-         "equal "
-         "parts, got 9"),
+         "FILE with --simulate-images 9: training.simulate_at.images must divide the 8 images of a batch, which the "
+         "machine works in equal parts, got 9"),
         ({"simulate_every": 0},
-         "FILE: training.simulate_at.every_epochs must be a whole number from 1 to 1048576, got 0"),
+         "FILE with --simulate-every 0: training.simulate_at.every_epochs must be a whole number from 1 to 1048576, "
+         "got 0"),
         ({"jobs": 0}, "jobs must be at least 1, got 0"),
         ({"sample": 2.0}, "sample must be auto, or a fraction above 0 and at most 1, got '2.0'"),
     ],
