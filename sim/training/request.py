@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import gcd
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -286,8 +287,8 @@ def choose_rates(workload: Workload, rates: Sequence[float] | None) -> tuple[flo
     if rates is None:
         own = workload.form.pruning
         return (0.0 if own is None else own.rate,)
-    if isinstance(rates, str | float | int):
-        raise InputError(f"prune must be a sequence of rates, such as [0, 0.9], got {rates!r}")
+    if isinstance(rates, str | float | int) or not all(map(is_number, rates)):
+        raise InputError(f"prune must be a list of numbers from 0 to below 1, got {rates!r}")
     if not len(rates):
         raise InputError("no rate of pruning is given; 0 trains without")
     for rate in rates:
@@ -296,12 +297,17 @@ def choose_rates(workload: Workload, rates: Sequence[float] | None) -> tuple[flo
     return tuple(dict.fromkeys(float(rate) + 0.0 for rate in rates))
 
 
+def is_number(value: object) -> bool:
+    """Tell whether a value is a number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_seeds(seeds: int) -> int:
     """Give the number of seeds.
 
     Raises:
         InputError: there are none, or too many.
     """
-    if type(seeds) is not int or not 1 <= seeds <= SEED_LIMIT:
+    if not isinstance(seeds, Integral) or isinstance(seeds, bool) or not 1 <= seeds <= SEED_LIMIT:
         raise InputError(f"seeds must be a whole number from 1 to {SEED_LIMIT}, got {seeds}")
     return seeds

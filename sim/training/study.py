@@ -25,7 +25,7 @@ from workloads.training.opening import choose_pruning
 from workloads.workload import Workload
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingStudy:
     """What a study found.
 
@@ -42,6 +42,12 @@ class TrainingStudy:
     failures: Mapping[str, str] = field(default_factory=dict)
     checkpoints: tuple[Path, ...] = ()
     trainings: tuple[RunRecord, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say what was trained, and where its files lie; tables are attributes."""
+        known = {name: self.record.get(name) for name in ("rates", "seeds", "epochs")}
+        words = ", ".join(f"{name} {value}" for name, value in known.items())
+        return f"<TrainingStudy of {self.record.get('name')}: {words}, in {self.folder}>"
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         """Give a table by its name: epochs, tensors, sites, machines, runs, table."""
@@ -203,10 +209,24 @@ def read_training(folder: str | Path) -> TrainingStudy:
     """
     place = StudyFolder(Path(folder))
     record = read_record(place)
-    if record.get("status") == "running" and not any((place.path / f"{name}.csv").exists() for name in TABLES):
-        raise InputError(f"{place.path}: no training has ended yet; the command that began them goes on")
+    if not any((place.path / f"{name}.csv").exists() for name in TABLES):
+        require_end(place, record)
     tables = {name: read_table(place.path / f"{name}.csv") for name in TABLES}
     return TrainingStudy(place.path, record, tables, record.get("failures", {}))
+
+
+def require_end(folder: StudyFolder, record: Mapping[str, Any]) -> None:
+    """Refuse a study that has no tables because no training of it came to an end.
+
+    Raises:
+        InputError: it is such a one.
+    """
+    if record.get("status") == "running":
+        raise InputError(f"{folder.path}: no training has ended yet; the command that began them goes on")
+    failures = record.get("failures")
+    if record.get("status") == "failed" and isinstance(failures, dict) and failures:
+        name, sentence = next(iter(failures.items()))
+        raise InputError(f"{folder.path}: no training has ended; {name}: {sentence}")
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -63,6 +63,11 @@ def test_a_training_that_had_ended_tells_so_when_its_study_goes_on(tmp_path: Pat
     assert [one.training for one in told] == [TrainingProgress(EPOCHS, EPOCHS, total, total, None)]
 
 
+def test_a_study_is_shown_in_a_line(tmp_path: Path) -> None:
+    found = train(write_training(tmp_path), out=tmp_path / "out", simulate=False, epochs=1, prune=[0])
+    assert repr(found) == f"<TrainingStudy of small: rates [0.0], seeds [5], epochs 1, in {tmp_path / 'out'}>"
+
+
 def test_of_several_failures_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "run_jobs", run_backwards)
     workload = write_training(tmp_path, rest=OPERANDS + HUGE)
@@ -73,6 +78,9 @@ def test_of_several_failures_the_first_is_told(tmp_path: Path, monkeypatch: pyte
     assert str(error.value) == str(first.value)
     record = json.loads((tmp_path / "alone" / "training.json").read_text())
     assert (record["status"], record["failures"]) == ("failed", {"rate0-seed5": str(first.value)})
+    with pytest.raises(ValueError, match=r"alone: no training has ended; rate0-seed5: the training diverges") as again:
+        read_training(tmp_path / "alone")
+    assert str(again.value).endswith(str(first.value))
 
 
 @pytest.mark.parametrize("rates", [[0], [0, 0.5]], ids=["unpruned", "pruned"])
@@ -110,8 +118,8 @@ def test_rows_are_the_records_of_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"prune": 0.9}, "prune must be a sequence of rates, such as [0, 0.9], got 0.9"),
-        ({"prune": "0,0.9"}, "prune must be a sequence of rates, such as [0, 0.9], got '0,0.9'"),
+        ({"prune": 0.9}, "prune must be a list of numbers from 0 to below 1, got 0.9"),
+        ({"prune": "0,0.9"}, "prune must be a list of numbers from 0 to below 1, got '0,0.9'"),
         ({"prune": []}, "no rate of pruning is given; 0 trains without"),
         ({"seeds": 1.5}, "seeds must be a whole number from 1 to 1000, got 1.5"),
         ({"seeds": True}, "seeds must be a whole number from 1 to 1000, got True"),

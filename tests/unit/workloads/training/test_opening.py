@@ -206,6 +206,10 @@ def test_a_training_is_opened_with_its_own_seed_batch_and_weights(tmp_path: Path
     [
         ({"prune": []}, "no rate of pruning is given; 0 trains without"),
         ({"prune": [0.5, 1.0]}, "a pruning rate must be at least 0 and below 1, got 1"),
+        ({"prune": 0.5}, "prune must be a list of numbers from 0 to below 1, got 0.5"),
+        ({"prune": "0.5"}, "prune must be a list of numbers from 0 to below 1, got '0.5'"),
+        ({"prune": [True]}, "prune must be a list of numbers from 0 to below 1, got [True]"),
+        ({"seeds": "2"}, "seeds must be a whole number from 1 to 1000, got 2"),
         ({"seeds": 0}, "seeds must be a whole number from 1 to 1000, got 0"),
         ({"seeds": 1001}, "seeds must be a whole number from 1 to 1000, got 1001"),
         ({"epochs": 0}, "FILE with --epochs 0: training.epochs must be a whole number from 1 to 1048576, got 0"),
