@@ -107,6 +107,20 @@ def list_baselines() -> list[str]:
     return [SKIPPING_OFF, NATURAL, MASK, f"{PRUNING}0.9", NO_BASELINE, *list_machines()]
 
 
+def list_training_baselines() -> list[str]:
+    """List those baselines that a training is compared with; it prunes at its own rates."""
+    from sim.iteration.policies import PRUNING
+
+    return [name for name in list_baselines() if not name.startswith(PRUNING)]
+
+
+def list_training_hosts() -> list[str]:
+    """List what may train."""
+    from workloads.training.hosts.table import HOSTS
+
+    return list(HOSTS)
+
+
 def list_steps() -> list[str]:
     """List the steps of a layer."""
     from workloads.shapes import Step
@@ -266,6 +280,8 @@ complete_samples = offer_names(lambda: ("auto", "0.05", "0.1"), or_file=False)
 complete_updates = offer_names(list_updates, or_file=False)
 complete_steps = offer_list(list_steps)
 complete_baselines = offer_list(list_baselines)
+complete_training_baselines = offer_list(list_training_baselines)
+complete_training_hosts = offer_names(list_training_hosts, or_file=False)
 
 
 class WholeWordBash(BashComplete):

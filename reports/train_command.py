@@ -12,11 +12,12 @@ from click.core import ParameterSource
 
 from reports.completion import (
     complete_architectures,
-    complete_baselines,
     complete_datasets,
     complete_files,
     complete_overrides,
     complete_samples,
+    complete_training_baselines,
+    complete_training_hosts,
     complete_workloads,
 )
 from reports.sweep_commands import LEFT_BEHIND
@@ -46,13 +47,15 @@ PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "pa
 @click.option("--weights", metavar="FILE.npz", shell_complete=complete_files,
               help="Begin from these weights, not from drawn ones.")  # fmt: skip
 @click.option("--host", default="numpy", show_default=True, metavar="numpy|torch[:DEVICE]",
+              shell_complete=complete_training_hosts,
               help="What trains: the reference, or torch where it is installed.")  # fmt: skip
 @click.option("--arch", default="sparsetrain", show_default=True, metavar="NAME|FILE",
               shell_complete=complete_architectures,
               help="The machine that executes some of the iterations.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", shell_complete=complete_overrides,
               help="Override a field of the architecture; may be repeated.")  # fmt: skip
-@click.option("--baseline", "baselines", multiple=True, metavar="NAME|POLICY", shell_complete=complete_baselines,
+@click.option("--baseline", "baselines", multiple=True, metavar="NAME|POLICY",
+              shell_complete=complete_training_baselines,
               help="Machines to compare with  [default: skipping-off].")  # fmt: skip
 @click.option("--no-simulate", is_flag=True, help="Train only; execute nothing on a machine.")
 @click.option("--simulate-every", type=int, metavar="EPOCHS", help="From one executed iteration to the next.")
