@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import gcd
 from numbers import Integral, Real
 from pathlib import Path
@@ -129,6 +130,11 @@ class TrainRequest:
 
     def describe(self) -> dict[str, Any]:
         """Give everything that the results of every rate and seed depend on."""
+        return dict(self._inputs)
+
+    @cached_property
+    def _inputs(self) -> dict[str, Any]:
+        """Read what files hold once a study, not once for each of its trainings: data sets may be large."""
         digests, resolved = ContentDigests(), self.workload.resolved()
         resolved.pop("description", None)
         resolved = digests.replace_paths(resolved)

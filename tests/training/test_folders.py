@@ -12,7 +12,7 @@ import pytest
 from small_trainings import OPERANDS, TRAINING, write_images, write_training
 from unit.sim.technology_tables import preset_data, write_table
 
-from sim import read_training, train
+from sim import content, read_training, train
 from sim.sweep.identity import Identifier
 from sim.sweep.space import load_space
 from sim.training import request as request_module
@@ -158,6 +158,16 @@ def test_other_images_are_other_inputs(workload: Path, tmp_path: Path) -> None:
     )
 
 
+def test_files_are_read_once_for_all_trainings_of_a_study(
+    workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    digest = content.digest_file
+    monkeypatch.setattr(content, "digest_file", lambda path: (read.append(path), digest(path))[1])
+    run(workload, tmp_path / "out", prune=[0, 0.5], seeds=2)
+    assert [path.name for path in read] == ["images.npz"]
+
+
 def test_a_file_of_masks_is_known_by_what_it_holds(tmp_path: Path) -> None:
     shape, digests, keys = (4, 4, 3, 3), [], []
     key_of = Identifier(load_space("envelope").form).workload_digest
@@ -190,9 +200,9 @@ def test_what_is_not_of_the_package_is_part_of_the_inputs(
     assert tell_change(first, again) == "a technology's file, or an extension of another package, is another one"
     for version in ("1.0", "2.0"):
         monkeypatch.setattr(request_module, "list_providers", lambda _, now=version: [f"guest:Model/guest/{now}"])
-        digests.add(again.digest(key))
+        digests.add(make_train_request(workload, "sparsetrain", options).digest(key))
     monkeypatch.setattr(request_module, "describe_dataflow", lambda name: [name, "guest:Flow/guest/1.0"])
-    digests.add(again.digest(key))
+    digests.add(make_train_request(workload, "sparsetrain", options).digest(key))
     assert len(digests) == 5
 
 
