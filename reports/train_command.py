@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 GIVEN_CHARACTERS = 40
-PLACES = ("out", "save_profile", "jobs", "scheduler", "resume", "overwrite", "page", "wide")
+PLACES = ("out", "jobs", "scheduler", "resume", "overwrite", "page", "wide")
 
 
 @click.command()

@@ -204,8 +204,8 @@ def test_a_data_set_without_test_images_is_trained_on_demand(tmp_path: Path) -> 
             "lenet5 --arch own.yaml --baseline dense,b.yaml --baseline mask",
         ),
         (
-            ("lenet5", "--data", "npz:/here/my images.npz", "--save-weights", "there/w.npz"),
-            "lenet5 --data 'npz:my images.npz' --save-weights w.npz",
+            ("lenet5", "--data", "npz:/here/my images.npz", "--save-weights", "there/w.npz", "--save-profile", "p.csv"),
+            "lenet5 --data 'npz:my images.npz' --save-weights w.npz --save-profile p.csv",
         ),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
