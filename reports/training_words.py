@@ -18,6 +18,8 @@ from workloads.settings import GradientPruning
 
 POINTS = 100
 SHOWN_EPOCHS = 4
+# What is written as 1.00 is no loss, as in the table.
+LEAST_GAIN = 0.995
 STOCHASTIC_MEANING = (
     "The rate of pruning is the share of a gradient's elements that is meant to lie below the threshold; rate 0 prunes "
     "nothing. Of the elements below, some become zero and the others the threshold itself, by chance, so that the "
@@ -142,12 +144,12 @@ def describe_dense(results: TrainingResults) -> str | None:
 
 def write_speed(ratio: float) -> str:
     """Say a speed-up, plainly where it is a loss."""
-    return f"{ratio:.2f} times faster" if ratio >= 1 else f"{1 / ratio:.2f} times slower"
+    return f"{ratio:.2f} times faster" if ratio >= LEAST_GAIN else f"{1 / ratio:.2f} times slower"
 
 
 def write_saving(ratio: float) -> str:
     """Say an energy ratio, plainly where it is a loss."""
-    return f"{ratio:.2f} times less energy" if ratio >= 1 else f"{1 / ratio:.2f} times more energy"
+    return f"{ratio:.2f} times less energy" if ratio >= LEAST_GAIN else f"{1 / ratio:.2f} times more energy"
 
 
 def describe_iterations(results: TrainingResults) -> list[str]:
@@ -204,12 +206,12 @@ def describe_interpolation(results: TrainingResults) -> list[str]:
     """Say what the machine executed, what is interpolated between, and how wide the interval is."""
     if not results.has_machine:
         return ["No iteration was executed on a machine, so that nothing is said of cycles and energy."]
-    figures = "cycles and energy" if results.has_energy else "cycles"
+    rate = results.rates[-1]
+    figures = "cycles" if results.total(rate, own_policy(rate), "energy") is None else "cycles and energy"
     sentence = (
         f"The machine executed {describe_executed(results)}, with the tensors of the training; {figures} of all other "
         "iterations are interpolated from the densities that the host counted"
     )
-    rate = results.rates[-1]
     found = results.total(rate, own_policy(rate), "cycles")
     if found is None or found.is_exact:
         return [f"{sentence}."]

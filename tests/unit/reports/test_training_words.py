@@ -109,6 +109,8 @@ def test_gains_are_those_of_the_totals_of_the_runs(results: TrainingResults) -> 
 def test_a_loss_is_told_as_one() -> None:
     assert write_speed(1.25) == "1.25 times faster"
     assert write_speed(0.8) == "1.25 times slower"
+    assert write_saving(0.996) == "1.00 times less energy"
+    assert write_saving(0.994) == "1.01 times more energy"
     assert write_saving(0.5) == "2.00 times more energy"
 
 
@@ -198,6 +200,11 @@ def test_without_prices_no_energy_is_interpolated(results: TrainingResults) -> N
     machines = results.tables["machines"].assign(energy_pj=None)
     found = TrainingResults(results.record, {**results.tables, "machines": machines})
     assert "; cycles of all other iterations are" in describe_interpolation(found)[0]
+    # A dense machine without prices takes none from the others.
+    machines = results.tables["machines"]
+    priced = machines.assign(energy_pj=machines["energy_pj"].where(machines["policy"] != "dense"))
+    found = TrainingResults(results.record, {**results.tables, "machines": priced})
+    assert "; cycles and energy of all other iterations are" in describe_interpolation(found)[0]
 
 
 def test_the_interval_of_the_whole_is_that_of_the_runs_where_they_tell_one(results: TrainingResults) -> None:
