@@ -92,12 +92,17 @@ def find_fifo_depth(results: TrainingResults) -> int:
 
 
 def describe_training_accuracy(results: TrainingResults, rate: float) -> str:
-    """Say how accurate the last epoch was on training images, where there are no others."""
+    """Say how accurate the last epoch was on training images, where there are no others; of no accuracy the loss."""
     epochs = results.tables["epochs"]
-    rows = epochs[(epochs["rate"] == rate) & (epochs["epoch"] == results.record["epochs"])]["accuracy"].dropna()
-    if rows.empty:
+    last = epochs[(epochs["rate"] == rate) & (epochs["epoch"] == results.record["epochs"])]
+    for column, images in (("test_loss", "test"), ("loss", "training")):
+        losses = last[column].dropna()
+        if last["accuracy"].dropna().empty and len(losses):
+            return f"the loss on the {images} images is {float(losses.mean()):.4g}; no accuracy is told"
+    if last["accuracy"].dropna().empty:
         return "no accuracy is told"
-    return f"accuracy on the training images is {write_share(float(rows.mean()), 2)}; there are no test images"
+    accuracy = write_share(float(last["accuracy"].mean()), 2)
+    return f"accuracy on the training images is {accuracy}; there are no test images"
 
 
 def describe_gain(results: TrainingResults, rate: float) -> str:

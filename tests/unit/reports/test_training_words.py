@@ -96,6 +96,24 @@ def test_without_test_images_the_training_images_are_told() -> None:
     ]
 
 
+def test_where_there_is_no_accuracy_the_loss_is_told() -> None:
+    found = read(MadeUp(rates=(0.0,), seeds=(1, 2), epochs=2))
+    epochs, runs = found.tables["epochs"], found.tables["runs"]
+    none = {
+        "epochs": epochs.assign(accuracy=math.nan, test_accuracy=math.nan),
+        "runs": runs.assign(test_accuracy=math.nan),
+    }
+    loss = epochs.loc[epochs["epoch"] == 2, "test_loss"].mean()
+    assert describe_accuracy(TrainingResults(found.record, {**found.tables, **none}), 0.0) == (
+        f"Without pruning (rate 0), the loss on the test images is {loss:.4g}; no accuracy is told."
+    )
+    none["epochs"] = none["epochs"].assign(test_loss=math.nan)
+    loss = epochs.loc[epochs["epoch"] == 2, "loss"].mean()
+    assert f"the loss on the training images is {loss:.4g};" in describe_accuracy(
+        TrainingResults(found.record, {**found.tables, **none}), 0.0
+    )
+
+
 def test_gains_are_those_of_the_totals_of_the_runs(results: TrainingResults) -> None:
     runs = results.tables["runs"]
     row = runs[runs["rate"] == 0.9].mean()
