@@ -94,7 +94,7 @@ layers:
     workload = make_workload(parse_yaml(text, "net"), Path())
     assert workload.network.batch == 8 // parts
     whole = make_workload(parse_yaml(text.replace(f"accumulate: {parts}\n", ""), "net"), Path()).network
-    found = describe_memory(workload, load_architecture("sparsetrain"), whole)
+    found = describe_memory(workload, load_architecture("sparsetrain"), whole, {})
     assert found["whole_activation_bytes"] == parts * found["activation_bytes"]
     weights = 5 * 3 * 9 + 5 + 2 * 5 + 20 * 7 + 7
     assert found["parameter_bytes"] == weights * (2 + 4 + 4)
