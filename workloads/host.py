@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +12,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from workloads.draws import keyed_generator
 from workloads.errors import InputError
+from workloads.forward_walk import walk_forward
 from workloads.gradient_masks import make_mask
 from workloads.host_backward import GradientHook, run_backward
 from workloads.kinds.execution import Backward, Note, Parameter, Parameters, Place, forget
 from workloads.losses import BatchTargets, Labels, evaluate_losses, make_targets
-from workloads.network import INPUT, Network, Node
+from workloads.network import Network, Node
 from workloads.operands import GradientFinish, Operands
 from workloads.reference.arrays import Array, Keep, keep_in_memory
 from workloads.reference.threads import fixed_blas_threads
@@ -248,19 +248,10 @@ def _run_forward(
     """
     trained = network.trained
     compute = {node.name for node in network.compute_nodes()}
-    readers = Counter(name for node in network.nodes for name in node.inputs)
-    values, tape = {INPUT: images}, {}
+    tape: dict[str, Backward] = {}
     reads: dict[str, Mapping[str, Array]] = {}
-    scores: dict[str, Array] = {}
-    for node in network.nodes:
-        read = [values[name] for name in node.inputs]
-        for name in node.inputs:
-            readers[name] -= 1
-            if not readers[name]:
-                values.pop(name, None)
-        if node.layer.traits.is_loss:
-            scores[node.name] = read[0]
-            continue
+
+    def compute_node(node: Node, read: list[Array]) -> Array:
         place = Place(
             needs_grad_input=not trained.isdisjoint(node.inputs),
             output_is_kept=any(reader.layer.traits.keeps_input for reader in network.consumers(node.name)),
@@ -269,12 +260,14 @@ def _run_forward(
             keep=options.keep,
             note=partial(_note, options.note, node.name),
         )
-        values[node.name], tape[node.name] = _run_node(node, read, parameters, place)
+        output, tape[node.name] = _run_node(node, read, parameters, place)
         if node.name in options.watched:
-            options.note(f"{node.name}/{OUTPUT}", values[node.name])
+            options.note(f"{node.name}/{OUTPUT}", output)
         if node.name in compute:
             reads[node.name] = dict(zip(node.inputs, read, strict=True))
-    return scores, reads, tape
+        return output
+
+    return walk_forward(network, images, compute_node), reads, tape
 
 
 def _note(note: Note, layer: str, name: str, values: Array) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.forward_walk import walk_forward
 from workloads.kinds.execution import Parameters, Place
 from workloads.losses import BatchTargets, Evaluation, evaluate_losses, make_targets
-from workloads.network import INPUT, Network, Node
+from workloads.network import Network, Node
 from workloads.reference.arrays import Array
 from workloads.reference.threads import fixed_blas_threads
 from workloads.workers import HOST_WORKERS, shared_work
@@ -58,25 +58,16 @@ def compute_scores(
     network: Network, parameters: Parameters, statistics: Parameters, images: NDArray[Any]
 ) -> dict[str, Array]:
     """Compute what each loss reads, by the losses' names; other values go with their last reader."""
-    readers = Counter(name for node in network.nodes for name in node.inputs)
-    values: dict[str, Array] = {INPUT: images}
-    scores: dict[str, Array] = {}
-    for node in network.nodes:
-        read = [values[name] for name in node.inputs]
-        for name in node.inputs:
-            readers[name] -= 1
-            if not readers[name]:
-                values.pop(name, None)
-        if node.layer.traits.is_loss:
-            scores[node.name] = read[0]
-            continue
+
+    def compute_node(node: Node, read: list[Array]) -> Array:
         place = Place(
             needs_grad_input=False, output_is_kept=False, seed=0, iteration=0, statistics=find_own(node, statistics)
         )
         names = node.layer.list_parameters(node.input_shapes[0])
         own = {name: parameters[f"{node.name}/{name}"] for name in names}
-        values[node.name] = node.layer.run(read, own, place)[0]
-    return scores
+        return node.layer.run(read, own, place)[0]
+
+    return walk_forward(network, images, compute_node)
 
 
 def find_own(node: Node, statistics: Parameters) -> Mapping[str, Array]:

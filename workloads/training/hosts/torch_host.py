@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -13,9 +12,10 @@ import numpy as np
 import torch
 
 from workloads.errors import InputError
+from workloads.forward_walk import walk_forward
 from workloads.host import check_finite, check_images, check_parameters
 from workloads.losses import Evaluation, evaluate_losses, make_targets
-from workloads.network import INPUT, Network, Node
+from workloads.network import Network, Node
 from workloads.optimisers.optimiser import OptimiserState
 from workloads.reference.threads import fixed_blas_threads
 from workloads.training.batches import Batch
@@ -192,25 +192,16 @@ def run_forward(
         statistics: Running ones; in training they are changed.
         run: Computes a node's output from what it reads and its parameters.
     """
-    readers = Counter(name for node in network.nodes for name in node.inputs)
-    values: Values = {INPUT: images}
-    scores: Values = {}
-    for node in network.nodes:
-        read = [values[name] for name in node.inputs]
-        for name in node.inputs:
-            readers[name] -= 1
-            if not readers[name]:
-                values.pop(name, None)
-        if node.layer.traits.is_loss:
-            scores[node.name] = read[0]
-            continue
+
+    def compute_node(node: Node, read: list[Tensor]) -> Tensor:
         shape = node.input_shapes[0]
         own = {name: parameters[f"{node.name}/{name}"] for name in node.layer.list_parameters(shape)}
         running = {name: statistics[f"{node.name}/{name}"] for name in node.layer.list_statistics(shape)}
         needs_grad_input = not network.trained.isdisjoint(node.inputs)
         here = dataclasses.replace(place, running=running, needs_grad_input=needs_grad_input)
-        values[node.name] = run(node, read, own, here)
-    return scores
+        return run(node, read, own, here)
+
+    return walk_forward(network, images, compute_node)
 
 
 def evaluate_scores(network: Network, scores: Values, targets: Mapping[str, Any]) -> Evaluation:
