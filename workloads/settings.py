@@ -144,6 +144,11 @@ class GradientPruning(PruningForm):
         """The number of the first iteration that is simulated: that of iterations which fill the FIFO."""
         return self.warmup_batches if self.threshold == "fifo" else 0
 
+    @property
+    def unpruned_iterations(self) -> int:
+        """How many iterations of a training pass before the FIFO of thresholds is full, and the first is pruned."""
+        return self.fifo_depth if self.rate and self.threshold == "fifo" else 0
+
 
 class GroupPruning(PruningForm):
     """N:M pruning of gradients along rows, which is biased; `workloads.pruners.row_groups` defines it.
@@ -177,6 +182,11 @@ class GroupPruning(PruningForm):
     def fifo_depth(self) -> int:
         """The depth of a FIFO of thresholds, which stays empty."""
         return 1
+
+    @property
+    def unpruned_iterations(self) -> int:
+        """How many iterations of a training are not pruned: none."""
+        return 0
 
     @property
     def first_iteration(self) -> int:

@@ -32,7 +32,6 @@ from workloads.network import Network
 from workloads.operands import Operands
 from workloads.pruning import measure_density
 from workloads.row_kinds import COMPUTE_KINDS, CONVOLUTION_KINDS
-from workloads.settings import GradientPruning
 from workloads.shapes import Step
 from workloads.sources.source import OperandStream
 from workloads.training.batches import Batch
@@ -136,7 +135,7 @@ class MachineObserver:
         """
         if self._plan.form.simulate_at is None:
             return False
-        if iteration == find_border(self._plan):
+        if iteration == self._plan.unpruned_iterations:
             return True
         epoch, number = divmod(iteration, self._plan.epoch_iterations)
         is_first = number == 0 and epoch % self._at.every_epochs == 0
@@ -242,13 +241,6 @@ def measure_densities(operands: Operands) -> dict[str, float]:
     if operands.grad_output_for_gta is not None:
         tensors["grad_output_for_gta"] = operands.grad_output_for_gta
     return {name: measure_density(values) for name, values in tensors.items()}
-
-
-def find_border(plan: TrainingPlan) -> int:
-    """Find the first iteration that is pruned, with a FIFO full of thresholds; 0 where pruning needs or has none."""
-    pruning = plan.pruning
-    fills = isinstance(pruning, GradientPruning) and pruning.rate > 0 and pruning.threshold == "fifo"
-    return pruning.fifo_depth if pruning is not None and fills else 0
 
 
 def relate_gradients(found: Iteration) -> dict[str, dict[str, Any]]:

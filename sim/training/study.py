@@ -20,7 +20,6 @@ from sim.training.request import RunKey, TrainOptions, TrainRequest, make_train_
 from sim.training.tables import TABLES, TEXTS, RunRecord, make_tables
 from workloads.errors import InputError
 from workloads.output_files import remove, replace_file
-from workloads.settings import GradientPruning
 from workloads.training.opening import choose_pruning
 from workloads.workload import Workload
 
@@ -149,10 +148,9 @@ def make_run(request: TrainRequest, ended: Ended) -> RunRecord:
     if not any(record.observations for record in ended.records):
         return RunRecord(ended.key, ended.records, has_ended=ended.failure is None)
     pruning = choose_pruning(request.workload, ended.key.rate)
-    waits = isinstance(pruning, GradientPruning) and pruning.threshold == "fifo"
     found = interpolate(
         ended.records, record_every=request.form.record_every,
-        fifo_depth=pruning.fifo_depth if isinstance(pruning, GradientPruning) and waits else None,
+        fifo_depth=None if pruning is None else pruning.unpruned_iterations,
     )  # fmt: skip
     # Of several machines under one policy the first is the one that the others are baselines of.
     totals = {one.policy: one.whole for one in reversed(found)}

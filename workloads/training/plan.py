@@ -43,6 +43,11 @@ class TrainingPlan:
         return self.train.epoch_iterations
 
     @property
+    def unpruned_iterations(self) -> int:
+        """How many iterations pass before the first is pruned; 0 where pruning begins at once, or never does."""
+        return 0 if self.pruning is None else self.pruning.unpruned_iterations
+
+    @property
     def iterations(self) -> int:
         """Iterations of the whole training."""
         return self.epoch_iterations * self.form.epochs
