@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from sim.architecture import Architecture
 from sim.iteration.policies import SKIPPING_OFF, Baseline, choose_contenders
@@ -93,10 +93,7 @@ def make_request(
         InputError: something that was given cannot be used; the message names it.
         TypeError: an option is unknown.
     """
-    for name in options:
-        if name not in RunOptions.__annotations__:
-            known = ", ".join(RunOptions.__annotations__)
-            raise TypeError(f"simulate() has no option '{name}'; the options are {known}")
+    require_options("simulate", options, RunOptions)
     loaded, layers = choose_workload(workload, options), options.get("layers", "*")
     overrides = tuple(options.get("overrides", ()))
     return SimulationRequest(
@@ -116,6 +113,21 @@ def make_request(
         ),
         tilings=read_tilings(options.get("tiling")),
     )  # fmt: skip
+
+
+def require_options(function: str, options: Mapping[str, Any], declared: type[Any]) -> None:
+    """Refuse options of a function that it has not.
+
+    Args:
+        declared: The typed dictionary of those that it has.
+
+    Raises:
+        TypeError: names the first, and what there is.
+    """
+    for name in options:
+        if name not in declared.__annotations__:
+            known = ", ".join(declared.__annotations__)
+            raise TypeError(f"{function}() has no option '{name}'; the options are {known}")
 
 
 def choose_workload(workload: str | Path | Workload, options: RunOptions) -> Workload:

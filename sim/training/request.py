@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from sim.architecture import Architecture
 from sim.content import ContentDigests
-from sim.iteration.options import choose_workload
+from sim.iteration.options import choose_workload, require_options
 from sim.iteration.policies import SKIPPING_OFF, Baseline, Contender, choose_contenders
 from sim.iteration.request import parse_jobs, parse_request_sample
 from sim.results.run_inputs import describe_inputs
@@ -178,10 +178,7 @@ def make_train_request(
         InputError: something that was given cannot be used; the message names it.
         TypeError: an option is unknown.
     """
-    for name in options:
-        if name not in TrainOptions.__annotations__:
-            known = ", ".join(TrainOptions.__annotations__)
-            raise TypeError(f"train() has no option '{name}'; the options are {known}")
+    require_options("train", options, TrainOptions)
     if not options.get("simulate", True):
         refuse_unused(options)
     loaded = change_form(choose_workload(workload, {"data": options.get("data")}), options)
