@@ -15,18 +15,12 @@ if TYPE_CHECKING:
     from sim.sweep.progress import SweepProgress
 
 
-class WorkBar:
-    """A bar on a terminal, lines in a pipe; both on stderr."""
+class BarOrLines:
+    """A bar on a terminal, lines in a pipe; both on stderr, while the block runs."""
 
-    def __init__(self, words: str, *last: ProgressColumn) -> None:
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), *last,
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task(words, total=None, words="")
+    def __init__(self, bar: Progress, words: str, *, is_terminal: bool) -> None:
+        self._bar, self._is_terminal = bar, is_terminal
         self._lines, self._ticker = start_lines(Stage(words))
-        self._is_terminal = console.is_terminal
 
     def __enter__(self) -> Self:
         self._bar.start() if self._is_terminal else self._ticker.start()
@@ -40,6 +34,19 @@ class WorkBar:
     def stop(self) -> None:
         """Take the bar away, or end the lines."""
         self._bar.stop() if self._is_terminal else self._ticker.stop()
+
+
+class WorkBar(BarOrLines):
+    """How much of some work is done."""
+
+    def __init__(self, words: str, *last: ProgressColumn) -> None:
+        console = Console(stderr=True)
+        bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), *last,
+            console=console, transient=True, disable=not console.is_terminal,
+        )  # fmt: skip
+        super().__init__(bar, words, is_terminal=console.is_terminal)
+        self._task = bar.add_task(words, total=None, words="")
 
     def show(self, words: str, done: float, total: float, *, left: str = "", more: str = "") -> None:
         """Show how much of the total is done.

@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from reports.progress_lines import Stage, format_seconds, round_seconds, start_lines, write_line
+from reports.progress_bars import BarOrLines
+from reports.progress_lines import Stage, format_seconds, round_seconds, write_line
 from reports.terminal import escape_lines
 
 if TYPE_CHECKING:
     from workloads.training.loop import TrainingProgress
     from workloads.training.record import BatchOutcome, EpochRecord
 
+PREPARING = "preparing the training"
 # What a narrow terminal goes without, the first of them first.
 LESS_WANTED = ("test", "train")
 GRADIENT = "grad_output"
@@ -134,7 +135,7 @@ def read_scores(record: EpochRecord) -> Scores:
     return Scores(record.loss, record.accuracy, test, record.gradient_density)
 
 
-class TrainingTeller:
+class TrainingTeller(BarOrLines):
     """Tells on stderr how far trainings are.
 
     Args:
@@ -143,25 +144,11 @@ class TrainingTeller:
 
     def __init__(self, trainings: int = 1) -> None:
         console = Console(stderr=True)
-        self._is_terminal = console.is_terminal
         self._trainings = trainings
         self._courses: dict[str, Course] = {}
         self._started = self._idle_since = time.monotonic()
-        self._bar = CourseBar(console, self._courses)
-        self._lines, self._ticker = start_lines(Stage("preparing the training"))
-
-    def __enter__(self) -> Self:
-        self._bar.start() if self._is_terminal else self._ticker.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Take the bar away, or end the lines."""
-        self._bar.stop() if self._is_terminal else self._ticker.stop()
+        self._course_bar = CourseBar(console, self._courses)
+        super().__init__(self._course_bar, PREPARING, is_terminal=console.is_terminal)
 
     def update(self, progress: TrainingProgress, name: str = "") -> None:
         """Show that an iteration, or an epoch, of a training has ended.
@@ -178,7 +165,7 @@ class TrainingTeller:
             self._end_epoch(course, now)
         words = course.label if progress.outcome is None else f"{course.label}, iteration {describe_place(progress)}"
         self._lines.update(Stage(words, self.share))
-        self._bar.show(self._describe_all(), self.share, self._describe_left(now))
+        self._course_bar.show(self._describe_all(), self.share, self._describe_left(now))
 
     @property
     def share(self) -> float:
@@ -240,7 +227,7 @@ class CourseBar(Progress):
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"),
             console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
-        self._all = self.add_task("preparing the training", total=None, left="")
+        self._all = self.add_task(PREPARING, total=None, left="")
 
     def show(self, words: str, share: float, left: str) -> None:
         """Show how much of everything is done."""
