@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pruned_network import NETWORK
 
 from dataflows.contract.array import PEArray
 from dataflows.contract.memory import MemoryShare
@@ -31,24 +32,6 @@ from workloads.shapes import Step
 from workloads.workload import Workload, make_workload
 from workloads.yaml_file import parse_yaml
 
-NETWORK = """
-name: small
-batch: 2
-input: {channels: 1, height: 28, width: 28}
-layers:
-  - {name: conv1, type: conv2d, out_channels: 4, kernel: 3, stride: 3, bias: false}
-  - {name: norm1, type: batch_norm}
-  - {name: relu1, type: relu}
-  - {name: conv2, type: conv2d, out_channels: 4, kernel: 3, padding: 1}
-  - {name: relu2, type: relu}
-  - {name: conv3, type: conv2d, out_channels: 4, kernel: 3, padding: 1}
-  - {name: add, type: add, inputs: [conv3, relu2]}
-  - {name: relu3, type: relu}
-  - {name: flat, type: flatten}
-  - {name: fc, type: linear, out_features: 10}
-  - {name: loss, type: softmax_cross_entropy}
-operands: {source: host, dataset: fashion_mnist, seed: 1, images: {mean: 0.2860, std: 0.3530}}
-"""
 SEED = 1
 # conv1 has no GTA, and what fc reads is the gradient of the loss.
 COPIED = ("conv2", "conv3")

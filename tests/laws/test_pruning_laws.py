@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws.layer_strategies import operands, sparse_machines
+from pruned_network import NETWORK
 
 from dataflows.storage.written import find_written, finish_gradient
 from reports.ablation import describe_policy
@@ -35,24 +36,6 @@ from workloads.workload import load_workload
 LAWFUL = settings(max_examples=30, deadline=None, derandomize=True)
 KEY = PruningKey(3, "relu1", 6)
 OPTIONS = StepOptions(verifies=True, keeps_output=True)
-NETWORK = """
-name: small
-batch: 2
-input: {channels: 1, height: 28, width: 28}
-layers:
-  - {name: conv1, type: conv2d, out_channels: 4, kernel: 3, stride: 3, bias: false}
-  - {name: norm1, type: batch_norm}
-  - {name: relu1, type: relu}
-  - {name: conv2, type: conv2d, out_channels: 4, kernel: 3, padding: 1}
-  - {name: relu2, type: relu}
-  - {name: conv3, type: conv2d, out_channels: 4, kernel: 3, padding: 1}
-  - {name: add, type: add, inputs: [conv3, relu2]}
-  - {name: relu3, type: relu}
-  - {name: flat, type: flatten}
-  - {name: fc, type: linear, out_features: 10}
-  - {name: loss, type: softmax_cross_entropy}
-operands: {source: host, dataset: fashion_mnist, seed: 1, images: {mean: 0.2860, std: 0.3530}}
-"""
 FIFO = "pruning: {rate: 0.9, fifo_depth: 2, warmup_batches: 3}\n"
 GROUPS = "pruning: {method: n_m, n: 2, m: 4}\n"
 SUMS = ("multiplies", "ppu_elements", "pruned_elements")
